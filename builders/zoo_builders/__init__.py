@@ -1,0 +1,1 @@
+"""Builders: a manifest becomes proven, measured TFLite artifacts."""

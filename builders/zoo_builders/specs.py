@@ -1,0 +1,106 @@
+"""What a manifest may say, as types. Unknown keys are refused; every default is here and is printed by `zoo plan`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Spec(BaseModel):
+    """Base of everything people write: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Weights(Spec):
+    """Where the base's weights come from. Anything not trained here carries a sha256."""
+
+    source: Literal["train", "file"] = "train"
+    path: str | None = Field(default=None, description="with `file`: relative to the manifest or ${ZOO_DATA}/…")
+    sha256: Sha256 | None = None
+
+
+class Train(Spec):
+    """How the base is trained, or fine-tuned by techniques that say nothing else."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 128
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1e-3
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Base(Spec):
+    """The base model: a network with its arguments, or a finished Keras file, and its weights."""
+
+    network: str = Field(description="a file in models/, python:package.module:function, or a path to .keras, .h5 or a SavedModel folder")
+    args: dict[str, Any] = {}
+    weights: Weights = Weights()
+    train: Train = Train()
+
+
+class Data(Spec):
+    """The data: a source with arguments, splits as expressions, preprocessing in order."""
+
+    source: str
+    args: dict[str, Any] = {}
+    splits: dict[Name, str] = Field(
+        default={"train": "train[:90%]", "validation": "train[90%:]", "test": "test", "calibration": "train[:200]"},
+        description="name of a split → expression over the source's own splits, such as train[:90%]",
+    )
+    preprocess: list[dict[str, Any]] = []
+
+
+class MetricGoal(Spec):
+    """How far a metric may fall below another variant's, or how high it must be."""
+
+    max_drop: Share | None = None
+    versus: Name = "fp32"
+    min: float | None = None
+    only_for: Name | None = Field(default=None, alias="for")
+
+
+class SizeGoal(Spec):
+    """How large a file may be."""
+
+    max: str
+    only_for: Name | None = Field(default=None, alias="for")
+
+
+class RatioGoal(Spec):
+    """How slow a file may be, relative to another variant, on one device."""
+
+    max: Annotated[float, Field(gt=0)]
+    device: str = "host-cpu"
+    versus: Name = "fp32"
+    only_for: Name | None = Field(default=None, alias="for")
+
+
+class Benchmark(Spec):
+    """Where and how latency is measured."""
+
+    devices: list[str] = ["host-cpu"]
+    threads: list[Annotated[int, Field(ge=1, le=256)]] = [1]
+    runs: Annotated[int, Field(ge=10, le=100_000)] = Field(default=50, description="timed inferences a round")
+    rounds: Annotated[int, Field(ge=5, le=1_000)] = 5
+    warmup: Annotated[int, Field(ge=5, le=100_000)] = 5
+
+
+class Manifest(Spec):
+    """One YAML file: one base model, many variants."""
+
+    schema_: Literal["edgezoo/v1"] = Field(alias="schema")
+    model: Name
+    version: str
+    task: str = "image-classification"
+    license: str
+    description: str = ""
+    base: Base
+    data: Data
+    variants: dict[Name, list[dict[str, Any]]] = Field(min_length=1, description="variant → recipe: a list of {technique: parameters}")
+    goals: dict[str, MetricGoal | SizeGoal | RatioGoal] = {}
+    benchmark: Benchmark = Benchmark()
+    publish: list[str] = []

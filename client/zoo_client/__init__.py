@@ -1,0 +1,1 @@
+"""The client: search, resolve, pull, verify. Imports no server and no TensorFlow."""

@@ -1,0 +1,1 @@
+"""The registry: stores artifacts under immutable versions and answers queries about them."""

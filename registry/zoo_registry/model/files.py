@@ -1,0 +1,89 @@
+"""The only disk access of the shared words: files that appear whole or not at all."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import DigestMismatch, WrongUse
+
+CHUNK = 1 << 20
+
+
+def digest_file(path: Path) -> Digest:
+    """Hash a file without reading it into memory."""
+    with path.open("rb") as stream:
+        return Digest(hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+@contextmanager
+def appearing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Open a new file beside `path` that takes its name only when the block ends well.
+
+    The bytes are flushed to disk before the rename, and so is the folder after it; a crash at any moment leaves the old
+    file or the new one, and at worst a `.tmp` file that nobody reads.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` survive a power cut, where the platform can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write `data` to `path` so that it appears whole or not at all."""
+    with appearing(path, mode=mode) as stream:
+        stream.write(data)
+
+
+def chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """Read a stream piece by piece."""
+    while piece := stream.read(CHUNK):
+        yield piece
+
+
+def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit: int) -> int:
+    """Write `pieces` to `path`, hashing as they pass; the file appears, read-only, only if it is `digest`.
+
+    Returns:
+        The number of bytes.
+
+    Raises:
+        DigestMismatch: the bytes hash to something else; nothing is kept.
+        WrongUse: more than `limit` bytes came; nothing is kept.
+    """
+    hasher, size = hashlib.sha256(), 0
+    with appearing(path, mode=0o444) as out:
+        for piece in pieces:
+            size += len(piece)
+            if size > limit:
+                raise WrongUse(f"{digest.short}: more than {limit} bytes")
+            hasher.update(piece)
+            out.write(piece)
+        if hasher.hexdigest() != digest:
+            raise DigestMismatch(path.name, expected=digest, actual=hasher.hexdigest())
+    return size
