@@ -81,6 +81,7 @@ class Summary(Value):
     macs: int
     sparsity: float
     metrics: dict[str, float]
+    metrics_ci95: dict[str, tuple[float, float]] = {}
     timings: tuple[Timing, ...]
     published: str = Field(default="", description="RFC 3339 UTC")
     yanked: bool = False
@@ -90,14 +91,16 @@ class Summary(Value):
     def of(cls, record: Record, record_sha256: Digest, *, added: Sequence[Measurement] = (), **state: Any) -> "Summary":
         """Reduce a record (and measurements added since) to what a listing shows."""
         metrics: dict[str, float] = {}
+        intervals: dict[str, tuple[float, float]] = {}
         for metric in record.metrics:
             metrics.setdefault(metric.metric, metric.value)
+            intervals.setdefault(metric.metric, metric.ci95)
         return cls(
             name=record.name, version=record.version, model=record.model, variant=record.variant, task=record.task,
             license=record.license, description=record.description, techniques=tuple(step.technique for step in record.recipe),
             dataset=record.metrics[0].dataset if record.metrics else "", file_sha256=record.file.sha256, record_sha256=record_sha256,
             size=record.file.size, size_gzip=record.file.size_gzip, parameters=record.structure.parameters, macs=record.structure.macs,
-            sparsity=record.structure.sparsity_overall, metrics=metrics,
+            sparsity=record.structure.sparsity_overall, metrics=metrics, metrics_ci95=intervals,
             timings=tuple(Timing.of(m) for m in (*record.measurements, *added)), **state,
         )  # fmt: skip
 
