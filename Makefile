@@ -50,7 +50,7 @@ results: $(READY) ## measure the shipped manifests again and write docs/results.
 serve: $(READY) ## the registry and its pages, on http://127.0.0.1:8080
 	$(BIN)/zoo serve
 
-lock: $(READY) ## resolve the dependencies again (needs uv)
+lock: ## resolve the dependencies again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra registry pyproject.toml -o requirements-registry.lock
 
