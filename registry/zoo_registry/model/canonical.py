@@ -9,6 +9,9 @@ from pydantic import BaseModel
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
 
+_SAFE = 2**53 - 1
+_LONGEST = 20
+
 
 def canonical(value: Any) -> bytes:
     """Spell `value` (a pydantic model or plain JSON data) as RFC 8785 canonical JSON.
@@ -40,8 +43,14 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
+def _number(text: str) -> int | float:
+    """Read an integer as RFC 8785 means it: beyond 2**53 every number is a double."""
+    number = int(text) if len(text) <= _LONGEST else float(text)
+    return number if abs(number) <= _SAFE else float(text)
+
+
 def parse(data: bytes, *, limit: int = 8 << 20) -> Any:
-    """Read JSON strictly: bounded size, UTF-8, no duplicate keys, no NaN.
+    """Read JSON strictly: bounded size, UTF-8, no duplicate keys, no NaN; integers beyond 2**53 come as floats.
 
     Raises:
         InvalidRecord: any of these does not hold.
@@ -49,6 +58,6 @@ def parse(data: bytes, *, limit: int = 8 << 20) -> Any:
     if len(data) > limit:
         raise InvalidRecord(f"document of {len(data)} bytes; at most {limit} are read")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_int=_number, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidRecord(f"not a JSON document: {error}") from error

@@ -28,7 +28,8 @@ Every error says what was found and what was expected, and ends in a `hint`: the
 `status` make the same error travel as an RFC 9457 problem document and come back as the same class.
 """
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 
 class ZooError(Exception):
@@ -47,6 +48,10 @@ class ZooError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Callable[..., "ZooError"], tuple[Any, ...]]:
+        """Cross process boundaries whole, whatever the subclass asks of its constructor."""
+        return _revive, (type(self), self.args, self.__dict__)
 
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
@@ -206,6 +211,13 @@ class MeasureFailed(OtherSide):
     """The device could not run the file; the message is the runtime's own."""
 
     slug = "measure-failed"
+
+
+def _revive(kind: type[ZooError], args: tuple[Any, ...], state: Mapping[str, Any]) -> ZooError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 def _family(root: type[ZooError]) -> dict[str, type[ZooError]]:
