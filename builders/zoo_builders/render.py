@@ -1,0 +1,50 @@
+"""Graph → Keras model, and back. The pure half (reading a Keras configuration) is `keras_config`."""
+
+from typing import Any
+
+from zoo_builders import tf
+from zoo_builders.graph import Graph, Node
+from zoo_builders.keras_config import graph_of_config, graph_of_file
+from zoo_registry.model.errors import Unsupported
+
+__all__ = ["graph_of", "graph_of_file", "render"]
+
+
+def render(graph: Graph) -> Any:
+    """Build the functional Keras model that `graph` describes: same layer names, fresh weights from the current seed.
+
+    Raises:
+        Unsupported: a node's class is no Keras layer, or Keras gives it another shape than the graph says.
+    """
+    keras = tf.keras
+    first, *rest = graph.nodes
+    values = {first.name: keras.Input(first.shape, name=first.name)}
+    for node in rest:
+        values[node.name] = _layer(node)(*_arguments(node, values))
+        found = tuple(values[node.name].shape[1:])
+        if found != node.shape:
+            raise Unsupported(
+                f"{graph.name}: layer {node.name} has shape {found} in Keras, {node.shape} in the graph", hint="correct the network"
+            )
+    return keras.Model(values[first.name], values[graph.nodes[-1].name], name=graph.name)
+
+
+def _layer(node: Node) -> Any:
+    kind = getattr(tf.keras.layers, node.op, None)
+    if kind is None:
+        raise Unsupported(f"layer {node.name}: Keras has no layer class {node.op!r}", hint="correct the network")
+    return kind(name=node.name, **node.config)
+
+
+def _arguments(node: Node, values: dict[str, Any]) -> tuple[Any, ...]:
+    found = [values[name] for name in node.inputs]
+    return (found,) if len(found) > 1 else (found[0],)
+
+
+def graph_of(model: Any) -> Graph:
+    """Read a functional or sequential Keras model back as a graph.
+
+    Raises:
+        Unsupported: it has a layer we have no description for, more than one input or output, or is a subclassed model.
+    """
+    return graph_of_config(model.__class__.__name__, model.get_config())

@@ -1,0 +1,72 @@
+"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts) and `tf.tfmot`.
+
+Importing this module costs nothing; the first use of one of the three imports it, after the environment variables that
+decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow, so nothing can import it too early.
+"""
+
+import importlib
+import os
+import warnings
+from typing import Any
+
+from zoo_registry.model.errors import BuildFailed, MissingExtra
+
+_MODULES = {"tensorflow": "tensorflow", "keras": "tf_keras", "tfmot": "tensorflow_model_optimization"}
+_ENVIRONMENT = {
+    "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gives other bits than the processor; builds say what they promise
+}
+
+THREADS = 1
+"""Threads inside one operation. Part of what decides the bits of trained weights, so it is a constant, not a setting."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import TensorFlow, Keras or TFMOT when it is first asked for.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = module = _import(_MODULES[name])
+    return module
+
+
+def _import(name: str) -> Any:
+    os.environ.update(_ENVIRONMENT)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside TensorFlow and TFMOT: theirs to mend
+            module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{name} is not installed", hint="pip install 'edgezoo[build]'") from error
+    if name == "tensorflow":
+        module.get_logger().setLevel("ERROR")
+    return module
+
+
+def deterministic(seed: int, threads: int = THREADS) -> None:
+    """Seed every generator, ask for deterministic kernels and fix the threads: call before the first operation.
+
+    Equal seeds, threads, TensorFlow build and processor family then give equal weights, bit for bit. May be called again in the
+    same process with the same number of threads.
+
+    Raises:
+        BuildFailed: TensorFlow already runs with another number of threads; they cannot be changed then.
+    """
+    tensorflow, keras = __getattr__("tensorflow"), __getattr__("keras")
+    keras.utils.set_random_seed(seed)
+    keras.backend.reset_uids()
+    tensorflow.config.experimental.enable_op_determinism()
+    threading = tensorflow.config.threading
+    if (threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()) == (threads, threads):
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise BuildFailed(
+            f"TensorFlow already runs with other than {threads} threads: {error}", hint="run each stage in its own process"
+        ) from error
