@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         reason = next((why for mark in item.iter_markers() if (why := _missing(mark.name))), None)
         if reason and not IN_CI:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--golden`: write golden files instead of comparing with them."""
+    parser.addoption("--golden", action="store_true", help="write golden files instead of comparing (make golden)")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with a committed file, or write it with `--golden`; the failure says how to write it."""
+
+    def check(path: Path, text: str) -> None:
+        if request.config.getoption("--golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        found = path.read_text() if path.exists() else ""
+        assert found == text, f"{path.name} is not what the code says now; if that is right: make golden"
+
+    return check
