@@ -1,0 +1,121 @@
+"""Stage `data`: a source's examples become the manifest's splits, preprocessed and stored as plain arrays.
+
+    <split>_x.npy    images [N, H, W, C] after the geometric steps, uint8 or float32
+    <split>_y.npy    labels, int64 [N]
+    dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale, offset}, preprocess,
+                      splits {name: {expression, examples}}}
+
+What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256` is over the source's content,
+so the same data from another place is the same dataset.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo_builders import preprocess, splits
+from zoo_builders.data import SOURCES, BadData, Dataset
+from zoo_builders.preprocess import ValueMap
+from zoo_builders.stage import Job
+from zoo_registry.model.errors import UnknownPlugin
+
+if TYPE_CHECKING:
+    import numpy as np
+
+TRAIN = "train"
+
+
+def run(job: Job) -> None:
+    """Write the splits and `dataset.json` into `job.out`.
+
+    Reads params `source`, `args`, `splits`, `preprocess`; files by the roles the source gives them.
+
+    Raises:
+        BadData: a file does not hold what it should.
+        BadSplit: an expression asks for what the source does not have.
+    """
+    source = SOURCES.get(str(job.params["source"]))
+    dataset = source.load(source.params.model_validate(job.params["args"]), job.files, job.progress).checked()
+    steps = list(job.params["preprocess"])
+    train: Any = None
+    examples: dict[str, dict[str, Any]] = {}
+    for name, expression in job.params["splits"].items():
+        images = _store(job, dataset, name, str(expression))
+        images = preprocess.geometry(steps, images)
+        _write_array(job.out / f"{name}_x.npy", images)
+        examples[name] = {"expression": str(expression), "examples": len(images)}
+        train = images if name == TRAIN else train
+    shape = list(images.shape[1:])
+    values = preprocess.value_map(steps, dataset.value_range, train)
+    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values)})
+
+
+def _store(job: Job, dataset: Dataset, name: str, expression: str) -> "np.ndarray[Any, Any]":
+    """Write the labels of one split and give its images, before geometry."""
+    import numpy as np
+
+    counts = {split: len(held.labels) for split, held in dataset.splits.items()}
+    chosen = splits.select(splits.parse(expression), counts)
+    _write_array(job.out / f"{name}_y.npy", np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen]))
+    images: np.ndarray[Any, Any] = np.concatenate([dataset.splits[s].images[r.start : r.stop] for s, r in chosen])
+    return images
+
+
+def _write_array(path: Path, array: "np.ndarray[Any, Any]") -> None:
+    import numpy as np
+
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _describe(job: Job, dataset: Dataset, measured: Mapping[str, Any]) -> None:
+    source = str(job.params["source"])
+    about = {
+        "name": job.params.get("name") or source,
+        "source": source,
+        "dataset_sha256": dataset.digest,
+        "classes": list(dataset.classes),
+        "value_range": list(dataset.value_range),
+        "preprocess": list(job.params["preprocess"]),
+        **measured,
+    }
+    (job.out / "dataset.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load_about(folder: Path) -> dict[str, Any]:
+    """Read `dataset.json` of a data stage's result."""
+    about: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    return about
+
+
+def load_raw(folder: Path, split: str) -> tuple[Any, Any]:
+    """Give (images as stored, memory-mapped; labels int64) of a split.
+
+    Raises:
+        UnknownPlugin: the manifest names no such split; the hint lists those it does.
+    """
+    import numpy as np
+
+    if not (folder / f"{split}_x.npy").is_file():
+        raise UnknownPlugin(f"the data has no split {split!r}", hint=f"known: {', '.join(sorted(load_about(folder)['splits']))}")
+    images = np.load(folder / f"{split}_x.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / f"{split}_y.npy", allow_pickle=False)
+    if len(images) != len(labels):
+        raise BadData(f"split {split!r}: {len(images)} images and {len(labels)} labels")
+    return images, labels
+
+
+def load_value_map(folder: Path) -> ValueMap:
+    """Give the map from stored values to what the model expects."""
+    return ValueMap(**load_about(folder)["value_map"])
+
+
+def load_split(folder: Path, split: str) -> tuple[Any, Any]:
+    """Give (inputs float32 [N, H, W, C] as the model expects them; labels int64 [N]) of a split, all in memory.
+
+    Raises:
+        UnknownPlugin: the manifest names no such split.
+    """
+    images, labels = load_raw(folder, split)
+    return load_value_map(folder)(images), labels

@@ -1,0 +1,193 @@
+"""Preprocessing: what happens to an example between its source and the model.
+
+Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale`) change the array and are stored in the data
+stage's result. *Value* steps (`rescale`, `standardize`) are one affine map, `float32(x) * scale + offset`, which is stored as two
+numbers (or two lists, one entry a channel) and applied when batches are made: images stay uint8 on disk.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, RootModel, model_validator
+
+from zoo_builders.specs import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Pixels = Annotated[int, Field(ge=1, le=8192)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+_RANK = 4
+_RGB = 3
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and TensorFlow weigh them
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMap:
+    """`float32(x) * scale + offset`; lists hold one entry a channel."""
+
+    scale: float | list[float] = 1.0
+    offset: float | list[float] = 0.0
+
+    def __call__(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Map raw values (any dtype, channels last) to what the model expects, as float32."""
+        import numpy as np
+
+        mapped = values.astype(np.float32) * np.asarray(self.scale, np.float32) + np.asarray(self.offset, np.float32)
+        return np.ascontiguousarray(mapped, dtype=np.float32)
+
+
+class Square(RootModel[Pixels | tuple[Pixels, Pixels]]):
+    """A size in pixels: one number for a square, or [height, width]."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return (self.root, self.root) if isinstance(self.root, int) else self.root
+
+
+class Range(RootModel[tuple[Finite, Finite]]):
+    """[low, high]: where the source's own lowest and highest value go."""
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Range":
+        if self.root[0] >= self.root[1]:
+            raise ValueError(f"the first number must be below the second, found {list(self.root)}")
+        return self
+
+
+class Moments(Spec):
+    """Mean and standard deviation a channel; empty = measured on the split called `train`."""
+
+    mean: tuple[Finite, ...] = ()
+    std: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+
+    @model_validator(mode="after")
+    def _both(self) -> "Moments":
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} entries and std {len(self.std)}; give both or neither")
+        return self
+
+
+class Nothing(Spec):
+    """A step without parameters: write {}."""
+
+
+STEPS: Mapping[str, type[Spec] | type[RootModel[Any]]] = {
+    "resize": Square,
+    "center_crop": Square,
+    "pad": Square,
+    "grayscale": Nothing,
+    "rescale": Range,
+    "standardize": Moments,
+}
+VALUE_STEPS = frozenset({"rescale", "standardize"})
+
+
+def geometry(steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Apply the geometric steps, in order, to images [N, H, W, C]; the dtype stays."""
+    for step in steps:
+        name, raw = _only(step)
+        if name not in VALUE_STEPS:
+            images = _GEOMETRIC[name](images, STEPS[name].model_validate(raw))
+    return images
+
+
+def value_map(steps: Sequence[Mapping[str, Any]], value_range: tuple[float, float], train: "np.ndarray[Any, Any] | None") -> ValueMap:
+    """Fold the value steps into one map; `train` (geometry done) is where `standardize` measures. Pure but for numpy."""
+    import numpy as np
+
+    scale: Any = np.float64(1)
+    offset: Any = np.float64(0)
+    low, high = value_range
+    for step in steps:
+        name, raw = _only(step)
+        if name == "rescale":
+            start, stop = Range.model_validate(raw).root
+            gain = (stop - start) / (high - low)
+            scale, offset = scale * gain, offset * gain + (start - low * gain)
+            low, high = start, stop
+        elif name == "standardize":
+            mean, std = _moments(Moments.model_validate(raw), train, scale, offset)
+            scale, offset = scale / std, (offset - mean) / std
+    return ValueMap(_plain(scale), _plain(offset))
+
+
+def shape_after(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of one example (H, W, C) after the geometric steps."""
+    for step in steps:
+        name, raw = _only(step)
+        if name in {"resize", "center_crop", "pad"}:
+            shape = (*Square.model_validate(raw).size, shape[-1])
+        elif name == "grayscale":
+            shape = (*shape[:-1], 1)
+    return shape
+
+
+def _only(step: Mapping[str, Any]) -> tuple[str, Any]:
+    ((name, raw),) = step.items()
+    return name, {} if raw is None else raw
+
+
+def _moments(params: Moments, train: Any, scale: Any, offset: Any) -> tuple[Any, Any]:
+    import numpy as np
+
+    if params.mean:
+        return np.asarray(params.mean), np.asarray(params.std)
+    axes = tuple(range(train.ndim - 1))
+    mean = train.mean(axis=axes, dtype=np.float64) * scale + offset
+    std = train.std(axis=axes, dtype=np.float64) * scale
+    return mean, np.where(std > 0, std, 1.0)
+
+
+def _plain(value: Any) -> float | list[float]:
+    listed = value.tolist()
+    return [float(entry) for entry in listed] if isinstance(listed, list) else float(listed)
+
+
+def _resize(images: Any, params: Any) -> Any:
+    """Resize with Pillow's bilinear filter (antialiased when shrinking), channel by channel for floats."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = params.size
+    if images.shape[1:3] == (height, width):
+        return images
+    planes = np.empty((len(images), height, width, images.shape[-1]), images.dtype)
+    for index, image in enumerate(images):
+        for channel in range(images.shape[-1]):
+            plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
+            planes[index, ..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
+    return planes
+
+
+def _center_crop(images: Any, params: Any) -> Any:
+    height, width = params.size
+    if images.shape[1] < height or images.shape[2] < width:
+        raise ValueError(f"center_crop to {height}x{width} of images {images.shape[1]}x{images.shape[2]}")
+    top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
+    return images[:, top : top + height, left : left + width]
+
+
+def _pad(images: Any, params: Any) -> Any:
+    import numpy as np
+
+    height, width = params.size
+    rows, columns = height - images.shape[1], width - images.shape[2]
+    if rows < 0 or columns < 0:
+        raise ValueError(f"pad to {height}x{width} of images {images.shape[1]}x{images.shape[2]}")
+    return np.pad(images, ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0)))
+
+
+def _grayscale(images: Any, _params: Any) -> Any:
+    import numpy as np
+
+    if images.shape[-1] != _RGB:
+        raise ValueError(f"grayscale needs 3 channels, found {images.shape[-1]}")
+    gray = images.astype(np.float32) @ np.asarray(_LUMA, np.float32)
+    gray = np.rint(gray) if images.dtype == np.uint8 else gray
+    return gray.astype(images.dtype)[..., None]
+
+
+_GEOMETRIC = {"resize": _resize, "center_crop": _center_crop, "pad": _pad, "grayscale": _grayscale}
