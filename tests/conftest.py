@@ -1,4 +1,4 @@
-"""Shared by all tests: plugins with real servers, and what this machine has. A part that is missing is skipped with a reason, never in CI."""
+"""Shared by all tests: plugins with real servers, and what this machine has (a missing part is skipped with a reason, never in CI)."""
 
 import importlib.util
 import os
