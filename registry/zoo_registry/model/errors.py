@@ -8,7 +8,9 @@
     │   ├── InvalidRecord             a record or measurement breaks its schema
     │   ├── UnknownPlugin             nobody registered that name
     │   ├── MissingExtra              the verb's package is not installed
-    │   └── Forbidden                 no token, or one without the scope
+    │   ├── TooLarge                  more bytes than the limit
+    │   └── Forbidden                 a token without the scope
+    │       └── Unauthorized          no token, or an unknown one
     ├── AnswerIsNo          (exit 1)  the question was fine and the answer is no
     │   ├── NotFound                  no such artifact, version, alias or blob
     │   ├── Yanked                    the release was withdrawn
@@ -29,7 +31,8 @@ Every error says what was found and what was expected, and ends in a `hint`: the
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
 
 
 class ZooError(Exception):
@@ -69,12 +72,21 @@ class InvalidManifest(WrongUse):
     """A manifest is wrong. The message starts with `file:line: key`, so that editors can jump there."""
 
     slug = "invalid-manifest"
+    mistakes: tuple["InvalidManifest", ...] = ()
 
     def __init__(self, message: str, *, hint: str = "", file: str = "", line: int = 0, key: str = "") -> None:
         place = f"{file}:{line}" if line else file
         where = ": ".join(part for part in (place, key) if part)
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
         self.file, self.line, self.key, self.reason = file, line, key, message
+
+    @classmethod
+    def several(cls, found: Sequence["InvalidManifest"], *, file: str) -> Self:
+        """Make one error of all mistakes in a file: one line each, in the order of the file; `mistakes` keeps them apart."""
+        ordered = sorted(found, key=lambda mistake: mistake.line)
+        error = cls("\n".join(map(str, ordered)), hint=f"mend them, then zoo validate {file}")
+        error.file, error.line, error.key, error.mistakes = file, ordered[0].line, ordered[0].key, tuple(ordered)
+        return error
 
 
 class InvalidRef(WrongUse):
@@ -107,11 +119,25 @@ class MissingExtra(WrongUse):
     slug = "missing-extra"
 
 
+class TooLarge(WrongUse):
+    """More bytes came than the limit allows; nothing was kept."""
+
+    status = 413
+    slug = "too-large"
+
+
 class Forbidden(WrongUse):
-    """No token, an unknown one, or one without the scope."""
+    """A token without the scope, or credentials that the other side does not accept."""
 
     status = 403
     slug = "forbidden"
+
+
+class Unauthorized(Forbidden):
+    """No token, or an unknown one."""
+
+    status = 401
+    slug = "unauthorized"
 
 
 class AnswerIsNo(ZooError):

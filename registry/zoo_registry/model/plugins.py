@@ -3,7 +3,8 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from zoo_registry.model.errors import UnknownPlugin
@@ -46,6 +47,16 @@ class Kind(Generic[T]):
                 importlib.import_module(f"{self._package}.{module.name}")
             self._complete = True
         return self._found
+
+    @contextmanager
+    def collecting(self) -> Iterator[dict[str, T]]:
+        """Divert what registers itself inside the block into the dict given: for files of a user, which are read again and again."""
+        kept, collected = dict(self._discover()), dict[str, T]()
+        self._found = collected
+        try:
+            yield collected
+        finally:
+            self._found = kept
 
     def names(self) -> tuple[str, ...]:
         """List the names, sorted."""
