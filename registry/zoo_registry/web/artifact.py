@@ -1,0 +1,252 @@
+"""What the page of one artifact shows, decided from its record and its relatives. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from zoo_registry.model.query import Query, Summary, Timing
+from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
+from zoo_registry.web import charts, snippet, urls, views, words
+from zoo_registry.web.scales import Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One measurement with all its conditions; `source` is the measurement itself for what needs no spelling."""
+
+    source: Measurement
+    speed: views.Speed
+    spread: Markup
+    conditions: tuple[tuple[str, str], ...]
+    control: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """One metric with its interval."""
+
+    name: str
+    value: str
+    interval: str
+    source: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One weight tensor as it stands in the file."""
+
+    source: TensorSparsity
+    shape: str
+    sparsity: str
+    bar: Markup
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """Another variant of the same model beside this one."""
+
+    row: views.Row
+    current: bool
+    metric_change: str
+    metric_tone: str
+    size_change: str
+    gzip_change: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactPage:
+    """Everything the page of one artifact shows."""
+
+    record: Record
+    summary: Summary
+    facts: tuple[tuple[str, str, str], ...]
+    pull: str
+    pull_pinned: str
+    download: str
+    raw: str
+    quality: tuple[Quality, ...]
+    measured: tuple[Measured, ...]
+    tensors: tuple[Tensor, ...]
+    recipe: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    code: str
+    requirements: str
+    relatives: tuple[Relative, ...]
+    relatives_metric: str
+    compare: str
+    goals: tuple[tuple[str, str, str, bool], ...]
+
+
+def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measurement], family: Sequence[Summary]) -> ArtifactPage:
+    """Spell a record for its page.
+
+    Args:
+        record: as published.
+        summary: the same release as a listing shows it, with its state (yanked, aliases).
+        measurements: those of the record and those added since.
+        family: latest releases of the same model, this one among them or not.
+    """
+    metric = record.metrics[0].metric if record.metrics else "top1"
+    return ArtifactPage(
+        record=record,
+        summary=summary,
+        facts=_facts(record, measurements),
+        pull=urls.pull_command(record.name, record.version),
+        pull_pinned=urls.pull_command(record.name, record.version, record.file.sha256),
+        download=f"/v1/blobs/{record.file.sha256}",
+        raw=f"/v1{urls.artifact(record.name, record.version)}",
+        quality=tuple(_quality(metric) for metric in record.metrics),
+        measured=_measured(measurements),
+        tensors=tuple(_tensor(tensor) for tensor in record.structure.weights),
+        recipe=tuple((step.technique, tuple((name, _plain(value)) for name, value in step.params.items())) for step in record.recipe),
+        code=snippet.python(record),
+        requirements=snippet.requirements(record),
+        relatives=_relatives(summary, family, metric),
+        relatives_metric=metric,
+        compare=compare_address(summary, family),
+        goals=tuple((goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met) for goal in record.goals),
+    )
+
+
+def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[str, str, str], ...]:
+    """Choose the numbers at the head of the page: label, value, what it depends on."""
+    facts = []
+    if record.metrics:
+        first = record.metrics[0]
+        spelled = f"{words.interval(first.metric, *first.ci95)} · {words.count(first.examples)} examples"
+        facts.append((words.metric_name(first.metric), words.metric(first.metric, first.value), spelled))
+    facts.append(("download", words.size(record.file.size_gzip), f"gzip · {words.size(record.file.size)} raw"))
+    quickest = min(measurements, key=lambda m: (m.noisy, m.latency_ms.median), default=None)
+    if quickest:
+        low, high = quickest.ratio.ci95
+        interval = f"{words.ratio(low)} {words.DASH} {words.ratio(high)}"
+        threads = "1 thread" if quickest.threads == 1 else f"{quickest.threads} threads"
+        facts.append(("latency", f"{words.milliseconds(quickest.latency_ms.median)} ms", f"{quickest.device} · {threads}"))
+        facts.append(("ratio to float", words.ratio(quickest.ratio.value), f"{interval} · {quickest.verdict}"))
+    facts.append(
+        ("zeros", words.percent(record.structure.sparsity_overall), f"of {words.short_count(record.structure.parameters)} parameters")
+    )
+    return tuple(facts)
+
+
+def _quality(metric: Metric) -> Quality:
+    return Quality(
+        words.metric_name(metric.metric), words.metric(metric.metric, metric.value), words.interval(metric.metric, *metric.ci95), metric
+    )
+
+
+def _measured(measurements: Sequence[Measurement]) -> tuple[Measured, ...]:
+    if not measurements:
+        return ()
+    ratios = views.ratio_scale([Timing.of(m) for m in measurements], width=130)
+    spans = charts.interval_scale(
+        [end for m in measurements for end in (m.latency_ms.p5, m.latency_ms.p95)], measurements[0].latency_ms.median, 130
+    )
+    ordered = sorted(measurements, key=lambda m: (m.device, m.threads, m.when))
+    return tuple(Measured(m, views.speed(Timing.of(m), ratios), _spread(m.latency_ms, spans), conditions(m), _control(m)) for m in ordered)
+
+
+def _spread(latency: Latency, scale: Scale) -> Markup:
+    return charts.interval_bar(scale, latency.median, latency.p5, latency.p95)
+
+
+def _control(measurement: Measurement) -> str:
+    low, high = measurement.aa_ratio.ci95
+    return f"{measurement.aa_ratio.value:.3f} ({low:.3f} {words.DASH} {high:.3f})"
+
+
+def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
+    """Spell every condition of a measurement: without them its numbers mean nothing."""
+    low, high = m.aa_ratio.ci95
+    host = ", ".join(part for part in (m.host.os, m.host.governor and f"governor {m.host.governor}", m.host.virtual) if part)
+    delegate = f"{m.delegate}, {m.nodes_delegated} of {m.nodes_total} nodes"
+    return (
+        ("runtime", f"{m.runtime} {m.runtime_version}"),
+        ("delegate", delegate + (f" in {m.partitions} partitions" if m.partitions else "")),
+        ("threads", f"{m.threads}, {'pinned' if m.pinned else 'not pinned'}"),
+        ("protocol", m.protocol),
+        ("runs", f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"),
+        ("baseline", f"{m.baseline.name} (sha256 {m.baseline.sha256.short}…), interleaved"),
+        ("A/A control", f"{m.aa_ratio.value:.3f} ({low:.3f} {words.DASH} {high:.3f})"),
+        ("median · mean ± std", f"{_ms(m.latency_ms.median)} · {_ms(m.latency_ms.mean)} ± {_ms(m.latency_ms.std)} ms"),
+        ("p5 · p95 · p99", f"{_ms(m.latency_ms.p5)} · {_ms(m.latency_ms.p95)} · {_ms(m.latency_ms.p99)} ms"),
+        ("min · max", f"{_ms(m.latency_ms.min)} · {_ms(m.latency_ms.max)} ms"),
+        ("start · first run", f"{_ms(m.init_ms)} · {_ms(m.first_ms)} ms"),
+        ("peak memory", f"{words.significant(m.peak_memory_mb)} MB" if m.peak_memory_mb else "not measured"),
+        ("sparse path", m.sparse_path),
+        ("output check", f"{m.output_check} against the golden vectors"),
+        ("host", f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (f", {m.host.memory_gb:.0f} GB" if m.host.memory_gb else "")),
+        ("system", host or "not recorded"),
+        ("CPU features", " ".join(m.host.features) or "not recorded"),
+        ("when", f"{m.when:%Y-%m-%d %H:%M} UTC"),
+    )
+
+
+_ms = words.milliseconds
+
+
+def _tensor(tensor: TensorSparsity) -> Tensor:
+    shape = words.TIMES.join(map(str, tensor.shape)) or "scalar"
+    return Tensor(tensor, shape, words.percent(tensor.sparsity), charts.share_bar(tensor.sparsity))
+
+
+def _plain(value: Any) -> str:
+    """Spell a parameter the way a manifest would."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_plain(entry) for entry in value)}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_plain(entry)}" for key, entry in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _goal(goal: str, value: float | None) -> str:
+    if value is None:
+        return "not measured"
+    if "size" in goal:
+        return words.size(value)
+    return words.significant(value, 4)
+
+
+def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tuple[Relative, ...]:
+    here = (summary.name, summary.version)
+    others = [item for item in family if item.name != summary.name]
+    ordered = sorted([summary, *others], key=lambda item: (item.techniques != (), item.size_gzip, item.name))
+    spelled = views.rows(ordered, Query(), metric)
+    return tuple(
+        _relative(item, row, summary, metric, current=(item.name, item.version) == here) for item, row in zip(ordered, spelled, strict=True)
+    )
+
+
+def _relative(item: Summary, row: views.Row, summary: Summary, metric: str, *, current: bool) -> Relative:
+    mine, its = summary.metrics.get(metric), item.metrics.get(metric)
+    difference = its - mine if mine is not None and its is not None else None
+    spelled = "" if difference is None or current else _difference(metric, difference)
+    tone = "even" if not difference else "good" if difference > 0 else "bad"
+    return Relative(
+        row,
+        current,
+        spelled,
+        tone,
+        _times(item.size, summary.size, current=current),
+        _times(item.size_gzip, summary.size_gzip, current=current),
+    )
+
+
+def _difference(metric: str, difference: float) -> str:
+    return f"{words.points(difference)} pt" if words.is_share(metric) else words.significant(difference)
+
+
+def _times(value: int, mine: int, *, current: bool) -> str:
+    return "" if current or not mine else f"{words.TIMES} {words.ratio(value / mine)}"
+
+
+def compare_address(summary: Summary, family: Sequence[Summary]) -> str:
+    """Give the address that compares this release with its relatives, the plain float one first; empty without relatives."""
+    others = [item for item in family if item.name != summary.name]
+    if not others:
+        return ""
+    ordered = sorted([summary, *others], key=lambda item: (item.techniques != (), item.name != summary.name, item.name))[:6]
+    return urls.address("/compare", tuple(("ref", f"{item.name}@{item.version}") for item in ordered))

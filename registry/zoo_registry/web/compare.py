@@ -1,0 +1,167 @@
+"""What the comparison page shows: artifacts side by side, differences to the first. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from zoo_registry.model.query import Summary, Timing
+from zoo_registry.web import urls, words
+
+_Spell = Callable[[float], str]
+_Value = float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One column."""
+
+    name: str
+    version: str
+    href: str
+    pull: str
+    remove: str
+    yanked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value; `note` is the difference to the first column."""
+
+    text: str
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One property over all columns."""
+
+    label: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Properties that belong together."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The whole page."""
+
+    heads: tuple[Head, ...]
+    groups: tuple[Group, ...]
+
+
+def comparison(items: Sequence[Summary]) -> Comparison:
+    """Put releases side by side, in the order given."""
+    if not items:
+        return Comparison((), ())
+    groups = (_identity(items), _quality(items), _sizes(items), *_latencies(items))
+    return Comparison(_heads(items), tuple(group for group in groups if group.lines))
+
+
+def _heads(items: Sequence[Summary]) -> tuple[Head, ...]:
+    refs = tuple(("ref", f"{item.name}@{item.version}") for item in items)
+    return tuple(
+        Head(
+            name=item.name,
+            version=item.version,
+            href=urls.artifact(item.name, item.version),
+            pull=urls.pull_command(item.name, item.version),
+            remove=urls.address("/compare", refs[:index] + refs[index + 1 :]) if len(items) > 1 else "",
+            yanked=item.yanked,
+        )
+        for index, item in enumerate(items)
+    )
+
+
+def _identity(items: Sequence[Summary]) -> Group:
+    def line(label: str, spell: Callable[[Summary], str]) -> Line:
+        return Line(label, tuple(Cell(spell(item) or words.DASH) for item in items))
+
+    lines = (
+        line("recipe", lambda item: " → ".join(item.techniques) or "float"),
+        line("dataset", lambda item: item.dataset),
+        line("licence", lambda item: item.license),
+    )
+    return Group("What it is", lines)
+
+
+def _quality(items: Sequence[Summary]) -> Group:
+    names = sorted({name for item in items for name in item.metrics})
+    return Group("Quality", tuple(_metric(name, items) for name in names))
+
+
+def _metric(name: str, items: Sequence[Summary]) -> Line:
+    def note(value: float, first: float) -> str:
+        return f"{words.points(value - first)} pt" if words.is_share(name) else words.significant(value - first)
+
+    values = [item.metrics.get(name) for item in items]
+    # Error rates (WER, CER, perplexity) are better small; without knowing the metric no column is called best.
+    return _line(words.metric_name(name), values, lambda value: words.metric(name, value), note, best=max if words.is_share(name) else None)
+
+
+def _sizes(items: Sequence[Summary]) -> Group:
+    def times(value: float, first: float) -> str:
+        return f"{words.TIMES} {words.ratio(value / first)}" if first else ""
+
+    lines = (
+        _line("file", [float(item.size) for item in items], words.size, times, best=min),
+        _line("download, gzip", [float(item.size_gzip) for item in items], words.size, times, best=min),
+        _line("parameters", [float(item.parameters) for item in items], words.short_count, times),
+        _line("multiply-adds", [float(item.macs) for item in items], words.short_count, times),
+        _line("zeros", [item.sparsity for item in items], words.percent, lambda _value, _first: ""),
+    )
+    return Group("Size", lines)
+
+
+def _latencies(items: Sequence[Summary]) -> tuple[Group, ...]:
+    places = sorted({(timing.device, timing.threads) for item in items for timing in item.timings})
+    return tuple(_latency(device, threads, items) for device, threads in places)
+
+
+def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
+    timings = [item.timing(device, threads) for item in items]
+    medians = [timing.median_ms if timing else None for timing in timings]
+    times = _line(
+        "median",
+        medians,
+        lambda value: f"{words.milliseconds(value)} ms",
+        lambda v, first: f"{words.TIMES} {words.ratio(v / first)}",
+        best=min,
+    )
+    ratios = Line("ratio to float", tuple(_ratio(timing) for timing in timings))
+    verdicts = Line(
+        "verdict", tuple(Cell(timing.verdict if timing else words.DASH, "noisy" if timing and timing.noisy else "") for timing in timings)
+    )
+    return Group(f"Latency on {device}, {threads} thread{'s' if threads > 1 else ''}", (times, ratios, verdicts))
+
+
+def _ratio(timing: Timing | None) -> Cell:
+    if timing is None:
+        return Cell(words.DASH)
+    low, high = timing.ratio_ci95
+    return Cell(words.ratio(timing.ratio), f"{words.ratio(low)} {words.DASH} {words.ratio(high)}")
+
+
+def _line(
+    label: str,
+    values: Sequence[_Value],
+    spell: _Spell,
+    note: Callable[[float, float], str],
+    *,
+    best: Callable[[Sequence[float]], float] | None = None,
+) -> Line:
+    known = [value for value in values if value is not None]
+    winner = best(known) if best and len(set(known)) > 1 else None
+    first = values[0]
+    return Line(label, tuple(_cell(value, spell, note, None if index == 0 else first, winner) for index, value in enumerate(values)))
+
+
+def _cell(value: _Value, spell: _Spell, note: Callable[[float, float], str], first: _Value, winner: _Value) -> Cell:
+    if value is None:
+        return Cell(words.DASH)
+    return Cell(spell(value), "" if first is None else note(value, first), value == winner)

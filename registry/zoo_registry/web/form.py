@@ -1,0 +1,104 @@
+"""The budget form: its fields are the API's parameters, filled from the address. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from zoo_registry.model.query import Query
+from zoo_registry.web import urls, words
+from zoo_registry.web.urls import Params
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of a select."""
+
+    value: str
+    label: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the budget form; `name` is the API's parameter."""
+
+    name: str
+    label: str
+    kind: str
+    value: str = ""
+    unit: str = ""
+    placeholder: str = ""
+    options: tuple[Option, ...] = ()
+    most: str = ""
+    main: bool = False
+
+
+def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[str]) -> tuple[Field, ...]:
+    """Give the fields of the budget form, filled from the address; `main` ones are always shown.
+
+    Args:
+        params: the parameters of the page.
+        facets: values to choose from, by parameter name.
+        metrics: metrics that some artifact has; each gets its own lower limit.
+    """
+    given = dict(params)
+
+    def select(name: str, label: str, *, main: bool = False, extra: Sequence[str] = ()) -> Field:
+        value = given.get(name, "")
+        values = [*extra, *facets.get(name, ())]
+        values += [value] if value and value not in values else []
+        options = tuple(Option(v, v, v == value) for v in values)
+        return Field(name, label, "select", value, options=(Option("", "any", not value), *options), main=main)
+
+    def number(name: str, label: str, unit: str, placeholder: str, *, most: str = "", main: bool = False) -> Field:
+        return Field(name, label, "number", given.get(name, ""), unit, placeholder, most=most, main=main)
+
+    def text(name: str, label: str, placeholder: str, *, main: bool = False) -> Field:
+        return Field(name, label, "text", given.get(name, ""), placeholder=placeholder, main=main)
+
+    lower = [name.removeprefix("min_") for name in given if name.startswith("min_")]
+    names = list(dict.fromkeys(["top1", *metrics, *lower]))
+    return (
+        select("device", "Device", main=True),
+        number("max_latency_ms", "Latency at most", "ms", "8", main=True),
+        text("max_size_gzip", "Download at most", "4 MB", main=True),
+        *(
+            number(f"min_{name}", f"{words.metric_name(name).capitalize()} at least", "", "0.7", most=_most(name), main=index == 0)
+            for index, name in enumerate(names)
+        ),
+        select("task", "Task"),
+        select("technique", "Technique", extra=("none",)),
+        select("license", "Licence"),
+        select("model", "Model"),
+        number("threads", "Threads", "", "1"),
+        number("max_ratio", "Ratio at most", f"{words.TIMES} float", "0.7"),
+        text("max_size", "File at most", "10 MB"),
+        text("q", "Words", "in name or description"),
+    )
+
+
+def _most(metric: str) -> str:
+    return "1" if words.is_share(metric) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """One filter that is in force, and the address without it."""
+
+    text: str
+    href: str
+
+
+def chips(params: Params, query: Query) -> tuple[Chip, ...]:
+    """Say which filters are in force."""
+    limits = {"max_latency_ms": query.max_latency_ms, "max_ratio": query.max_ratio, "max_size": query.max_size}
+    limits |= {"max_size_gzip": query.max_size_gzip} | {f"min_{name}": value for name, value in query.min_metrics.items()}
+    found = []
+    for name, raw in params:
+        if name in urls.PAGING or name == "sort":
+            continue
+        limit = limits.get(name)
+        sign = "≥" if name.startswith("min_") else "≤"
+        label = name.replace("_", " ")
+        text = f"{label}: {raw}" if limit is None else f"{words.limit_name(name)} {sign} {words.limit_value(name, limit)}"
+        found.append(Chip(text, urls.address("/", urls.changed(params, {name: None}))))
+    return tuple(found)

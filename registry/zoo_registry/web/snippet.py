@@ -1,0 +1,184 @@
+"""A signature as a Python program that runs the file: decoded input, preprocessing, quantization, output. Pure.
+
+The program is complete for what the record says: input size and type, scale and zero point, the manifest's preprocessing in
+its order, labels. A preprocessing step this page does not know is written as a line that raises, never left out silently.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoo_registry.model.record import Record, TensorInfo
+
+IMAGE_RANK, IMAGE_CHANNELS = 4, (1, 3)
+_SIZING = frozenset({"resize", "center_crop", "pad"})
+_VALUES = frozenset({"rescale", "standardize", "value_map"})
+
+
+def python(record: Record) -> str:
+    """Write a Python program that runs `record`'s file on one input with ai_edge_litert, and prints what came out."""
+    inputs = record.signature.inputs
+    image = len(inputs) == 1 and len(inputs[0].shape) == IMAGE_RANK and inputs[0].shape[-1] in IMAGE_CHANNELS
+    lines = _head(image=image, file=record.file.path)
+    for index, tensor in enumerate(inputs):
+        lines += ["", *(_image(tensor, record) if image else _zeros(tensor, index)), *_quantize(tensor, index)]
+    lines += ["", "interpreter.invoke()"]
+    for index, tensor in enumerate(record.signature.outputs):
+        lines += ["", *_output(tensor, index)]
+    return "\n".join([*lines, *_labels(record)]) + "\n"
+
+
+def requirements(record: Record) -> str:
+    """Say what the program needs, as a pip command."""
+    image = len(record.signature.inputs) == 1 and len(record.signature.inputs[0].shape) == IMAGE_RANK
+    return "pip install ai-edge-litert numpy" + (" pillow" if image else "")
+
+
+def _head(*, image: bool, file: str) -> list[str]:
+    return [
+        *(["import sys", ""] if image else []),
+        "import numpy as np",
+        "from ai_edge_litert.interpreter import Interpreter",
+        *(["from PIL import Image"] if image else []),
+        "",
+        f"interpreter = Interpreter(model_path={json.dumps(file)}, num_threads=1)",
+        "interpreter.allocate_tensors()",
+        "inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()",
+    ]
+
+
+def _image(tensor: TensorInfo, record: Record) -> list[str]:
+    steps = [(name, value) for step in record.signature.preprocess for name, value in step.items()]
+    names = {name for name, _ in steps}
+    height, width, channels = tensor.shape[1:]
+    mode = "RGB" if channels == IMAGE_CHANNELS[-1] or "grayscale" in names else "L"
+    lines = [f'image = Image.open(sys.argv[1]).convert("{mode}")']
+    if not names & _SIZING:
+        lines.append(_resize((height, width)))
+    lines += [line for name, value in steps if name not in _VALUES for line in _geometry(name, value)]
+    return [*lines, "x = np.asarray(image, dtype=np.float32)  # 0 to 255", *_values(steps), f"x = x.reshape({_shape(tensor)})"]
+
+
+def _geometry(name: str, value: Any) -> list[str]:
+    """Write one step that changes the picture, as the builders do it: bilinear, centred, ITU-R 601 luma."""
+    if name == "grayscale":
+        return ['image = image.convert("L")']
+    size = _pair(value) if name in _SIZING else None
+    if size is None:
+        return [_unknown(name, value)]
+    height, width = size
+    if name == "resize":
+        return [_resize(size)]
+    if name == "center_crop":
+        return [
+            f"left, top = (image.width - {width}) // 2, (image.height - {height}) // 2",
+            f"image = image.crop((left, top, left + {width}, top + {height}))",
+        ]
+    return [
+        f"padded = Image.new(image.mode, ({width}, {height}))",
+        f"padded.paste(image, (({width} - image.width) // 2, ({height} - image.height) // 2))",
+        "image = padded",
+    ]
+
+
+def _values(steps: Sequence[tuple[str, Any]]) -> list[str]:
+    """Write the steps that change the values; a recorded `value_map` says what all of them come to."""
+    recorded = next((value for name, value in steps if name == "value_map"), None)
+    if isinstance(recorded, Mapping):
+        return _value_map(recorded)
+    lines, low, high = [], 0.0, 255.0
+    for name, value in steps:
+        if name == "rescale" and _pair(value) is not None:
+            start, stop = (float(end) for end in value)
+            lines.append(f"x = (x - {low:g}) * ({stop - start:g} / {high - low:g}) + {start:g}  # to {start:g} … {stop:g}")
+            low, high = start, stop
+        elif name == "standardize" and isinstance(value, Mapping) and value.get("mean") and value.get("std"):
+            lines.append(f"x = (x - np.array({_numbers(value['mean'])}, np.float32)) / np.array({_numbers(value['std'])}, np.float32)")
+        elif name in _VALUES:
+            lines.append(_unknown(name, value))
+    return lines
+
+
+def _value_map(recorded: Mapping[str, Any]) -> list[str]:
+    low, high = (float(end) for end in recorded.get("range", (0.0, 255.0)))
+    lines = (
+        [] if (low, high) == (0.0, 255.0) else [f"x = x * ({high - low:g} / 255) + {low:g}  # the data's own values: {low:g} … {high:g}"]
+    )
+    scale, offset = (f"np.array({_numbers(recorded[key])}, np.float32)" for key in ("scale", "offset"))
+    return [*lines, f"x = x * {scale} + {offset}"]
+
+
+def _resize(size: tuple[int, int]) -> str:
+    return f"image = image.resize(({size[1]}, {size[0]}), Image.Resampling.BILINEAR)"
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    ends = (value, value) if isinstance(value, int) else value
+    if isinstance(ends, list | tuple) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends):  # noqa: PLR2004  a pair
+        return int(ends[0]), int(ends[1])
+    return None
+
+
+def _numbers(value: Any) -> str:
+    return repr([float(entry) for entry in value] if isinstance(value, list | tuple) else float(value))
+
+
+def _unknown(name: str, value: Any) -> str:
+    what = json.dumps({name: value}, default=str)
+    return f"raise NotImplementedError({json.dumps(f'preprocess as the manifest says: {what}')})"
+
+
+def _zeros(tensor: TensorInfo, index: int) -> list[str]:
+    name = "x" if index == 0 else f"x{index}"
+    return [f"{name} = np.zeros({_shape(tensor)}, dtype=np.float32)  # your input: {_inline(tensor.name)}"]
+
+
+def _quantize(tensor: TensorInfo, index: int) -> list[str]:
+    name = "x" if index == 0 else f"x{index}"
+    lines = []
+    if tensor.scale:
+        low, high = _range(tensor.dtype)
+        lines.append(f"{name} = np.clip(np.round({name} / {tensor.scale!r} + {tensor.zero_point}), {low}, {high})")
+    lines.append(f'interpreter.set_tensor(inputs[{index}]["index"], {name}.astype(np.{_dtype(tensor)}))')
+    return lines
+
+
+def _output(tensor: TensorInfo, index: int) -> list[str]:
+    name = "y" if index == 0 else f"y{index}"
+    lines = [f'{name} = interpreter.get_tensor(outputs[{index}]["index"])[0]']
+    if tensor.scale:
+        lines.append(f"{name} = ({name}.astype(np.float32) - {tensor.zero_point}) * {tensor.scale!r}")
+    return lines
+
+
+def _labels(record: Record) -> list[str]:
+    outputs, labels = record.signature.outputs, record.signature.labels
+    scores = len(outputs) == 1 and len(outputs[0].shape) == 2  # noqa: PLR2004  batch and classes
+    if not scores:
+        return ["", "print(y)"]
+    classes = math.prod(outputs[0].shape[1:])
+    named = len(labels) == classes
+    lines = ["", f"labels = {json.dumps(list(labels), ensure_ascii=False)}"] if named else [""]
+    shown = "labels[i]" if named else "i"
+    return [*lines, f"for i in np.argsort(y)[::-1][:{min(5, classes)}]:", f'    print(f"{{y[i]:.4f}}  {{{shown}}}")']
+
+
+def _shape(tensor: TensorInfo) -> str:
+    return str(tuple(max(size, 1) for size in tensor.shape))
+
+
+def _dtype(tensor: TensorInfo) -> str:
+    known = {"float32", "float16", "float64", "int8", "uint8", "int16", "int32", "int64", "bool"}
+    if tensor.dtype not in known:
+        return "float32"
+    return "bool_" if tensor.dtype == "bool" else tensor.dtype
+
+
+def _range(dtype: str) -> tuple[int, int]:
+    return {"uint8": (0, 255), "int16": (-32768, 32767)}.get(dtype, (-128, 127))
+
+
+def _inline(text: str) -> str:
+    """Keep a name inside its comment: what is not printable or ends a line is escaped."""
+    return text.encode("unicode_escape").decode("ascii")
