@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, WrongUse
+from zoo_registry.model.errors import DigestMismatch, TooLarge
 
 CHUNK = 1 << 20
 
@@ -74,14 +74,14 @@ def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit:
 
     Raises:
         DigestMismatch: the bytes hash to something else; nothing is kept.
-        WrongUse: more than `limit` bytes came; nothing is kept.
+        TooLarge: more than `limit` bytes came; nothing is kept.
     """
     hasher, size = hashlib.sha256(), 0
     with appearing(path, mode=0o444) as out:
         for piece in pieces:
             size += len(piece)
             if size > limit:
-                raise WrongUse(f"{digest.short}: more than {limit} bytes")
+                raise TooLarge(f"{digest.short}: more than {limit} bytes")
             hasher.update(piece)
             out.write(piece)
         if hasher.hexdigest() != digest:
