@@ -30,8 +30,7 @@ Every error says what was found and what was expected, and ends in a `hint`: the
 `status` make the same error travel as an RFC 9457 problem document and come back as the same class.
 """
 
-from collections.abc import Callable, Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 
