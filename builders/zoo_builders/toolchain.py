@@ -6,19 +6,26 @@ the end; modules that hold only types and plumbing (`PLUMBING`) do not count.
 """
 
 import ast
+import importlib
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zoo_builders
+from zoo_builders.data import SOURCES
 from zoo_builders.inputs import Tree
 from zoo_builders.stage import StageKind
+from zoo_builders.techniques import TECHNIQUES
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound
+
+if TYPE_CHECKING:
+    from zoo_builders.manifest import Resolved
 
 PACKAGE = "zoo_builders"
 ROOT = Path(zoo_builders.__file__).resolve().parent
@@ -143,3 +150,42 @@ def _imports(tree: ast.AST) -> Iterable[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """Everything a plan needs to know of code and libraries, as plain values. Keys are `kind` or `kind plugin`."""
+
+    code: Mapping[str, Digest]
+    tools: Mapping[str, Mapping[str, str]]
+    host: str = ""
+
+
+def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
+    """Look up code and versions for all stages a manifest can ask for; `host` names the machine of its measurements."""
+    wanted = dict(_wanted(resolved))
+    return Toolchain(
+        code={key: code.digest(ENTRY[kind], *modules) for key, (kind, modules, _) in wanted.items()},
+        tools={key: tools(kind, extra) for key, (kind, _, extra) in wanted.items()},
+        host=host,
+    )
+
+
+def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
+    spec = resolved.spec
+    for kind in ("base", "convert", "inspect"):
+        yield kind, (kind, (), ())
+    source = SOURCES.get(spec.data.source)
+    yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
+    yield f"evaluate {spec.task}", ("evaluate", _modules_of("tasks", "TASKS", spec.task), ())
+    for device in {device.partition(":")[0] for device in spec.benchmark.devices}:
+        yield f"benchmark {device}", ("benchmark", _modules_of("devices", "DEVICES", device), ())
+    for name in {step.technique for steps in resolved.recipes.values() for step in steps}:
+        technique = TECHNIQUES.get(name)
+        if technique.apply is not None:
+            yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules), ())
+
+
+def _modules_of(package: str, table: str, name: str) -> tuple[str, ...]:
+    plugin = getattr(importlib.import_module(f"{PACKAGE}.{package}"), table).get(name)
+    return (getattr(plugin, "__module__", None) or type(plugin).__module__,)

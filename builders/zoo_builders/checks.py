@@ -1,0 +1,249 @@
+"""What a manifest's words mean: names that must be known, files that must be there, digests that must fit."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from zoo_builders import goals, networks, paths, preprocess, splits
+from zoo_builders.data import SOURCES, Source
+from zoo_builders.graph import Graph
+from zoo_builders.inputs import Tree
+from zoo_builders.mistakes import Mistakes, nearest, validate
+from zoo_builders.networks import Network
+from zoo_builders.specs import Manifest, MetricGoal, SizeGoal
+from zoo_builders.stage import SourceFile
+from zoo_builders.yaml_lines import Key
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import NotFound, ZooError
+from zoo_registry.model.query import parse_size
+from zoo_registry.model.ref import parse_version
+
+NEEDED_SPLITS = ("train", "validation", "test", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything a manifest names.
+
+    Attributes:
+        network: where the base network comes from; None when it could not be found.
+        graph: the network as data; None when it cannot be known before the build.
+        network_file: the file whose bytes decide the network.
+        weights: the weights file, with `weights.source: file`.
+        data: role → data file.
+    """
+
+    network: Network | None
+    graph: Graph | None
+    network_file: SourceFile | None
+    weights: SourceFile | None
+    data: Mapping[str, SourceFile] = field(default_factory=dict)
+
+
+def words(spec: Manifest, mistakes: Mistakes) -> None:
+    """Check version, splits, preprocessing, task, devices, goals and publish targets: everything that needs no file."""
+    try:
+        parse_version(spec.version)
+    except ZooError as error:
+        mistakes.add(("version",), error.message, "write version: 1.0.0")
+    _splits(spec, mistakes)
+    _preprocess(spec, mistakes)
+    _goals(spec, mistakes)
+    tasks, devices = importlib.import_module("zoo_builders.tasks").TASKS, importlib.import_module("zoo_builders.devices").DEVICES
+    if spec.task not in tasks.names():
+        mistakes.add(("task",), f"no task is called {spec.task!r}", nearest(spec.task, tasks.names()))
+    for index, device in enumerate(spec.benchmark.devices):
+        if device.partition(":")[0] not in devices.names():
+            mistakes.add(("benchmark", "devices", index), f"no device is called {device!r}", nearest(device, devices.names()))
+    variables(spec, mistakes)
+
+
+def _splits(spec: Manifest, mistakes: Mistakes) -> None:
+    known = SOURCES.get(spec.data.source).splits if spec.data.source in SOURCES.names() else ()
+    for name, expression in spec.data.splits.items():
+        key: Key = ("data", "splits", name)
+        try:
+            terms = splits.parse(expression)
+        except splits.BadSplit as error:
+            mistakes.add(key, error.message, error.hint)
+            continue
+        for term in terms:
+            if known and term.split not in known:
+                mistakes.add(key, f"{spec.data.source} has no split {term.split!r}", nearest(term.split, known))
+    missing = [name for name in NEEDED_SPLITS if name not in spec.data.splits]
+    if missing:
+        mistakes.add(
+            ("data", "splits"), f"the split {', '.join(missing)} is missing", f"add {missing[0]}: train[:200], or whichever examples it is"
+        )
+
+
+def _preprocess(spec: Manifest, mistakes: Mistakes) -> None:
+    for index, step in enumerate(spec.data.preprocess):
+        key: Key = ("data", "preprocess", index)
+        if len(step) != 1:
+            mistakes.add(key, f"expected one {{step: value}}, found {len(step)} keys", nearest("", tuple(preprocess.STEPS)))
+            continue
+        ((name, raw),) = step.items()
+        if name not in preprocess.STEPS:
+            mistakes.add((*key, name), f"no preprocessing is called {name!r}", nearest(name, tuple(preprocess.STEPS)))
+            continue
+        try:
+            validate(preprocess.STEPS[name], {} if raw is None else raw)
+        except ValidationError as error:
+            mistakes.add_validation(error, preprocess.STEPS[name], (*key, name))
+
+
+def _goals(spec: Manifest, mistakes: Mistakes) -> None:
+    metrics = metric_names(spec.task)
+    for name, goal in spec.goals.items():
+        kind = goals.kind_of(name, metrics)
+        if kind is None or not isinstance(goal, kind):
+            mistakes.add(("goals", name), f"{name!r} is not a goal of this shape", nearest(name, (*metrics, *goals.SIZES, goals.RATIO)))
+            continue
+        for key in ("versus", "for"):
+            variant = getattr(goal, "only_for" if key == "for" else key, None)
+            if variant is not None and variant not in spec.variants:
+                mistakes.add(("goals", name, key), f"no variant is called {variant!r}", nearest(variant, tuple(spec.variants)))
+        _goal_values(name, goal, mistakes)
+
+
+def _goal_values(name: str, goal: goals.Goal, mistakes: Mistakes) -> None:
+    try:
+        if isinstance(goal, SizeGoal):
+            parse_size(goal.max)
+    except ZooError as error:
+        mistakes.add(("goals", name, "max"), error.message, "write max: 4 MB")
+    if isinstance(goal, MetricGoal) and goal.max_drop is None and goal.min is None:
+        mistakes.add(("goals", name), "demands nothing", "add min: 0.4 or max_drop: 0.01")
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """Names of the metrics of a task; empty for a task nobody registered."""
+    tasks = importlib.import_module("zoo_builders.tasks").TASKS
+    return tuple(tasks.get(task).metrics) if task in tasks.names() else ()
+
+
+def variables(spec: Manifest, mistakes: Mistakes) -> None:
+    """Refuse ${…} where nothing fills it in."""
+    allowed: set[Key] = {("base", "network"), ("base", "weights", "path")}
+    if spec.data.source in SOURCES.names():
+        allowed |= {("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields}
+    for key, text in _texts(mistakes.document.data, ()):
+        if "${" in text and key not in allowed:
+            mistakes.add(key, f"{text!r}: nothing is filled in here", f"{paths.VARIABLE} works in paths of base and data only")
+
+
+def _texts(data: Any, key: Key) -> list[tuple[Key, str]]:
+    if isinstance(data, str):
+        return [(key, data)]
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [found for name, value in items for found in _texts(value, (*key, name))]
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds and hashes the files that a manifest names, noting those that are missing or are not what they should be."""
+
+    spec: Manifest
+    folder: Path
+    tree: Tree
+    env: Mapping[str, str]
+    mistakes: Mistakes
+    need_data: bool = True
+
+    def find(self, *, with_graph: bool) -> Found:
+        """Find everything; parts that are wrong are None and noted."""
+        network = self._network()
+        file = self._hashed(network.file, ("base", "network"), None) if network else None
+        graph = self._graph(network) if network and file and with_graph else None
+        return Found(network, graph, file, self._weights(), self._data())
+
+    def _network(self) -> Network | None:
+        name, key = self.spec.base.network, ("base", "network")
+        try:
+            path = (
+                paths.place(name.partition(".py:")[0] + ".py" if ".py:" in name else name, self.folder, self.env)
+                if networks.is_path(name)
+                else None
+            )
+            return networks.locate(name, self.folder, path, self.tree.exists)
+        except ZooError as error:
+            self.mistakes.add(key, error.message, error.hint)
+            return None
+
+    def _graph(self, network: Network) -> Graph | None:
+        try:
+            if network.kind == "model":
+                return _keras_graph(network.file)
+            if networks.is_light(self.tree.read(network.file)):
+                return networks.graph(network, self.spec.base.args)
+        except ZooError as error:
+            self.mistakes.add(("base", "args") if "argument" in error.hint else ("base", "network"), error.message, error.hint)
+        return None
+
+    def _weights(self) -> SourceFile | None:
+        weights, key = self.spec.base.weights, ("base", "weights")
+        if weights.source != "file":
+            if weights.path is not None or weights.sha256 is not None:
+                self.mistakes.add(key, "path and sha256 go with source: file only", "write source: file")
+            return None
+        if weights.path is None:
+            self.mistakes.add(key, "source: file needs a path", "add path: weights/x.weights.h5")
+            return None
+        return self._file(weights.path, (*key, "path"), weights.sha256)
+
+    def _data(self) -> Mapping[str, SourceFile]:
+        spec = self.spec.data
+        if spec.source not in SOURCES.names():
+            self.mistakes.add(("data", "source"), f"no data source is called {spec.source!r}", nearest(spec.source, SOURCES.names()))
+            return {}
+        source = SOURCES.get(spec.source)
+        args = self._args(source)
+        files = source.files(args) if args is not None else {}
+        found = {role: self._file(arg.path, ("data", "args", role), arg.sha256) for role, arg in files.items()}
+        return {role: file for role, file in found.items() if file is not None}
+
+    def _args(self, source: Source) -> Any:
+        try:
+            return validate(source.params, self.spec.data.args)
+        except ValidationError as error:
+            self.mistakes.add_validation(error, source.params, ("data", "args"))
+            return None
+
+    def _file(self, text: str, key: Key, sha256: str | None) -> SourceFile | None:
+        try:
+            path = paths.place(text, self.folder, self.env)
+        except ZooError as error:
+            if sha256 is not None and not self.need_data and text.startswith(paths.VARIABLE):
+                return SourceFile(path=text, sha256=Digest(sha256))
+            self.mistakes.add(key, error.message, error.hint)
+            return None
+        return self._hashed(path, key, sha256)
+
+    def _hashed(self, path: Path, key: Key, sha256: str | None) -> SourceFile | None:
+        try:
+            digest = self.tree.digest(path)
+        except NotFound:
+            if sha256 is not None and not self.need_data:
+                return SourceFile(path=str(path), sha256=Digest(sha256))
+            self.mistakes.add(key, f"no such file: {path}", "paths are relative to the manifest's folder, or start with ${ZOO_DATA}/")
+            return None
+        if sha256 is not None and digest != sha256:
+            key = (*key[:-1], "sha256")
+            self.mistakes.add(
+                key, f"{path.name}: expected sha256 {sha256}, found {digest}", f"fetch the right file, or write sha256: {digest}"
+            )
+        return SourceFile(path=str(path), sha256=digest)
+
+
+def _keras_graph(path: Path) -> Graph | None:
+    """Read the graph of a finished Keras file; None for what only TensorFlow can read (a SavedModel)."""
+    if path.is_dir():
+        return None
+    from zoo_builders.keras_config import graph_of_file
+
+    return graph_of_file(path)

@@ -1,0 +1,247 @@
+"""A manifest resolved into stages. Pure: equal inputs give equal plans, and nothing here touches disk or TensorFlow.
+
+Version, description, licence, goals and publishing targets are in the plan and in no fingerprint: raising a version builds
+nothing anew. Variants share the stages they have in common: `sparse75` and `sparse75-int8` prune once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from zoo_builders.manifest import Resolved
+from zoo_builders.proof import Promise
+from zoo_builders.specs import Manifest
+from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
+from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.toolchain import Toolchain
+from zoo_registry.model.digest import Digest
+
+FLOAT = "fp32"
+_BY_CONVERTER = ("quantize",)
+_ORDER: Mapping[Reproducible, int] = {"bitwise": 0, "weights": 1, "metrics": 2}
+
+
+class PlannedStep(BaseModel):
+    """One step of a recipe with every parameter filled in."""
+
+    model_config = ConfigDict(frozen=True)
+
+    technique: str
+    params: dict[str, Any]
+
+
+class Plan(BaseModel):
+    """One variant of one manifest, complete: what will run, in which order, and what the file must hold at the end.
+
+    Attributes:
+        manifest: path as the user gave it.
+        stages: every stage it needs, each after those it reads.
+        parts: what a stage is to this variant → its fingerprint: `data`, `base`, `model` (after the last technique), `convert`,
+            `inspect`, `evaluate`, `baseline`, `baseline_evaluate`, and `benchmark DEVICE THREADS` for each measurement.
+        promises: what the techniques say the file will hold.
+        files: role → file of the user.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    manifest: str
+    manifest_sha256: Digest
+    model: str
+    variant: str
+    version: str
+    task: str
+    license: str
+    description: str
+    seed: int
+    recipe: tuple[PlannedStep, ...]
+    preprocess: tuple[dict[str, Any], ...]
+    promises: tuple[Promise, ...]
+    goals: dict[str, dict[str, Any]]
+    publish: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    parts: dict[str, Digest]
+
+    @property
+    def name(self) -> str:
+        """Name of the artifact: <model>-<variant>."""
+        return f"{self.model}-{self.variant}"
+
+    @property
+    def key(self) -> Digest:
+        """Fingerprint of the stage that makes the file: equal keys, equal files (as far as the stages are reproducible)."""
+        return self.parts["convert"]
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """What a release is made of: how the file comes about, and how its quality is measured."""
+        return self.parts["convert"], self.parts["evaluate"]
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether its file is the float baseline itself."""
+        return self.parts["convert"] == self.parts["baseline"]
+
+    @property
+    def reproducible(self) -> Reproducible:
+        """The weakest class of the stages that make the file."""
+        classes = [stage.reproducible for stage in self.upstream("convert")]
+        return max(classes, key=lambda name: _ORDER[name])
+
+    def stage(self, part: str) -> Stage:
+        """Give the stage that is `part` of this variant."""
+        return next(stage for stage in self.stages if stage.fingerprint == self.parts[part])
+
+    def upstream(self, part: str) -> tuple[Stage, ...]:
+        """Give the stages that the result of `part` depends on, itself included, in the order they run."""
+        by_fingerprint = {stage.fingerprint: stage for stage in self.stages}
+        needed, waiting = set[Digest](), [self.parts[part]]
+        while waiting:
+            fingerprint = waiting.pop()
+            if fingerprint not in needed:
+                needed.add(fingerprint)
+                waiting.extend(by_fingerprint[fingerprint].inputs.values())
+        return tuple(stage for stage in self.stages if stage.fingerprint in needed)
+
+
+def plan(resolved: Resolved, toolchain: Toolchain, *, shown: str = "", benchmark: bool = True) -> tuple[Plan, ...]:
+    """Turn one manifest into the builds it asks for, one for each variant, in the manifest's order.
+
+    Args:
+        resolved: the manifest and everything it names.
+        toolchain: versions and code by stage, gathered for this manifest.
+        shown: path of the manifest as the user gave it.
+        benchmark: plan the measurements too.
+    """
+    return tuple(_Planner(resolved, toolchain, shown, benchmark).variant(name) for name in resolved.spec.variants)
+
+
+@dataclass(slots=True)
+class _Planner:
+    resolved: Resolved
+    toolchain: Toolchain
+    shown: str
+    benchmark: bool
+    stages: dict[Digest, Stage] = field(default_factory=dict)
+    parts: dict[str, Digest] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> Manifest:
+        return self.resolved.spec
+
+    def variant(self, name: str) -> Plan:
+        self.stages, self.parts = {}, {}
+        steps = self.resolved.recipes[name]
+        promises = self._promises(steps)
+        self._model(steps)
+        self._file(name, steps, promises)
+        self._judge()
+        spec = self.spec
+        return Plan(
+            manifest=self.shown or str(self.resolved.path), manifest_sha256=self.resolved.sha256, model=spec.model, variant=name,
+            version=spec.version, task=spec.task, license=spec.license, description=spec.description, seed=spec.base.train.seed,
+            recipe=tuple(PlannedStep(technique=step.technique, params=_plain(step)) for step in steps),
+            preprocess=tuple(spec.data.preprocess), promises=promises, goals=_goals(spec), publish=tuple(spec.publish),
+            stages=tuple(self.stages.values()), parts=dict(self.parts),
+        )  # fmt: skip
+
+    def _add(self, part: str, stage: Stage) -> Digest:
+        fingerprint = stage.fingerprint
+        self.stages.setdefault(fingerprint, stage)
+        self.parts[part] = fingerprint
+        return fingerprint
+
+    def _stage(self, kind: StageKind, name: str, params: dict[str, Any], *, plugin: str = "", **rest: Any) -> Stage:
+        key = f"{kind} {plugin}".strip()
+        inputs, files = rest.get("inputs", {}), rest.get("files", {})
+        return Stage(
+            kind=kind, name=name, params=params, files=files, inputs=inputs, code=self.toolchain.code[key],
+            tools=dict(self.toolchain.tools[key]), reproducible=rest["reproducible"],
+        )  # fmt: skip
+
+    def _promises(self, steps: Sequence[Step]) -> tuple[Promise, ...]:
+        graph = self.resolved.found.graph
+        if graph is None:
+            return ()
+        return tuple(p for step in steps for p in TECHNIQUES.get(step.technique).promises(graph, step.params, steps))
+
+    def _model(self, steps: Sequence[Step]) -> None:
+        """Plan data, base and every technique that changes the Keras model."""
+        data, train = self.spec.data, self.spec.base.train.model_dump(mode="json")
+        params = {"source": data.source, "args": self._data_args(), "splits": dict(data.splits), "preprocess": list(data.preprocess)}
+        files = dict(self.resolved.found.data)
+        data_print = self._add("data", self._stage("data", "data", params, plugin=data.source, files=files, reproducible="bitwise"))
+        model = self._add("base", self._base(data_print, train))
+        for step in steps:
+            if TECHNIQUES.get(step.technique).apply is not None:
+                params = {"technique": step.technique, "params": _plain(step), "train": train, "seed": train["seed"]}
+                inputs = {"model": model, "data": data_print}
+                stage = self._stage("technique", step.technique, params, plugin=step.technique, inputs=inputs, reproducible="weights")
+                model = self._add(step.technique, stage)
+        self.parts["model"] = model
+
+    def _data_args(self) -> dict[str, Any]:
+        """Arguments of the source without its paths: what a file is counts, not where it lies."""
+        files = self.resolved.found.data
+        return {name: "file" if name in files else value for name, value in self.spec.data.args.items() if name != "sha256"} | (
+            {"sha256": files["path"].sha256} if "path" in files else {}
+        )
+
+    def _base(self, data: Digest, train: dict[str, Any]) -> Stage:
+        base, found = self.spec.base, self.resolved.found
+        files: dict[str, SourceFile] = {}
+        if found.network_file is not None and found.network is not None:
+            files["network" if found.network.kind == "model" else "network_source"] = found.network_file
+        if found.weights is not None:
+            files["weights"] = found.weights
+        function = found.network.function if found.network else ""
+        network = base.network if found.network is None or found.network.kind in {"shipped", "module"} else f"file:{function}"
+        source = "file" if found.network is not None and found.network.kind == "model" else base.weights.source
+        params = {"network": network, "args": base.args, "weights": {"source": source}, "train": train, "task": self.spec.task}
+        trained: Reproducible = "weights" if source == "train" else "bitwise"
+        return self._stage("base", "base", params, inputs={"data": data}, files=files, reproducible=trained)
+
+    def _convert(self, name: str, model: Digest, quantize: dict[str, Any] | None) -> Stage:
+        inputs = {"model": model, "data": self.parts["data"]}
+        return self._stage("convert", f"convert {name}", {"quantize": quantize}, inputs=inputs, reproducible="bitwise")
+
+    def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
+        """Plan the float baseline, this variant's file, and the look into it."""
+        quantize = next((_plain(step) for step in steps if step.technique in _BY_CONVERTER), None)
+        self._add("baseline", self._convert(FLOAT, self.parts["base"], None))
+        file = self._add("convert", self._convert(name, self.parts["model"], quantize))
+        spelled = [promise.model_dump(mode="json") for promise in promises]
+        self._add(
+            "inspect", self._stage("inspect", f"inspect {name}", {"promises": spelled}, inputs={"file": file}, reproducible="bitwise")
+        )
+
+    def _judge(self) -> None:
+        """Plan evaluation and measurements, of this variant and of the baseline it is compared with."""
+        baseline, file = self.parts["baseline"], self.parts["convert"]
+        golden_of_baseline = self._add("baseline_evaluate", self._evaluate(baseline))
+        golden = self._add("evaluate", self._evaluate(file))
+        if not self.benchmark:
+            return
+        settings = self.spec.benchmark
+        inputs = {"file": file, "golden": golden, "baseline": baseline, "baseline_golden": golden_of_baseline}
+        for device in settings.devices:
+            for threads in settings.threads:
+                params = settings.model_dump(mode="json", include={"runs", "rounds", "warmup"})
+                params |= {"device": device, "threads": threads, "host": self.toolchain.host}
+                plugin = device.partition(":")[0]
+                stage = self._stage("benchmark", f"benchmark {device}", params, plugin=plugin, inputs=inputs, reproducible="metrics")
+                self._add(f"benchmark {device} {threads}", stage)
+
+    def _evaluate(self, file: Digest) -> Stage:
+        params = {"task": self.spec.task, "split": "test", "calibration": "calibration"}
+        inputs = {"file": file, "data": self.parts["data"], "baseline": self.parts["baseline"]}
+        return self._stage("evaluate", "evaluate", params, plugin=self.spec.task, inputs=inputs, reproducible="bitwise")
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    return step.params.model_dump(mode="json", by_alias=True)
+
+
+def _goals(spec: Manifest) -> dict[str, dict[str, Any]]:
+    return {name: goal.model_dump(mode="json", by_alias=True) for name, goal in spec.goals.items()}

@@ -1,0 +1,72 @@
+"""Recipes: what stands below `variants`, as resolved steps; every way in which steps do not meet. Pure but for the plugin table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from zoo_builders.graph import Graph
+from zoo_builders.mistakes import Mistakes, nearest, validate
+from zoo_builders.specs import Spec
+from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.yaml_lines import Key
+
+Recipes = Mapping[str, tuple[Step, ...]]
+
+
+def read_recipes(raw: Any, mistakes: Mistakes) -> Recipes:
+    """Resolve every recipe, noting what cannot be: unknown techniques, wrong parameters, steps in an impossible order."""
+    recipes: dict[str, tuple[Step, ...]] = {}
+    for variant, steps in raw.items() if isinstance(raw, dict) else ():
+        if isinstance(steps, list):
+            recipes[variant] = _recipe(steps, ("variants", variant), mistakes)
+    return recipes
+
+
+def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for index, entry in enumerate(raw):
+        step = _step(entry, (*key, index), mistakes)
+        if step is None:
+            continue
+        last = steps[-1].technique if steps else ""
+        if last and TECHNIQUES.get(last).apply is None and TECHNIQUES.get(step.technique).apply is not None:
+            message = f"{step.technique!r} changes a Keras model, but {last!r} before it ends in a TFLite file"
+            mistakes.add((*key, index, step.technique), message, f"move {step.technique!r} before {last!r}")
+        steps.append(step)
+    return tuple(steps)
+
+
+def _step(entry: Any, key: Key, mistakes: Mistakes) -> Step | None:
+    if isinstance(entry, str) and entry in TECHNIQUES.names():
+        mistakes.add(key, f"expected {{technique: parameters}}, found {entry!r}", f"write {entry}: {{}}")
+        return None
+    if not isinstance(entry, dict) or len(entry) != 1:
+        found = f"{len(entry)} keys ({', '.join(entry)})" if isinstance(entry, dict) else repr(entry)
+        mistakes.add(key, f"expected one {{technique: parameters}} a step, found {found}", "start each technique with its own '- '")
+        return None
+    ((name, params),) = entry.items()
+    if name not in TECHNIQUES.names():
+        mistakes.add((*key, name), f"no technique is called {name!r}", nearest(name, TECHNIQUES.names()))
+        return None
+    return _checked(name, {} if params is None else params, (*key, name), mistakes)
+
+
+def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | None:
+    model = TECHNIQUES.get(name).params
+    try:
+        checked = validate(model, params)
+    except ValidationError as error:
+        mistakes.add_validation(error, model, key)
+        return None
+    return Step(name, checked) if isinstance(checked, Spec) else None
+
+
+def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
+    """Ask every technique what it has against this network, and note all of it: layer, reason, fix."""
+    for variant, steps in recipes.items():
+        for index, step in enumerate(steps):
+            objections = TECHNIQUES.get(step.technique).check(graph, step.params, steps[:index])
+            for objection in objections:
+                key = ("variants", variant, index, step.technique)
+                mistakes.add(key, f"{step.technique} cannot be applied: layer {objection.layer}: {objection.reason}", objection.fix)
