@@ -97,6 +97,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     identity = {"name": "zoo", "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     (folder / "s3.json").write_text(json.dumps({"identities": [{**identity, "actions": actions}]}))
+    (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")  # not seven volumes for each bucket
     ports = _free_ports(4)
     server = S3Server(f"http://{_LOOPBACK}:{ports[-1]}", access_key, secret_key)
     log = folder / "weed.log"
@@ -119,6 +120,12 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server
+
+
+@pytest.fixture
+def s3_prefix(s3_environment: S3Server) -> Callable[[], str]:
+    """Give a maker of fresh, empty stores: `s3_prefix()` is an `s3://bucket/prefix`. A bucket of its own costs more: `s3_bucket`."""
+    return lambda: f"s3://ready/{secrets.token_hex(6)}/zoo"
 
 
 @pytest.fixture

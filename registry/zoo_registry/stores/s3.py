@@ -8,7 +8,7 @@ two publishers write one release, so it is found out by a probe before the first
 import base64
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -145,7 +145,7 @@ class S3Store:
     def _pieces(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
         with self._adapting():
             answer = self.client.get_object(Bucket=self.bucket, Key=self._prefix + blob_key(digest), Range=f"bytes={start}-{end - 1}")
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(CHUNK)
 
     def delete(self, digest: Digest) -> None:
@@ -193,7 +193,7 @@ class S3Store:
                 raise
             if answer["ContentLength"] > DOCUMENT_LIMIT:
                 raise TooLarge(f"{self.url}/{key}: {answer['ContentLength']} bytes; a document has at most {DOCUMENT_LIMIT}")
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 return body.read(), answer["ETag"]
 
     def replace(self, key: str, data: bytes, etag: str | None) -> bool:
