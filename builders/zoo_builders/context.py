@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from zoo_builders import tf
+from zoo_builders.data_stage import load_split
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
 from zoo_registry.model.files import write_bytes
@@ -33,8 +34,6 @@ class JobContext:
 
     def arrays(self, split: str) -> tuple[Any, Any]:
         """Give (inputs float32 [N, ...], labels int64 [N]) of a split; read once."""
-        from zoo_builders.data_stage import load_split
-
         if split not in self._splits:
             self._splits[split] = load_split(self.job.inputs["data"], split)
         return self._splits[split]

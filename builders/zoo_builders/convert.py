@@ -1,19 +1,26 @@
 """Stage `convert`: a Keras model becomes a TFLite file with a static batch of one, in the smaller of two encodings."""
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from zoo_builders import tf
+from zoo_builders import tf, xnnpack_policy
 from zoo_builders.context import write_json
+from zoo_builders.data_stage import load_split
+from zoo_builders.keras_weights import weights_of
+from zoo_builders.litert import Session
+from zoo_builders.render import graph_of
 from zoo_builders.stage import Job
 from zoo_builders.techniques.quantize import Params as Quantize
 from zoo_builders.train import load
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import BuildFailed, MeasureFailed, Unsupported
 from zoo_registry.model.files import write_bytes
+
+PROBES = 8
+"""On how many calibration inputs the finished files are run and compared."""
 
 SPARSE_FROM = 0.3
 """Share of zeros from which the converter stores a tensor sparse; below it in every tensor no sparse twin is built."""
@@ -21,19 +28,41 @@ SPARSE_FROM = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """Two spellings of the same weights: dense, and with zeros left out where that was tried."""
+    """Two spellings of the same weights: dense, and with zeros left out where that was tried.
+
+    Attributes:
+        refused: why the sparse file cannot be kept (the runtime's own words); empty when it runs and agrees with the dense one.
+        opens: whether XNNPACK takes its sparse path with it, where the processor has one.
+    """
 
     dense: bytes
-    sparse: bytes | None
+    sparse: bytes | None = None
+    refused: str = ""
+    opens: bool = False
 
     def choose(self, rule: str) -> tuple[str, str]:
-        """Give the encoding to keep and why, under the rule `auto`, `always` or `never`."""
+        """Give the encoding to keep and why, under the rule `auto`, `always` or `never`.
+
+        Raises:
+            BuildFailed: `always`, and the sparse file does not run.
+        """
         if self.sparse is None:
             return "dense", "never asked for" if rule == "never" else f"no weight tensor has {SPARSE_FROM:.0%} zeros"
-        saved = len(self.dense) - len(self.sparse)
+        if self.refused:
+            return self._refuse(rule)
         if rule == "always":
             return "sparse", "always asked for"
-        return ("sparse", f"{saved} bytes smaller") if saved > 0 else ("dense", f"sparse would be {-saved} bytes larger")
+        saved = len(self.dense) - len(self.sparse)
+        if saved > 0:
+            return "sparse", f"{saved} bytes smaller"
+        if self.opens:
+            return "sparse", f"{-saved} bytes larger, but XNNPACK can run it sparse"
+        return "dense", f"sparse would be {-saved} bytes larger"
+
+    def _refuse(self, rule: str) -> tuple[str, str]:
+        if rule == "always":
+            raise BuildFailed(f"the sparse file cannot be used: {self.refused}", hint="set sparse_encoding: auto")
+        return "dense", f"the sparse file cannot be used: {self.refused}"
 
 
 def run(job: Job) -> None:
@@ -43,7 +72,8 @@ def run(job: Job) -> None:
     `model` and `data`.
 
     Raises:
-        BuildFailed: the converter refuses the model, or the encodings do not give equal outputs.
+        BuildFailed: the converter refuses the model, or `always` meets a sparse file that does not run as the dense one does.
+        MeasureFailed: the runtime cannot run the dense file.
     """
     tf.deterministic(0)
     model = load(job.inputs["model"] / "model.keras")
@@ -55,8 +85,6 @@ def run(job: Job) -> None:
 
 
 def _calibration(job: Job, quantize: Quantize | None) -> Any:
-    from zoo_builders.data_stage import load_split
-
     inputs, _ = load_split(job.inputs["data"], quantize.calibration if quantize else "calibration")
     return inputs[: quantize.samples] if quantize else inputs
 
@@ -69,14 +97,53 @@ def encode(
     rule: str = "auto",
     report: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Encodings:
-    """Convert `model` dense and, if the rule wants it and a weight tensor has zeros enough, sparse."""
+    """Convert `model` dense and, if the rule wants it and a weight tensor has zeros enough, sparse; run what was made.
+
+    Raises:
+        BuildFailed: the converter refuses the model.
+        MeasureFailed: the runtime refuses the dense file.
+    """
     wanted = rule == "always" or (rule == "auto" and most_zeros(model) >= SPARSE_FROM)
     report(0, 1 + wanted, "convert")
     dense = to_tflite(model, quantize, calibration, sparse=False)
+    samples = calibration()[:PROBES]
+    expected = _outputs(dense, samples)
     report(1, 1 + wanted, "convert")
-    sparse = to_tflite(model, quantize, calibration, sparse=True) if wanted else None
-    report(1 + wanted, 1 + wanted, "convert")
-    return Encodings(dense, sparse)
+    if not wanted:
+        return Encodings(dense)
+    sparse = to_tflite(model, quantize, calibration, sparse=True)
+    report(2, 2, "convert")
+    return Encodings(dense, sparse, _disagreement(sparse, samples, expected), _opens(model, quantize))
+
+
+def _outputs(file: bytes, samples: Any) -> list[Any]:
+    session = Session(file)
+    port = session.inputs[0]
+    return [session.run([port.store(sample[None])])[0] for sample in samples]
+
+
+def _disagreement(sparse: bytes, samples: Any, expected: Sequence[Any]) -> str:
+    """Say why the sparse file is no substitute for the dense one; empty when it is."""
+    try:
+        found = _outputs(sparse, samples)
+    except MeasureFailed as error:
+        return error.message
+    same = all(np.allclose(left, right, rtol=1e-4, atol=1e-4) for left, right in zip(found, expected, strict=True))
+    return "" if same else "its outputs differ from the dense file's"
+
+
+def _opens(model: Any, quantize: Quantize | None) -> bool:
+    """Whether XNNPACK has a sparse path for this model: its structure, float weights, and zeros enough."""
+    if quantize is not None and quantize.dtype != "float16":
+        return False
+    try:
+        graph = graph_of(model)
+    except Unsupported:
+        return False
+    return (
+        not xnnpack_policy.objections(graph)
+        and xnnpack_policy.zeros_in_pointwise(graph, weights_of(model, graph)) > xnnpack_policy.ENOUGH_ZEROS
+    )
 
 
 def most_zeros(model: Any) -> float:

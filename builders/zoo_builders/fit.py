@@ -62,3 +62,11 @@ def _progress(context: Context, epochs: int, steps: int, note: str) -> Any:
             context.report(done, epochs * steps, f"{note}: epoch {self.epoch + 1}/{epochs}, accuracy {(logs or {}).get('accuracy', 0):.3f}")
 
     return Progress()
+
+
+def fine_tuning(base: Train, epochs: int, batch_size: int | None, learning_rate: float | None) -> Train:
+    """Give the base's training settings with what a technique says instead."""
+    changes: dict[str, Any] = {"epochs": epochs}
+    changes |= {} if batch_size is None else {"batch_size": batch_size}
+    changes |= {} if learning_rate is None else {"learning_rate": learning_rate}
+    return base.model_copy(update=changes)

@@ -1,6 +1,6 @@
-"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts) and `tf.tfmot`.
+"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, `tf.clustering`.
 
-Importing this module costs nothing; the first use of one of the three imports it, after the environment variables that
+Importing this module costs nothing; the first use of one of these imports it, after the environment variables that
 decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow, so nothing can import it too early.
 """
 
@@ -11,14 +11,19 @@ from typing import Any
 
 from zoo_registry.model.errors import BuildFailed, MissingExtra
 
-_MODULES = {"tensorflow": "tensorflow", "keras": "tf_keras", "tfmot": "tensorflow_model_optimization"}
+_MODULES = {
+    "tensorflow": "tensorflow",
+    "keras": "tf_keras",
+    "tfmot": "tensorflow_model_optimization",
+    "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
+}
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gives other bits than the processor; builds say what they promise
 }
 
-THREADS = 1
+THREADS = 2
 """Threads inside one operation. Part of what decides the bits of trained weights, so it is a constant, not a setting."""
 
 

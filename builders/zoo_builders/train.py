@@ -1,32 +1,32 @@
 """Stage `base`: a network and data become a trained Keras model, from a seed."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
-from zoo_builders import tf
+from zoo_builders import networks, tf
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.fit import compile_classifier, fit
 from zoo_builders.graph import Graph
-from zoo_builders.models import NETWORKS
 from zoo_builders.render import render
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
 from zoo_registry.model.errors import BuildFailed, WrongUse
 
+_HINT = "return Net(...).graph()"
+
 
 def run(job: Job) -> None:
     """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads, parameters}).
 
-    Reads params `network`, `args`, `weights`, `train`; the file role `network` where the network is a Keras file, and `weights` where
-    `weights.source` is `file`; the input `data`.
+    Reads params `network`, `args`, `weights`, `train`; the input `data`; the file roles `network` (a finished Keras file),
+    `network_source` (a Python file, with network `file:FUNCTION`) and `weights`. A model whose weights come from a file is not trained.
     """
     train = Train.model_validate(job.params["train"])
     tf.deterministic(train.seed)
     context = JobContext(job, train, train.seed)
     model = build(job)
     source = (job.params.get("weights") or {"source": "train"})["source"]
-    if source == "file":
+    if "weights" in job.files:
         load_weights(model, job.files["weights"])
     history = fit(model, context, train, note="train") if source == "train" else []
     save(model, job.out / "model.keras")
@@ -41,32 +41,28 @@ def run(job: Job) -> None:
 
 
 def build(job: Job) -> Any:
-    """Make the Keras model that `network` names: a registered network, `python:module:function`, or the file of that role.
+    """Make the Keras model that `network` names: a registered network, a Python function, or the Keras file of role `network`.
 
     Raises:
         UnknownPlugin: no network of that name.
-        WrongUse: the function cannot be imported, or gives neither a Graph nor a Keras model.
+        WrongUse: the function cannot be imported or called, or gives neither a Graph nor a Keras model.
         BuildFailed: the file cannot be loaded.
     """
-    name, args = str(job.params["network"]), dict(job.params.get("args", {}))
     if "network" in job.files:
         return load(job.files["network"])
-    made = _function(name)(**args) if name.startswith("python:") else NETWORKS.get(name)(**args)
+    name = str(job.params["network"])
+    made = networks.call(_network(name, job.files.get("network_source")), dict(job.params.get("args", {})))
     if isinstance(made, Graph):
         return render(made)
     if not isinstance(made, tf.keras.Model):
-        raise WrongUse(
-            f"{name} gave a {type(made).__name__}; expected a zoo_builders.graph.Graph or a tf_keras model", hint="return Net(...).graph()"
-        )
+        raise WrongUse(f"{name} gave a {type(made).__name__}; expected a zoo_builders.graph.Graph or a tf_keras model", hint=_HINT)
     return made
 
 
-def _function(name: str) -> Any:
-    module, _, attribute = name.removeprefix("python:").partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise WrongUse(f"{name}: {error}", hint="write python:package.module:function, importable where zoo runs") from error
+def _network(name: str, source: Path | None) -> networks.Network:
+    if source is not None:
+        return networks.Network("source", source, name.removeprefix("file:"))
+    return networks.locate(name, Path(), None, lambda _: False)
 
 
 def load(path: Path) -> Any:

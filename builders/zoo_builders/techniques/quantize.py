@@ -29,7 +29,7 @@ class Params(Spec):
     )
     interface: Literal["float", "int8"] = Field(
         default="float",
-        description="dtype of an int8 file's inputs and outputs: float runs everywhere (LiteRT.js takes nothing else), int8 saves two conversions",
+        description="an int8 file's inputs and outputs: float runs everywhere (LiteRT.js takes nothing else), int8 saves 2 conversions",
     )
     calibration: Name = Field(default="calibration", description="split whose inputs fix the ranges of int8 and int16x8")
     samples: Annotated[int, Field(ge=1, le=100_000)] = Field(default=200, description="how many of its inputs, from the start")

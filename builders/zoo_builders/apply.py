@@ -1,0 +1,47 @@
+"""Stage `technique`: one step of a recipe, applied to its own copy of a Keras model."""
+
+from typing import Any
+
+from zoo_builders import tf
+from zoo_builders.context import JobContext, write_json
+from zoo_builders.keras_weights import copied
+from zoo_builders.specs import Train
+from zoo_builders.stage import Job
+from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.train import accuracy, load, save
+from zoo_registry.model.errors import BuildFailed
+
+
+def run(job: Job) -> None:
+    """Write `model.keras` and `report.json` ({accuracy by split, parameters, seed, threads, and what the technique kept}).
+
+    Reads params `technique`, `params`, `train`, `seed`; inputs `model` and `data`.
+
+    Raises:
+        UnknownPlugin: no technique of that name.
+        BuildFailed: the technique failed, or left its training wrappers in the model.
+    """
+    technique = TECHNIQUES.get(str(job.params["technique"]))
+    if technique.apply is None:
+        raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")
+    train = Train.model_validate(job.params["train"])
+    seed = int(job.params.get("seed", train.seed))
+    tf.deterministic(seed)
+    context = JobContext(job, train, seed)
+    model = copied(load(job.inputs["model"] / "model.keras"))
+    changed = technique.apply(model, technique.params.model_validate(job.params["params"]), context)
+    refuse_wrappers(changed, technique.name)
+    save(changed, job.out / "model.keras")
+    report = {"accuracy": accuracy(changed, context), "parameters": int(changed.count_params()), "seed": seed, "threads": tf.THREADS}
+    write_json(job.out / "report.json", {**context.kept, **report})
+
+
+def refuse_wrappers(model: Any, technique: str) -> None:
+    """Insist that a model holds plain layers only.
+
+    Raises:
+        BuildFailed: a wrapper is left; its layer is named.
+    """
+    left = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Wrapper)]
+    if left:
+        raise BuildFailed(f"{technique} left its wrappers on {', '.join(left)}; expected plain Keras layers")
