@@ -1,0 +1,150 @@
+"""Stage `inspect`: what the finished flatbuffer holds, and whether that is what the recipe promised."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from zoo_builders import proof, weights, xnnpack
+from zoo_builders.flatbuffer import BadFile, File, Operator, Subgraph, Tensor, read
+from zoo_builders.stage import Job
+from zoo_registry.model.files import write_bytes
+from zoo_registry.model.record import Finding, Part, Signature, Structure, TensorInfo
+
+_REAL = frozenset({"float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "int4"})
+"""Types a number of the model can be stored as; int32, int64 and bool tensors hold shapes, indices and biases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """All that is read from one file."""
+
+    structure: Structure
+    signature: Signature
+    activations: tuple[proof.Activation, ...]
+
+
+def run(job: Job) -> None:
+    """Write `structure.json` and `proofs.json` for the file of input `file`; reads param `promises`.
+
+    Raises:
+        BadFile: the file cannot be read.
+        ProofFailed: it does not hold what the recipe promises; every broken promise is named.
+    """
+    job.progress(0, 1, "inspect")
+    seen = examine((job.inputs["file"] / "model.tflite").read_bytes())
+    promises = tuple(proof.Promise.model_validate(promise) for promise in job.params["promises"])
+    findings = proof.judge(promises, seen.structure, seen.signature, seen.activations)
+    proof.demand(findings)
+    write_bytes(job.out / "structure.json", _spell(seen.structure))
+    write_bytes(job.out / "proofs.json", _spell(findings))
+    job.progress(1, 1, "inspect")
+
+
+def _spell(value: Part | Iterable[Finding]) -> bytes:
+    plain: Any = value.model_dump(mode="json") if isinstance(value, Part) else [finding.model_dump(mode="json") for finding in value]
+    return (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def inspect(data: bytes) -> Structure:
+    """Read a file's structure: operators, tensors, weights, work, and the path XNNPACK will take.
+
+    `parameters` counts the elements of all weights, biases and other numeric constants, once each. `macs` are multiply-accumulates of
+    one inference, from output elements O and filters: CONV_2D and FULLY_CONNECTED O x (filter elements per output channel),
+    DEPTHWISE_CONV_2D O x kernel height x width, TRANSPOSE_CONV input elements x kernel x output channels, BATCH_MATMUL O x the
+    contracted dimension; an unknown dimension counts as 1. Other operators count nothing.
+
+    Raises:
+        BadFile: the bytes are not a .tflite file that can be read.
+    """
+    return examine(data).structure
+
+
+def examine(data: bytes) -> Inspection:
+    """Read structure, signature and activations at once.
+
+    Raises:
+        BadFile: the bytes are not a .tflite file that can be read.
+    """
+    file = read(data)
+    try:
+        found = [weight for graph in file.subgraphs for weight in weights.find(graph)]
+        structure = _structure(file, found)
+        return Inspection(structure, signature(file), tuple(_activations(file.main)))
+    except (ValueError, TypeError, OverflowError, IndexError, MemoryError) as error:
+        raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
+
+
+def _structure(file: File, found: list[weights.Weight]) -> Structure:
+    operators = Counter(operator.code for graph in file.subgraphs for operator in graph.operators)
+    elements = sum(weight.values.size for weight in found)
+    return Structure(
+        parameters=sum(_parameters(graph) for graph in file.subgraphs),
+        macs=sum(_macs(graph, operator) for graph in file.subgraphs for operator in graph.operators),
+        operators=dict(sorted(operators.items())),
+        tensors_by_dtype=dict(sorted(Counter(tensor.dtype for graph in file.subgraphs for tensor in graph.tensors).items())),
+        sparsity_overall=float(sum(int(weight.zero.sum()) for weight in found) / elements) if elements else 0.0,
+        weights=tuple(weight.describe() for weight in found),
+        densify=operators["DENSIFY"],
+        xnnpack=xnnpack.predict(file.main),
+    )
+
+
+def _parameters(graph: Subgraph) -> int:
+    """Count elements of constants that are numbers of the model: read by some operator as real values or as a bias."""
+    counted: set[int] = set()
+    for operator in graph.operators:
+        slot = weights.WEIGHT_SLOT.get(operator.code)
+        for position, index in enumerate(operator.inputs):
+            if index >= 0 and graph.tensors[index].constant and (graph.tensors[index].dtype in _REAL or (slot and position == slot + 1)):
+                counted.add(index)
+    return sum(math.prod(graph.tensors[index].shape) for index in counted)
+
+
+def _macs(graph: Subgraph, operator: Operator) -> int:
+    slot = weights.WEIGHT_SLOT.get(operator.code)
+    if slot is None or slot >= len(operator.inputs) or not operator.outputs or operator.code == "EMBEDDING_LOOKUP":
+        return 0
+    filters = [abs(size) for size in graph.tensors[operator.inputs[slot]].shape]
+    if operator.code == "TRANSPOSE_CONV":
+        return _elements(graph.tensors[operator.inputs[-1]]) * math.prod(filters[:-1])
+    outputs = _elements(graph.tensors[operator.outputs[0]])
+    if operator.code == "DEPTHWISE_CONV_2D":
+        return outputs * math.prod(filters[1:3])
+    if operator.code == "CONV_3D":
+        return outputs * math.prod(filters[:-1])
+    if operator.code == "BATCH_MATMUL":
+        return outputs * (filters[-2] if len(filters) > 1 else 1)
+    return outputs * math.prod(filters[1:])
+
+
+def _elements(tensor: Tensor) -> int:
+    return math.prod(abs(size) for size in tensor.shape)
+
+
+def signature(file: File) -> Signature:
+    """Read what goes in and out; `preprocess` and `labels` are the data's to fill in."""
+    graph = file.main
+    return Signature(
+        inputs=tuple(_port(graph.tensors[index], file.input_names) for index in graph.inputs),
+        outputs=tuple(_port(graph.tensors[index], file.output_names) for index in graph.outputs),
+    )
+
+
+def _port(tensor: Tensor, names: Any) -> TensorInfo:
+    scale, zero_point = (tensor.scales or (0.0,))[0], (tensor.zero_points or (0,))[0]
+    name = names.get(tensor.index, tensor.name)
+    return TensorInfo(name=name, shape=tensor.shape, dtype=tensor.dtype, scale=scale, zero_point=zero_point if tensor.scales else 0)
+
+
+def _activations(graph: Subgraph) -> Iterable[proof.Activation]:
+    """Give what operators compute with: data inputs and outputs, conversions at the rim of an integer file left out."""
+    for operator in graph.operators:
+        if operator.code in {"QUANTIZE", *weights.UNPACKING}:
+            continue
+        for index in (*operator.inputs[:1], *operator.outputs):
+            tensor = graph.tensors[index]
+            if index >= 0 and not tensor.constant and tensor.dtype in _REAL:
+                yield proof.Activation(tensor.name, operator.code, tensor.dtype)

@@ -1,0 +1,202 @@
+"""The one door to LiteRT (`ai_edge_litert`): its runtime, its version, and the schema bindings it ships.
+
+Light on purpose: importing this module imports neither LiteRT nor numpy, so that a measuring child starts fast.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo_registry.model.errors import MeasureFailed, MissingExtra
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RUNTIME = "litert"
+Kernels = Literal["xnnpack", "builtin", "reference"]
+"""Who computes: the XNNPACK delegate with optimized kernels behind it (the default of every app), the optimized kernels alone, or
+the plain reference kernels."""
+
+_DELEGATE = "TfLiteXNNPackDelegate"
+
+
+def version() -> str:
+    """Version of the installed runtime, without importing it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    from importlib import metadata
+
+    try:
+        return metadata.version("ai-edge-litert")
+    except metadata.PackageNotFoundError as error:
+        raise _missing() from error
+
+
+def schema() -> Any:
+    """Give the generated bindings of the TFLite schema.
+
+    Raises:
+        MissingExtra: the runtime is not installed.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated
+    except ImportError as error:
+        raise _missing() from error
+    return schema_py_generated
+
+
+def _missing() -> MissingExtra:
+    return MissingExtra("running a .tflite file needs LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[build]'")
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output of a loaded file. `scale` is 0 for floats; integers mean (stored - zero_point) * scale."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    scale: float
+    zero_point: int
+
+    def store(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Turn real values into what the file takes: rounded to the nearest step and clipped for integers."""
+        import numpy as np
+
+        if not self.scale:
+            return np.ascontiguousarray(values, dtype=self.dtype)
+        limits = np.iinfo(self.dtype)
+        steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
+        return np.ascontiguousarray(np.clip(steps, limits.min, limits.max).astype(self.dtype))
+
+    def real(self, stored: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Turn what the file gives into real values, float32."""
+        import numpy as np
+
+        if not self.scale:
+            return np.asarray(stored, np.float32)
+        return ((stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of a graph the delegate took: nodes taken, nodes in all, and into how many pieces it was cut."""
+
+    delegated: int
+    total: int
+    partitions: int
+
+
+class Session:
+    """A file loaded and ready to run.
+
+    Raises:
+        MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the runtime's own.
+    """
+
+    def __init__(self, source: bytes | Path, *, threads: int = 1, kernels: Kernels = "xnnpack") -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        except ImportError as error:
+            raise _missing() from error
+        resolvers = {
+            "xnnpack": OpResolverType.AUTO,
+            "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            "reference": OpResolverType.BUILTIN_REF,
+        }
+        where = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
+        try:
+            self._interpreter = Interpreter(**where, num_threads=threads, experimental_op_resolver_type=resolvers[kernels])
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise MeasureFailed(f"the runtime cannot prepare the file: {error}", hint="zoo doctor") from error
+        self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
+        self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
+
+    def feed(self, arrays: "Sequence[np.ndarray[Any, Any]]") -> None:
+        """Set all inputs, as stored (see `Port.store`).
+
+        Raises:
+            MeasureFailed: number, shape or dtype is not what the file takes.
+        """
+        if len(arrays) != len(self.inputs):
+            raise MeasureFailed(f"{len(arrays)} inputs given, the file takes {len(self.inputs)}")
+        for port, array in zip(self.inputs, arrays, strict=True):
+            try:
+                self._interpreter.set_tensor(port.index, array)
+            except (RuntimeError, ValueError) as error:
+                raise MeasureFailed(f"input {port.name!r}: {error}") from error
+
+    def invoke(self) -> None:
+        """Run once.
+
+        Raises:
+            MeasureFailed: the runtime reports an error; the message is its own.
+        """
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise MeasureFailed(f"the runtime failed while running the file: {error}") from error
+
+    def fetch(self) -> "tuple[np.ndarray[Any, Any], ...]":
+        """Copy all outputs, as stored.
+
+        Raises:
+            MeasureFailed: an output holds a NaN or an infinity.
+        """
+        import numpy as np
+
+        arrays = tuple(self._interpreter.get_tensor(port.index) for port in self.outputs)
+        for port, array in zip(self.outputs, arrays, strict=True):
+            if not np.issubdtype(array.dtype, np.integer) and not np.isfinite(array).all():
+                raise MeasureFailed(f"output {port.name!r} holds values that are not numbers")
+        return arrays
+
+    def run(self, arrays: "Sequence[np.ndarray[Any, Any]]") -> "tuple[np.ndarray[Any, Any], ...]":
+        """Feed, invoke, fetch; inputs and outputs as stored.
+
+        Raises:
+            MeasureFailed: as `feed`, `invoke` and `fetch`.
+        """
+        self.feed(arrays)
+        self.invoke()
+        return self.fetch()
+
+    def coverage(self) -> Coverage:
+        """Count what the delegate took, by walking back from each of its nodes' outputs to their inputs."""
+        nodes = self._interpreter._get_ops_details()  # noqa: SLF001  the runtime offers no public way to ask
+        own = [node for node in nodes if _DELEGATE not in node["op_name"] and node["op_name"] != "DELEGATE"]
+        taken = [node for node in nodes if node not in own]
+        producers = {int(tensor): index for index, node in enumerate(own) for tensor in node["outputs"]}
+        delegated: set[int] = set()
+        for node in taken:
+            delegated |= _behind(node, own, producers)
+        return Coverage(len(delegated), len(own), len(taken))
+
+
+def _behind(delegate: dict[str, Any], own: list[dict[str, Any]], producers: dict[int, int]) -> set[int]:
+    stop = {int(tensor) for tensor in delegate["inputs"]}
+    waiting, found = [int(tensor) for tensor in delegate["outputs"]], set[int]()
+    while waiting:
+        tensor = waiting.pop()
+        index = producers.get(tensor)
+        if tensor in stop or index is None or index in found:
+            continue
+        found.add(index)
+        waiting.extend(int(source) for source in own[index]["inputs"])
+    return found
+
+
+def _port(detail: dict[str, Any]) -> Port:
+    import numpy as np
+
+    scale, zero_point = detail["quantization"]
+    if not math.isfinite(scale):
+        raise MeasureFailed(f"tensor {detail['name']!r} has the scale {scale}")
+    shape = tuple(int(size) for size in detail["shape"])
+    return Port(int(detail["index"]), str(detail["name"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
