@@ -1,0 +1,1 @@
+"""The client's verbs: one verb or family a file."""

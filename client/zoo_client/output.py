@@ -1,0 +1,146 @@
+"""What people and machines read: tables, pages, progress, JSON. Numbers go to stdout, progress and remarks to stderr."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from zoo_client.settings import Settings
+from zoo_registry.model.errors import OtherSide, ZooError
+from zoo_registry.model.query import Timing
+
+NOTHING = "-"
+PIPED_WIDTH = 160
+Advance = Callable[[int], None]
+
+
+def console(*, err: bool = False) -> Console:
+    """Give a console that writes no colour and cuts no line unless a terminal reads it."""
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(stderr=err, width=width, highlight=False, soft_wrap=False)
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout: pydantic models, paths and times included."""
+    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def problem_document(error: ZooError) -> str:
+    """Spell an error as an RFC 9457 problem document with our `hint` and the command's exit code."""
+    document = {
+        "type": f"urn:edgezoo:problem:{error.slug}",
+        "title": error.slug.replace("-", " "),
+        "status": error.status,
+        "detail": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def unexpected(error: Exception) -> ZooError:
+    """Turn an error that nobody foresaw into one line, with its traceback in a file (or on stderr with `ZOO_TRACEBACK=1`)."""
+    settings = Settings.read()
+    what = f"something went wrong that zoo did not foresee: {type(error).__name__}: {error}"
+    text = "".join(traceback.format_exception(error))
+    if settings.traceback:
+        sys.stderr.write(text)
+        return OtherSide(what)
+    path = settings.logs / f"traceback-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"zoo {' '.join(sys.argv[1:])}\n\n{text}", encoding="utf-8")
+    except OSError:
+        return OtherSide(what, hint="ZOO_TRACEBACK=1 zoo …   # shows where")
+    return OtherSide(what, hint=f"less {path}   # where it happened; please report it")
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Start a calm table: no box but a rule under the head. A column whose name starts with `>` is aligned right."""
+    from rich import box
+
+    made = Table(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, padding=(0, 1)
+    )
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
+    return made
+
+
+def bytes_text(count: float) -> str:
+    """Write a size in decimal units with three digits: 1.23 kB, 45.6 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":  # noqa: PLR2004  decimal units
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:#.3g} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def ms_text(value: float) -> str:
+    """Write milliseconds with three digits and never an exponent: 0.0123, 3.54, 104."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}" if value >= 0.001 else f"{value:.5f}"  # noqa: PLR2004  three digits
+
+
+def ratio_text(timing: Timing) -> str:
+    """Write the ratio to the float baseline with its 95 % interval: 0.41 [0.40, 0.42]."""
+    low, high = timing.ratio_ci95
+    return f"{timing.ratio:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def verdict_text(timing: Timing) -> Text:
+    """Write the verdict, green for faster, red for slower; a noisy session says so."""
+    style = {"faster": "green", "slower": "red"}.get(timing.verdict, "dim")
+    text = Text(timing.verdict, style=style)
+    return text.append(" (noisy)", style="yellow") if timing.noisy else text
+
+
+def count_text(value: int) -> str:
+    """Write a count with thousands separated: 1,234,567."""
+    return f"{value:,}"
+
+
+def pairs(rows: Iterable[tuple[str, str | Text]], *, title: str | None = None) -> Table:
+    """Lay out name and value in two columns."""
+    made = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        made.add_row(name, value)
+    return made
+
+
+@contextmanager
+def transfer(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
+    """Show bytes moving, on a terminal; elsewhere show nothing. Call what it gives with the bytes of each piece."""
+    target = console(err=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+def remark(text: str) -> None:
+    """Say something beside the answer, on stderr."""
+    console(err=True).print(Text(text, style="dim"))

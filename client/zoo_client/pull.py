@@ -1,0 +1,107 @@
+"""Pull one artifact: resolve, fetch into the cache, check, and only then let it appear where it was asked for."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo_client.cache import Cache, Damage
+from zoo_client.download import Advance, ignore
+from zoo_client.remotes.base import Remote
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import DigestMismatch, WrongUse, Yanked
+from zoo_registry.model.files import appearing, chunks, digest_file
+from zoo_registry.model.record import Record
+from zoo_registry.model.ref import Ref
+from zoo_registry.stores.shelf import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A file that is now where it was asked for, and is what its record says.
+
+    Attributes:
+        release: what was pulled.
+        path: where it is.
+        source: address of the remote.
+        fetched: False when the cache had it.
+        damage: a cache entry that was found damaged on the way and replaced, if any.
+    """
+
+    release: Release
+    path: Path
+    source: str
+    fetched: bool
+    damage: Damage | None
+
+    @property
+    def record(self) -> Record:
+        """The record of the file."""
+        return self.release.record
+
+
+def find(remote: Remote, ref: Ref, *, allow_yanked: bool = False) -> Release:
+    """Look up a release that may be used.
+
+    Raises:
+        NotFound: there is none.
+        Yanked: it was withdrawn; the message says why.
+    """
+    release = remote.release(ref)
+    if release.yanked and not allow_yanked:
+        raise Yanked(
+            f"{release.ref} was withdrawn: {release.yank_reason}",
+            hint=f"zoo pull {release.record.name}   # the newest that stands; --allow-yanked takes this one all the same",
+        )
+    return release
+
+
+def pull(remote: Remote, cache: Cache, release: Release, to: Path | None = None, *, advance: Advance = ignore) -> Pulled:
+    """Bring a release's file to `to` (a file, or a folder; default `./<name>.tflite`), verified.
+
+    Whatever stood there before stays intact until the new bytes are complete and right, and for ever if they never are.
+
+    Raises:
+        DigestMismatch: the remote gives other bytes than the record says.
+        Unreachable: the download was cut; the same call goes on from there.
+        WrongUse: `to` cannot be written.
+    """
+    record = release.record
+    digest = record.file.sha256
+    filled = cache.fill(digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance)
+    cache.keep_record(release.record_bytes)
+    path = destination(record, to)
+    place(filled.path, path, digest)
+    return Pulled(release, path, remote.url, filled.fetched, filled.damage)
+
+
+def destination(record: Record, to: Path | None) -> Path:
+    """Decide where the file goes. The name is ours, never one that the other side chose."""
+    name = f"{record.name}.tflite"
+    if to is None:
+        return Path(name)
+    return to / name if to.is_dir() else to
+
+
+def place(source: Path, to: Path, digest: Digest) -> None:
+    """Copy a file so that it appears whole, and only if it is `digest`; one that is right already is left alone.
+
+    Raises:
+        DigestMismatch: `source` changed under us.
+        WrongUse: `to` cannot be written.
+    """
+    try:
+        if to.is_file() and digest_file(to) == digest:
+            return
+        _copy(source, to, digest)
+    except OSError as error:
+        raise WrongUse(f"cannot write {to}: {error.strerror}", hint="zoo pull … --to PATH   # another place") from error
+
+
+def _copy(source: Path, to: Path, digest: Digest) -> None:
+    hasher = hashlib.sha256()
+    with source.open("rb") as stream, appearing(to) as out:
+        for piece in chunks(stream):
+            hasher.update(piece)
+            out.write(piece)
+        if hasher.hexdigest() != digest:
+            raise DigestMismatch(str(source), expected=digest, actual=hasher.hexdigest(), hint="zoo cache verify")

@@ -1,0 +1,126 @@
+"""The model card of a Hub repository, generated from the records of its variants. Pure: records in, text out.
+
+The front matter follows https://huggingface.co/docs/hub/model-cards and its `model-index` (Papers with Code format).
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from zoo_registry.model.query import Timing
+from zoo_registry.model.record import Measurement, Record
+
+_METRIC_TYPES = {"top1": "accuracy", "top5": "top_5_accuracy"}
+
+
+def metadata(records: Sequence[Record]) -> dict[str, Any]:
+    """Fill the card's front matter from the records of one model's variants."""
+    first = records[0]
+    techniques = sorted({step.technique for record in records for step in record.recipe})
+    return {
+        "license": first.license.lower(),
+        "library_name": "litert",
+        "pipeline_tag": first.task,
+        "tags": ["tflite", "litert", "on-device", "edgezoo", *techniques],
+        "metrics": sorted({_METRIC_TYPES.get(m.metric, m.metric) for record in records for m in record.metrics}),
+        "model-index": [{"name": record.name, "results": _results(record)} for record in records if record.metrics],
+    }
+
+
+def _results(record: Record) -> list[dict[str, Any]]:
+    def metric(name: str, value: float, size: int) -> dict[str, Any]:
+        return {"type": _METRIC_TYPES.get(name, name), "name": f"{name} ({size} examples)", "value": value}
+
+    task = {"type": record.task, "name": record.task.replace("-", " ")}
+    sets = dict.fromkeys((m.dataset, m.split) for m in record.metrics)
+    return [
+        {
+            "task": task,
+            "dataset": {"name": dataset, "type": dataset, "split": split},
+            "metrics": [metric(m.metric, m.value, m.examples) for m in record.metrics if (m.dataset, m.split) == (dataset, split)],
+        }
+        for dataset, split in sets
+    ]
+
+
+def body(records: Sequence[Record], url: str) -> str:
+    """Write the card below its front matter: what it is, the variants, the conditions of every number, how to pull.
+
+    Args:
+        records: the variants, in the order of the table.
+        url: address for `zoo pull --from`, such as hub://org/repo.
+    """
+    first = records[0]
+    parts = [f"# {first.model}", _plain(first.description), "## Variants", _table(records), *_conditions(records), *_how(records, url)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(records: Sequence[Record]) -> str:
+    devices = sorted({(m.device, m.threads) for record in records for m in record.measurements})
+    metrics = list(dict.fromkeys(m.metric for record in records for m in record.metrics))
+    heads = ["variant", "version", *metrics, "raw", "gzip", *(f"{d}, {t} thread{'s'[: t > 1]}: median, ratio" for d, t in devices)]
+    rules = ["---", "---", *["---:"] * (len(heads) - 2)]
+    rows = [_row(record, metrics, devices) for record in records]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
+
+
+def _row(record: Record, metrics: Iterable[str], devices: Iterable[tuple[str, int]]) -> list[str]:
+    scores = [_score(record, name) for name in metrics]
+    timings = [_timing(record, device, threads) for device, threads in devices]
+    sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]
+    return [f"`{record.variant}`", record.version, *scores, *sizes, *timings]
+
+
+def _score(record: Record, name: str) -> str:
+    found = next((m for m in record.metrics if m.metric == name), None)
+    return f"{found.value:.4f} [{found.ci95[0]:.4f}, {found.ci95[1]:.4f}]" if found else "-"
+
+
+def _timing(record: Record, device: str, threads: int) -> str:
+    found = next((m for m in record.measurements if (m.device, m.threads) == (device, threads)), None)
+    if found is None:
+        return "-"
+    timing = Timing.of(found)
+    noisy = ", noisy" if timing.noisy else ""
+    low, high = timing.ratio_ci95
+    return f"{timing.median_ms:.4g} ms, {timing.ratio:.3f} [{low:.3f}, {high:.3f}] ({timing.verdict}{noisy})"
+
+
+def _conditions(records: Sequence[Record]) -> list[str]:
+    seen: dict[str, None] = {}
+    for record in records:
+        seen |= {_condition(m): None for m in record.measurements}
+    quality = dict.fromkeys(f"- {m.metric} on {m.dataset}, split {m.split}, {m.examples:,} examples" for r in records for m in r.metrics)
+    lines = [*quality, *seen]
+    note = "Sizes are bytes. Brackets are 95 % intervals; a ratio is the median divided by that of the float baseline, run interleaved."
+    return ["## Conditions", "\n".join(lines), note] if lines else []
+
+
+def _condition(m: Measurement) -> str:
+    threads = f"{m.threads} thread(s) {'pinned' if m.pinned else 'not pinned'}"
+    return (
+        f"- {m.device}: {_plain(m.host.cpu)} ({m.host.arch}), {m.runtime} {m.runtime_version}, {m.delegate}, {threads}, "
+        f"{m.rounds} rounds of {m.runs} runs, protocol {m.protocol}, baseline {m.baseline.name}"
+    )
+
+
+def _how(records: Sequence[Record], url: str) -> list[str]:
+    first = records[-1]
+    repo = url.removeprefix("hub://")
+    code = f"""```sh
+pip install 'edgezoo[hub]'
+zoo search --from {url} --sort size_gzip
+zoo pull {first.name}@{first.version} --from {url}     # verified against its record
+```"""
+    plain = f"""```sh
+hf download {repo} {first.variant}/model.tflite --revision {first.variant}-v{first.version}
+```"""
+    notes = (
+        "Each variant's folder holds the model, `record.json` (all numbers above with their conditions), `golden.npz` (inputs, outputs)."
+    )
+    return ["## Use", code, "Or without it:", plain, notes]
+
+
+def _plain(text: str) -> str:
+    """Take what would be markup out of text that somebody wrote."""
+    return re.sub(r"[<>|`\[\]]", " ", text).strip()

@@ -1,0 +1,73 @@
+"""The client's only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from zoo_registry.model.errors import WrongUse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are, for one run of the client.
+
+    Attributes:
+        registry: `ZOO_REGISTRY`, address of the remote that verbs talk to; None = the registry in the project's folder.
+        token: `ZOO_TOKEN`, sent to a registry with writes.
+        home: `ZOO_HOME`, the project's folder: the nearest parent's `.zoo`, else `.zoo` here. It need not exist.
+        cache: `ZOO_CACHE`, where pulled files are kept; shared by all projects of a user.
+        logs: where the traceback of an unexpected error is written.
+        data: `ZOO_DATA`, folder of the data sets that manifests name; None when unset.
+        traceback: `ZOO_TRACEBACK`, show the traceback of an unexpected error instead of filing it.
+        color: False under `NO_COLOR` (https://no-color.org).
+        hub_endpoint: `HF_ENDPOINT`, address of a Hugging Face Hub; None = the public one.
+        hub_token: `HF_TOKEN`; None = what `hf auth login` stored.
+    """
+
+    home: Path
+    cache: Path
+    logs: Path
+    registry: str | None = None
+    token: str | None = field(default=None, repr=False)
+    data: Path | None = None
+    traceback: bool = False
+    color: bool = True
+    hub_endpoint: str | None = None
+    hub_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
+        """Read the environment, as seen from `folder` (default: the current one). Empty variables count as unset.
+
+        Raises:
+            WrongUse: `ZOO_TOKEN` holds something that cannot be sent in a header.
+        """
+        env = {key: value for key, value in (os.environ if environ is None else environ).items() if value}
+        token = env.get("ZOO_TOKEN")
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise WrongUse("ZOO_TOKEN holds characters that no token has", hint="zoo registry token --help   # makes one")
+        return cls(
+            home=Path(env["ZOO_HOME"]) if "ZOO_HOME" in env else _nearest(folder or Path.cwd()),
+            cache=Path(env["ZOO_CACHE"]) if "ZOO_CACHE" in env else _user_folder("cache"),
+            logs=_user_folder("log"),
+            registry=env.get("ZOO_REGISTRY"),
+            token=token,
+            data=Path(env["ZOO_DATA"]) if "ZOO_DATA" in env else None,
+            traceback=env.get("ZOO_TRACEBACK", "0") != "0",
+            color="NO_COLOR" not in env,
+            hub_endpoint=env.get("HF_ENDPOINT"),
+            hub_token=env.get("HF_TOKEN"),
+        )
+
+
+def _nearest(folder: Path) -> Path:
+    here = folder.resolve()
+    return next((parent / ".zoo" for parent in (here, *here.parents) if (parent / ".zoo").is_dir()), here / ".zoo")
+
+
+def _user_folder(kind: str) -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("edgezoo") if kind == "cache" else platformdirs.user_log_path("edgezoo")
