@@ -104,8 +104,8 @@ def _goals(spec: Manifest, mistakes: Mistakes) -> None:
         if kind is None or not isinstance(goal, kind):
             mistakes.add(("goals", name), f"{name!r} is not a goal of this shape", nearest(name, (*metrics, *goals.SIZES, goals.RATIO)))
             continue
-        for key in ("versus", "for"):
-            variant = getattr(goal, "only_for" if key == "for" else key, None)
+        named = [("versus", getattr(goal, "versus", None)), *(("for", variant) for variant in goal.only_for)]
+        for key, variant in named:
             if variant is not None and variant not in spec.variants:
                 mistakes.add(("goals", name, key), f"no variant is called {variant!r}", nearest(variant, tuple(spec.variants)))
         _goal_values(name, goal, mistakes)

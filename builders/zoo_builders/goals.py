@@ -29,7 +29,7 @@ def check(goals: Mapping[str, Goal], record: Record, siblings: Mapping[str, Reco
     """
     found: list[GoalResult] = []
     for name, goal in goals.items():
-        if goal.only_for in {None, record.variant}:
+        if not goal.only_for or record.variant in goal.only_for:
             found += _judge(name, goal, record, siblings)
     return tuple(found)
 

@@ -16,6 +16,7 @@ from zoo_builders.specs import Manifest
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.toolchain import Toolchain
+from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 
 FLOAT = "fp32"
@@ -74,9 +75,9 @@ class Plan(BaseModel):
         return self.parts["convert"]
 
     @property
-    def content(self) -> tuple[str, str]:
-        """What a release is made of: how the file comes about, and how its quality is measured."""
-        return self.parts["convert"], self.parts["evaluate"]
+    def content(self) -> Digest:
+        """What a release is made of: how the file comes about, and on what its quality is measured."""
+        return digest_of({"file": self.parts["convert"], "evaluation": self.stage("evaluate").params})
 
     @property
     def is_baseline(self) -> bool:

@@ -2,11 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Variants = Annotated[list[Name], BeforeValidator(_listed, json_schema_input_type=Name | list[Name])]
 
 
 class Spec(BaseModel):
@@ -60,14 +67,14 @@ class MetricGoal(Spec):
     max_drop: Share | None = None
     versus: Name = "fp32"
     min: float | None = None
-    only_for: Name | None = Field(default=None, alias="for")
+    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
 
 
 class SizeGoal(Spec):
     """How large a file may be."""
 
     max: str
-    only_for: Name | None = Field(default=None, alias="for")
+    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
 
 
 class RatioGoal(Spec):
@@ -76,7 +83,7 @@ class RatioGoal(Spec):
     max: Annotated[float, Field(gt=0)]
     device: str = "host-cpu"
     versus: Name = "fp32"
-    only_for: Name | None = Field(default=None, alias="for")
+    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
 
 
 class Benchmark(Spec):

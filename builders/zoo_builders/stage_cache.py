@@ -126,6 +126,7 @@ class StageCache:
         note = Note(stage=spelled, files=files, started=started, duration_s=duration_s, host=host)
         write_bytes(workspace / NOTE, (note.model_dump_json(indent=2) + "\n").encode(), mode=0o444)
         folder = self.folder(stage.fingerprint)
+        workspace.chmod(0o755)
         with contextlib.suppress(OSError):  # somebody else finished first: the place is taken, and theirs is as good
             workspace.rename(folder)
         if not self.has(stage.fingerprint):

@@ -98,7 +98,8 @@ class Code:
         waiting = list(entries)
         while waiting:
             name = waiting.pop()
-            module = None if name in found or name in PLUMBING else self._module(name)
+            counts = name not in found and (name in entries or name not in PLUMBING)
+            module = self._module(name) if counts else None
             if module is not None:
                 found[name] = module[0]
                 waiting.extend(module[1])
@@ -173,8 +174,9 @@ def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
 
 def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
     spec = resolved.spec
-    for kind in ("base", "convert", "inspect"):
-        yield kind, (kind, (), ())
+    yield "base", ("base", (), ())
+    yield "convert", ("convert", (), ())
+    yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)
     yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
     yield f"evaluate {spec.task}", ("evaluate", _modules_of("tasks", "TASKS", spec.task), ())

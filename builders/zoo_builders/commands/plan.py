@@ -1,0 +1,127 @@
+"""`zoo plan`: what would be built, what is cached, what changed since a commit."""
+
+import json as json_module
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.text import Text
+
+from zoo_builders.commands.options import Json, Manifests, Since, Variants
+from zoo_builders.pipeline import ordered
+from zoo_builders.plan import Plan
+from zoo_builders.since import Change, changes, matrix
+from zoo_builders.stage import Stage
+from zoo_builders.workshop import Workshop, default_manifests
+from zoo_client.output import console, emit_json, remark, table
+
+Format = Literal["text", "json", "github"]
+
+
+def plan(
+    manifests: Manifests = None,
+    *,
+    variant: Variants = None,
+    since: Since = None,
+    format: Annotated[Format, typer.Option("--format", help="text, json, or github (a matrix for Actions).")] = "text",  # noqa: A002
+    benchmark: Annotated[bool, typer.Option("--benchmark/--no-benchmark", help="Plan the measurements too.")] = True,
+    json: Json = False,
+) -> None:
+    """Show every stage with its fingerprint, settings and whether it is cached; with --since, only what changed."""
+    workshop = Workshop()
+    shape: Format = "json" if json else format
+    if since is None:
+        plans = workshop.plans(default_manifests(manifests), variant or (), benchmark=benchmark)
+        _show(workshop, plans, shape)
+        return
+    paths = list(manifests or sorted(Path("manifests").glob("*.yaml")))
+    found = changes(workshop, since, paths, deleted=not manifests)
+    workshop.digests.save()
+    _show_changes([change for change in found if not variant or change.variant in variant], since, shape)
+
+
+def _show(workshop: Workshop, plans: Sequence[Plan], shape: Format) -> None:
+    if shape == "github":
+        _line({"include": [{"manifest": p.manifest, "variant": p.variant, "name": p.name} for p in plans]})
+    elif shape == "json":
+        emit_json({"plans": [_plain(workshop, made) for made in plans]})
+    else:
+        _text(workshop, plans)
+
+
+def _line(value: Any) -> None:
+    sys.stdout.write(json_module.dumps(value, separators=(",", ":")) + "\n")
+
+
+def _plain(workshop: Workshop, plan: Plan) -> dict[str, Any]:
+    data = plan.model_dump(mode="json", exclude={"stages"})
+    stages = [
+        stage.model_dump(mode="json") | {"fingerprint": stage.fingerprint, "cached": workshop.cache.has(stage.fingerprint)}
+        for stage in plan.stages
+    ]
+    return data | {"name": plan.name, "reproducible": plan.reproducible, "stages": stages}
+
+
+def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
+    out = console()
+    for made in plans:
+        recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
+        out.print(Text(f"{made.name} {made.version}", style="bold"), Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"))
+        parts = {fingerprint: part for part, fingerprint in reversed(made.parts.items())}
+        rows = table("stage", "fingerprint", "cached", "settings")
+        for stage in made.stages:
+            cached = Text("yes", style="green") if workshop.cache.has(stage.fingerprint) else Text("no", style="yellow")
+            name = "convert fp32 (baseline)" if parts.get(stage.fingerprint) == "baseline" else stage.name
+            rows.add_row(name, stage.fingerprint.short, cached, Text(settings(stage)))
+        out.print(rows)
+        for promise in made.promises:
+            out.print(Text(f"  promises: {promise.technique}: {promise.kind} {promise.value}", style="dim"))
+    stages = ordered(plans)
+    todo = [stage for stage in stages if not workshop.cache.has(stage.fingerprint)]
+    out.print(f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached, {len(todo)} to run", highlight=False)
+
+
+def settings(stage: Stage) -> str:
+    """Everything that configures a stage, defaults included, on one line."""
+    return _spell(stage.params)
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(
+            f"{name}={_spell(inner)}" if not isinstance(inner, Mapping) else f"{name}({_spell(inner)})" for name, inner in value.items()
+        )
+    if isinstance(value, list):
+        return f"[{', '.join(map(_spell, value))}]"
+    return "none" if value is None else str(value)
+
+
+def _show_changes(found: Sequence[Change], ref: str, shape: Format) -> None:
+    if shape == "github":
+        _line(matrix(found))
+    elif shape == "json":
+        emit_json({"since": ref, "changes": [_change(change) for change in found]})
+    elif not found:
+        console().print(f"nothing changed since {ref}", markup=False)
+    else:
+        rows = table("variant", "what", "version", "manifest", "")
+        for change in found:
+            version = " → ".join(dict.fromkeys(filter(None, (change.before, change.now if change.to_build else ""))))
+            rows.add_row(change.name, change.why, version, change.manifest, _note(change))
+        console().print(rows)
+    for manifest in dict.fromkeys(change.manifest for change in found if change.version_unchanged):
+        remark(f"warning: {manifest}: content changed, the version did not; before publishing: zoo bump {manifest}")
+
+
+def _note(change: Change) -> str:
+    return f"zoo bump {change.manifest}" if change.version_unchanged else change.remark
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {
+        "name": change.name, "manifest": change.manifest, "variant": change.variant, "why": change.why, "before": change.before,
+        "now": change.now, "version_unchanged": change.version_unchanged, "remark": change.remark,
+        "hint": f"zoo bump {change.manifest}" if change.version_unchanged else "",
+    }  # fmt: skip
