@@ -11,6 +11,9 @@ from zoo_registry.model.record import Latency, Measurement, Metric, Record, Tens
 from zoo_registry.web import charts, snippet, urls, views, words
 from zoo_registry.web.scales import Scale
 
+_SAME = 0.0005  # prints as 0.0 points
+_DEVICES = 3  # columns of the comparison of variants
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -49,6 +52,7 @@ class Relative:
 
     row: views.Row
     current: bool
+    speeds: tuple[views.Speed | None, ...]
     metric_change: str
     metric_tone: str
     size_change: str
@@ -73,6 +77,7 @@ class ArtifactPage:
     code: str
     requirements: str
     relatives: tuple[Relative, ...]
+    devices: tuple[str, ...]
     relatives_metric: str
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
@@ -103,6 +108,7 @@ def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measu
         code=snippet.python(record),
         requirements=snippet.requirements(record),
         relatives=_relatives(summary, family, metric),
+        devices=_devices(summary, family),
         relatives_metric=metric,
         compare=compare_address(summary, family),
         goals=tuple((goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met) for goal in record.goals),
@@ -153,7 +159,7 @@ def _spread(latency: Latency, scale: Scale) -> Markup:
 
 def _control(measurement: Measurement) -> str:
     low, high = measurement.aa_ratio.ci95
-    return f"{measurement.aa_ratio.value:.3f} ({low:.3f} {words.DASH} {high:.3f})"
+    return f"{measurement.aa_ratio.value:.2f} ({low:.2f} {words.DASH} {high:.2f})"
 
 
 def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
@@ -207,31 +213,41 @@ def _goal(goal: str, value: float | None) -> str:
         return "not measured"
     if "size" in goal:
         return words.size(value)
-    return words.significant(value, 4)
+    return f"{value:.4g}"
+
+
+def _devices(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
+    """Name the devices to compare variants on, those of this release first; latencies of different devices never share a column."""
+    mine = sorted({timing.device for timing in summary.timings})
+    return tuple(dict.fromkeys([*mine, *sorted({timing.device for item in family for timing in item.timings})]))[:_DEVICES]
 
 
 def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tuple[Relative, ...]:
-    here = (summary.name, summary.version)
-    others = [item for item in family if item.name != summary.name]
-    ordered = sorted([summary, *others], key=lambda item: (item.techniques != (), item.size_gzip, item.name))
+    ordered = sorted([summary, *(item for item in family if item.name != summary.name)], key=_plain_first)
     spelled = views.rows(ordered, Query(), metric)
-    return tuple(
-        _relative(item, row, summary, metric, current=(item.name, item.version) == here) for item, row in zip(ordered, spelled, strict=True)
-    )
+    columns = [views.speeds(ordered, device) for device in _devices(summary, family)]
+    found = []
+    for index, (item, row) in enumerate(zip(ordered, spelled, strict=True)):
+        found.append(_relative(item, row, tuple(column[index] for column in columns), summary))
+    return tuple(found)
 
 
-def _relative(item: Summary, row: views.Row, summary: Summary, metric: str, *, current: bool) -> Relative:
-    mine, its = summary.metrics.get(metric), item.metrics.get(metric)
+def _plain_first(item: Summary) -> tuple[bool, int, str]:
+    return (item.techniques != (), item.size_gzip, item.name)
+
+
+def _relative(item: Summary, row: views.Row, speeds: tuple[views.Speed | None, ...], summary: Summary) -> Relative:
+    metric = next(iter(summary.metrics), "")
+    mine, its, current = summary.metrics.get(metric), item.metrics.get(metric), item.name == summary.name
     difference = its - mine if mine is not None and its is not None else None
-    spelled = "" if difference is None or current else _difference(metric, difference)
-    tone = "even" if not difference else "good" if difference > 0 else "bad"
     return Relative(
-        row,
-        current,
-        spelled,
-        tone,
-        _times(item.size, summary.size, current=current),
-        _times(item.size_gzip, summary.size_gzip, current=current),
+        row=row,
+        current=current,
+        speeds=speeds,
+        metric_change="" if difference is None or current else _difference(metric, difference),
+        metric_tone="even" if not difference or abs(difference) < _SAME else "good" if difference > 0 else "bad",
+        size_change="" if current else _times(item.size, summary.size),
+        gzip_change="" if current else _times(item.size_gzip, summary.size_gzip),
     )
 
 
@@ -239,8 +255,8 @@ def _difference(metric: str, difference: float) -> str:
     return f"{words.points(difference)} pt" if words.is_share(metric) else words.significant(difference)
 
 
-def _times(value: int, mine: int, *, current: bool) -> str:
-    return "" if current or not mine else f"{words.TIMES} {words.ratio(value / mine)}"
+def _times(value: int, mine: int) -> str:
+    return "" if not mine else f"{words.TIMES} {words.ratio(value / mine)}"
 
 
 def compare_address(summary: Summary, family: Sequence[Summary]) -> str:

@@ -5,6 +5,7 @@ A chart never is the only place of a number: the tables beside it hold the same 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from markupsafe import Markup
@@ -67,7 +68,8 @@ def scatter(dots: Sequence[Dot], x: Axis, y: Axis, frame: Frame) -> Markup:
         return _EMPTY
     plane = _plane(dots, x, y, frame)
     ordered = sorted(dots, key=lambda dot: ("chosen", "front", "beaten").index(dot.kind))
-    parts = (_grid(plane, x, y, frame), _budget(plane, x, y), _stairs(plane, dots), _points(plane, ordered))
+    corners = _corners(plane, dots)
+    parts = (_grid(plane, x, y, frame), _budget(plane, x, y), _stairs(corners), _points(plane, ordered, corners))
     return Markup(
         '<svg class="scatter" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="group" aria-labelledby="{i}-t">'
         '<title id="{i}-t">{t}</title>{body}</svg>'
@@ -125,17 +127,25 @@ def _budget(plane: _Plane, x: Axis, y: Axis) -> Markup:
     ).format(plane.box.left, plane.box.top, max(right - plane.box.left, 0), max(bottom - plane.box.top, 0))
 
 
-def _stairs(plane: _Plane, dots: Sequence[Dot]) -> Markup:
+def _corners(plane: _Plane, dots: Sequence[Dot]) -> tuple[tuple[float, float], ...]:
+    """Give the pixels at which the stair line of the front turns; each step goes right first, then up."""
     front = sorted({(dot.x, dot.y) for dot in dots if dot.kind != "beaten"})
-    if len(front) < 2:  # noqa: PLR2004  a line needs two points
-        return _EMPTY
-    path = f"M{plane.x.at(front[0][0]):.1f} {plane.y.at(front[0][1]):.1f}"
-    path += "".join(f"H{plane.x.at(x):.1f}V{plane.y.at(y):.1f}" for x, y in front[1:])
-    return Markup('<path class="front" d="{}"/>').format(path)
+    at = [(plane.x.at(x), plane.y.at(y)) for x, y in front]
+    turns = [point for (_, y), (x, new_y) in pairwise(at) for point in ((x, y), (x, new_y))]
+    return (at[0], *turns) if turns else ()
 
 
-def _points(plane: _Plane, dots: Sequence[Dot]) -> Markup:
-    places = place([(plane.x.at(dot.x), plane.y.at(dot.y), dot.label) for dot in dots], plane.box)
+def _stairs(corners: Sequence[tuple[float, float]]) -> Markup:
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in corners)
+    return Markup('<path class="front" d="M{}"/>').format(path) if path else _EMPTY
+
+
+def _points(plane: _Plane, dots: Sequence[Dot], corners: Sequence[tuple[float, float]]) -> Markup:
+    lines = [
+        Box(min(left, right) - 1, min(top, bottom) - 1, max(left, right) + 1, max(top, bottom) + 1)
+        for (left, top), (right, bottom) in pairwise(corners)
+    ]
+    places = place([(plane.x.at(dot.x), plane.y.at(dot.y), dot.label) for dot in dots], plane.box, lines)
     drawn = [_point(plane, dot, label) for dot, label in zip(dots, places, strict=True)]
     # Drawn last = on top: the most important point of a heap must be the one that can be clicked.
     return _EMPTY.join(reversed(drawn))

@@ -67,8 +67,8 @@ def _candidates(x: float, y: float, width: float) -> tuple[Label, ...]:
         label(x - 9, y + 4, "end"),
         label(x, y - 10, "middle"),
         label(x, y + 18, "middle"),
-        label(x + 7, y - 8, "start"),
-        label(x - 7, y - 8, "end"),
-        label(x + 7, y + 16, "start"),
-        label(x - 7, y + 16, "end"),
+        label(x + 7, y - 10, "start"),
+        label(x - 7, y - 10, "end"),
+        label(x + 7, y + 19, "start"),
+        label(x - 7, y + 19, "end"),
     )

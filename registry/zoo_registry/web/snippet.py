@@ -91,13 +91,20 @@ def _values(steps: Sequence[tuple[str, Any]]) -> list[str]:
     for name, value in steps:
         if name == "rescale" and _pair(value) is not None:
             start, stop = (float(end) for end in value)
-            lines.append(f"x = (x - {low:g}) * ({stop - start:g} / {high - low:g}) + {start:g}  # to {start:g} … {stop:g}")
+            lines.append(_rescale((low, high), (start, stop)))
             low, high = start, stop
         elif name == "standardize" and isinstance(value, Mapping) and value.get("mean") and value.get("std"):
             lines.append(f"x = (x - np.array({_numbers(value['mean'])}, np.float32)) / np.array({_numbers(value['std'])}, np.float32)")
         elif name in _VALUES:
             lines.append(_unknown(name, value))
     return lines
+
+
+def _rescale(old: tuple[float, float], new: tuple[float, float]) -> str:
+    (low, high), (start, stop) = old, new
+    from_zero = f"(x - {low:g})" if low > 0 else f"(x + {-low:g})" if low < 0 else "x"
+    shift = f" + {start:g}" if start > 0 else f" - {-start:g}" if start < 0 else ""
+    return f"x = {from_zero} * ({stop - start:g} / {high - low:g}){shift}  # {start:g} to {stop:g}"
 
 
 def _value_map(recorded: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from zoo_registry.model.query import Miss, NearMiss, Page, ParetoPoint, Query, Summary, Timing, main_metric
+from zoo_registry.model.query import Miss, NearMiss, Page, ParetoPoint, Query, Resolution, Summary, Timing, main_metric
 from zoo_registry.web import charts, form, urls, words
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.urls import Params
@@ -62,21 +62,20 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class MissText:
-    """One broken limit in words, and the address of the search with that limit relaxed (empty when nothing was measured)."""
+    """One broken limit in words; `by` is empty when nothing was measured."""
 
     what: str
     found: str
     by: str
-    relax: str
-    relaxed_to: str
 
 
 @dataclass(frozen=True, slots=True)
 class NearRow:
-    """One artifact that almost fits."""
+    """One artifact that almost fits, and the address of the search whose budget is just wide enough for it."""
 
     row: Row
     misses: tuple[MissText, ...]
+    widen: str
 
 
 TONES = {"faster": "good", "slower": "bad", "within noise": "even", "baseline": "even"}
@@ -103,6 +102,13 @@ def speed(timing: Timing, scale: Scale) -> Speed:
 def ratio_scale(timings: Sequence[Timing], width: int = 110) -> Scale:
     """Choose the scale on which all ratios of a table are drawn."""
     return charts.interval_scale([end for timing in timings for end in (*timing.ratio_ci95, timing.ratio)], 1.0, width)
+
+
+def speeds(items: Sequence[Summary], device: str) -> tuple[Speed | None, ...]:
+    """Spell the timings of one device over several artifacts, on one scale; None where it was not measured."""
+    timings = [item.timing(device, None) for item in items]
+    scale = ratio_scale([timing for timing in timings if timing], 80)
+    return tuple(speed(timing, scale) if timing else None for timing in timings)
 
 
 def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[Row, ...]:
@@ -134,7 +140,7 @@ def _row(item: Summary, query: Query, metric: str, scale: Scale) -> Row:
 
 def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
     """Give the headers of the result table; each that can sort is a link."""
-    where = f"on {query.device}" if query.device else "fastest device"
+    where = f"on {query.device}" if query.device else "its fastest device"
     return (
         _sortable("Artifact", "name", params, query),
         Column("Techniques"),
@@ -142,7 +148,7 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
         _sortable("Size", "size", params, query, note="raw", number=True),
         _sortable("Download", "size_gzip", params, query, note="gzip", number=True),
         _sortable("Latency", "latency", params, query, note=f"median ms, {where}", number=True),
-        _sortable("Ratio", "ratio", params, query, note="to the float baseline, 95 % interval"),
+        _sortable("Ratio", "ratio", params, query, note="to float, 95 % interval"),
         Column("Verdict"),
     )
 
@@ -158,22 +164,22 @@ def _sortable(label: str, key: str, params: Params, query: Query, *, note: str =
 def near_rows(near: Sequence[NearMiss], params: Params, query: Query, metric: str) -> tuple[NearRow, ...]:
     """Spell the near misses, each with the change of the budget that would let it in."""
     table = rows([miss.item for miss in near], query, metric)
-    return tuple(NearRow(row, tuple(_miss(miss, params) for miss in entry.misses)) for row, entry in zip(table, near, strict=True))
-
-
-def _miss(miss: Miss, params: Params) -> MissText:
-    what, wanted = words.limit_name(miss.limit), words.limit_value(miss.limit, miss.wanted)
-    if miss.found is None:
-        return MissText(what, f"{what} was not measured", "", urls.address("/", urls.changed(params, {miss.limit: None})), "any")
-    over = "under" if miss.limit.startswith("min_") else "over"
-    enough = _enough(miss)
-    return MissText(
-        what=what,
-        found=words.limit_value(miss.limit, miss.found),
-        by=f"{_by(miss.by)} {over} {wanted}",
-        relax=urls.address("/", urls.changed(params, {miss.limit: enough})),
-        relaxed_to=words.limit_value(miss.limit, float(enough)),
+    return tuple(
+        NearRow(row, tuple(_miss(miss) for miss in entry.misses), _widen(entry, params)) for row, entry in zip(table, near, strict=True)
     )
+
+
+def _widen(near: NearMiss, params: Params) -> str:
+    enough = {miss.limit: None if miss.found is None else _enough(miss) for miss in near.misses}
+    return urls.address("/", urls.changed(params, enough))
+
+
+def _miss(miss: Miss) -> MissText:
+    what = words.limit_name(miss.limit)
+    if miss.found is None:
+        return MissText(what, "not measured", "")
+    over = "under" if miss.limit.startswith("min_") else "over"
+    return MissText(what, words.limit_value(miss.limit, miss.found), f"{_by(miss.by)} {over} {words.limit_value(miss.limit, miss.wanted)}")
 
 
 def _by(share: float | None) -> str:
@@ -194,12 +200,19 @@ def _enough(miss: Miss) -> str:
     return text
 
 
+def usual_device(items: Sequence[Summary]) -> str | None:
+    """Name the device most artifacts were measured on: a chart shows one device, because latencies of two do not compare."""
+    devices = [device for item in items for device in {timing.device for timing in item.timings}]
+    return max(sorted(set(devices)), key=devices.count, default=None)
+
+
 def front(found: Sequence[ParetoPoint], query: Query, metric: str, chosen: Summary | None) -> tuple[Markup, Markup]:
-    """Draw accuracy over latency twice, wide and narrow; empty when nothing was measured."""
-    dots = [_dot(point, query, metric, chosen) for point in found]
+    """Draw accuracy over latency twice, wide and narrow; empty when nothing was measured. `query` names the device."""
+    alone = len({point.item.model for point in found}) == 1
+    dots = [_dot(point, metric, chosen, alone=alone) for point in found]
     share = words.is_share(metric)
-    where = f"on {query.device}" if query.device else "fastest device"
-    x = charts.Axis(f"median latency, ms, {where}", limit=query.max_latency_ms, may_log=True)
+    where = f" on {query.device}" if query.device else ""
+    x = charts.Axis(f"median latency{where}, ms", limit=query.max_latency_ms, may_log=True)
     y = charts.Axis(
         words.metric_name(metric) + (", %" if share else ""), limit=query.min_metrics.get(metric), factor=100.0 if share else 1.0
     )
@@ -209,21 +222,39 @@ def front(found: Sequence[ParetoPoint], query: Query, metric: str, chosen: Summa
     )
 
 
-def _dot(point: ParetoPoint, query: Query, metric: str, chosen: Summary | None) -> charts.Dot:
+def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool) -> charts.Dot:
     item = point.item
     is_chosen = chosen is not None and (item.name, item.version) == (chosen.name, chosen.version)
-    timing = item.timing(query.device, query.threads)
-    device = f" on {timing.device}" if timing else ""
-    noise = ", noisy" if timing and timing.noisy else ""
     return charts.Dot(
         x=point.x,
         y=point.y,
-        label=item.variant if query.model else item.name,
-        note=f"{item.name} {item.version}: {words.metric(metric, point.y)}, {words.milliseconds(point.x)} ms{device}{noise}",
+        label=item.variant if alone else item.name,
+        note=f"{item.name} {item.version}: {words.metric(metric, point.y)}, {words.milliseconds(point.x)} ms",
         href=urls.artifact(item.name, item.version),
         kind="chosen" if is_chosen else "front" if point.on_front else "beaten",
         bar=item.metrics_ci95.get(metric),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The artifact that answers best, why, and what comes next."""
+
+    row: Row
+    why: str
+    pull: str
+    download: str
+    next: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the registry says to one question. `points` are of the device `drawn_on`."""
+
+    page: Page
+    resolution: Resolution
+    points: tuple[ParetoPoint, ...]
+    drawn_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,23 +265,43 @@ class Listing:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     near: tuple[NearRow, ...]
+    choice: Choice | None
+    front: tuple[Markup, Markup]
+    drawn_on: str
     next_href: str
     chips: tuple[form.Chip, ...]
     search_command: str
-    params: Params
+    rest_path: str
 
 
-def listing(page: Page, params: Params, query: Query) -> Listing:
-    """Turn one page of answers into what is shown."""
-    items = [*page.items, *(near.item for near in page.near_misses)]
-    metric = main_metric(query, items)
+def listing(answers: Answers, params: Params, query: Query) -> Listing:
+    """Turn the answers to one question into what is shown."""
+    page = answers.page
+    metric = main_metric(query, [*page.items, *(near.item for near in page.near_misses)])
     return Listing(
         metric=metric,
         columns=columns(params, query, metric),
         rows=rows(page.items, query, metric),
         near=near_rows(page.near_misses, params, query, metric),
+        choice=_choice(answers.resolution, query, metric),
+        front=front(answers.points, query.model_copy(update={"device": answers.drawn_on}), metric, answers.resolution.chosen),
+        drawn_on=answers.drawn_on or "",
         next_href=urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor))) if page.next_cursor else "",
         chips=form.chips(params, query),
         search_command=urls.search_command(params),
-        params=params,
+        rest_path=urls.address("/v1/artifacts", params),
+    )
+
+
+def _choice(resolution: Resolution, query: Query, metric: str) -> Choice | None:
+    chosen = resolution.chosen
+    if chosen is None:
+        return None
+    best, *others = rows([chosen, *resolution.alternatives], query, metric)
+    return Choice(
+        row=best,
+        why=resolution.why,
+        pull=urls.pull_command(chosen.name, chosen.version),
+        download=f"/v1/blobs/{chosen.file_sha256}",
+        next=tuple(others[:3]),
     )

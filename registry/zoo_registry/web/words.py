@@ -19,8 +19,8 @@ def significant(value: float, digits: int = 3) -> str:
     """Spell a number with `digits` significant digits and never in scientific notation: 0.01234 → `0.0123`."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else DASH
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    return f"{value:.{decimals}f}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded number: 9.996 has three digits as 10.0
+    return f"{value:.{max(0, digits - 1 - exponent)}f}"
 
 
 def milliseconds(value: float) -> str:
@@ -85,8 +85,8 @@ def change(value: float) -> str:
 
 def points(value: float) -> str:
     """Spell a difference of two shares in percentage points: -0.012 → `-1.2`, with a real minus."""
-    sign = "+" if value > 0 else MINUS if value < 0 else "±"
-    return f"{sign}{abs(value) * 100:.1f}"
+    rounded = round(value * 100, 1)
+    return f"{'+' if rounded > 0 else MINUS if rounded < 0 else '±'}{abs(rounded):.1f}"
 
 
 LIMITS = {
@@ -110,7 +110,7 @@ def metric_name(name: str) -> str:
 def limit_value(limit: str, value: float) -> str:
     """Spell a limit's value with its unit: (`max_size`, 4000000) → `4.00 MB`."""
     if limit == "max_latency_ms":
-        return f"{milliseconds(value)} ms"
+        return f"{value:g} ms"
     if limit == "max_ratio":
         return ratio(value)
     return size(value) if limit in LIMITS else metric(limit.removeprefix("min_"), value)
