@@ -1,0 +1,186 @@
+"""The catalogue: summaries in, answers out."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+
+from zoo_registry.catalogue import migrations, where
+from zoo_registry.catalogue.engine import open_engine, reading, writing
+from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
+from zoo_registry.model.canonical import canonical
+from zoo_registry.model.evaluate import front, latest
+from zoo_registry.model.query import Query, Summary, parse_sort
+
+
+class Catalogue:
+    """An SQL index of summaries at a path or SQLAlchemy URL. Brings its tables up to date when opened; use it as a context manager.
+
+    Raises:
+        Unsupported: the database was written by a newer program.
+        Unreachable: it does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(url)
+        self.migrated = self.migrate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring the tables up to date; give the version found and the version now."""
+        with reading(self.engine) as connection:
+            found = migrations.version(connection)
+        if found == migrations.VERSION:
+            return found, found
+        with writing(self.engine) as connection:
+            return migrations.migrate(connection)
+
+    # --- writing ---
+
+    def put(self, name: str, summaries: Sequence[Summary]) -> None:
+        """Make `summaries` all that is known of `name`."""
+        with writing(self.engine) as connection:
+            connection.execute(delete(releases).where(releases.c.name == name))
+            _insert(connection, summaries)
+
+    def rebuild(self, summaries: Iterable[Summary]) -> None:
+        """Make `summaries` all that is known; readers see the old state or the new one."""
+        by_name: dict[str, list[Summary]] = {}
+        for summary in summaries:
+            by_name.setdefault(summary.name, []).append(summary)
+        with writing(self.engine) as connection:
+            connection.execute(delete(releases))
+            for group in by_name.values():
+                _insert(connection, group)
+
+    # --- asking ---
+
+    def page(self, query: Query, *, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
+        """Give up to `limit` of what fits the query, and the cursor of the next page.
+
+        Raises:
+            InvalidQuery: it cannot be sorted so, or the cursor belongs to another search.
+        """
+        key, descending = parse_sort(query.sort, self.metrics())
+        order = where.Order.of(query, key, descending)
+        after = where.read_cursor(query, cursor) if cursor is not None else None
+        condition = and_(where.facets(query), where.limits(query))
+        with reading(self.engine) as connection:
+            if query.pareto:
+                condition = and_(condition, _among(front(query, _all(connection, condition))))
+            rows = connection.execute(where.listing(condition, order, after, limit + 1)).all()
+        items = tuple(Summary.model_validate_json(row.summary) for row in rows[:limit])
+        if len(rows) <= limit:
+            return items, None
+        last = rows[limit - 1]
+        return items, where.cursor(query, where.Place(last.key, last.name, last.version_order))
+
+    def candidates(self, query: Query) -> tuple[Summary, ...]:
+        """Give all whose facets match, whatever the budget."""
+        with reading(self.engine) as connection:
+            return tuple(_all(connection, where.facets(query)))
+
+    def count(self, query: Query) -> int:
+        """Count what fits the query."""
+        with reading(self.engine) as connection:
+            return int(connection.execute(where.counting(and_(where.facets(query), where.limits(query)))).scalar_one())
+
+    def versions(self, name: str) -> tuple[Summary, ...]:
+        """Give all versions of an artifact, yanked ones too, highest first."""
+        rows = select(releases.c.summary).where(releases.c.name == name).order_by(releases.c.version_order.desc())
+        with reading(self.engine) as connection:
+            return tuple(Summary.model_validate_json(text) for text in connection.execute(rows).scalars())
+
+    def metrics(self) -> tuple[str, ...]:
+        """List the metrics that some release has, sorted."""
+        return self._distinct(metrics.c.metric)
+
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        """List the values that searches can choose from, over all releases that are not yanked."""
+        used = self._distinct(techniques.c.technique)
+        return {
+            "task": self._distinct(releases.c.task),
+            "model": self._distinct(releases.c.model),
+            "technique": ("none", *used),
+            "license": self._distinct(releases.c.license),
+            "device": self._distinct(timings.c.device),
+            "threads": self._distinct(timings.c.threads),
+            "metric": self.metrics(),
+        }
+
+    def devices(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
+        """List each device with its thread counts and how many releases were measured on it."""
+        rows = select(timings.c.device, timings.c.threads, timings.c.release_id).distinct()
+        found: dict[str, tuple[set[int], set[int]]] = {}
+        with reading(self.engine) as connection:
+            for device, threads, release in connection.execute(rows):
+                seen = found.setdefault(device, (set(), set()))
+                seen[0].add(threads)
+                seen[1].add(release)
+        return tuple((device, tuple(sorted(threads)), len(ids)) for device, (threads, ids) in sorted(found.items()))
+
+    def _distinct(self, column: ColumnElement[Any]) -> tuple[str, ...]:
+        """List the distinct values of a column as text, over what is not yanked."""
+        table = column.table
+        rows = select(column).distinct().order_by(column)
+        if table is not releases:
+            rows = rows.join(releases, releases.c.id == table.c.release_id)
+        with reading(self.engine) as connection:
+            return tuple(str(value) for value in connection.execute(rows.where(~releases.c.yanked)).scalars())
+
+
+def _all(connection: Connection, condition: where.Condition) -> list[Summary]:
+    rows = select(releases.c.summary).where(condition).order_by(releases.c.name, releases.c.version_order.desc())
+    return [Summary.model_validate_json(text) for text in connection.execute(rows).scalars()]
+
+
+def _among(items: Sequence[Summary]) -> where.Condition:
+    """Hold for exactly these releases."""
+    refs = {f"{item.name}@{item.version}" for item in items}
+    return (releases.c.name + "@" + releases.c.version).in_(sorted(refs))
+
+
+def _insert(connection: Connection, summaries: Sequence[Summary]) -> None:
+    """Insert all versions of one artifact."""
+    if not summaries:
+        return
+    current = [item for item in summaries if not item.yanked]
+    chosen = latest(current).version if current else None
+    chosen_of_all = latest(summaries).version
+    for item in summaries:
+        row = _row(item) | {"latest": item.version == chosen, "latest_of_all": item.version == chosen_of_all}
+        inserted = connection.execute(insert(releases).values(row)).inserted_primary_key
+        assert inserted is not None  # noqa: S101 - an insert of one row has a key
+        _insert_parts(connection, inserted[0], item)
+
+
+def _row(item: Summary) -> dict[str, Any]:
+    return {
+        "name": item.name, "version": item.version, "version_order": version_order(item.version), "model": item.model, "task": item.task,
+        "license": item.license.lower(), "words": f"{item.name} {item.description}".lower(), "plain": not item.techniques,
+        "size": item.size, "size_gzip": item.size_gzip, "published": item.published, "yanked": item.yanked,
+        "file_sha256": item.file_sha256, "summary": canonical(item).decode(),
+    }  # fmt: skip
+
+
+def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
+    parts: list[tuple[Any, list[dict[str, Any]]]] = [
+        (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
+        (metrics, [{"metric": metric, "value": value} for metric, value in item.metrics.items()]),
+        (timings, [
+            {"position": position, "device": t.device, "threads": t.threads, "median_ms": t.median_ms, "ratio": t.ratio, "noisy": t.noisy}
+            for position, t in enumerate(item.timings)
+        ]),
+    ]  # fmt: skip
+    for table, rows in parts:
+        if rows:
+            connection.execute(insert(table), [{"release_id": release, **row} for row in rows])

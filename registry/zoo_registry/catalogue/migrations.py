@@ -1,0 +1,46 @@
+"""The version of the tables, and how older ones are brought forward. Runs at start; safe when several processes start at once."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, inspect, text
+
+from zoo_registry.catalogue.schema import metadata
+from zoo_registry.model.errors import Unsupported
+
+Step = Callable[[Connection], None]
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+STEPS: tuple[Step, ...] = (_first,)
+VERSION = len(STEPS)
+
+
+def version(connection: Connection) -> int:
+    """Give the version of the tables in the database; 0 when there are none."""
+    if not inspect(connection).has_table("schema_version"):
+        return 0
+    return int(connection.execute(text("SELECT version FROM schema_version")).scalar_one())
+
+
+def migrate(connection: Connection) -> tuple[int, int]:
+    """Bring the tables to this program's version, within the transaction of `connection`; give the old and the new version.
+
+    Raises:
+        Unsupported: the database was written by a newer program.
+    """
+    found = version(connection)
+    if found > VERSION:
+        raise Unsupported(
+            f"the database has schema version {found}, this program knows up to {VERSION}",
+            hint="pip install --upgrade 'edgezoo[registry]'",
+        )
+    if found == 0:
+        connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
+        connection.execute(text("INSERT INTO schema_version (version) VALUES (0)"))
+    for step in STEPS[found:]:
+        step(connection)
+    connection.execute(text("UPDATE schema_version SET version = :version"), {"version": VERSION})
+    return found, VERSION
