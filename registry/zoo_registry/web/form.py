@@ -44,7 +44,7 @@ def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[
 
     def select(name: str, label: str, *, main: bool = False, extra: Sequence[str] = ()) -> Field:
         value = given.get(name, "")
-        values = [*extra, *facets.get(name, ())]
+        values = list(dict.fromkeys([*extra, *facets.get(name, ())]))
         values += [value] if value and value not in values else []
         options = tuple(Option(v, v, v == value) for v in values)
         return Field(name, label, "select", value, options=(Option("", "any", not value), *options), main=main)

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 Params = tuple[tuple[str, str], ...]
 
 PAGING = frozenset({"cursor", "limit"})
+_OPTIONS = {"max_latency_ms": "max_latency"}
 _FLAGS = frozenset({"pareto", "all_versions", "yanked"})
 _ON = frozenset({"1", "true", "on", "yes"})
 
@@ -33,23 +34,21 @@ def artifact(name: str, version: str = "") -> str:
 
 
 def search_command(params: Params) -> str:
-    """Spell the search for a shell: `zoo search --device host-cpu --max-latency-ms 8`."""
-    return " ".join(["zoo search", *_options(params)])
+    """Spell the search for a shell: `zoo search --device host-cpu --max-latency 8 --min-top1 0.7 cat`."""
+    options = [option for name, value in params if (option := _option(name, value))]
+    sought = dict(params).get("q", "")
+    end = ["--"] if sought.startswith("-") else []
+    return " ".join(["zoo search", *options, *end, *map(shlex.quote, sought.split())])
 
 
-def _options(params: Params) -> list[str]:
-    words = []
-    for name, value in params:
-        if name in PAGING:
-            continue
-        option = f"--{name.replace('_', '-')}"
-        if name in _FLAGS:
-            words += [option] if value.lower() in _ON else []
-        elif name == "q":
-            words.append(shlex.quote(value))
-        else:
-            words.append(f"{option} {shlex.quote(value)}" if not value.startswith("-") else f"{option}={shlex.quote(value)}")
-    return words
+def _option(name: str, value: str) -> str:
+    """Spell one parameter as an option of the command; empty for what the command has no word for."""
+    if name in PAGING or name == "q":
+        return ""
+    option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
+    if name in _FLAGS:
+        return option if value.lower() in _ON else ""
+    return f"{option}={shlex.quote(value)}" if value.startswith("-") else f"{option} {shlex.quote(value)}"
 
 
 def pull_command(name: str, version: str, digest: str = "") -> str:

@@ -10,7 +10,7 @@ from zoo_registry.web import charts, form, urls, words
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.urls import Params
 
-DESCENDING_FIRST = frozenset({"newest"})
+_SMALL_FIRST = frozenset({"name", "latency", "ratio", "size", "size_gzip"})  # all else is a metric: large first
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +154,7 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
 
 
 def _sortable(label: str, key: str, params: Params, query: Query, *, note: str = "", number: bool = False) -> Column:
-    known = {"name", "size", "size_gzip", "latency", "ratio", "newest"}
-    first, second = (key, f"-{key}") if key in known - DESCENDING_FIRST else (f"-{key}", key)
+    first, second = (key, f"-{key}") if key in _SMALL_FIRST else (f"-{key}", key)
     aria = {key: "ascending", f"-{key}": "descending"}.get(query.sort, "")
     target = second if query.sort == first else first
     return Column(label, urls.address("/", urls.changed(params, {"sort": target})), aria, note, number)

@@ -26,7 +26,12 @@ def test_a_changed_question_starts_on_its_first_page() -> None:
 
 def test_the_command_asks_the_same_question() -> None:
     asked = (("device", "host-cpu"), ("max_latency_ms", "8"), ("min_top1", "0.7"), ("pareto", "true"), ("cursor", "x"), ("sort", "-size"))
-    assert urls.search_command(asked) == "zoo search --device host-cpu --max-latency-ms 8 --min-top1 0.7 --pareto --sort=-size"
+    assert urls.search_command(asked) == "zoo search --device host-cpu --max-latency 8 --min-top1 0.7 --pareto --sort=-size"
+
+
+def test_words_come_last_and_never_look_like_options() -> None:
+    assert urls.search_command((("q", "small -cat"), ("device", "d"))) == "zoo search --device d small -cat"
+    assert urls.search_command((("q", "-rf x;y"),)) == "zoo search -- -rf 'x;y'"
 
 
 @given(st.text(min_size=1))
