@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from zoo_builders import tf
-from zoo_builders.data_stage import load_split
+from zoo_builders.data_stage import load_raw, load_split, load_value_map
+from zoo_builders.preprocess import ValueMap
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
 from zoo_registry.model.files import write_bytes
@@ -39,17 +40,17 @@ class JobContext:
         return self._splits[split]
 
     def batches(self, split: str, *, batch_size: int, shuffle: bool) -> Any:
-        """Give a `tf.data` dataset of (inputs, labels) batches, the last one possibly smaller.
+        """Give a `tf.data` dataset of (inputs float32, labels) batches, the last one possibly smaller.
 
-        With `shuffle` every pass has another order; the orders depend on the seed alone.
+        With `shuffle` every pass has another order; the orders depend on the seed alone. Images stay as they are stored (uint8, mostly) until
+        their batch is made.
         """
-        inputs, labels = self.arrays(split)
-        data = tf.tensorflow.data
-        indices = data.Dataset.range(len(labels))
+        images, labels = load_raw(self.job.inputs["data"], split)
+        indices = tf.tensorflow.data.Dataset.range(len(labels))
         if shuffle:
             indices = indices.shuffle(len(labels), seed=self.seed, reshuffle_each_iteration=True)
-        batches = indices.batch(batch_size).map(_gather(inputs, labels), num_parallel_calls=1, deterministic=True)
-        return batches.prefetch(2)
+        gather = _gather(images, labels, load_value_map(self.job.inputs["data"]))
+        return indices.batch(batch_size).map(gather, num_parallel_calls=1, deterministic=True).prefetch(2)
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Move the progress bar."""
@@ -60,10 +61,11 @@ class JobContext:
         self.kept[name] = dict(value)
 
 
-def _gather(inputs: Any, labels: Any) -> Any:
+def _gather(images: Any, labels: Any, values: ValueMap) -> Any:
     tensorflow = tf.tensorflow
-    x, y = tensorflow.constant(np.ascontiguousarray(inputs)), tensorflow.constant(labels)
-    return lambda index: (tensorflow.gather(x, index), tensorflow.gather(y, index))
+    x, y = tensorflow.constant(np.ascontiguousarray(images)), tensorflow.constant(labels)
+    scale, offset = np.asarray(values.scale, np.float32), np.asarray(values.offset, np.float32)
+    return lambda index: (tensorflow.cast(tensorflow.gather(x, index), tensorflow.float32) * scale + offset, tensorflow.gather(y, index))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -41,9 +41,9 @@ class Params(Spec):
         default="whole-model",
         description="xnnpack: 1x1 convolutions only, and only in networks XNNPACK runs sparse; whole-model: every Conv2D and Dense",
     )
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(default=4, description="epochs of fine-tuning, pruning included")
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(default=10, description="epochs of fine-tuning, pruning included")
     prune_until_epoch: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=2, description="when the target is reached; default: half of `epochs`"
+        default=5, description="when the target is reached; default: half of `epochs`"
     )
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(default=None, description="default: the base's")
