@@ -2,7 +2,7 @@
 
 from zoo_registry.model.errors import MissingExtra
 
-_BRINGS = {
+MODULES_OF = {
     "s3": ("boto3", "botocore"),
     "hub": ("huggingface_hub",),
     "registry": ("a2wsgi", "fastapi", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"),
@@ -10,7 +10,7 @@ _BRINGS = {
     "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "psutil", "sklearn", "tensorflow", "tensorflow_model_optimization",
               "tf_keras", "yaml", "zstandard"),
 }  # fmt: skip
-EXTRA_OF = {module: extra for extra, modules in _BRINGS.items() for module in modules}
+EXTRA_OF = {module: extra for extra, modules in MODULES_OF.items() for module in modules}
 
 
 def missing_extra(error: ModuleNotFoundError, verb: str, extra: str = "") -> MissingExtra | None:

@@ -1,6 +1,7 @@
 """Listings of artifacts as tables: what fits, and when nothing does, what almost did."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -9,38 +10,57 @@ from rich.text import Text
 from zoo_client.output import NOTHING, bytes_text, ms_text, ratio_text, table, verdict_text
 from zoo_registry.model.query import Miss, NearMiss, Query, Summary, main_metric
 
+T = TypeVar("T")
+NARROW = 112
 _MS = "max_latency_ms"
 
 
-def summaries(items: Sequence[Summary], query: Query) -> Table:
-    """Lay out artifacts: name, version, the metric that decides, sizes, median, ratio with its interval, verdict."""
-    metric = main_metric(query, items)
-    made = table("name", "version", f">{metric}", ">raw", ">gzip", ">median ms", ">ratio [95 %]", "verdict")
+def summaries(items: Sequence[Summary], query: Query, width: int) -> Table:
+    """Lay out artifacts: name, version, the metric that decides, sizes, median, ratio with its interval, verdict.
+
+    On a terminal narrower than 112 columns aliases and the raw size are left out, and the verdict becomes the colour of the ratio.
+    """
+    metric, narrow = main_metric(query, items), width < NARROW
+    devices = {timing.device for item in items if (timing := item.timing(query.device, query.threads))}
+    where = devices.pop() if len(devices) == 1 else ""
+    median = "\n".join(filter(None, (">median ms", where)))
+    columns = ("name", "version", f">{metric}", ">raw", ">gzip", median, ">ratio [95 %]", "verdict")
+    made = table(*(_without_wide(columns) if narrow else columns))
     for item in items:
-        made.add_row(*_row(item, metric, query))
+        cells = _row(item, metric, query, named=not where)
+        made.add_row(*(_narrowed(cells) if narrow else cells))
     return made
 
 
-def _row(item: Summary, metric: str, query: Query) -> tuple[RenderableType, ...]:
+def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text, ...]:
     timing = item.timing(query.device, query.threads)
     name = Text(item.name, style="bold").append(" withdrawn" if item.yanked else "", style="red")
     score = item.metrics.get(metric)
     version = f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
-    speed = (
-        (ms_text(timing.median_ms), ratio_text(timing), verdict_text(timing))
-        if timing
-        else (NOTHING, NOTHING, Text("not measured", style="dim"))
-    )
-    return (name, version, NOTHING if score is None else f"{score:.4f}", bytes_text(item.size), bytes_text(item.size_gzip), *speed)
+    numbers = (NOTHING if score is None else f"{score:.4f}", bytes_text(item.size), bytes_text(item.size_gzip))
+    if timing is None:
+        return (name, *map(Text, (version, *numbers, NOTHING, NOTHING)), Text("not measured", style="dim"))
+    median = f"{ms_text(timing.median_ms)}{f' {timing.device}' if named else ''}"
+    return (name, *map(Text, (version, *numbers, median, ratio_text(timing))), verdict_text(timing))
+
+
+def _without_wide(cells: Sequence[T]) -> tuple[T, ...]:
+    name, version, metric, _, packed, median, ratio, _ = cells
+    return (name, version, metric, packed, median, ratio)
+
+
+def _narrowed(cells: Sequence[Text]) -> tuple[RenderableType, ...]:
+    name, version, *numbers, ratio = _without_wide(cells)
+    return (name, Text(version.plain.partition(" ")[0]), *numbers, Text(ratio.plain, style=cells[-1].style))
 
 
 def near(misses: Sequence[NearMiss]) -> Table:
     """Lay out what almost fits: which limit each artifact breaks, and by how much."""
-    made = table("name", "version", "limit", ">wanted", ">found", ">off by")
+    made = table("name", "limit", ">wanted", ">found", ">off by")
     for miss in misses:
+        head = Text.assemble((miss.item.name, "bold"), (f"@{miss.item.version}", "dim"))
         for index, broken in enumerate(miss.misses):
-            head = ("", "") if index else (miss.item.name, miss.item.version)
-            made.add_row(*head, *miss_cells(broken))
+            made.add_row("" if index else head, *miss_cells(broken))
     return made
 
 

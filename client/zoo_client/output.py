@@ -81,8 +81,9 @@ def table(*columns: str, title: str | None = None) -> Table:
     from rich import box
 
     made = Table(
-        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False, padding=(0, 1)
-    )
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="dim",
+        pad_edge=False, show_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
     for column in columns:
         right = column.startswith(">")
         made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
@@ -90,17 +91,24 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 
 def bytes_text(count: float) -> str:
-    """Write a size in decimal units with three digits: 1.23 kB, 45.6 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":  # noqa: PLR2004  decimal units
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:#.3g} {unit}"
+    """Write a size in decimal units with three digits: 1.23 kB, 45.6 MB, 139 kB."""
+    if count < 1000:  # noqa: PLR2004  decimal units
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB"):
         count /= 1000
-    raise AssertionError
+        if count < 999.5:  # noqa: PLR2004  what rounds to 1000 is the next unit's
+            return f"{digits_text(count)} {unit}"
+    return f"{digits_text(count / 1000)} GB"
+
+
+def digits_text(value: float) -> str:
+    """Write three digits and never an exponent: 0.0123, 3.54, 104."""
+    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}" if value >= 0.001 else f"{value:.6f}"  # noqa: PLR2004  three digits
 
 
 def ms_text(value: float) -> str:
-    """Write milliseconds with three digits and never an exponent: 0.0123, 3.54, 104."""
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}" if value >= 0.001 else f"{value:.5f}"  # noqa: PLR2004  three digits
+    """Write milliseconds with three digits."""
+    return digits_text(value)
 
 
 def ratio_text(timing: Timing) -> str:

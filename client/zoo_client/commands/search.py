@@ -42,12 +42,13 @@ def search(  # noqa: PLR0913  the options of the command
 
 
 def _show(page: Page, query: Query, url: str) -> None:
+    out = console()
     if page.items:
-        console().print(listing.summaries(page.items, query))
+        out.print(listing.summaries(page.items, query, out.width))
         if page.next_cursor:
             remark(f"there are more: zoo search … --cursor {page.next_cursor}")
     elif page.near_misses:
-        console().print("Nothing fits. The nearest:")
-        console().print(listing.near(page.near_misses))
+        out.print("Nothing fits. The nearest:\n")
+        out.print(listing.near(page.near_misses))
     else:
         remark(f"nothing matches in {url}; with fewer filters there may be more: zoo search")

@@ -1,0 +1,123 @@
+"""What `zoo doctor` looks at: one function a check; each says what it found and how to mend it."""
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from zoo_client.cache import Cache
+from zoo_client.extras import MODULES_OF
+from zoo_client.output import bytes_text
+from zoo_client.remotes import open_remote
+from zoo_client.settings import Settings
+from zoo_registry.model.errors import ZooError
+from zoo_registry.model.query import Query
+
+State = Literal["ok", "note", "broken"]
+OLDEST = (3, 11)
+_SPARSE_ARCHS = ("arm64", "aarch64", "armv7l", "riscv64")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `note` = works, but something is not to be had; `broken` = mend it. `fix` is a command."""
+
+    what: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def checkup(settings: Settings) -> tuple[Finding, ...]:
+    """Look at everything. Slow parts are the registry, which is asked one question, and the cache, which is hashed."""
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (python, extras, registry, cache, data, chromium, processor)
+    return tuple(finding for check in checks for finding in check(settings))
+
+
+def python(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+    """Python's version and ours."""
+    new_enough = sys.version_info[:2] >= OLDEST
+    yield Finding("python", "ok" if new_enough else "broken", platform.python_version(), "" if new_enough else "install Python 3.11")
+    try:
+        yield Finding("edgezoo", "ok", version("edgezoo"))
+    except PackageNotFoundError:
+        yield Finding("edgezoo", "note", "not installed as a package", "pip install -e .")
+
+
+def extras(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+    """Which extras are installed; found without importing any of them."""
+    for extra, modules in MODULES_OF.items():
+        absent = [module for module in modules if find_spec(module) is None]
+        if not absent:
+            yield Finding(f"[{extra}]", "ok", "installed")
+        else:
+            yield Finding(f"[{extra}]", "note", f"without {', '.join(absent)}", f"pip install 'edgezoo[{extra}]'")
+
+
+def registry(settings: Settings) -> Iterator[Finding]:
+    """Whether the remote answers."""
+    where = settings.registry or "the project's folder"
+    try:
+        remote = open_remote(None, settings)
+        some = remote.search(Query(), limit=1).items
+        yield Finding("registry", "ok", f"{remote.url} answers{'' if some else ', nothing published yet'}")
+    except ZooError as error:
+        yield Finding("registry", "broken", f"{where}: {error.message}", error.hint or "zoo serve   # starts one")
+
+
+def cache(settings: Settings) -> Iterator[Finding]:
+    """Whether the pulled files still are what they are called."""
+    kept = Cache(settings.cache)
+    count = len(kept.blobs())
+    try:
+        damages = kept.verify()
+    except OSError as error:
+        yield Finding("cache", "broken", f"{settings.cache}: {error.strerror}", "export ZOO_CACHE=…   # a folder you may write")
+        return
+    if damages:
+        yield Finding("cache", "broken", f"{len(damages)} of {count} files were damaged and are put aside", "zoo cache gc   # drops them")
+    else:
+        yield Finding("cache", "ok", f"{count} files, {bytes_text(kept.size())} in {settings.cache}")
+
+
+def data(settings: Settings) -> Iterator[Finding]:
+    """Whether `ZOO_DATA` names a folder."""
+    if settings.data is None:
+        yield Finding("ZOO_DATA", "note", "not set; manifests that name ${ZOO_DATA} cannot be built", "export ZOO_DATA=/path/to/data")
+    elif settings.data.is_dir():
+        yield Finding("ZOO_DATA", "ok", str(settings.data))
+    else:
+        yield Finding("ZOO_DATA", "broken", f"{settings.data} is not a folder", "export ZOO_DATA=/path/to/data")
+
+
+def chromium(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+    """Whether there is a browser to measure in."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found:
+        yield Finding("browser", "ok", found)
+    else:
+        yield Finding("browser", "note", "no Chromium; web-wasm cannot be measured", "apt-get install chromium")
+
+
+def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+    """Whether XNNPACK takes its sparse kernels here: on ARM and RISC-V, on no x86 with AVX (its hardware-config.h)."""
+    machine = platform.machine().lower()
+    flags = _cpu_flags()
+    if machine in _SPARSE_ARCHS:
+        yield Finding("XNNPACK sparse", "ok", f"yes ({machine})")
+    elif "avx" in flags or not flags:
+        yield Finding("XNNPACK sparse", "note", f"no: {machine} with AVX runs sparse files dense", "measure them on web-wasm or on a phone")
+    else:
+        yield Finding("XNNPACK sparse", "note", f"unknown on {machine} without AVX", "zoo search --technique prune   # measured elsewhere")
+
+
+def _cpu_flags() -> frozenset[str]:
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
+    line = next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")
+    return frozenset(line.partition(":")[2].split())

@@ -1,0 +1,79 @@
+"""`zoo cache`: the pulled files kept on this machine."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from zoo_client.cache import Cache
+from zoo_client.commands.options import Json
+from zoo_client.output import bytes_text, console, emit_json, remark, table
+from zoo_client.settings import Settings
+from zoo_registry.model.query import parse_size
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, clean or check the pulled files kept on this machine.")
+
+
+@app.command("list")
+def list_entries(*, as_json: Json = False) -> None:
+    """List what was pulled, last used first."""
+    cache = Cache(Settings.read().cache)
+    entries = cache.entries()
+    if as_json:
+        rows = [
+            {"name": e.record.name, "version": e.record.version, "sha256": e.record.file.sha256, "size": e.size, "used": e.used}
+            for e in entries
+        ]
+        emit_json({"path": cache.root, "size": cache.size(), "entries": rows})
+        return
+    made = table("name", "version", ">size", "last used", "sha256")
+    for e in entries:
+        made.add_row(
+            Text(e.record.name, style="bold"), e.record.version, bytes_text(e.size), f"{e.used:%Y-%m-%d %H:%M}", e.record.file.sha256.short
+        )
+    console().print(made)
+    remark(f"{bytes_text(cache.size())} in {cache.root}")
+
+
+@app.command("gc")
+def gc(
+    *,
+    older_than: Annotated[
+        int | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Drop what was not used for so many days.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option("--max-size", metavar="SIZE", help="Drop the longest unused until the rest fits, such as 2GB.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Free space: unfinished downloads, files nothing refers to, and what the options say. Anything can be pulled again."""
+    age = None if older_than is None else timedelta(days=older_than)
+    size = None if max_size is None else parse_size(max_size)
+    freed = Cache(Settings.read().cache).gc(older_than=age, max_size=size, dry_run=dry_run)
+    if as_json:
+        emit_json({"records": freed.records, "blobs": freed.blobs, "size": freed.size, "dry_run": dry_run})
+        return
+    for ref in freed.records:
+        console().print(ref)
+    console().print(
+        f"{'would free' if dry_run else 'freed'} {bytes_text(freed.size)}: {len(freed.records)} artifacts, {len(freed.blobs)} files"
+    )
+
+
+@app.command("verify")
+def verify(*, as_json: Json = False) -> None:
+    """Hash every file again; a damaged one is put aside and fetched again when it is needed (exit code 1)."""
+    cache = Cache(Settings.read().cache)
+    count, damages = len(cache.blobs()), cache.verify()
+    if as_json:
+        emit_json({"files": count, "damaged": [{"expected": d.digest, "found": d.found, "quarantined": d.quarantined} for d in damages]})
+    else:
+        for damage in damages:
+            console().print(
+                f"damaged: expected sha256:{damage.digest}\n         found    sha256:{damage.found}\n         put in   {damage.quarantined}"
+            )
+        console().print(f"{count} files hashed, {len(damages)} damaged")
+    if damages:
+        raise typer.Exit(1)
