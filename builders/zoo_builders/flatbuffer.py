@@ -176,7 +176,7 @@ class _Reader:
 
     def _code(self, code: Any) -> str:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        return self._codes.get(number, f"BUILTIN_{number}")
+        return str(self._codes.get(number, f"BUILTIN_{number}"))
 
     def _buffer(self, buffer: Any) -> bytes:
         start, size = buffer.Offset(), buffer.Size()
@@ -246,7 +246,7 @@ class _Reader:
         import numpy as np
 
         kinds = self._schema.SparseIndexVector
-        names = {kinds.Int32Vector: "Int32Vector", kinds.Uint16Vector: "Uint16Vector", kinds.Uint8Vector: "Uint8Vector"}
+        names: dict[int, str] = {kinds.Int32Vector: "Int32Vector", kinds.Uint16Vector: "Uint16Vector", kinds.Uint8Vector: "Uint8Vector"}
         if kind not in names or table is None:
             raise BadFile(f"a sparse dimension stores its indices as type {kind}")
         vector = getattr(self._schema, names[kind])()

@@ -179,6 +179,29 @@ class Session:
         return Coverage(len(delegated), len(own), len(taken))
 
 
+def compare(session: Session, inputs: "Sequence[np.ndarray[Any, Any]]", outputs: "Sequence[np.ndarray[Any, Any]]", atol: float) -> None:
+    """See that a loaded file gives the golden `outputs` for the golden `inputs` (one array a port, [examples, …], as stored).
+
+    Raises:
+        MeasureFailed: it does not; with the example, the output, the value found and the one expected.
+    """
+    for example in range(len(inputs[0])):
+        found = session.run([array[example] for array in inputs])
+        for port, value in enumerate(found):
+            _near(f"golden example {example}, output {port}", value, outputs[port][example], atol)
+
+
+def _near(where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float) -> None:
+    import numpy as np
+
+    if found.shape != wanted.shape or found.dtype != wanted.dtype:
+        raise MeasureFailed(f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}")
+    off = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
+    if off.size and float(off.max()) > atol:
+        place = int(off.argmax())
+        raise MeasureFailed(f"{where}: found {found.reshape(-1)[place]}, expected {wanted.reshape(-1)[place]} within {atol:g}")
+
+
 def _behind(delegate: dict[str, Any], own: list[dict[str, Any]], producers: dict[int, int]) -> set[int]:
     stop = {int(tensor) for tensor in delegate["inputs"]}
     waiting, found = [int(tensor) for tensor in delegate["outputs"]], set[int]()

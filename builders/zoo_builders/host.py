@@ -1,0 +1,120 @@
+"""The machine a measurement is made on. Standard library only, cheap, and nothing that names a person or a place."""
+
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_registry.model.canonical import digest_of
+from zoo_registry.model.record import Host
+
+FEATURES = (
+    "sse4_1", "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_int8",
+    "neon", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2", "sme", "v",
+)  # fmt: skip
+"""Instruction sets that choose between kernels; a CPU's other flags do not matter here."""
+
+_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+_ARM = {"aarch64": "arm64", "armv7l": "arm", "armv8l": "arm", "amd64": "x86_64"}
+
+
+def describe() -> Host:
+    """Describe this machine. Fields that the system does not tell are empty."""
+    info = _cpu_info()
+    flags = set((info.get("flags") or info.get("features") or "").split())
+    known: dict[str, Any] = {
+        "cpu": info.get("model name") or info.get("hardware") or platform.processor() or "unknown",
+        "arch": _ARM.get(platform.machine().lower(), platform.machine().lower()),
+        "cores": os.cpu_count() or 1,
+        "features": tuple(feature for feature in FEATURES if feature in flags),
+        "memory_gb": _memory_gb(),
+        "os": f"{platform.system()} {platform.release().split('-')[0]}".strip(),
+        "governor": _read(_GOVERNOR),
+        "virtual": _virtual(flags),
+    }
+    return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+
+
+def xnnpack_cpu(host: Host) -> str:
+    """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64."""
+    return "riscv" if host.arch.startswith("riscv") else host.arch
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _cpu_info() -> dict[str, str]:
+    first = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
+    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
+    return {name.strip().lower(): value.strip() for name, value in pairs}
+
+
+def _memory_gb() -> float:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _virtual(flags: set[str]) -> str:
+    """Say what the machine runs inside, as far as it shows."""
+    if Path("/.dockerenv").exists() or "container" in os.environ:
+        return "container"
+    if "hypervisor" in flags:
+        return _read(Path("/sys/class/dmi/id/sys_vendor")) or "virtual machine"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the machine was between two looks.
+
+    Attributes:
+        others: cores kept busy by other processes, on average.
+        stolen: share of time that the hypervisor gave to someone else.
+    """
+
+    others: float
+    stolen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One look at the system's counters, in ticks; zeros where the system has none."""
+
+    busy: int
+    stolen: int
+    total: int
+    own: float
+
+    @classmethod
+    def look(cls) -> "Clock":
+        """Read the counters now."""
+        fields = [0] * 8
+        with suppress(ValueError, IndexError):
+            fields = [int(value) for value in _read(Path("/proc/stat")).splitlines()[0].split()[1:9]]
+        user, nice, system, idle, waiting, irq, softirq, stolen = fields
+        times = os.times()
+        own = (times.user + times.system + times.children_user + times.children_system) * _ticks()
+        return cls(user + nice + system + irq + softirq, stolen, sum((user, nice, system, idle, waiting, irq, softirq, stolen)), own)
+
+    def since(self, before: "Clock") -> Load:
+        """Say how busy the machine was from `before` to this look; this process and its ended children do not count."""
+        total = self.total - before.total
+        if total <= 0:
+            return Load(0.0, 0.0)
+        others = max(0.0, (self.busy - before.busy) - (self.own - before.own))
+        return Load(others / total * (os.cpu_count() or 1), (self.stolen - before.stolen) / total)
+
+
+def _ticks() -> int:
+    try:
+        return os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):
+        return 100

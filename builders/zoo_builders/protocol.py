@@ -1,0 +1,187 @@
+"""How latency is measured, and what may be concluded from it. Pure: plans, statistics, verdicts; no clock and no process in here.
+
+Name: `interleaved/v1`. In each of R rounds every contender (the file, the float baseline, the baseline once more) runs in a fresh
+process; processes load one after the other, warm up until steady, then take turns in random order, in blocks, until each has N
+timed runs; a turn begins with a millisecond, or two runs, that do not count. The third contender is the A/A control: two processes of one and the same file, whose ratio shows what this machine
+could tell apart in that session. Intervals are 95 %, by bootstrap over rounds and over runs inside rounds.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo_registry.model.record import Latency, Ratio
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+NAME = "interleaved/v1"
+BLOCKS = 5
+"""Turns of each contender in a round: drift of the machine meets all of them alike."""
+
+RESAMPLES = 1000
+Verdict = Literal["faster", "slower", "within noise"]
+Rounds = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a session is too noisy to be quoted without saying so.
+
+    Attributes:
+        others: cores kept busy by other processes, on average.
+        stolen: share of time that the hypervisor gave to others.
+        aa: how far the A/A ratio may be from 1.
+        spread: how far p95 may be above the median, as a factor.
+        drift: how far the medians of rounds may lie apart, largest by smallest, for one and the same file.
+    """
+
+    others: float = 0.25
+    stolen: float = 0.02
+    aa: float = 0.05
+    spread: float = 2.0
+    drift: float = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Timed runs of one contender, one after the other."""
+
+    contender: str
+    count: int
+
+
+def turns(contenders: Sequence[str], *, runs: int, seed: int, blocks: int = BLOCKS) -> tuple[Turn, ...]:
+    """Plan one round: `blocks` passes over all contenders, each pass in an order of its own, `runs` runs each in all.
+
+    Equal arguments give equal plans.
+    """
+    random = Random(seed)  # noqa: S311  an order, not a secret
+    blocks = min(blocks, runs)
+    sizes = [runs // blocks + (block < runs % blocks) for block in range(blocks)]
+    return tuple(Turn(name, size) for size in sizes for name in random.sample(list(contenders), len(contenders)))
+
+
+def loading_order(contenders: Sequence[str], *, seed: int) -> tuple[str, ...]:
+    """Order in which the contenders of a round load and warm up."""
+    return tuple(Random(f"load {seed}").sample(list(contenders), len(contenders)))  # noqa: S311  an order, not a secret
+
+
+def steady(times: Sequence[float], *, window: int, tolerance: float = 0.05) -> bool:
+    """Whether warming up may end: the medians of the last two windows of runs differ by no more than `tolerance`."""
+    if len(times) < 2 * window:
+        return False
+    before, now = _median(times[-2 * window : -window]), _median(times[-window:])
+    return abs(now - before) <= tolerance * before
+
+
+def _median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def summarize(rounds: Rounds) -> Latency:
+    """Reduce all runs of all rounds (seconds) to milliseconds: median, mean, percentiles (linear interpolation), extremes, spread."""
+    import numpy as np
+
+    times = np.concatenate([np.asarray(one, np.float64) for one in rounds]) * 1e3
+    p5, median, p95, p99 = (float(value) for value in np.percentile(times, [5, 50, 95, 99]))
+    return Latency(
+        median=median, mean=float(times.mean()), p5=p5, p95=p95, p99=p99, min=float(times.min()), max=float(times.max()),
+        std=float(times.std()),
+    )  # fmt: skip
+
+
+def ratio(candidate: Rounds, baseline: Rounds, *, seed: int = 0) -> Ratio:
+    """Median of the candidate by median of the baseline, with a 95 % interval by bootstrap (percentiles of `RESAMPLES` resamples).
+
+    Each resample draws rounds with replacement (the same rounds for both: they ran together), then runs inside each drawn round.
+    The interval is widened to the point estimate where resampling just misses it.
+    """
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(candidate, baseline, strict=True)]
+    value = _ratio_of_medians(pairs)
+    drawn = [_ratio_of_medians(_resample(pairs, random)) for _ in range(RESAMPLES)]
+    low, high = (float(bound) for bound in np.percentile(drawn, [2.5, 97.5]))
+    return Ratio(value=value, ci95=(min(low, value), max(high, value)))
+
+
+def _resample(pairs: "Sequence[tuple[Array, Array]]", random: "np.random.Generator") -> "list[tuple[Array, Array]]":
+    rounds = random.integers(0, len(pairs), len(pairs))
+    return [(_redraw(pairs[index][0], random), _redraw(pairs[index][1], random)) for index in rounds]
+
+
+def _redraw(values: "Array", random: "np.random.Generator") -> "Array":
+    drawn: Array = values[random.integers(0, len(values), len(values))]
+    return drawn
+
+
+def _ratio_of_medians(pairs: "Sequence[tuple[Array, Array]]") -> float:
+    import numpy as np
+
+    ours, theirs = (np.concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+    return float(np.median(ours) / np.median(theirs))
+
+
+def verdict(found: Ratio, control: Ratio) -> Verdict:
+    """Say what the ratio means: a difference counts only when its whole interval lies beyond what the A/A control reached.
+
+    Symmetric: swapping the two files (1/ratio) swaps faster and slower.
+    """
+    reach = noise_floor(control)
+    if found.ci95[1] < 1 / reach:
+        return "faster"
+    return "slower" if found.ci95[0] > reach else "within noise"
+
+
+def noise_floor(control: Ratio) -> float:
+    """How far from 1, as a factor of at least 1, two processes of one and the same file were in this session."""
+    return max(control.value, 1 / control.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What was timed in one session (rounds of seconds), and how busy the machine was meanwhile (see `host.Load`)."""
+
+    candidate: Rounds
+    baseline: Rounds
+    others: float = 0.0
+    stolen: float = 0.0
+
+
+def noise(session: Session, control: Ratio, limits: Limits | None = None) -> tuple[str, ...]:
+    """List what made the session noisy, each with the value found and its limit; empty when it was quiet."""
+    allowed = limits or Limits()
+    found = []
+    if session.others > allowed.others:
+        found.append(f"load: other processes kept {session.others:.2f} cores busy (limit {allowed.others:g})")
+    if session.stolen > allowed.stolen:
+        found.append(f"steal: {session.stolen:.1%} of the time went to other machines (limit {allowed.stolen:.0%})")
+    if abs(math.log(control.value)) > math.log1p(allowed.aa):
+        found.append(f"A/A off: the baseline against itself gave {control.value:.3f} (limit 1 ± {allowed.aa:g})")
+    spread = summarize(session.candidate)
+    if spread.p95 > allowed.spread * spread.median:
+        found.append(f"wide spread: p95 is {spread.p95 / spread.median:.2f} times the median (limit {allowed.spread:g})")
+    medians = [_median(one) for one in session.baseline]
+    if max(medians) > allowed.drift * min(medians):
+        found.append(f"drift: the baseline's rounds differ by a factor of {max(medians) / min(medians):.2f} (limit {allowed.drift:g})")
+    return tuple(found)
+
+
+def confirm(predicted: bool, against_dense: Ratio | None) -> Literal["none", "predicted", "confirmed", "contradicted"]:
+    """Hold the predicted sparse path against the ratio to the same graph with dense weights.
+
+    Confirmed when the whole interval is below 1, contradicted when it is not; `predicted` where no dense twin was measured.
+    """
+    if not predicted:
+        return "none"
+    if against_dense is None:
+        return "predicted"
+    return "confirmed" if against_dense.ci95[1] < 1 else "contradicted"
