@@ -42,7 +42,7 @@ class JobContext:
     def batches(self, split: str, *, batch_size: int, shuffle: bool) -> Any:
         """Give a `tf.data` dataset of (inputs float32, labels) batches, the last one possibly smaller.
 
-        With `shuffle` every pass has another order; the orders depend on the seed alone. Images stay as they are stored (uint8, mostly) until
+        With `shuffle` every pass has another order; the seed alone decides it. Images stay as they are stored (uint8, mostly) until
         their batch is made.
         """
         images, labels = load_raw(self.job.inputs["data"], split)

@@ -7,7 +7,7 @@ from zoo_builders.graph import Graph, Node
 from zoo_builders.keras_config import graph_of_config, graph_of_file
 from zoo_registry.model.errors import Unsupported
 
-__all__ = ["graph_of", "graph_of_file", "render"]
+__all__ = ["graph_of", "graph_of_file", "layer_of", "render"]
 
 
 def render(graph: Graph) -> Any:
@@ -20,7 +20,7 @@ def render(graph: Graph) -> Any:
     first, *rest = graph.nodes
     values = {first.name: keras.Input(first.shape, name=first.name)}
     for node in rest:
-        values[node.name] = _layer(node)(*_arguments(node, values))
+        values[node.name] = layer_of(node)(*_arguments(node, values))
         found = tuple(values[node.name].shape[1:])
         if found != node.shape:
             raise Unsupported(
@@ -29,7 +29,12 @@ def render(graph: Graph) -> Any:
     return keras.Model(values[first.name], values[graph.nodes[-1].name], name=graph.name)
 
 
-def _layer(node: Node) -> Any:
+def layer_of(node: Node) -> Any:
+    """Make the Keras layer that a node describes, not yet connected.
+
+    Raises:
+        Unsupported: Keras has no class of that name.
+    """
     kind = getattr(tf.keras.layers, node.op, None)
     if kind is None:
         raise Unsupported(f"layer {node.name}: Keras has no layer class {node.op!r}", hint="correct the network")

@@ -23,8 +23,8 @@ _SAME3, _PAD3 = "use padding 'same' with stride 1", "put ZeroPadding2D(1) before
 
 def objections(graph: Graph) -> list[Objection]:
     """Name everything that keeps XNNPACK's sparse path shut, with what to change; empty when nothing does."""
-    starts = _reach(graph, [graph.nodes[0]], lambda node: _is_start(graph, node), graph.consumers)
-    ends = _reach(graph, [graph.nodes[-1]], _is_end, lambda node: _producers(graph, node))
+    starts = _reach(graph.nodes[0], lambda node: _is_start(graph, node), lambda node: graph.consumers(node.name))
+    ends = _reach(graph.nodes[-1], _is_end, lambda node: _producers(graph, node))
     found = [] if starts else [Objection(*_blame_start(graph), _STEM)]
     found += [] if ends else [Objection(graph.nodes[-1].name, "no GlobalAveragePooling2D on the way to the output", _END)]
     inside = _between(graph, starts or _first_convolutions(graph), ends)
@@ -38,10 +38,9 @@ def zeros_in_pointwise(graph: Graph, weights: Mapping[str, Mapping[str, Any]]) -
     return float(sum((kernel == 0).sum() for kernel in kernels) / total) if total else 0.0
 
 
-def _reach(graph: Graph, origins: Iterable[Node], stop: Callable[[Node], bool], step: Callable[..., tuple[Node, ...]]) -> list[Node]:
-    """Walk from `origins` until every way meets a layer that stops it; nothing if one way never does."""
-    del graph
-    waiting, seen, found = list(origins), set[str](), []
+def _reach(origin: Node, stop: Callable[[Node], bool], step: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
+    """Walk from `origin` until every way meets a layer that stops it; nothing if one way never does."""
+    waiting, seen, found = [origin], set[str](), []
     while waiting:
         node = waiting.pop()
         if node.name in seen:
@@ -49,11 +48,10 @@ def _reach(graph: Graph, origins: Iterable[Node], stop: Callable[[Node], bool], 
         seen.add(node.name)
         if stop(node):
             found.append(node)
-            continue
-        onward = step(node if step.__name__ == "<lambda>" else node.name)
-        if not onward:
+        elif onward := step(node):
+            waiting.extend(onward)
+        else:
             return []
-        waiting.extend(onward)
     return found
 
 

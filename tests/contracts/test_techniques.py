@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins.digits import TRAIN, a_job
 
+from plugins.digits import TRAIN, a_job
 from zoo_builders.graph import Graph
 from zoo_builders.models import NETWORKS
 from zoo_builders.specs import Spec
@@ -114,7 +114,9 @@ def test_the_finished_file_holds_what_was_promised(technique: Technique, built: 
 
     params = _short(technique)
     promises = technique.promises(graph, params, [Step(technique.name, params)])
-    job = a_job("inspect", tmp_path, {"promises": [promise.model_dump(mode="json") for promise in promises]}, inputs={"file": built[technique.name]})
+    job = a_job(
+        "inspect", tmp_path, {"promises": [promise.model_dump(mode="json") for promise in promises]}, inputs={"file": built[technique.name]}
+    )
     look.run(job)  # raises ProofFailed where a promise is broken
     assert (tmp_path / "proofs.json").is_file()
 

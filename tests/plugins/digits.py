@@ -39,7 +39,13 @@ def digits_base(digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """Result folder of a base stage: `digits_cnn` at half width, trained to more than 90 %."""
     from zoo_builders import train
 
-    params = {"network": "digits_cnn", "args": {"width": 16}, "weights": {"source": "train"}, "train": TRAIN, "task": "image-classification"}
+    params = {
+        "network": "digits_cnn",
+        "args": {"width": 16},
+        "weights": {"source": "train"},
+        "train": TRAIN,
+        "task": "image-classification",
+    }
     job = a_job("base", tmp_path_factory.mktemp("base"), params, inputs={"data": digits_data})
     train.run(job)
     return job.out
