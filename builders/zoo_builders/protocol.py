@@ -2,8 +2,9 @@
 
 Name: `interleaved/v1`. In each of R rounds every contender (the file, the float baseline, the baseline once more) runs in a fresh
 process; processes load one after the other, warm up until steady, then take turns in random order, in blocks, until each has N
-timed runs; a turn begins with a millisecond, or two runs, that do not count. The third contender is the A/A control: two processes of one and the same file, whose ratio shows what this machine
-could tell apart in that session. Intervals are 95 %, by bootstrap over rounds and over runs inside rounds.
+timed runs; a turn begins with a millisecond, or two runs, that do not count. The third contender is the A/A control: two processes
+of one and the same file, whose ratio shows what this machine could tell apart in that session. Intervals are 95 %, by bootstrap
+over rounds and over runs inside rounds.
 """
 
 import math

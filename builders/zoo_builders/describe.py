@@ -1,0 +1,94 @@
+"""Results become a record. `compose` is pure; `describe` reads the results of a plan's stages for it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from zoo_builders.evaluate import Evaluation
+from zoo_builders.plan import FLOAT, Plan
+from zoo_registry.model.errors import BuildFailed, InvalidRecord
+from zoo_registry.model.record import Baseline, FileInfo, Finding, Measurement, Provenance, Record, Step, Structure, explain
+
+_FINDINGS = TypeAdapter(tuple[Finding, ...])
+_MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+_BENCHMARK = "benchmark "
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What the stages found out about one file.
+
+    Attributes:
+        encodings: encoding tried (`dense`, `sparse`) → raw bytes.
+        encoding: the one that was kept.
+    """
+
+    structure: Structure
+    proofs: tuple[Finding, ...]
+    evaluation: Evaluation
+    measurements: tuple[Measurement, ...]
+    encodings: Mapping[str, int]
+    encoding: str
+
+
+def describe(plan: Plan, results: Mapping[str, Path], provenance: Provenance) -> Record:
+    """Make the record of a plan whose stages have results; `results` maps the plan's parts to folders.
+
+    Raises:
+        BuildFailed: a result lacks a file, or holds something else than its stage writes.
+        InvalidRecord: the results speak of different files, or a proof does not hold.
+    """
+    try:
+        return compose(plan, _gather(results), provenance)
+    except (OSError, KeyError, json.JSONDecodeError, ValidationError) as error:
+        raise BuildFailed(f"{plan.name}: a stage's result is damaged: {error}", hint="zoo cache verify") from error
+
+
+def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
+    """Put together what is known. Pure: equal arguments give equal records.
+
+    Raises:
+        InvalidRecord: the results speak of different files, or a proof does not hold.
+    """
+    seen = results.evaluation
+    file = FileInfo.model_validate(
+        {**seen.file.model_dump(), "path": f"{plan.name}.tflite", "encodings": dict(results.encodings), "encoding": results.encoding}
+    )
+    baseline = f"{plan.model}-{FLOAT}"
+    try:
+        return Record(
+            name=plan.name, version=plan.version, model=plan.model, variant=plan.variant, task=plan.task, license=plan.license,
+            description=plan.description, file=file, signature=seen.signature, metrics=seen.metrics, fidelity=seen.fidelity,
+            recipe=tuple(Step(technique=step.technique, params=step.params) for step in plan.recipe), structure=results.structure,
+            proofs=results.proofs, measurements=_named(results.measurements, baseline), golden=seen.golden, provenance=provenance,
+            reproducible=plan.reproducible,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise InvalidRecord(explain(error)) from error
+
+
+def _named(measurements: Sequence[Measurement], baseline: str) -> tuple[Measurement, ...]:
+    """Call the baseline by its artifact's name: a stage knows its digest only."""
+    return tuple(m.model_copy(update={"baseline": Baseline(name=baseline, sha256=m.baseline.sha256)}) for m in measurements)
+
+
+def _gather(results: Mapping[str, Path]) -> Results:
+    encodings = _read(results["convert"] / "encodings.json")
+    sizes = {name: int(encodings[name]["bytes"]) for name in ("dense", "sparse") if encodings.get(name)}
+    parts = sorted(part for part in results if part.startswith(_BENCHMARK))
+    return Results(
+        structure=Structure.model_validate(_read(results["inspect"] / "structure.json")),
+        proofs=_FINDINGS.validate_python(_read(results["inspect"] / "proofs.json")),
+        evaluation=Evaluation.model_validate(_read(results["evaluate"] / "evaluation.json")),
+        measurements=tuple(m for part in parts for m in _MEASUREMENTS.validate_python(_read(results[part] / "measurements.json"))),
+        encodings=sizes,
+        encoding=str(encodings["chosen"]),
+    )
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_bytes())

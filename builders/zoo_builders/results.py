@@ -1,0 +1,141 @@
+"""Results as a page: a table of built variants with its conditions, and a plot of accuracy over latency, drawn from their records.
+
+    python -m zoo_builders.results [--builds .zoo/builds] [--out docs/results.md] [--model M]…
+
+Writes `<out>` and `<out>` with `.svg`; every number in them is read from a `record.json`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from zoo_builders.describe import FLOAT
+from zoo_builders.results_plot import Point, draw
+from zoo_registry.model.errors import NotFound, ZooError
+from zoo_registry.model.files import write_bytes
+from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.ref import parse_version
+
+_HEADER = "| variant | top-1 (95 %) | fidelity | bytes | gzip | median ms | p95 ms | ratio (95 %) | verdict | sparse path | file |"
+_RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|---|---|"
+_METRIC = "top1"
+
+
+def load(builds: Path, models: Sequence[str] = ()) -> list[Record]:
+    """Read the records of all finished builds, the highest version of each name, sorted by model with the float file first.
+
+    Raises:
+        NotFound: there are none; the hint is the build.
+        InvalidRecord: one breaks its schema.
+    """
+    newest: dict[str, Record] = {}
+    for path in sorted(builds.glob("*/*/record.json")):
+        record = Record.read(path.read_bytes())
+        known = newest.get(record.name)
+        if (not models or record.model in models) and (known is None or parse_version(record.version) > parse_version(known.version)):
+            newest[record.name] = record
+    if not newest:
+        raise NotFound(f"{builds} holds no finished build" + (f" of {', '.join(models)}" if models else ""), hint="zoo build MANIFEST")
+    return sorted(newest.values(), key=lambda r: (r.model, r.variant != FLOAT, r.variant))
+
+
+def render(records: Sequence[Record], plot: str) -> str:
+    """Give the page as Markdown; `plot` is the name of the picture beside it."""
+    parts = ["# Results", "", "Written by `python -m zoo_builders.results` from the records of finished builds; do not edit.", ""]
+    parts += [f"![{_METRIC} over median latency, one point a file]({plot})", ""]
+    for model, family in groupby(records, key=lambda r: r.model):
+        parts += _family(model, list(family))
+    return "\n".join(parts)
+
+
+def _family(model: str, records: Sequence[Record]) -> list[str]:
+    first = records[0]
+    metric = next((m for m in first.metrics if m.metric == _METRIC), None)
+    parts = [f"## {model} {first.version}", "", first.description, ""]
+    if metric:
+        parts += [f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples} examples, run by the runtime itself.", ""]
+    for key, rows in _by_conditions(records).items():
+        parts += [key, "", _HEADER, _RULE, *(_row(record, measurement) for record, measurement in rows), ""]
+    return [*parts, *_digests(records), ""]
+
+
+def _by_conditions(records: Iterable[Record]) -> Mapping[str, list[tuple[Record, Measurement | None]]]:
+    """Group measurements that may be compared: same device, threads, runtime, protocol, machine."""
+    groups: dict[str, list[tuple[Record, Measurement | None]]] = {}
+    for record in records:
+        for measurement in record.measurements or (None,):
+            groups.setdefault(_conditions(measurement), []).append((record, measurement))
+    return groups
+
+
+def _conditions(m: Measurement | None) -> str:
+    if m is None:
+        return "Latency: not measured."
+    machine = f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (f", inside {m.host.virtual}" if m.host.virtual else "")
+    return (
+        f"Latency: `{m.device}`, {m.threads} thread{'s' * (m.threads > 1)}{', pinned' * m.pinned}, {m.runtime} {m.runtime_version} with "
+        f"{m.delegate}, protocol `{m.protocol}` ({m.rounds} rounds of {m.runs} runs), {m.when:%Y-%m-%d}; {machine} (host `{m.host.fingerprint.short}`)."
+    )
+
+
+def _row(record: Record, m: Measurement | None) -> str:
+    quality = next((metric for metric in record.metrics if metric.metric == _METRIC), None)
+    top1 = f"{quality.value:.2%} ({quality.ci95[0]:.2%} – {quality.ci95[1]:.2%})" if quality else "–"
+    fidelity = f"{record.fidelity.top1_agreement:.1%}, {record.fidelity.sqnr_db:.0f} dB" if record.fidelity else "–"
+    timing = ["–"] * 5
+    if m is not None:
+        ratio = f"{m.ratio.value:.2f} ({m.ratio.ci95[0]:.2f} – {m.ratio.ci95[1]:.2f})"
+        verdict = m.verdict + (", noisy" if m.noisy else "")
+        timing = [f"{m.latency_ms.median:.4g}", f"{m.latency_ms.p95:.4g}", ratio, verdict, m.sparse_path]
+    sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]
+    return "| " + " | ".join([record.variant, top1, fidelity, *sizes, *timing, f"`{record.file.sha256.short}`"]) + " |"
+
+
+def _digests(records: Sequence[Record]) -> list[str]:
+    noisy = [(r, m) for r in records for m in r.measurements if m.noisy]
+    lines = [f"- {record.variant}, {m.device}, {m.threads}: {'; '.join(m.noise_causes)}" for record, m in noisy]
+    noise = ["Noisy measurements, and why:", "", *lines, ""] if lines else []
+    return [*noise, "Files (sha256):", "", *(f"- {record.name} {record.version}: `{record.file.sha256}`" for record in records)]
+
+
+def points(records: Sequence[Record]) -> list[Point]:
+    """Give what the plot shows: one point for each measured file, on its first device."""
+    return [
+        Point(record.name, record.measurements[0].latency_ms.median, quality, record.measurements[0].noisy)
+        for record in records
+        if record.measurements and (quality := record.best(_METRIC)) is not None
+    ]
+
+
+def write(builds: Path, out: Path, models: Sequence[str] = ()) -> list[Record]:
+    """Write the page and its plot; give the records they show.
+
+    Raises:
+        NotFound: there is no finished build.
+    """
+    records, plot = load(builds, models), out.with_suffix(".svg")
+    write_bytes(plot, draw(points(records)).encode())
+    write_bytes(out, render(records, plot.name).encode())
+    return records
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; errors go to stderr with their hint."""
+    parser = argparse.ArgumentParser(prog="python -m zoo_builders.results", description="Write the results page from finished builds.")
+    parser.add_argument("--builds", type=Path, default=Path(".zoo/builds"), help="folder of finished builds")
+    parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="page to write; the plot goes beside it")
+    parser.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
+    args = parser.parse_args(argv)
+    try:
+        records = write(args.builds, args.out, args.model)
+    except ZooError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(f"{args.out}: {len(records)} variants\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
