@@ -73,7 +73,7 @@ def fitting(asked: Query, items: list[Summary]) -> list[Summary]:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=summaries, asked=query)
 def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary], asked: Query) -> None:
-    catalogue.rebuild(items)
+    catalogue.rebuild(lambda: items)
     expected = fitting(asked, items)
     try:
         wanted = ordered(asked, expected)
@@ -92,7 +92,7 @@ def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=summaries, asked=query, step=st.integers(1, 4))
 def test_pages_put_together_are_the_whole(catalogue: Catalogue, items: list[Summary], asked: Query, step: int) -> None:
-    catalogue.rebuild(items)
+    catalogue.rebuild(lambda: items)
     asked = asked.model_copy(update={"sort": asked.sort if "top1" not in asked.sort or "top1" in catalogue.metrics() else "name"})
     whole, _ = catalogue.page(asked, limit=100)
     pieces: list[Summary] = []

@@ -1,6 +1,6 @@
 """The catalogue: summaries in, answers out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
@@ -46,19 +46,19 @@ class Catalogue:
 
     # --- writing ---
 
-    def put(self, name: str, summaries: Sequence[Summary]) -> None:
-        """Make `summaries` all that is known of `name`."""
+    def put(self, name: str, read: Callable[[], Sequence[Summary]]) -> None:
+        """Make what `read` gives all that is known of `name`; it is called while no other writer is at work, so the last one knows all."""
         with writing(self.engine) as connection:
             connection.execute(delete(releases).where(releases.c.name == name))
-            _insert(connection, summaries)
+            _insert(connection, read())
 
-    def rebuild(self, summaries: Iterable[Summary]) -> None:
-        """Make `summaries` all that is known; readers see the old state or the new one."""
-        by_name: dict[str, list[Summary]] = {}
-        for summary in summaries:
-            by_name.setdefault(summary.name, []).append(summary)
+    def rebuild(self, read: Callable[[], Iterable[Summary]]) -> None:
+        """Make what `read` gives all that is known; readers see the old state or the new one."""
         with writing(self.engine) as connection:
             connection.execute(delete(releases))
+            by_name: dict[str, list[Summary]] = {}
+            for summary in read():
+                by_name.setdefault(summary.name, []).append(summary)
             for group in by_name.values():
                 _insert(connection, group)
 

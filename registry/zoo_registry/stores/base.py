@@ -155,7 +155,7 @@ def verified(pieces: Iterable[bytes], digest: Digest, *, limit: int) -> Iterator
         yield spool, size  # type: ignore[misc]  # SpooledTemporaryFile is a BinaryIO in all but its stub
 
 
-def guarded(pieces: Iterator[bytes], digest: Digest, url: str) -> Iterator[bytes]:
+def guarded(pieces: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
     """Pass a whole blob on while hashing it; the last piece comes only when the hash is right.
 
     Raises:
@@ -168,7 +168,7 @@ def guarded(pieces: Iterator[bytes], digest: Digest, url: str) -> Iterator[bytes
             yield held
         held = piece
     if hasher.hexdigest() != digest:
-        raise DigestMismatch(f"damaged blob in {url}", expected=digest, actual=hasher.hexdigest(), hint="zoo registry verify")
+        raise DigestMismatch("damaged blob", expected=digest, actual=hasher.hexdigest(), hint="zoo registry verify")
     if held:
         yield held
 

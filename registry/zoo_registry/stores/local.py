@@ -82,7 +82,7 @@ class LocalStore:
             raise missing(digest, self.url)
         first, last = checked_range(info, start, end)
         pieces = self._pieces(digest, first, last)
-        return guarded(pieces, digest, self.url) if (first, last) == (0, info.size) else pieces
+        return guarded(pieces, digest) if (first, last) == (0, info.size) else pieces
 
     def _pieces(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
         with self._adapting(), self._blob(digest).open("rb") as stream:

@@ -40,7 +40,7 @@ class MemoryStore:
         first, last = checked_range(info, start, end)
         data = self._blobs[digest][0]
         pieces = (data[at : min(at + CHUNK, last)] for at in range(first, last, CHUNK))
-        return guarded(pieces, digest, self.url) if (first, last) == (0, info.size) else pieces
+        return guarded(pieces, digest) if (first, last) == (0, info.size) else pieces
 
     def delete(self, digest: Digest) -> None:
         """See `Store.delete`."""

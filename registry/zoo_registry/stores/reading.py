@@ -170,6 +170,11 @@ def load_release(store: Store, name: str, version: str) -> Release:
     )  # fmt: skip
 
 
+def measurement_blobs(store: Store) -> tuple[Digest, ...]:
+    """List the digests of all added measurements."""
+    return tuple(Digest(stem) for stem in stems(store, "measurements/") if _HEX.fullmatch(stem))
+
+
 def _added(store: Store, record: Record) -> Iterator[Measurement]:
     for stem in filter(_HEX.fullmatch, stems(store, f"measurements/{record.name}/{record.version}/")):
         yield read_measurement(read_whole(store, Digest(stem), limit=RECORD_LIMIT), record, extra="ignore")
@@ -203,13 +208,13 @@ def all_releases(store: Store) -> Iterator[Release]:
         yield load_release(store, name, version)
 
 
-def survey(store: Store) -> tuple[tuple[Release, ...], dict[str, ZooError]]:
-    """Read every release that can be read; and, by `name@version`, what is wrong with the others."""
+def survey(store: Store, name: str = "") -> tuple[tuple[Release, ...], dict[str, ZooError]]:
+    """Read every release (of one name) that can be read; and, by `name@version`, what is wrong with the others."""
     good: list[Release] = []
     bad: dict[str, ZooError] = {}
-    for name, version in released(store):
+    for each, version in released(store, name):
         try:
-            good.append(load_release(store, name, version))
+            good.append(load_release(store, each, version))
         except (DigestMismatch, NotFound, InvalidRecord) as error:
-            bad[f"{name}@{version}"] = error
+            bad[f"{each}@{version}"] = error
     return tuple(good), bad

@@ -140,7 +140,7 @@ class S3Store:
             raise missing(digest, self.url)
         first, last = checked_range(info, start, end)
         pieces = self._pieces(digest, first, last) if first < last else iter(())
-        return guarded(pieces, digest, self.url) if (first, last) == (0, info.size) else pieces
+        return guarded(pieces, digest) if (first, last) == (0, info.size) else pieces
 
     def _pieces(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
         with self._adapting():

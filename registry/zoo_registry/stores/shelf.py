@@ -28,6 +28,7 @@ from zoo_registry.stores.reading import (
     claim,
     document,
     load_release,
+    measurement_blobs,
     names,
     read_measurement,
     stems,
@@ -37,7 +38,8 @@ from zoo_registry.stores.reading import (
 )
 
 __all__ = [
-    "RECORD_LIMIT", "Release", "Released", "add_measurement", "aliases", "all_releases", "find", "index", "load_release", "names", "now",
+    "RECORD_LIMIT", "Release", "Released", "add_measurement", "aliases", "all_releases", "find", "index", "load_release",
+    "measurement_blobs", "names", "now",
     "read_measurement", "read_record", "release", "set_alias", "stamp", "survey", "update_index", "versions", "yank",
 ]  # fmt: skip
 

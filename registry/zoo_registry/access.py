@@ -1,0 +1,38 @@
+"""Who may do what: bearer tokens with scopes."""
+
+from dataclasses import dataclass
+
+from zoo_registry.catalogue import Catalogue, tokens
+from zoo_registry.model.errors import Forbidden, Unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The doorkeeper of one registry. `trusted` lets everybody write: the registry in a project's own folder."""
+
+    catalogue: Catalogue
+    trusted: bool = False
+    public_reads: bool = True
+
+    def check(self, authorization: str | None, scope: str) -> None:
+        """Let a request through that carries a token with `scope`.
+
+        Args:
+            authorization: the header, such as `Bearer zoo_…`.
+            scope: read, publish, measure or admin.
+
+        Raises:
+            Unauthorized: there is no token, or nobody made it.
+            Forbidden: it has other scopes only.
+        """
+        if self.trusted or (scope == "read" and self.public_reads):
+            return
+        kind, _, token = (authorization or "").partition(" ")
+        if kind.lower() != "bearer" or not token.strip():
+            raise Unauthorized(f"this needs a token with the scope {scope!r}", hint=f"zoo registry token create --scope {scope}")
+        scopes = tokens.scopes_of(self.catalogue.engine, token.strip())
+        if scopes is None:
+            raise Unauthorized("nobody made this token, or it was revoked", hint=f"zoo registry token create --scope {scope}")
+        if scope not in scopes:
+            has = ", ".join(sorted(scopes))
+            raise Forbidden(f"the token has {has}, this needs {scope!r}", hint=f"zoo registry token create --scope {scope}")

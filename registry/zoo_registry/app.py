@@ -1,0 +1,73 @@
+"""Wiring: settings → store, catalogue, registry → routes."""
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+
+from zoo_registry import problems, routes
+from zoo_registry.access import Access
+from zoo_registry.catalogue import Catalogue
+from zoo_registry.registry import Registry
+from zoo_registry.routes.common import READ, Problem
+from zoo_registry.settings import Settings
+from zoo_registry.stores import open_store
+from zoo_registry.telemetry import Telemetry
+
+_OPEN = "health"
+
+
+def open_registry(settings: Settings) -> Registry:
+    """Open the registry that `settings` describe, without serving it.
+
+    Raises:
+        Unsupported: its database was written by a newer program.
+        UnknownPlugin, WrongUse: there is no such store or database.
+    """
+    return Registry(open_store(settings.store), Catalogue(settings.db), settings.spool_folder, settings.max_blob)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application. `app.state.registry` is the service; it is closed when the application shuts down."""
+    registry = open_registry(settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        registry.close()
+
+    app = FastAPI(title="edgezoo", summary="A model zoo for on-device inference", version="1", lifespan=lifespan)
+    app.state.registry = registry
+    app.state.access = Access(registry.catalogue, settings.trusted, settings.public_reads)
+    app.state.presign = settings.presign
+    app.state.numbers = CollectorRegistry()
+    app.add_middleware(Telemetry, numbers=app.state.numbers)
+    problems.install(app)
+    for name, router in _routers():
+        app.include_router(router, dependencies=[] if name == _OPEN else [READ])
+    _document_problem(app)
+    return app
+
+
+def _routers() -> Iterator[tuple[str, APIRouter]]:
+    """Find the router of every module in `routes`."""
+    for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda m: m.name):
+        router = getattr(importlib.import_module(f"{routes.__name__}.{module.name}"), "router", None)
+        if router is not None:
+            yield module.name, router
+
+
+def _document_problem(app: FastAPI) -> None:
+    """Put the problem document into the schema; routes refer to it by name."""
+    describe = app.openapi
+
+    def described() -> dict[str, object]:
+        schema = describe()
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas.setdefault("Problem", Problem.model_json_schema())
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend its schema

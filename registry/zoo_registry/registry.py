@@ -1,0 +1,244 @@
+"""What a registry does, without HTTP: the store decides and remembers, the catalogue answers questions.
+
+Every write goes to the store first and then to the catalogue; a crash in between is healed by writing the same again, or by
+`reindex`. Nothing here knows who asks: see `access`.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from zoo_registry.catalogue import Catalogue
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import AnswerIsNo, DigestMismatch, InvalidQuery
+from zoo_registry.model.query import FrontAxis, Page, ParetoPoint, Query, Resolution, Summary, axis, near_misses, pareto, resolve
+from zoo_registry.model.ref import Ref
+from zoo_registry.stores import shelf
+from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, Store, missing
+from zoo_registry.uploads import Uploads
+
+GRACE_S = 24 * 3600.0
+NEAR = 5
+
+
+class Device(BaseModel):
+    """One place where something was measured: with which thread counts, and how many releases."""
+
+    device: str
+    threads: tuple[int, ...]
+    releases: int
+
+
+class Reindexed(BaseModel):
+    """How a rebuild of the catalogue ended. `broken` says, by `name@version`, what could not be read."""
+
+    releases: int
+    broken: dict[str, str]
+
+
+class Verification(BaseModel):
+    """What a full check of the store found. `damaged` blobs hash to something else; `missing` ones are named by a record."""
+
+    blobs: int
+    bytes: int
+    damaged: tuple[str, ...]
+    missing: dict[str, str]
+    broken: dict[str, str]
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is as it was published."""
+        return not (self.damaged or self.missing or self.broken)
+
+
+class Collected(BaseModel):
+    """What a garbage collection dropped (or would drop)."""
+
+    blobs: tuple[str, ...]
+    bytes: int
+    uploads: int
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The one door to a store and its catalogue. `spool` is where uploads wait until they are whole."""
+
+    store: Store
+    catalogue: Catalogue
+    spool: Path
+    blob_limit: int = BLOB_LIMIT
+    uploads: Uploads = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uploads", Uploads(self.catalogue.engine, self.store, self.spool, self.blob_limit))
+
+    def close(self) -> None:
+        """Close the database."""
+        self.catalogue.close()
+
+    # --- asking ---
+
+    def search(self, query: Query, *, limit: int = 50, cursor: str | None = None) -> Page:
+        """Give one page of what fits; near misses when nothing does.
+
+        Raises:
+            InvalidQuery: it cannot be sorted so, or the cursor belongs to another search.
+        """
+        items, after = self.catalogue.page(query, limit=limit, cursor=cursor)
+        if items or cursor is not None:
+            return Page(items=items, next_cursor=after)
+        return Page(items=(), near_misses=near_misses(query, self.catalogue.candidates(query), NEAR))
+
+    def resolve(self, query: Query) -> Resolution:
+        """Choose the one best artifact for a budget, and say why."""
+        return resolve(query, self.catalogue.candidates(query))
+
+    def pareto(self, query: Query, x: FrontAxis, y: str) -> tuple[ParetoPoint, ...]:
+        """Place what fits by `x` (better small) and the metric `y` (better large), and mark the front; what lacks either is left out.
+
+        Raises:
+            InvalidQuery: no release has the metric.
+        """
+        known = self.catalogue.metrics()
+        if y not in known and known:
+            raise InvalidQuery(f"no release has the metric {y!r} (expected one of {', '.join(known)})")
+        fitting = [item for item in self.catalogue.candidates(query) if not query.misses(item)]
+        placed = [(item, a, b) for item in fitting if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None]
+        front = pareto([(a, b) for _, a, b in placed])
+        points = (ParetoPoint(item=item, x=a, y=b, on_front=on) for (item, a, b), on in zip(placed, front, strict=True))
+        return tuple(sorted(points, key=lambda point: (point.x, -point.y, point.item.name)))
+
+    def versions(self, name: str) -> tuple[Summary, ...]:
+        """Give all versions of an artifact, yanked ones too, highest first.
+
+        Raises:
+            NotFound: nothing has the name; the hint names the nearest.
+        """
+        found = self.catalogue.versions(name)
+        if not found:
+            shelf.find(self.store, Ref.parse(name))
+            self._refresh(name)
+            found = self.catalogue.versions(name)
+        return found
+
+    def release(self, ref: Ref) -> shelf.Release:
+        """Give what `ref` names, from the store: see `shelf.find`."""
+        return shelf.find(self.store, ref)
+
+    def facets(self) -> dict[str, tuple[str, ...]]:
+        """List the values that searches can choose from, by parameter."""
+        return self.catalogue.facets()
+
+    def devices(self) -> tuple[Device, ...]:
+        """List where releases were measured."""
+        return tuple(Device(device=name, threads=threads, releases=count) for name, threads, count in self.catalogue.devices())
+
+    def blob(self, digest: Digest) -> BlobInfo:
+        """Say how large a blob is.
+
+        Raises:
+            NotFound: it is not here.
+        """
+        found = self.store.stat(digest)
+        if found is None:
+            raise missing(digest, "this registry")
+        return found
+
+    def check(self) -> None:
+        """Ask database and store for something small.
+
+        Raises:
+            Unreachable, Forbidden: one of them does not answer.
+        """
+        self.catalogue.metrics()
+        self.store.load("index.json")
+
+    # --- writing: the store first ---
+
+    def publish(self, record_bytes: bytes) -> shelf.Released:
+        """Release a record whose blobs were uploaded: see `shelf.release`. Doing it again heals the catalogue."""
+        released = shelf.release(self.store, record_bytes, shelf.now())
+        self._refresh(released.record.name)
+        return released
+
+    def add_measurement(self, name: str, version: str, data: bytes) -> bool:
+        """Add a measurement of that very file: see `shelf.add_measurement`."""
+        added = shelf.add_measurement(self.store, name, version, data)
+        self._refresh(name)
+        return added
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias at a version: see `shelf.set_alias`."""
+        shelf.set_alias(self.store, name, alias, version, shelf.now())
+        self._refresh(name)
+
+    def yank(self, name: str, version: str, reason: str) -> str:
+        """Withdraw a version: see `shelf.yank`; give the reason that stands."""
+        shelf.yank(self.store, name, version, reason, shelf.now())
+        self._refresh(name)
+        return shelf.load_release(self.store, name, version).yank_reason
+
+    def _refresh(self, name: str) -> None:
+        self.catalogue.put(name, lambda: [release.summary for release in shelf.survey(self.store, name)[0]])
+
+    # --- keeping house ---
+
+    def reindex(self) -> Reindexed:
+        """Rebuild the catalogue, and the store's own index, from the store alone; searches see the old state or the new one."""
+        broken: dict[str, str] = {}
+        count = 0
+
+        def read() -> Iterator[Summary]:
+            nonlocal count
+            good, bad = shelf.survey(self.store)
+            broken.update({ref: error.message for ref, error in bad.items()})
+            count = len(good)
+            yield from (release.summary for release in good)
+
+        self.catalogue.rebuild(read)
+        shelf.update_index(self.store)
+        return Reindexed(releases=count, broken=broken)
+
+    def verify(self) -> Verification:
+        """Hash every blob again and look for those that records name."""
+        damaged, sizes = [], dict[Digest, int]()
+        for info in self.store.digests():
+            sizes[info.digest] = info.size
+            try:
+                for _ in self.store.read(info.digest):
+                    pass
+            except DigestMismatch:
+                damaged.append(str(info.digest))
+        good, bad = shelf.survey(self.store)
+        lost = {str(digest): release.ref for release in good for digest in release.record.blobs if digest not in sizes}
+        return Verification(
+            blobs=len(sizes), bytes=sum(sizes.values()), damaged=tuple(sorted(damaged)), missing=lost,
+            broken={ref: error.message for ref, error in bad.items()},
+        )  # fmt: skip
+
+    def collect(self, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Collected:
+        """Drop blobs that nothing refers to and uploads that stand still, both older than `grace_s` seconds.
+
+        The grace protects a publisher between its upload and its release.
+
+        Raises:
+            AnswerIsNo: a release cannot be read, so what it refers to is not known.
+        """
+        needed = self._referenced()
+        cutoff = time.time() - grace_s
+        idle = [info for info in self.store.digests() if info.digest not in needed and info.modified <= cutoff]
+        if not dry_run:
+            for info in idle:
+                self.store.delete(info.digest)
+        swept = 0 if dry_run else self.uploads.sweep(grace_s)
+        return Collected(blobs=tuple(sorted(info.digest for info in idle)), bytes=sum(info.size for info in idle), uploads=swept)
+
+    def _referenced(self) -> set[Digest]:
+        good, bad = shelf.survey(self.store)
+        if bad:
+            raise AnswerIsNo(f"{', '.join(bad)} cannot be read, so it is not known what they need", hint="zoo registry verify")
+        blobs = {digest for release in good for digest in (release.record_sha256, *release.record.blobs)}
+        return blobs | set(shelf.measurement_blobs(self.store))

@@ -1,0 +1,61 @@
+"""Bytes by digest."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from zoo_registry.model.digest import Digest
+from zoo_registry.ranges import answer
+from zoo_registry.routes.common import IMMUTABLE, Zoo, problems
+
+router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
+_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "all bytes", "content": _BYTES},
+    206: {"description": "the range asked for", "content": _BYTES},
+    304: {"description": "not changed"},
+    307: {"description": "the store itself sends the bytes"},
+    **problems(401, 403, 404, 416, 422, 503),
+}
+
+
+@router.get("/{sha256}", responses=_ANSWERS, response_class=Response)
+def blob(sha256: str, request: Request, zoo: Zoo) -> Response:
+    """Send a blob: Range (one), If-None-Match and If-Range are honoured; the ETag is the digest and never changes."""
+    digest = Digest(sha256)
+    seconds: int = request.app.state.presign
+    info = zoo.blob(digest)
+    if seconds and (place := zoo.store.presign(digest, seconds)):
+        return RedirectResponse(place, status_code=307, headers={"Cache-Control": "no-store"})
+    headers = _headers(digest)
+    part = answer(request.headers, headers["ETag"], info.size)
+    if part.status == 304:  # noqa: PLR2004 - HTTP
+        return Response(status_code=304, headers=headers)
+    if part.status == 416:  # noqa: PLR2004 - HTTP
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{info.size}"})
+    if part.status == 206:  # noqa: PLR2004 - HTTP
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{info.size}"
+    headers["Content-Length"] = str(part.end - part.start)
+    pieces = _started(zoo.store.read(digest, part.start, part.end))
+    return StreamingResponse(pieces, status_code=part.status, headers=headers, media_type="application/octet-stream")
+
+
+@router.head("/{sha256}", responses=_ANSWERS, response_class=Response)
+def look(sha256: str, zoo: Zoo) -> Response:
+    """Say how large a blob is."""
+    digest = Digest(sha256)
+    headers = {**_headers(digest), "Content-Length": str(zoo.blob(digest).size)}
+    return Response(headers=headers, media_type="application/octet-stream")
+
+
+def _headers(digest: Digest) -> dict[str, str]:
+    return {"ETag": f'"{digest}"', "Accept-Ranges": "bytes", "Cache-Control": IMMUTABLE, "X-Content-Type-Options": "nosniff"}
+
+
+def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Take the first piece now: what is wrong with a small blob is a problem document, not a connection that breaks off."""
+    first = next(pieces, b"")
+    return chain((first,), pieces)

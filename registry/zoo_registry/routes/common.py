@@ -1,0 +1,90 @@
+"""What all routes share: the registry, who may do what, bodies of bounded size, and what a problem looks like."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ValidationError
+
+from zoo_registry.access import Access
+from zoo_registry.model.canonical import parse
+from zoo_registry.model.errors import InvalidRecord, TooLarge, WrongUse
+from zoo_registry.model.record import explain
+from zoo_registry.registry import Registry
+
+PROBLEM = "application/problem+json"
+IMMUTABLE = "public, max-age=31536000, immutable"
+_SMALL = 64 << 10
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `hint` is the next command to type or the change to make."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str = ""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the problems that a route answers with."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": "problem", "content": content} for status in statuses}
+
+
+def registry_of(request: Request) -> Registry:
+    """Give the registry that the application serves."""
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+def allow(scope: str) -> Callable[[Request], Awaitable[None]]:
+    """Make a dependency that lets through whoever has `scope`."""
+
+    async def check(request: Request) -> None:
+        access: Access = request.app.state.access
+        await run_in_threadpool(access.check, request.headers.get("authorization"), scope)
+
+    return check
+
+
+async def read_body(request: Request, limit: int = _SMALL) -> bytes:
+    """Read the body of a request.
+
+    Raises:
+        TooLarge: it is longer than `limit` bytes; the rest is not read.
+    """
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"a body of more than {limit} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def read_model(request: Request, model: type[Model]) -> Model:
+    """Read the body of a request as JSON; unknown keys are refused.
+
+    Raises:
+        WrongUse: it is not JSON, or not what is expected here.
+    """
+    try:
+        return model.model_validate(parse(await read_body(request)), extra="forbid")
+    except ValidationError as error:
+        raise WrongUse(explain(error)) from error
+    except InvalidRecord as error:
+        raise WrongUse(error.message) from error
+
+
+def body_of(schema: dict[str, Any] | type[BaseModel], media: str = "application/json") -> dict[str, Any]:
+    """Document the body of a route that reads it by itself."""
+    described = schema if isinstance(schema, dict) else schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {"requestBody": {"required": True, "content": {media: {"schema": described}}}}
+
+
+Zoo = Annotated[Registry, Depends(registry_of)]
+READ = Depends(allow("read"))
