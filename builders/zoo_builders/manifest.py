@@ -4,6 +4,7 @@ Nothing here imports TensorFlow. Validating runs the manifest's own network file
 """
 
 import copy
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from pydantic import ValidationError
 from zoo_builders import checks, yaml_lines
 from zoo_builders.checks import Found
 from zoo_builders.inputs import Tree
-from zoo_builders.mistakes import Mistakes, validate
+from zoo_builders.mistakes import Mistakes, fields_at, validate
 from zoo_builders.recipes import Recipes, judge, read_recipes
 from zoo_builders.specs import Manifest, MetricGoal, RatioGoal, SizeGoal
 from zoo_builders.yaml_lines import Document, Key
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidManifest, NotFound
+
+_STAND_INS = {"schema": "edgezoo/v1", "model": "model", "version": "1.0.0", "license": "none"}
+"""Filled in for wrong or missing keys after they were noted, only to go on looking for further mistakes."""
 
 _GOALS = {"MetricGoal": MetricGoal, "SizeGoal": SizeGoal, "RatioGoal": RatioGoal}
 
@@ -105,6 +109,7 @@ def _spec(document: Document, mistakes: Mistakes) -> Manifest | None:
         return None
     for key in keys:
         _leave_out(data, key)
+    data = {**_STAND_INS, **data}
     try:
         return _manifest(data)
     except ValidationError:
@@ -117,13 +122,17 @@ def _manifest(data: Any) -> Manifest:
 
 
 def _leave_out(data: Any, key: Key) -> None:
+    """Take one wrong key out; a misspelled one takes the name it was meant to have."""
     for part in key[:-1]:
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError):
             return
-    if key and isinstance(data, dict):
-        data.pop(key[-1], None)
+    if key and isinstance(data, dict) and key[-1] in data:
+        value = data.pop(key[-1])
+        meant = difflib.get_close_matches(str(key[-1]), fields_at(Manifest, key[:-1]), n=1)
+        if meant and meant[0] != key[-1]:
+            data.setdefault(meant[0], value)
 
 
 def _one_goal_kind(error: ValidationError, data: Any) -> ValidationError:

@@ -97,7 +97,8 @@ def _words(item: Any, model: type[BaseModel], key: Key) -> tuple[str, str]:
     message = str(item["msg"]).replace("Input should be ", "expected ")
     if not message.startswith("expected"):
         message = f"expected {message[:1].lower()}{message[1:]}"
-    return f"{message}, found {found_text(item['input'])}", _described(model, key)
+    hint = _described(model, key) or ("put it in quotes" if item["type"] == "string_type" else f"change the value of {spell(key)}")
+    return f"{message}, found {found_text(item['input'])}", hint
 
 
 def fields_at(model: type[BaseModel], key: Key) -> list[str]:

@@ -16,6 +16,8 @@ from zoo_registry.model.errors import InvalidManifest
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 24
 MAX_NODES = 20_000
+MAX_NUMBER = 32
+"""Longer digits are text: a sha256 may look like a number."""
 
 Key = tuple[str | int, ...]
 
@@ -173,6 +175,6 @@ class _Builder:
             return _WORDS[text]
         if _INT.fullmatch(text):
             return int(text)
-        if _FLOAT.fullmatch(text):
+        if _FLOAT.fullmatch(text) and len(text) <= MAX_NUMBER:
             return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").lower().replace(".nan", "nan"))
         return text
