@@ -1,0 +1,81 @@
+"""Real small files: the committed ones for every test, all kinds freshly converted for those marked `train`."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zoo_builders.stage import Job, StageKind
+
+FOLDER = Path(__file__).resolve().parents[2] / "golden" / "files"
+
+
+def load_maker() -> ModuleType:
+    """Import make_files.py, which lies beside this file and in no package."""
+    spec = importlib.util.spec_from_file_location("make_files", Path(__file__).with_name("make_files.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def files() -> Mapping[str, bytes]:
+    """Committed files by name: fp32, int8, sparse, sparse-fp16."""
+    return {path.stem: path.read_bytes() for path in sorted(FOLDER.glob("*.tflite"))}
+
+
+@pytest.fixture(scope="session")
+def converted() -> Callable[[str], bytes]:
+    """Convert the small network as a name says; each kind once a session. Needs TensorFlow."""
+    maker, kept = load_maker(), dict[str, bytes]()
+
+    def convert(name: str) -> bytes:
+        if name not in kept:
+            kept[name] = maker.convert(name)
+        return kept[name]
+
+    return convert
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data stage's result: noise with random labels."""
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(3)
+    for split, count in (("test", 60), ("calibration", 20)):
+        np.save(folder / f"{split}_x.npy", random.integers(0, 256, (count, 16, 16, 3), np.uint8))
+        np.save(folder / f"{split}_y.npy", random.integers(0, 6, count))
+    about = {
+        "name": "noise", "source": "noise", "dataset_sha256": "ab" * 32, "classes": list("abcdef"), "preprocess": [{"rescale": [-1, 1]}],
+        "splits": {"test": {"examples": 60}, "calibration": {"examples": 20}}, "value_map": {"scale": 2 / 255, "offset": -1.0},
+    }  # fmt: skip
+    (folder / "dataset.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> Callable[..., Job]:
+    """Give a job whose inputs are folders, or bytes that become the `model.tflite` of a convert stage's result."""
+
+    def make(kind: StageKind, params: Mapping[str, Any], **inputs: Path | bytes) -> Job:
+        folders = {role: _folder(tmp_path / role, value) for role, value in inputs.items()}
+        out = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
+        out.mkdir()
+        return Job(kind, params, {}, folders, out, lambda *_: None)
+
+    return make
+
+
+def _folder(place: Path, value: Path | bytes) -> Path:
+    if isinstance(value, Path):
+        return value
+    place.mkdir(exist_ok=True)
+    (place / "model.tflite").write_bytes(value)
+    return place
