@@ -49,8 +49,8 @@ def _plain(value: Any) -> Any:
 def problem_document(error: ZooError) -> str:
     """Spell an error as an RFC 9457 problem document with our `hint` and the command's exit code."""
     document = {
-        "type": f"urn:edgezoo:problem:{error.slug}",
-        "title": error.slug.replace("-", " "),
+        "type": f"urn:edgezoo:{error.slug}",
+        "title": error.slug.replace("-", " ").capitalize(),
         "status": error.status,
         "detail": error.message,
         "hint": error.hint,

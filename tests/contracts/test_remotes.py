@@ -73,7 +73,16 @@ def _hub(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> 
     return Place(lambda: open_remote("hub://zoo/digits-cnn", settings), tamper)
 
 
-PLACES = {"file": _file, "s3": _s3, "hub": _hub}
+def _http(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Place:
+    server = request.getfixturevalue("registry_server")
+    return Place(lambda: open_remote(server.url, settings), _tamper_folder(server.folder))
+
+
+def _embedded(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Place:
+    return Place(lambda: open_remote(None, settings), _tamper_folder(settings.home / "registry"))
+
+
+PLACES = {"file": _file, "s3": _s3, "hub": _hub, "http": _http, "embedded": _embedded}
 
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.s3) if name == "s3" else name for name in PLACES])

@@ -133,7 +133,7 @@ def read_record(data: bytes, ref: Ref, *, expected: Digest, where: str) -> Recor
         record = Record.read(data)
     except InvalidRecord as error:
         raise Unreachable(f"{where} gave a record of {ref} that breaks the schema: {error.message}") from error
-    if record.name != ref.name or (ref.exact is not None and str(ref.exact) != record.version):
+    if record.name != ref.name or (not ref.is_alias and ref.pick([record.version]) is None):
         raise Unreachable(f"{where} was asked for {ref} and gave the record of {record.name}@{record.version}")
     if ref.digest is not None and ref.digest != record.file.sha256:
         raise DigestMismatch(f"{ref.name}@{record.version} from {where}", expected=ref.digest, actual=record.file.sha256)
