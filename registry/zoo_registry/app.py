@@ -18,6 +18,7 @@ from zoo_registry.stores import open_store
 from zoo_registry.telemetry import Telemetry
 
 _OPEN = "health"
+_PAGES = "pages"
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -30,8 +31,8 @@ def open_registry(settings: Settings) -> Registry:
     return Registry(open_store(settings.store), Catalogue(settings.db), settings.spool_folder, settings.max_blob)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """Build the application. `app.state.registry` is the service; it is closed when the application shuts down."""
+def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
+    """Build the application; without `pages`, the API alone. `app.state.registry` is the service, closed at shutdown."""
     registry = open_registry(settings)
 
     @asynccontextmanager
@@ -46,15 +47,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.numbers = CollectorRegistry()
     app.add_middleware(Telemetry, numbers=app.state.numbers)
     problems.install(app)
-    for name, router in _routers():
+    for name, router in _routers(() if pages else (_PAGES,)):
         app.include_router(router, dependencies=[] if name == _OPEN else [READ])
     _document_problem(app)
     return app
 
 
-def _routers() -> Iterator[tuple[str, APIRouter]]:
+def _routers(without: tuple[str, ...]) -> Iterator[tuple[str, APIRouter]]:
     """Find the router of every module in `routes`."""
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda m: m.name):
+        if module.name in without:
+            continue
         router = getattr(importlib.import_module(f"{routes.__name__}.{module.name}"), "router", None)
         if router is not None:
             yield module.name, router

@@ -1,0 +1,1 @@
+"""Verbs of the `zoo` command that belong to the server, one verb or family a file; the command loads each when it is used."""
