@@ -4,11 +4,13 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from zoo_registry.model.errors import NotFound, Unauthorized, WrongUse, ZooError
+from zoo_registry.routes import pages
 from zoo_registry.routes.common import PROBLEM
 
 _SLUGS = {404: NotFound.slug, 405: "method-not-allowed", 422: WrongUse.slug}
@@ -38,6 +40,8 @@ def install(app: FastAPI) -> None:
     async def of_http(request: Request, error: HTTPException) -> Response:
         slug = _SLUGS.get(error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"))
         detail = f"{request.method} {request.url.path}: {error.detail}"
+        if error.status_code == NotFound.status and pages.wants_page(request):
+            return await run_in_threadpool(pages.error_page, request, NotFound(detail))
         return problem(slug, error.status_code, detail, "see /docs for what there is", dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)

@@ -34,8 +34,13 @@ ROWS: tuple[Row, ...] = (
 
 
 def family(model: str = "cifar10-cnn") -> tuple[Record, ...]:
-    """Build the records of all variants; each speaks of the bytes `blob(f"{name}@1.0.0")`."""
+    """Build the records of all variants; `file_of` gives the bytes each speaks of."""
     return tuple(_record(model, row) for row in ROWS)
+
+
+def file_of(record: Record) -> bytes:
+    """Give the bytes that stand for a record's file."""
+    return blob(record.name, record.file.size)
 
 
 def summaries(records: tuple[Record, ...]) -> tuple[Summary, ...]:
@@ -50,7 +55,7 @@ def _step(name: str) -> dict[str, Any]:
 def _record(model: str, row: Row) -> Record:
     variant, recipe, top1, gzip, host, web = row
     name = f"{model}-{variant}"
-    data = blob(f"{name}@1.0.0")
+    data = blob(name, gzip + 3000)
     sparse = "prune" in recipe
     timings = [_timing(data, "host-cpu", host, noisy=variant == "sparse75-fp16")]
     timings += [_timing(data, "web-wasm", web, sparse_path="confirmed" if sparse else "none")] if web else []

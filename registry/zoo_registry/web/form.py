@@ -1,5 +1,6 @@
 """The budget form: its fields are the API's parameters, filled from the address. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -50,7 +51,9 @@ def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[
         return Field(name, label, "select", value, options=(Option("", "any", not value), *options), main=main)
 
     def number(name: str, label: str, unit: str, placeholder: str, *, most: str = "", main: bool = False) -> Field:
-        return Field(name, label, "number", given.get(name, ""), unit, placeholder, most=most, main=main)
+        value = given.get(name, "")
+        # A browser drops what is not a number from a number field; what was typed must stay to be seen.
+        return Field(name, label, "number" if _is_number(value) else "text", value, unit, placeholder, most=most, main=main)
 
     def text(name: str, label: str, placeholder: str, *, main: bool = False) -> Field:
         return Field(name, label, "text", given.get(name, ""), placeholder=placeholder, main=main)
@@ -74,6 +77,13 @@ def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[
         text("max_size", "File at most", "10 MB"),
         text("q", "Words", "in name or description"),
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not text or math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _most(metric: str) -> str:

@@ -57,6 +57,6 @@ def pull_command(name: str, version: str, digest: str = "") -> str:
     return f"zoo pull {shlex.quote(f'{name}@{version}{pin}')}"
 
 
-def rest_command(base: str, path: str, params: Params) -> str:
+def get_command(address: str) -> str:
     """Spell a GET for a shell: `curl 'https://…/v1/artifacts?device=host-cpu'`."""
-    return f"curl {shlex.quote(base.rstrip('/') + address(path, params))}"
+    return f"curl {shlex.quote(address)}"

@@ -1,0 +1,166 @@
+"""The pages people read: the same questions as the API, answered in HTML. Parse → ask the registry → render.
+
+Everything works without JavaScript. A mistake or a missing artifact is a page too, with the status the API would give.
+"""
+
+import difflib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+
+from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
+from zoo_registry.model.query import Page, Query, Resolution, main_metric
+from zoo_registry.model.ref import Ref
+from zoo_registry.routes.common import IMMUTABLE, registry_of
+from zoo_registry.routes.params import Search, read_search
+from zoo_registry.stores.shelf import Release
+from zoo_registry.web import render, urls, views, words
+from zoo_registry.web.artifact import artifact_page
+from zoo_registry.web.compare import comparison
+from zoo_registry.web.form import form
+from zoo_registry.web.urls import Params
+
+MOST_COMPARED = 8
+FAMILY = 100
+MOST_NAMES = 500
+_TITLES = {
+    401: "This registry asks for a token",
+    403: "This token does not reach that far",
+    404: "Not found",
+    410: "Withdrawn",
+    422: "That cannot be understood",
+}
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler: what this project raises on purpose becomes a page."""
+        handler = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except ZooError as error:
+                return await run_in_threadpool(error_page, request, error)
+
+        return answer
+
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether an error should be a page: a browser asks, and not for the API."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/api/"))
+
+
+def error_page(request: Request, error: ZooError) -> HTMLResponse:
+    """Show an error to a person: what was found, what to do next, and names near the one asked for."""
+    nearest = _nearest(request) if error.status == NotFound.status else ()
+    title = _TITLES.get(error.status, "This did not work")
+    return render.page("error.html", error.status, title=title, message=error.message, hint=error.hint, nearest=nearest)
+
+
+def _nearest(request: Request) -> tuple[tuple[str, str], ...]:
+    """Find the artifacts whose names are near the one in the path."""
+    name = str(request.path_params.get("name", "")) or request.url.path.rpartition("/")[2]
+    known = [item.name for item in registry_of(request).search(Query(), limit=MOST_NAMES).items]
+    near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+    return tuple((found, urls.artifact(found)) for found in near)
+
+
+@router.get("/static/{name}")
+def static(name: str) -> Response:
+    """Give a file of the pages; its address changes with its bytes."""
+    return Response(render.static_file(name), media_type=render.STATIC[name], headers={**render.HEADERS, "Cache-Control": IMMUTABLE})
+
+
+@router.get("/")
+def list_page(request: Request) -> Response:
+    """Show what a budget allows; fields left empty are taken out of the address, so that it can be used with the API."""
+    given = tuple(request.query_params.multi_items())
+    params = urls.clean(given)
+    if params != given:
+        return RedirectResponse(urls.address("/", params), status_code=303)
+    try:
+        return _listing(request, params, read_search(params))
+    except WrongUse as error:
+        return _refused(request, params, error)
+
+
+def _listing(request: Request, params: Params, asked: Search) -> HTMLResponse:
+    registry, query = registry_of(request), asked.query
+    page = registry.search(query, limit=asked.limit, cursor=asked.cursor)
+    candidates = [*page.items, *(near.item for near in page.near_misses)]
+    device = query.device or views.usual_device(candidates)
+    metric = main_metric(query, candidates)
+    drawn = query.without_limits().model_copy(update={"device": device})
+    points = registry.pareto(drawn, "latency_ms", metric) if candidates else ()
+    view = views.listing(views.Answers(page, registry.resolve(query), points, device), params, query)
+    empty = not (params or candidates)
+    return _list(request, params, view=view, query=query, problem=None, empty=empty)
+
+
+def _refused(request: Request, params: Params, error: WrongUse) -> HTMLResponse:
+    """Show the form again, with what was typed and what is wrong with it."""
+    view = views.listing(views.Answers(Page(items=()), Resolution(chosen=None, why=""), ()), params, Query())
+    return _list(request, params, view=view, query=Query(), problem=error, empty=False)
+
+
+def _list(request: Request, params: Params, **values: Any) -> HTMLResponse:
+    facets = registry_of(request).facets()
+    fields = form(params, facets, facets.get("metric", ()))
+    status = 200 if values["problem"] is None else values["problem"].status
+    base = str(request.base_url).rstrip("/")
+    return render.page(
+        "list.html",
+        status,
+        fields=fields,
+        more_open=any(field.value for field in fields if not field.main),
+        metric_name=words.metric_name(values["view"].metric),
+        rest=urls.get_command(base + values["view"].rest_path),
+        **values,
+    )
+
+
+@router.get("/artifacts/{name}")
+def latest_page(request: Request, name: str) -> Response:
+    """Show the newest version of an artifact; the newest withdrawn one where all were."""
+    registry = registry_of(request)
+    try:
+        release = registry.release(Ref.parse(name))
+    except Yanked:
+        release = registry.release(Ref.parse(f"{name}@{registry.versions(name)[0].version}"))
+    return _artifact(request, release)
+
+
+@router.get("/artifacts/{name}/{selector}")
+def release_page(request: Request, name: str, selector: str) -> Response:
+    """Show one version of an artifact, by version, alias or range."""
+    return _artifact(request, registry_of(request).release(Ref.parse(f"{name}@{selector}")))
+
+
+def _artifact(request: Request, release: Release) -> HTMLResponse:
+    registry, record = registry_of(request), release.record
+    versions = registry.versions(record.name)
+    family = registry.search(Query(model=record.model), limit=FAMILY).items
+    view = artifact_page(record, release.summary, (*record.measurements, *release.added), family)
+    newest = Ref(record.name).pick(item.version for item in versions if not item.yanked) or ""
+    return render.page("artifact.html", view=view, versions=versions, newest=newest, yank_reason=release.yank_reason)
+
+
+@router.get("/compare")
+def compare_page(request: Request) -> Response:
+    """Show artifacts side by side: `?ref=a@1.0.0&ref=b`."""
+    refs = list(dict.fromkeys(urls.clean(request.query_params.multi_items())))
+    chosen = [value for name, value in refs if name == "ref"]
+    if len(chosen) > MOST_COMPARED:
+        raise InvalidQuery(f"{len(chosen)} artifacts to compare; at most {MOST_COMPARED} fit side by side")
+    registry = registry_of(request)
+    return render.page("compare.html", view=comparison([registry.release(Ref.parse(ref)).summary for ref in chosen]))

@@ -1,0 +1,90 @@
+"""A served registry with a family in it, and Chromium in front of it."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from plugins.family import family, file_of
+from zoo_registry.app import create_app
+from zoo_registry.settings import Settings
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve a registry with the family in it on a free port of the loopback."""
+    app = create_app(settings)
+    for record in family():
+        app.state.registry.store.put([file_of(record)], record.file.sha256)
+        app.state.registry.publish(record.to_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a registry that runs as long as the tests."""
+    folder = tmp_path_factory.mktemp("registry")
+    with serving(Settings(db=str(folder / "zoo.db"), store=str(folder / "store"))) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Give a real browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """Opens pages and remembers what the browser complained about."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self._browser, self._address = browser, address
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+
+    def __call__(self, path: str, *, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True) -> Page:
+        """Open a page in a fresh profile."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", java_script_enabled=scripts
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
+        page.goto(self._address + path)
+        return page
+
+    def close(self) -> None:
+        """Close all profiles."""
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, address: str) -> Iterator[Visit]:
+    """Open pages; whatever the browser complains about fails the test."""
+    visitor = Visit(chromium, address)
+    yield visitor
+    visitor.close()
+    assert not visitor.complaints
