@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 IDENTIFIER = b"TFL3"
 MAX_BYTES = 2 << 30
 MAX_ITEMS = 1 << 20
-"""Tensors, operators, dimensions and the like in one file; large language models stay under a tenth of it."""
+"""Tensors, operators, dimensions and the like in one file; large language models stay under a tenth of it. Nor can a file hold more
+of them than it has bytes."""
 
 _SMALLEST = 8 + len(IDENTIFIER)
 
@@ -144,8 +145,8 @@ class _Reader:
     def _take(self, count: int, what: str, width: int = 4) -> int:
         """Allow `count` more items of at least `width` bytes each, or refuse."""
         self._taken += count
-        if count * width > len(self._data) or self._taken > MAX_ITEMS:
-            raise BadFile(f"{what}: {count} of them do not fit into a file of {len(self._data)} bytes and {MAX_ITEMS} items")
+        if count * width > len(self._data) or self._taken > min(MAX_ITEMS, len(self._data)):
+            raise BadFile(f"{what}: {count} of them do not fit into a file of {len(self._data)} bytes")
         return count
 
     def _copy(self, size: int, what: str) -> None:

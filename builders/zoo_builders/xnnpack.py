@@ -178,6 +178,7 @@ class _View:
         for node in list(self.nodes):
             self.nodes[node.leader].broken |= node.broken
         self._check_readers()
+        self._check_ends()
 
     def _sweep(self, chosen: Callable[[_Node], bool]) -> bool:
         changed = False
@@ -227,6 +228,24 @@ class _View:
                 if outside
                 else (len(self.nodes), f"{name!r} of the cluster is an output of the graph")
             )
+
+    def _check_ends(self) -> None:
+        """Break clusters that are left elsewhere than at a mean or a fully connected operator: nothing turns them back to NHWC there."""
+        for node in self.nodes:
+            inside = node.inside and self._joined(node.leader) and not self.nodes[node.leader].broken
+            if not inside or node.role & _Role.EXIT or node.operator.code == "FULLY_CONNECTED":
+                continue
+            readers = [other for other in self.nodes if set(node.operator.outputs) & set(other.inputs)]
+            if not any(other.leader == node.leader and other.inside for other in readers):
+                self.nodes[node.leader].broken = True
+                self._blocks.append(self._end(node, readers))
+
+    def _end(self, node: _Node, readers: Sequence[_Node]) -> tuple[int, str]:
+        """Say what stands behind the last operator of a cluster that no mean ends."""
+        other = next((reader for reader in readers if reader.why), None)
+        if other is not None:
+            return other.operator.index, f"{self._call(other)}: {other.why}"
+        return node.operator.index, f"{self._call(node)}: no mean or fully connected operator behind it ends the cluster"
 
     def verdict(self) -> Xnnpack:
         """Judge the clusters that stand by their share of zeros."""
