@@ -40,17 +40,17 @@ _SERVER = {"package": "zoo_registry", "extra": "registry"}
 VERBS: dict[str, tuple[Verb, ...]] = {
     "Everyone": (
         _verb("search", "Find artifacts by task, technique, device and budget.", what="app"),
-        _verb("pull", "Download one artifact, by name or by budget; verified before it appears.", what="app"),
+        _verb("pull", "Download one artifact, by name or by budget, verified.", what="app"),
         _verb("show", "Show everything that is known of one artifact."),
         _verb("verify", "Check a file, or a published artifact, against its record."),
-        _verb("list", "List networks, techniques, data sources, tasks, devices, stores or remotes.", what="list_kind"),
+        _verb("list", "List networks, techniques, data, tasks, devices, stores or remotes.", what="list_kind"),
         _verb("cache", "List, clean or check the pulled files kept on this machine.", what="app"),
         _verb("doctor", "Check this installation and say how to fix what is missing."),
     ),
     "Model engineer": (
         _verb("init", "Start a manifest.", **_BUILD),
         _verb("validate", "Find every mistake in manifests.", **_BUILD),
-        _verb("plan", "Show what would be built, what is cached, what changed since a commit.", **_BUILD),
+        _verb("plan", "Show what would be built, what is cached, what changed.", **_BUILD),
         _verb("build", "Train, optimize, convert, prove and measure.", **_BUILD),
         _verb("publish", "Publish what was built.", **_BUILD),
         _verb("bump", "Raise the version of manifests whose content changed.", **_BUILD),
@@ -118,10 +118,14 @@ def _help(ctx: Any) -> str:
     lines = [f"{bold('zoo')}: a model zoo for on-device inference that can be asked a question", "", "Usage: zoo VERB [OPTIONS]", ""]
     for title, verbs in VERBS.items():
         lines += [bold(title), *(f"  {typer.style(verb.name.ljust(width), fg='cyan')}  {verb.help}" for verb in verbs), ""]
-    options = [(", ".join(p.opts), p.help) for p in ctx.command.get_params(ctx) if getattr(p, "help", None)]
+    options = [(", ".join(p.opts), p.help.partition(",")[0]) for p in ctx.command.get_params(ctx) if getattr(p, "help", None)]
     wide = max(len(name) for name, _ in options)
     lines += [bold("Options"), *(f"  {typer.style(name.ljust(wide), fg='cyan')}  {text}" for name, text in options), ""]
-    lines += ["Every verb: --help, and --json for machines. Exit code 0 yes, 1 the answer is no, 2 wrong use, 3 the other side failed.", ""]
+    lines += [
+        "Every verb takes --help, and --json for machines. Exit code: 0 yes,",
+        "1 the answer is no, 2 wrong use, 3 the other side failed.",
+        "",
+    ]
     return "\n".join(lines)
 
 

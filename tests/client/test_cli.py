@@ -67,7 +67,7 @@ def test_with_json_an_error_is_a_problem_document(zoo: Any) -> None:
     code, out, err = zoo("show", "nobody-has-this", "--json")
     problem = json.loads(out)
     assert code == 1
-    assert (problem["status"], problem["exit_code"], problem["title"]) == (404, 1, "not found")
+    assert (problem["status"], problem["exit_code"], problem["title"]) == (404, 1, "Not found")
     assert problem["hint"]
     assert err.startswith("error: ")
 
@@ -244,3 +244,20 @@ def _read(handle: int) -> bytes:
         return os.read(handle, 4096)
     except OSError:
         return b""
+
+
+def test_with_nothing_configured_the_registry_is_in_the_projects_folder(
+    zoo: Any, bundle: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo_client.remotes import open_remote
+    from zoo_client.settings import Settings
+
+    monkeypatch.delenv("ZOO_REGISTRY")
+    (tmp_path / ".zoo").mkdir()
+    (tmp_path / "deep" / "down").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "down")
+    open_remote(None, Settings.read()).publish(bundle())
+    code, out, _ = zoo("pull", "digits-cnn-int8", "--json")
+    assert code == 0
+    assert json.loads(out)["from"] == f"embedded:{tmp_path / '.zoo' / 'registry'}"
+    assert (tmp_path / ".zoo" / "registry" / "releases" / "digits-cnn-int8" / "1.0.0.json").is_file()

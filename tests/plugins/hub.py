@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face Hub on loopback: the routes that `huggingface_hub` and `hf` use, kept honest.
 
 Repositories have commits with parents, tags that never move, LFS objects that are hashed when uploaded, and redirect downloads of
-large files to another path, as the real one does to its CDN. Writes need the token. Nothing of the Xet protocol.
+large files to another path, as the real one does to its CDN: another host. Writes need the token. Nothing of the Xet protocol.
 """
 
 import base64
@@ -80,6 +80,7 @@ class Hub:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.cdn = f"http://localhost:{self.server.server_port}"
 
     def commit(self, repo: Repo, title: str, files: dict[str, Entry]) -> Commit:
         spelled = json.dumps([repo.head.oid, title, sorted((path, entry.oid) for path, entry in files.items())])
@@ -313,7 +314,7 @@ class Handler(BaseHTTPRequestHandler):
         linked = {
             "X-Linked-Etag": f'"{entry.sha256}"',
             "X-Linked-Size": str(len(entry.data)),
-            "Location": f"{self.hub.url}/cdn/{entry.oid}",
+            "Location": f"{self.hub.cdn}/cdn/{entry.oid}",
         }
         self.send(302, b"", common | linked)
 

@@ -12,7 +12,7 @@ from zoo_client.output import bytes_text, console, emit_json, remark, table
 from zoo_client.settings import Settings
 from zoo_registry.model.query import parse_size
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="List, clean or check the pulled files kept on this machine.")
+app = typer.Typer(add_completion=False, help="List, clean or check the pulled files kept on this machine.")
 
 
 @app.command("list")

@@ -1,6 +1,7 @@
 """A registry: over HTTP, or, with no server configured, the same application in this process over the project's folder."""
 
 import importlib
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ class EmbeddedRemote(RegistryRemote):
             application = importlib.import_module("zoo_registry.embedded").application(folder)
         except ModuleNotFoundError as error:
             raise missing_extra(error, "the registry in the project's folder", "registry") or error from error
+        weakref.finalize(self, application.close)
         self.url = f"{EMBEDDED}:{folder}"
         self._wire = Wire(self.url, "http://embedded", transport=httpx.WSGITransport(app=application))
 
