@@ -1,0 +1,72 @@
+"""Every device that this machine has keeps the contract, by being there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo_builders import golden
+from zoo_builders.devices import DEVICES, Device, Setting, Subject
+from zoo_builders.inspect import inspect
+from zoo_registry.model.errors import MeasureFailed, Unsupported
+
+FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"
+SETTING = Setting("", threads=1, timeout_s=60)
+
+
+@pytest.fixture(params=DEVICES.names())
+def device(request: pytest.FixtureRequest) -> Device:
+    return DEVICES.get(request.param)
+
+
+@pytest.fixture
+def subject(tmp_path: Path) -> Subject:
+    data = FILE.read_bytes()
+    examples = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
+    vectors = golden.make(data, inspect(data), examples)
+    (tmp_path / "golden.npz").write_bytes(vectors.to_bytes())
+    (tmp_path / "model.tflite").write_bytes(data)
+    return Subject(tmp_path / "model.tflite", tmp_path / "golden.npz", vectors.atol)
+
+
+def test_it_is_registered_under_its_name_and_says_what_it_needs(device: Device) -> None:
+    assert DEVICES.get(device.name) is device
+    assert (type(device).__doc__ or "").strip()
+    assert device.runtime
+    assert device.version()
+
+
+def test_it_describes_its_machine_the_same_way_each_time(device: Device) -> None:
+    assert device.host() == device.host()
+    assert device.host().arch
+
+
+def test_it_loads_checks_and_runs(device: Device, subject: Subject) -> None:
+    with device.prepare(subject, SETTING) as contender:
+        ready = contender.ready
+        assert ready == contender.ready
+        assert ready.init_ms > 0
+        assert ready.first_ms > 0
+        assert 0 <= ready.nodes_delegated <= ready.nodes_total
+        times = contender.run(5)
+        assert len(times) == 5
+        assert all(seconds > 0 for seconds in times)
+        assert contender.peak_memory_mb() >= 0
+
+
+def test_wrong_outputs_stop_it_before_anything_is_timed(device: Device, subject: Subject) -> None:
+    data = subject.file.with_name("sparse.tflite")
+    data.write_bytes(FILE.with_name("sparse.tflite").read_bytes())
+    with device.prepare(Subject(data, subject.golden, subject.atol), SETTING) as contender, pytest.raises(MeasureFailed):
+        _ = contender.ready
+
+
+def test_a_missing_file_is_an_error_of_ours(device: Device, subject: Subject) -> None:
+    missing = Subject(subject.file.with_name("none.tflite"), subject.golden, subject.atol)
+    with device.prepare(missing, SETTING) as contender, pytest.raises(MeasureFailed):
+        _ = contender.ready
+
+
+def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device, subject: Subject) -> None:
+    with pytest.raises(Unsupported):
+        device.prepare(subject, Setting("", threads=100_000))
