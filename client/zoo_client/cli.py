@@ -18,6 +18,9 @@ from zoo_client.extras import missing_extra
 from zoo_registry.model.errors import WrongUse, ZooError
 
 STOPPED = 130
+_FOOT = """Every verb takes --help, and --json for machines. Exit code: 0 yes,
+1 the answer is no, 2 wrong use, 3 the other side failed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,7 @@ def _help(ctx: Any) -> str:
     options = [(", ".join(p.opts), p.help.partition(",")[0]) for p in ctx.command.get_params(ctx) if getattr(p, "help", None)]
     wide = max(len(name) for name, _ in options)
     lines += [bold("Options"), *(f"  {typer.style(name.ljust(wide), fg='cyan')}  {text}" for name, text in options), ""]
-    lines += [
-        "Every verb takes --help, and --json for machines. Exit code: 0 yes,",
-        "1 the answer is no, 2 wrong use, 3 the other side failed.",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, _FOOT])
 
 
 def _version(wanted: bool) -> None:
@@ -178,10 +176,15 @@ def _end(error: Exception, words: list[str]) -> int:
         from zoo_client.output import problem_document
 
         typer.echo(problem_document(problem))
-    typer.echo(typer.style("error: ", fg="red", bold=True) + problem.message, err=True)
+    typer.echo(typer.style("error: ", fg="red", bold=True) + _only_text(problem.message), err=True)
     if problem.hint:
-        typer.echo(typer.style("hint: ", fg="yellow") + problem.hint, err=True)
+        typer.echo(typer.style("hint: ", fg="yellow") + _only_text(problem.hint), err=True)
     return problem.exit_code
+
+
+def _only_text(text: str) -> str:
+    """Take control characters out: a message may quote what somebody else wrote."""
+    return "".join(character for character in text if character == "\n" or character.isprintable())
 
 
 def _known(error: Exception, words: list[str]) -> ZooError | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -10,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -21,14 +23,24 @@ from zoo_registry.model.query import Timing
 
 NOTHING = "-"
 PIPED_WIDTH = 160
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 Advance = Callable[[int], None]
+
+
+class SafeConsole(Console):
+    """A console on which text is only text: no markup, no control characters, whoever wrote it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Take control characters out of every piece of text; colours are added later, by us."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(_CONTROL.sub("", segment.text), segment.style)
 
 
 def console(*, err: bool = False) -> Console:
     """Give a console that writes no colour and cuts no line unless a terminal reads it."""
     stream = sys.stderr if err else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(stderr=err, width=width, highlight=False, soft_wrap=False)
+    return SafeConsole(stderr=err, width=width, highlight=False, markup=False, emoji=False)
 
 
 def emit_json(value: Any) -> None:

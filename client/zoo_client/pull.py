@@ -67,7 +67,11 @@ def pull(remote: Remote, cache: Cache, release: Release, to: Path | None = None,
     """
     record = release.record
     digest = record.file.sha256
-    filled = cache.fill(digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance)
+    try:
+        filled = cache.fill(digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance)
+    except DigestMismatch as error:
+        again = f"zoo verify {release.ref} --from {remote.url}   # whether it still is so; nothing was written here"
+        raise DigestMismatch(f"{release.ref} from {remote.url}", expected=digest, actual=error.actual, hint=again) from error
     cache.keep_record(release.record_bytes)
     path = destination(record, to)
     place(filled.path, path, digest)

@@ -1,7 +1,7 @@
 """Check bytes against the record that speaks of them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,10 @@ def _hash(remote: Remote, digest: Digest, release: Release, advance: Advance) ->
         raise DigestMismatch(f"{part} of {release.ref} in {remote.url}", expected=digest, actual=hasher.hexdigest())
 
 
-def verify_file(path: Path, cache: Cache, remote: Remote) -> Verified:
+def verify_file(path: Path, cache: Cache, connect: Callable[[], Remote]) -> Verified:
     """Hash a file and find the record that speaks of it: the one beside it, one in the cache, or one that the remote lists.
+
+    The remote is opened only when it is needed.
 
     Raises:
         DigestMismatch: the record beside the file speaks of other bytes.
@@ -73,6 +75,7 @@ def verify_file(path: Path, cache: Cache, remote: Remote) -> Verified:
     for entry in cache.entries():
         if entry.record.file.sha256 == found:
             return Verified(entry.record, found, str(cache.root))
+    remote = connect()
     return Verified(_ask(remote, path, found), found, remote.url)
 
 

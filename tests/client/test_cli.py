@@ -202,6 +202,21 @@ def test_show_has_every_number_with_its_conditions(zoo: Any, remote: Any, bundle
     assert json.loads(zoo("show", "digits-cnn-int8", "--json")[1])["record"] == json.loads(given.record_bytes)
 
 
+def test_text_of_others_cannot_write_on_the_terminal(zoo: Any, remote: Any, bundle: Any) -> None:
+    remote.publish(bundle(description="nice \x1b[31m\x1b]0;owned\x07 [/bold] [link=x]net[/link] \u202eevil", license="a[/]\x9b2J"))
+    for words in (
+        ["search"],
+        ["show", "digits-cnn-int8"],
+        ["yank", "digits-cnn-int8@1.0.0", "--reason", "\x1b[2J[/red]"],
+        ["search", "--yanked"],
+    ):
+        code, out, err = zoo(*words)
+        assert code == 0
+        assert all(character == "\n" or character.isprintable() for character in out + err)
+    assert "[/red]" in zoo("pull", "digits-cnn-int8@1.0.0")[2]
+    assert "[link=x]net[/link]" in zoo("show", "digits-cnn-int8@1.0.0")[1]
+
+
 @pytest.mark.parametrize("kind", ["stores", "remotes", "networks", "techniques", "data", "tasks"])
 def test_list_says_what_each_plugin_is(zoo: Any, kind: str) -> None:
     code, out, _ = zoo("list", kind, "--json")

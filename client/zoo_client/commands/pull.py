@@ -20,10 +20,10 @@ from zoo_registry.model.query import NearMiss, Query
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.shelf import Release
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 What = Annotated[
-    str | None, typer.Argument(metavar="REF", help="NAME[@VERSION or ALIAS][#sha256:…]; leave it out to pull the best for a budget.")
+    str | None, typer.Argument(metavar="REF", help=r"NAME\[@VERSION or ALIAS]\[#sha256:…]; leave it out to pull the best for a budget.")
 ]
 WithRecord = Annotated[bool, typer.Option("--record", help="Write the record beside the file, as PATH.record.json.")]
 

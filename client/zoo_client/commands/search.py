@@ -11,7 +11,7 @@ from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.model.query import Page, Query
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 Words = Annotated[list[str] | None, typer.Argument(help="Words that the name or description must contain.")]
 Sort = Annotated[str, typer.Option("--sort", help="name, newest, latency, ratio, size, size_gzip or a metric; -top1 for the best first.")]

@@ -13,7 +13,7 @@ from zoo_registry.model.ref import Ref
 
 
 def show(
-    *, ref: Annotated[str, typer.Argument(metavar="REF", help="NAME[@VERSION or ALIAS]")], url: From = None, as_json: Json = False
+    *, ref: Annotated[str, typer.Argument(metavar="REF", help=r"NAME\[@VERSION or ALIAS]")], url: From = None, as_json: Json = False
 ) -> None:
     """Show everything that is known of one artifact: quality, size, structure, proofs, latency and where it comes from."""
     release = open_remote(url, Settings.read()).release(Ref.parse(ref))

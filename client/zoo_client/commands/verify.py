@@ -24,9 +24,11 @@ def verify(
 ) -> None:
     """Hash a file, or the bytes that a remote gives for a ref, and compare with the record (exit code 1 when they differ)."""
     settings = Settings.read()
-    remote = open_remote(url, settings)
     path = Path(what)
-    found = verify_file(path, Cache(settings.cache), remote) if path.is_file() else _published(remote, Ref.parse(what))
+    if path.is_file():
+        found = verify_file(path, Cache(settings.cache), lambda: open_remote(url, settings))
+    else:
+        found = _published(open_remote(url, settings), Ref.parse(what))
     record = found.record
     if as_json:
         emit_json(
