@@ -87,7 +87,7 @@ def _values(steps: Sequence[tuple[str, Any]]) -> list[str]:
     recorded = next((value for name, value in steps if name == "value_map"), None)
     if isinstance(recorded, Mapping):
         return _value_map(recorded)
-    lines, low, high = [], 0.0, 255.0
+    lines, low, high = ["# the record does not say the range of the data's own values: 0 to 255, as photos have, is taken"], 0.0, 255.0
     for name, value in steps:
         if name == "rescale" and _pair(value) is not None:
             start, stop = (float(end) for end in value)

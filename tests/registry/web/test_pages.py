@@ -89,7 +89,7 @@ def test_pages_keep_their_own_policy(client: TestClient, path: str) -> None:
     page = see(client, path)
     assert not [tag for tag, attributes in page.tags if "style" in attributes or tag == "style"]
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    assert all(script.get("src", "").startswith("/static/") for script in page.all("script"))
+    assert all(str(script.get("src")).startswith("/static/") for script in page.all("script"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 

@@ -4,6 +4,8 @@ from urllib.parse import parse_qsl, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoo_client.cli import BY_NAME, load
+from zoo_registry.routes.params import PAGING, READERS
 from zoo_registry.web import urls
 
 params = st.lists(st.tuples(st.sampled_from(["q", "device", "license", "min_top1"]), st.text(min_size=1)), max_size=5).map(tuple)
@@ -46,3 +48,15 @@ def test_a_pull_names_the_release_and_if_wished_the_bytes() -> None:
 
 def test_names_are_quoted_in_paths() -> None:
     assert urls.artifact("a/b", "1.0.0-rc.1") == "/artifacts/a%2Fb/1.0.0-rc.1"
+
+
+def test_every_option_a_page_prints_is_one_the_client_has() -> None:
+    known = {option for parameter in load(BY_NAME["search"]).params for option in parameter.opts}
+    values = tuple((name, "true" if name in {"pareto", "all_versions", "yanked"} else "1") for name in READERS)
+    printed = {word for word in urls.search_command(values).split() if word.startswith("--")}
+    assert len(printed) == len(READERS) - 1, "all but the words"
+    assert printed <= known
+
+
+def test_paging_is_what_the_api_calls_paging() -> None:
+    assert frozenset(PAGING) == urls.PAGING
