@@ -165,7 +165,7 @@ def to_tflite(model: Any, quantize: Quantize | None, calibration: Callable[[], A
     _configure(converter, quantize, calibration, sparse=sparse)
     try:
         return bytes(converter.convert())
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, tf.converter.ConverterError) as error:
         raise BuildFailed(
             f"the converter refuses {model.name}: {error}", hint="zoo preflight names what each technique can do to each layer"
         ) from error

@@ -14,6 +14,10 @@ Config = Mapping[str, Any]
 Reading = tuple[dict[str, Any], Shape, dict[str, Shape]]
 """What one layer's configuration says: constructor arguments that differ from Keras' defaults, output shape, weight shapes."""
 
+_SAVE = "save it with model.save('NAME.keras')"
+_BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RecursionError, zipfile.BadZipFile)
+"""What reading somebody else's damaged file can raise."""
+
 
 def graph_of_file(path: Path) -> Graph:
     """Read the architecture out of a `.keras` archive or an `.h5` file.
@@ -21,28 +25,28 @@ def graph_of_file(path: Path) -> Graph:
     Raises:
         Unsupported: the file is neither, holds no functional or sequential model, or a layer we have no description for.
     """
-    config = _archive(path) if zipfile.is_zipfile(path) else _hdf5(path)
-    return graph_of_config(str(config.get("class_name")), config["config"])
+    try:
+        config = _archive(path) if zipfile.is_zipfile(path) else _hdf5(path)
+        return graph_of_config(str(config.get("class_name")), config["config"])
+    except _BROKEN as error:
+        raise Unsupported(f"{path.name}: no readable Keras model: {type(error).__name__}: {str(error)[:200]}", hint=_SAVE) from error
 
 
 def _archive(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if "config.json" not in archive.namelist():
-            raise Unsupported(
-                f"{path}: a zip archive without config.json is not a Keras model", hint="save it with model.save('NAME.keras')"
-            )
+            raise Unsupported(f"{path.name}: a zip archive without config.json is not a Keras model", hint=_SAVE)
         return dict(json.loads(archive.read("config.json")))
 
 
 def _hdf5(path: Path) -> dict[str, Any]:
     import h5py
 
-    hint = "save it with model.save('NAME.keras')"
     if path.is_dir() or not h5py.is_hdf5(path):
-        raise Unsupported(f"{path}: neither a .keras archive nor an .h5 file", hint=hint)
+        raise Unsupported(f"{path.name}: neither a .keras archive nor an .h5 file", hint=_SAVE)
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
-            raise Unsupported(f"{path}: holds weights without an architecture", hint=hint)
+            raise Unsupported(f"{path.name}: holds weights without an architecture", hint=_SAVE)
         return dict(json.loads(file.attrs["model_config"]))
 
 
@@ -96,7 +100,9 @@ def _inbound(layer: Config) -> tuple[str, ...]:
 
 def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> Node:
     op, config = str(layer["class_name"]), layer["config"]
-    name = str(config["name"])
+    name = str(config.get("name", ""))
+    if not name:
+        raise Unsupported(f"a layer ({op}) without a name", hint=_SAVE)
     if op not in _READERS:
         raise Unsupported(f"layer {name} ({op}): no description of this layer class", hint=f"known classes: {', '.join(sorted(_READERS))}")
     if config.get("data_format") == "channels_first":

@@ -1,4 +1,4 @@
-"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, `tf.clustering`.
+"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and two inner modules.
 
 Importing this module costs nothing; the first use of one of these imports it, after the environment variables that
 decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow, so nothing can import it too early.
@@ -9,12 +9,13 @@ import os
 import warnings
 from typing import Any
 
-from zoo_registry.model.errors import BuildFailed, MissingExtra
+from zoo_registry.model.errors import MissingExtra
 
 _MODULES = {
     "tensorflow": "tensorflow",
     "keras": "tf_keras",
     "tfmot": "tensorflow_model_optimization",
+    "converter": "tensorflow.lite.python.convert",  # the converter's own error class is public nowhere else
     "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
 }
 _ENVIRONMENT = {
@@ -49,29 +50,18 @@ def _import(name: str) -> Any:
         raise MissingExtra(f"{name} is not installed", hint="pip install 'edgezoo[build]'") from error
     if name == "tensorflow":
         module.get_logger().setLevel("ERROR")
+        module.config.threading.set_intra_op_parallelism_threads(THREADS)
+        module.config.threading.set_inter_op_parallelism_threads(THREADS)
     return module
 
 
-def deterministic(seed: int, threads: int = THREADS) -> None:
-    """Seed every generator, ask for deterministic kernels and fix the threads: call before the first operation.
+def deterministic(seed: int) -> None:
+    """Seed every generator, start layer names anew and ask for deterministic kernels; may be called again in the same process.
 
-    Equal seeds, threads, TensorFlow build and processor family then give equal weights, bit for bit. May be called again in the
-    same process with the same number of threads.
-
-    Raises:
-        BuildFailed: TensorFlow already runs with another number of threads; they cannot be changed then.
+    Equal seeds, TensorFlow build and processor family then give equal weights, bit for bit: measured with `THREADS` threads, with which an
+    epoch takes as long as without any of this.
     """
     tensorflow, keras = __getattr__("tensorflow"), __getattr__("keras")
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()
     tensorflow.config.experimental.enable_op_determinism()
-    threading = tensorflow.config.threading
-    if (threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads()) == (threads, threads):
-        return
-    try:
-        threading.set_intra_op_parallelism_threads(threads)
-        threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError as error:
-        raise BuildFailed(
-            f"TensorFlow already runs with other than {threads} threads: {error}", hint="run each stage in its own process"
-        ) from error

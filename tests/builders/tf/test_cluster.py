@@ -1,0 +1,104 @@
+"""`cluster`: its parameters, its order in a recipe, its values."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugins.digits import TRAIN, a_job
+from zoo_builders.graph import Net
+from zoo_builders.models import NETWORKS
+from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.techniques.cluster import Params, check, clustered_layers, promises
+from zoo_builders.techniques.prune import Params as Prune
+from zoo_builders.techniques.quantize import Params as Quantize
+
+GRAPH = NETWORKS.get("digits_cnn")(width=16)
+PRUNED = [Step("prune", Prune())]
+
+
+@pytest.mark.parametrize("given", [{"clusters": 1}, {"clusters": 5000}, {"init": "magic"}, {"preserve": "clusters"}, {"learning_rate": 0}])
+def test_parameters_that_cannot_be_are_refused(given: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(given))):
+        Params.model_validate(given)
+
+
+def test_zeros_of_prune_are_kept_or_the_recipe_is_refused() -> None:
+    [found] = check(GRAPH, Params(), PRUNED)
+    assert found.fix == "set preserve: sparsity"
+    assert check(GRAPH, Params(preserve="sparsity"), PRUNED) == []
+
+
+def test_there_must_be_zeros_to_preserve() -> None:
+    [found] = check(GRAPH, Params(preserve="sparsity"), [])
+    assert "no earlier step" in found.reason
+
+
+def test_a_network_with_fewer_weights_than_clusters_is_refused() -> None:
+    net = Net("tiny", (2, 2, 1))
+    net.conv(2, 1)
+    assert check(net.graph(), Params(), [])
+
+
+def test_only_kernels_with_more_weights_than_clusters_are_clustered() -> None:
+    assert clustered_layers(GRAPH, Params(clusters=144)) == ("block1_pointwise", "block2_pointwise", "classifier")
+    assert "block1_depthwise" not in clustered_layers(GRAPH, Params())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fold", "per"),
+    [
+        (None, True, "tensor"),
+        (None, False, "channel"),
+        ("float16", True, "tensor"),
+        ("int8", True, "channel"),
+        ("dynamic", True, "channel"),
+    ],
+)
+def test_values_are_promised_where_they_can_be_shared(dtype: Any, fold: bool, per: str) -> None:
+    steps = [Step("cluster", Params(fold_batch_norm=fold))] + ([Step("quantize", Quantize(dtype=dtype))] if dtype else [])
+    [promise] = promises(GRAPH, Params(fold_batch_norm=fold), steps)
+    assert (promise.kind, promise.value, promise.per) == ("distinct_at_most", 16, per)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("init", ["kmeans++", "linear", "density", "random"])
+def test_every_start_ends_in_few_values(init: str, digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+    from zoo_builders import apply
+    from zoo_builders.train import load
+
+    stage = {"technique": "cluster", "params": {"clusters": 8, "init": init, "epochs": 1}, "train": TRAIN, "seed": 7}
+    apply.run(a_job("technique", tmp_path, stage, inputs={"model": digits_base, "data": digits_data}))
+    model = load(tmp_path / "model.keras")
+    for name in ("stem_conv", "block1_pointwise", "block2_pointwise", "classifier"):
+        assert 2 <= len(np.unique(model.get_layer(name).get_weights()[0])) <= 8
+    assert len(np.unique(model.get_layer("block1_depthwise").get_weights()[0])) > 100
+
+
+@pytest.mark.train
+def test_pruned_and_clustered_keeps_both_promises_in_every_dtype(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+    from zoo_builders import apply, convert
+    from zoo_builders import inspect as look
+
+    steps = [Step("prune", Prune(final=0.6, epochs=2)), Step("cluster", Params(preserve="sparsity", epochs=2))]
+    model = digits_base
+    for step in steps:
+        stage = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
+        job = a_job("technique", tmp_path / step.technique, stage, inputs={"model": model, "data": digits_data})
+        apply.run(job)
+        model = job.out
+    for dtype in (None, "float16", "dynamic", "int8", "int16x8"):
+        quantize = Quantize(dtype=dtype) if dtype else None
+        recipe = steps + ([Step("quantize", quantize)] if quantize else [])
+        params = {"quantize": quantize.model_dump(mode="json") if quantize else None}
+        job = a_job("convert", tmp_path / str(dtype), params, inputs={"model": model, "data": digits_data})
+        convert.run(job)
+        promised = [
+            p.model_dump(mode="json") for step in recipe for p in TECHNIQUES.get(step.technique).promises(GRAPH, step.params, recipe)
+        ]
+        looked = a_job("inspect", tmp_path / f"{dtype}-proofs", {"promises": promised}, inputs={"file": job.out})
+        look.run(looked)  # raises ProofFailed where a promise is broken
+        assert len(json.loads((looked.out / "proofs.json").read_text()))
