@@ -8,7 +8,7 @@ from zoo_client.cache import Cache, Damage
 from zoo_client.download import Advance, ignore
 from zoo_client.remotes.base import Remote
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, WrongUse, Yanked
+from zoo_registry.model.errors import DigestMismatch, WrongUse, Yanked, from_problem
 from zoo_registry.model.files import appearing, chunks, digest_file
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
@@ -71,7 +71,7 @@ def pull(remote: Remote, cache: Cache, release: Release, to: Path | None = None,
         filled = cache.fill(digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance)
     except DigestMismatch as error:
         again = f"zoo verify {release.ref} --from {remote.url}   # whether it still is so; nothing was written here"
-        raise DigestMismatch(f"{release.ref} from {remote.url}", expected=digest, actual=error.actual, hint=again) from error
+        raise from_problem(error.slug, f"{release.ref} from {remote.url}: {error.message}", again) from error
     cache.keep_record(release.record_bytes)
     path = destination(record, to)
     place(filled.path, path, digest)

@@ -217,7 +217,7 @@ def test_text_of_others_cannot_write_on_the_terminal(zoo: Any, remote: Any, bund
     assert "[link=x]net[/link]" in zoo("show", "digits-cnn-int8@1.0.0")[1]
 
 
-@pytest.mark.parametrize("kind", ["stores", "remotes", "networks", "techniques", "data", "tasks"])
+@pytest.mark.parametrize("kind", ["stores", "remotes", "networks", "techniques", "data", "tasks", "devices"])
 def test_list_says_what_each_plugin_is(zoo: Any, kind: str) -> None:
     code, out, _ = zoo("list", kind, "--json")
     rows = json.loads(out)

@@ -155,9 +155,9 @@ class EmbeddedRemote(RegistryRemote):
             application = importlib.import_module("zoo_registry.embedded").application(folder)
         except ModuleNotFoundError as error:
             raise missing_extra(error, "the registry in the project's folder", "registry") or error from error
-        weakref.finalize(self, application.close)
         self.url = f"{EMBEDDED}:{folder}"
         self._wire = Wire(self.url, "http://embedded", transport=httpx.WSGITransport(app=application))
+        weakref.finalize(self._wire, application.close)  # streams under way hold the wire, not this
 
 
 class _Sent:
