@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, OperationalError
 
 from zoo_registry.model.errors import Unreachable, WrongUse
 
@@ -84,9 +84,7 @@ def _adapting(engine: Engine) -> Iterator[None]:
     """Let a database that does not answer be one of our errors; a mistake in our SQL stays what it is."""
     try:
         yield
-    except OperationalError as error:
-        raise Unreachable(f"database {engine.url!r}: {error.orig}", hint="zoo registry migrate") from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if isinstance(error, OperationalError) or type(error) is DatabaseError or error.connection_invalidated:
             raise Unreachable(f"database {engine.url!r}: {error.orig}", hint="zoo registry migrate") from error
         raise

@@ -37,7 +37,8 @@ def parse_version(text: str) -> Version:
     try:
         return Version.parse(text)
     except (ValueError, TypeError) as error:
-        raise InvalidRef(f"not a semantic version: {text!r} (expected MAJOR.MINOR.PATCH, such as 1.0.0)") from error
+        said = f"not a semantic version: {text!r} (expected MAJOR.MINOR.PATCH, such as 1.0.0)"
+        raise InvalidRef(said, hint="see semver.org: three numbers without leading zeros") from error
 
 
 def _bounds(text: str) -> tuple[Version, Version] | None:

@@ -75,9 +75,9 @@ async def read_model(request: Request, model: type[Model]) -> Model:
     try:
         return model.model_validate(parse(await read_body(request)), extra="forbid")
     except ValidationError as error:
-        raise WrongUse(explain(error)) from error
+        raise WrongUse(explain(error), hint="see /docs for what is expected") from error
     except InvalidRecord as error:
-        raise WrongUse(error.message) from error
+        raise WrongUse(error.message, hint="see /docs for what is expected") from error
 
 
 def body_of(schema: dict[str, Any] | type[BaseModel], media: str = "application/json") -> dict[str, Any]:

@@ -182,7 +182,8 @@ def set_alias(store: Store, name: str, alias: str, version: str, when: datetime)
         Yanked: the version was withdrawn.
     """
     if not ALIAS.fullmatch(alias) or alias == LATEST:
-        raise WrongUse(f"not an alias: {alias!r} (lower-case letters, digits and '-'; `latest` moves by itself)")
+        said = f"not an alias: {alias!r} (lower-case letters, digits and '-'; `latest` moves by itself)"
+        raise WrongUse(said, hint=f"zoo promote {name}@{version} --to stable")
     claim(store, name, version)
     if document(store, f"yanks/{name}/{version}.json") is not None:
         raise Yanked(f"{name}@{version} was withdrawn, so no alias may point to it", hint=f"zoo show {name}")

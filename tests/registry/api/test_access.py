@@ -1,0 +1,88 @@
+"""Who may do what."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from zoo_registry.app import create_app
+from zoo_registry.catalogue import tokens
+from zoo_registry.model.errors import NotFound, WrongUse
+from zoo_registry.settings import Settings
+
+WRITES = [
+    ("POST", "/v1/uploads", "publish"),
+    ("PUT", "/v1/uploads/" + "0" * 32, "publish"),
+    ("POST", "/v1/releases", "publish"),
+    ("POST", "/v1/artifacts/a-b/1.0.0/measurements", "measure"),
+    ("PUT", "/v1/artifacts/a-b/aliases/stable", "publish"),
+    ("POST", "/v1/artifacts/a-b/1.0.0/yank", "publish"),
+]
+
+
+@pytest.fixture
+def settings(folder: Path) -> Settings:
+    return Settings(db=str(folder / "zoo.db"), store=str(folder))
+
+
+@pytest.fixture
+def token(api: TestClient) -> Callable[..., dict[str, str]]:
+    """Make a token with scopes; give the header that carries it."""
+    engine = api.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
+    return lambda *scopes: {"Authorization": f"Bearer {tokens.create(engine, 'test', scopes, '2026-01-01T00:00:00Z')}"}
+
+
+@pytest.mark.parametrize(("method", "url", "scope"), WRITES)
+def test_writes_need_the_scope(api: TestClient, token: Callable[..., dict[str, str]], method: str, url: str, scope: str) -> None:
+    for header in (None, "", "Bearer", "Bearer zoo_wrong", "Basic abc", "Bearer zoo_é"):
+        headers = [] if header is None else [(b"Authorization", header.encode())]
+        without = api.request(method, url, headers=headers)
+        assert (without.status_code, without.json()["type"]) == (401, "urn:edgezoo:unauthorized")
+        assert without.headers["www-authenticate"].startswith("Bearer")
+    other = "measure" if scope == "publish" else "publish"
+    refused = api.request(method, url, headers=token("read", other))
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:edgezoo:forbidden")
+    assert scope in refused.json()["hint"]
+    for good in (scope, "admin"):
+        assert api.request(method, url, headers=token(good)).status_code not in (401, 403)
+
+
+def test_reads_are_public(api: TestClient) -> None:
+    assert api.get("/v1/artifacts").status_code == 200
+
+
+@pytest.fixture
+def private(folder: Path) -> Iterator[TestClient]:
+    settings = Settings(db=str(folder / "private.db"), store=str(folder), public_reads=False)
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def test_reads_can_be_private(private: TestClient) -> None:
+    engine = private.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
+    for url in ("/v1/artifacts", "/v1/facets", "/v1/blobs/" + "0" * 64, "/"):
+        assert private.get(url).status_code == 401
+    assert private.get("/healthz").status_code == 200
+    made = tokens.create(engine, "reader", ("measure",), "2026-01-01T00:00:00Z")
+    assert private.get("/v1/artifacts", headers={"Authorization": f"bearer {made}"}).status_code == 200
+
+
+def test_tokens_are_kept_as_digests_and_can_be_revoked(api: TestClient, folder: Path) -> None:
+    engine = api.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
+    made = tokens.create(engine, "ci", ("publish",), "2026-01-01T00:00:00Z")
+    assert all(made.encode() not in path.read_bytes() for path in folder.glob("zoo.db*"))
+    identity = tokens.listed(engine)[0].id
+    assert tokens.scopes_of(engine, made) == frozenset({"publish", "read"})
+    tokens.revoke(engine, identity)
+    assert tokens.scopes_of(engine, made) is None
+    for wrong in (identity, "", "%", "_"):
+        with pytest.raises(NotFound):
+            tokens.revoke(engine, wrong)
+
+
+@pytest.mark.parametrize("scopes", [(), ("root",), ("publish", "x")])
+def test_unknown_scopes_are_refused(api: TestClient, scopes: tuple[str, ...]) -> None:
+    engine = api.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
+    with pytest.raises(WrongUse, match="scope"):
+        tokens.create(engine, "x", scopes, "")
