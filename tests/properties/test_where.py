@@ -70,15 +70,14 @@ def fitting(asked: Query, items: list[Summary]) -> list[Summary]:
     return front(asked, found) if asked.pareto else found
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=summaries, asked=query)
 def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary], asked: Query) -> None:
     catalogue.rebuild(lambda: items)
     expected = fitting(asked, items)
     try:
         wanted = ordered(asked, expected)
-    except InvalidQuery:  # a metric that no release has
-        wanted = sorted(expected, key=lambda item: item.name)
+    except InvalidQuery:  # a metric that none of them has
         asked = asked.model_copy(update={"sort": "name"})
         wanted = ordered(asked, expected)
     items_found, after = catalogue.page(asked, limit=100)
@@ -89,7 +88,7 @@ def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary
     }
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=summaries, asked=query, step=st.integers(1, 4))
 def test_pages_put_together_are_the_whole(catalogue: Catalogue, items: list[Summary], asked: Query, step: int) -> None:
     catalogue.rebuild(lambda: items)

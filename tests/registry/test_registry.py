@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 from typer.testing import CliRunner
 
 from zoo_registry.app import open_registry
-from zoo_registry.catalogue import Catalogue
-from zoo_registry.catalogue.engine import writing
+from zoo_registry.catalogue import Catalogue, migrations
+from zoo_registry.catalogue.engine import reading, writing
 from zoo_registry.commands.registry import app as command
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import AnswerIsNo, Unreachable, Unsupported, WrongUse
@@ -133,6 +133,36 @@ def test_a_database_of_a_newer_program_is_refused(folder: Path) -> None:
         connection.execute(text("UPDATE schema_version SET version = 99"))
     with pytest.raises(Unsupported, match="99"):
         Catalogue(str(folder / "zoo.db"))
+
+
+def test_an_older_database_is_brought_forward(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalogue(str(folder / "zoo.db")).close()
+
+    def step(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE tokens ADD COLUMN used TEXT"))
+
+    monkeypatch.setattr(migrations, "STEPS", (step,))
+    monkeypatch.setattr(migrations, "VERSION", 2)
+    for expected in ((1, 2), (2, 2)):
+        with Catalogue(str(folder / "zoo.db")) as catalogue, reading(catalogue.engine) as connection:
+            assert catalogue.migrated == expected
+            assert connection.execute(text("SELECT used FROM tokens")).all() == []
+
+
+def test_a_failing_step_leaves_the_old_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalogue(str(folder / "zoo.db")).close()
+
+    def step(connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE tokens ADD COLUMN used TEXT"))
+        raise Unreachable("the power went out")
+
+    monkeypatch.setattr(migrations, "STEPS", (step,))
+    monkeypatch.setattr(migrations, "VERSION", 2)
+    with pytest.raises(Unreachable, match="power"):
+        Catalogue(str(folder / "zoo.db"))
+    monkeypatch.undo()
+    with Catalogue(str(folder / "zoo.db")) as catalogue, reading(catalogue.engine) as connection:
+        assert "used" not in {column["name"] for column in inspect(connection).get_columns("tokens")}
 
 
 def test_a_file_that_is_no_database(folder: Path) -> None:

@@ -10,12 +10,9 @@ from zoo_registry.model.errors import Unsupported
 Step = Callable[[Connection], None]
 
 
-def _first(connection: Connection) -> None:
-    metadata.create_all(connection)
-
-
-STEPS: tuple[Step, ...] = (_first,)
-VERSION = len(STEPS)
+# Step n brings version n + 1 to n + 2. A new database gets today's tables at once; a step is frozen once it was released.
+STEPS: tuple[Step, ...] = ()
+VERSION = len(STEPS) + 1
 
 
 def version(connection: Connection) -> int:
@@ -38,9 +35,11 @@ def migrate(connection: Connection) -> tuple[int, int]:
             hint="pip install --upgrade 'edgezoo[registry]'",
         )
     if found == 0:
+        metadata.create_all(connection)
         connection.execute(text("CREATE TABLE schema_version (version INTEGER NOT NULL)"))
         connection.execute(text("INSERT INTO schema_version (version) VALUES (0)"))
-    for step in STEPS[found:]:
-        step(connection)
+    else:
+        for step in STEPS[found - 1 :]:
+            step(connection)
     connection.execute(text("UPDATE schema_version SET version = :version"), {"version": VERSION})
     return found, VERSION
