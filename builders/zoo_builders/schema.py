@@ -1,0 +1,73 @@
+"""The JSON schema of manifests, for editors: `python -m zoo_builders.schema` writes manifests/schema.json.
+
+The types of `specs` say almost everything; techniques, data sources and preprocessing steps are filled in from their plugins, so that an
+editor completes `prune: {final: …}` too.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from zoo_builders.data import SOURCES
+from zoo_builders.preprocess import STEPS
+from zoo_builders.specs import Manifest
+from zoo_builders.techniques import TECHNIQUES
+from zoo_registry.model.files import write_bytes
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema() -> dict[str, Any]:
+    """Make the schema: what `zoo validate` accepts, as far as a schema can say it."""
+    made = Manifest.model_json_schema(by_alias=True)
+    defs: dict[str, Any] = made.pop("$defs")
+    techniques = {name: _part(TECHNIQUES.get(name).params, defs, nullable=True) for name in TECHNIQUES.names()}
+    variants = made["properties"]["variants"]
+    for recipe in variants["patternProperties"].values():
+        recipe["items"] = _one_of_keys(techniques)
+    variants["additionalProperties"] = False
+    data = defs["Data"]
+    data["properties"]["preprocess"]["items"] = _one_of_keys({name: _part(model, defs) for name, model in STEPS.items()})
+    data["properties"]["source"]["enum"] = list(SOURCES.names())
+    data["allOf"] = [_args_of(name, defs) for name in SOURCES.names()]
+    return {
+        "$schema": _DIALECT,
+        "title": "edgezoo manifest",
+        **{k: v for k, v in made.items() if k != "title"},
+        "$defs": dict(sorted(defs.items())),
+    }
+
+
+def _part(model: Any, defs: dict[str, Any], *, nullable: bool = False) -> dict[str, Any]:
+    """Schema of one plugin's parameters, its own definitions moved to the top."""
+    made = TypeAdapter(model).json_schema(by_alias=True)
+    defs.update(made.pop("$defs", {}))
+    made.pop("title", None)
+    return {"anyOf": [made, {"type": "null"}]} if nullable else made
+
+
+def _one_of_keys(parts: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": parts, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+
+
+def _args_of(source: str, defs: dict[str, Any]) -> dict[str, Any]:
+    params = _part(SOURCES.get(source).params, defs)
+    return {"if": {"properties": {"source": {"const": source}}}, "then": {"properties": {"args": params}}}
+
+
+def spelled() -> str:
+    """Write the schema the way it is committed."""
+    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def main(path: Path = Path("manifests/schema.json")) -> None:
+    """Write the schema to `path`."""
+    write_bytes(path, spelled().encode())
+    sys.stdout.write(f"wrote {path}\n")
+
+
+if __name__ == "__main__":
+    main()
