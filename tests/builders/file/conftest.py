@@ -60,17 +60,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def job_maker() -> Callable[[Path], Callable[..., Job]]:
+    """Give makers of jobs in a folder; inputs are folders, or bytes that become the `model.tflite` of a convert stage's result."""
+
+    def in_folder(root: Path) -> Callable[..., Job]:
+        def make(kind: StageKind, params: Mapping[str, Any], **inputs: Path | bytes) -> Job:
+            folders = {role: _folder(root / role, value) for role, value in inputs.items()}
+            out = root / f"{kind}-{len(list(root.iterdir()))}"
+            out.mkdir()
+            return Job(kind, params, {}, folders, out, lambda *_: None)
+
+        return make
+
+    return in_folder
+
+
 @pytest.fixture
-def make_job(tmp_path: Path) -> Callable[..., Job]:
-    """Give a job whose inputs are folders, or bytes that become the `model.tflite` of a convert stage's result."""
-
-    def make(kind: StageKind, params: Mapping[str, Any], **inputs: Path | bytes) -> Job:
-        folders = {role: _folder(tmp_path / role, value) for role, value in inputs.items()}
-        out = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
-        out.mkdir()
-        return Job(kind, params, {}, folders, out, lambda *_: None)
-
-    return make
+def make_job(tmp_path: Path, job_maker: Callable[[Path], Callable[..., Job]]) -> Callable[..., Job]:
+    """Make jobs in this test's own folder."""
+    return job_maker(tmp_path)
 
 
 def _folder(place: Path, value: Path | bytes) -> Path:

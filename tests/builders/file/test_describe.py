@@ -1,6 +1,7 @@
 """Results of stages become a record, or an error that says which result is damaged."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from zoo_builders import benchmark, evaluate, inspect
 from zoo_builders.describe import describe
 from zoo_builders.plan import Plan, PlannedStep
-from zoo_builders.stage import Job, Stage
+from zoo_builders.stage import Stage
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, InvalidRecord
 from zoo_registry.model.record import Provenance, Record
@@ -35,24 +36,33 @@ PROVENANCE = Provenance(
 )  # fmt: skip
 
 
-@pytest.fixture
-def results(files: Mapping[str, bytes], data: Path, make_job: Callable[..., Job], tmp_path: Path) -> dict[str, Path]:
-    """Run the real stages of the committed int8 file."""
-    encodings = {"chosen": "dense", "why": "never asked for", "dense": {"bytes": len(files["int8"])}, "sparse": None}
+@pytest.fixture(scope="module")
+def made(
+    files: Mapping[str, bytes], data: Path, job_maker: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Run the real stages of the committed int8 file, once."""
+    root = tmp_path_factory.mktemp("stages")
+    make_job = job_maker(root)
     promises = [{"technique": "quantize", "kind": "weights_dtype", "value": "int8"}]
     params = {"task": "image-classification", "split": "test", "calibration": "calibration"}
     looked = make_job("inspect", {"promises": promises}, file=files["int8"])
     inspect.run(looked)
     judged = make_job("evaluate", params, file=files["int8"], baseline=files["fp32"], data=data)
     evaluate.run(judged)
-    float_judged = make_job("evaluate", params, file=tmp_path / "baseline", baseline=files["fp32"], data=data)
+    float_judged = make_job("evaluate", params, file=root / "baseline", baseline=files["fp32"], data=data)
     evaluate.run(float_judged)
-    folders: dict[str, Any] = {"file": tmp_path / "file", "golden": judged.out, "baseline": tmp_path / "baseline"}
-    numbers = {"device": "host-cpu", "threads": 1, "runs": 10, "rounds": 5, "warmup": 5}
-    timed = make_job("benchmark", numbers, **folders, baseline_golden=float_judged.out)
+    folders = {"file": root / "file", "golden": judged.out, "baseline": root / "baseline", "baseline_golden": float_judged.out}
+    timed = make_job("benchmark", {"device": "host-cpu", "threads": 1, "runs": 10, "rounds": 5, "warmup": 5}, **folders)
     benchmark.run(timed)
-    (tmp_path / "file" / "encodings.json").write_text(json.dumps(encodings))
-    return {"convert": tmp_path / "file", "inspect": looked.out, "evaluate": judged.out, "benchmark host-cpu 1": timed.out}
+    encodings = {"chosen": "dense", "why": "never asked for", "dense": {"bytes": len(files["int8"])}, "sparse": None}
+    (root / "file" / "encodings.json").write_text(json.dumps(encodings))
+    return {"convert": root / "file", "inspect": looked.out, "evaluate": judged.out, "benchmark host-cpu 1": timed.out}
+
+
+@pytest.fixture
+def results(made: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """Copy the results, so that a test may damage them."""
+    return {part: shutil.copytree(folder, tmp_path / part) for part, folder in made.items()}
 
 
 def test_a_record_is_made_of_what_the_stages_found(plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]) -> None:

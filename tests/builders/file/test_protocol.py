@@ -35,7 +35,7 @@ def test_orders_differ_between_seeds() -> None:
     assert len(found) > 40
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(rounds)
 def test_the_interval_contains_the_ratio(times: list[list[float]]) -> None:
     other = [[value * 1.5 for value in one] for one in times]
@@ -44,7 +44,7 @@ def test_the_interval_contains_the_ratio(times: list[list[float]]) -> None:
     assert found.value == pytest.approx(1 / 1.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.floats(0.2, 5), st.integers(0, 1000))
 def test_the_interval_covers_the_truth_of_quiet_times(truth: float, seed: int) -> None:
     found = ratio(quiet(truth, seed=seed), quiet(1.0, seed=seed + 1))
