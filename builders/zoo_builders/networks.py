@@ -112,7 +112,14 @@ def function_of(network: Network) -> Callable[..., Any]:
         return _attribute(_importing(module, lambda: vars(importlib.import_module(module))), name, network)
     with NETWORKS.collecting() as registered:
         found = _importing(network.file.name, lambda: _run(network.file))
-    return _attribute({**found, **registered}, network.function, network)
+    return _attribute({**_only_function(found, network), **found, **registered}, network.function, network)
+
+
+def _only_function(scope: Mapping[str, Any], network: Network) -> dict[str, Any]:
+    """Let a file with a single function of its own be used without saying which."""
+    home = scope["__name__"]
+    own = [value for key, value in scope.items() if inspect.isfunction(value) and value.__module__ == home and not key.startswith("_")]
+    return {network.file.stem: own[0]} if len(own) == 1 else {}
 
 
 def _run(file: Path) -> dict[str, Any]:
