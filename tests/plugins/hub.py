@@ -82,6 +82,11 @@ class Hub:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.cdn = f"http://localhost:{self.server.server_port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point huggingface_hub at this server."""
+        return {"HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
+
     def commit(self, repo: Repo, title: str, files: dict[str, Entry]) -> Commit:
         spelled = json.dumps([repo.head.oid, title, sorted((path, entry.oid) for path, entry in files.items())])
         made = Commit(hashlib.sha1(spelled.encode(), usedforsecurity=False).hexdigest(), title, files)
