@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 
-record = json.loads(subprocess.run(["zoo", "show", sys.argv[1], "--json"], check=True, capture_output=True, text=True).stdout)
+answer = subprocess.run(["zoo", "show", sys.argv[1], "--json"], check=True, capture_output=True, text=True).stdout
+record = json.loads(answer)["record"]
 baseline = next(m for m in record["measurements"] if m["device"] == "host-cpu")
 top1 = next(m["value"] for m in record["metrics"] if m["metric"] == "top1")
 print(

@@ -21,9 +21,9 @@ BUDGET=$(python examples/budget.py digits-cnn-fp32)
 # shellcheck disable=SC2086  the budget is several words on purpose
 run zoo pull $BUDGET --device host-cpu --task image-classification --to "$OUT/model.tflite" --record
 run zoo verify "$OUT/model.tflite"
-run python examples/infer.py "$OUT/model.tflite" "$OUT/model.record.json"
+run python examples/infer.py "$OUT/model.tflite" "$OUT/model.tflite.record.json"
 
-NAME=$(python -c "import json,sys; print(json.load(open(sys.argv[1]))['name'])" "$OUT/model.record.json")
+NAME=$(python -c "import json,sys; print(json.load(open(sys.argv[1]))['name'])" "$OUT/model.tflite.record.json")
 echo
 echo "The page of what you pulled: http://127.0.0.1:${ZOO_PORT:-8080}/artifacts/$NAME"
 if [ -t 1 ] && [ -z "${CI:-}" ]; then

@@ -1,6 +1,6 @@
 """Run a pulled artifact on one real image with LiteRT, preparing the input as its record says.
 
-    python examples/infer.py MODEL.tflite MODEL.record.json
+    python examples/infer.py MODEL.tflite MODEL.tflite.record.json
 """
 
 import json
@@ -18,7 +18,8 @@ given, wanted = interpreter.get_input_details()[0], interpreter.get_output_detai
 
 digits = load_digits()
 picture, truth = digits.images[1234], digits.target[1234]
-image = (picture / 16.0).astype(np.float32).reshape(given["shape"])  # the record's preprocessing: rescale 0..16 to 0..1
+values = record["signature"]["values"]  # what the preprocessing comes to
+image = (picture * values["scale"] + values["offset"]).astype(np.float32).reshape(given["shape"])
 if given["dtype"] != np.float32:
     scale, zero_point = given["quantization"]
     image = np.round(image / scale + zero_point).astype(given["dtype"])

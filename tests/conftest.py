@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = [f"plugins.{name}" for name in ("records", "seaweed", "hub", "digits", "registry_server") if importlib.util.find_spec(f"plugins.{name}")]
+pytest_plugins = [f"plugins.{name}" for name in ("digits", "hub", "records", "registry_server", "seaweed")]
 
 IN_CI = os.environ.get("CI") == "true"
 

@@ -18,7 +18,7 @@ from zoo_builders.tasks import TASKS, Task
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.record import Fidelity, Golden, Metric, Part, Signature
+from zoo_registry.model.record import Fidelity, Golden, Metric, Part, Signature, Values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,8 +96,10 @@ def _spread(split: _Split) -> "Array":
 
 
 def _signature(seen: Inspection, split: _Split) -> Signature:
-    about = {"preprocess": tuple(split.about.get("preprocess", ())), "labels": tuple(split.about.get("classes", ()))}
-    return seen.signature.model_copy(update=about)
+    about, (low, high) = split.about, split.about["value_range"]
+    values = Values(scale=split.values.scale, offset=split.values.offset, low=low, high=high)
+    update = {"preprocess": tuple(about.get("preprocess", ())), "values": values, "labels": tuple(about.get("classes", ()))}
+    return seen.signature.model_copy(update=update)
 
 
 def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> "Array":

@@ -34,7 +34,7 @@ def measured(file_sha256: Digest, *, device: str = "host-cpu", threads: int = 1,
     return Measurement.model_validate(data | changes)
 
 
-def make(  # noqa: PLR0913 - a builder: every part that tests vary has a name
+def make(
     *,
     model: str = "digits-cnn",
     variant: str = "int8",

@@ -26,7 +26,7 @@ def open_engine(url: str) -> Engine:
     try:
         address = make_url(text)
     except ArgumentError as error:
-        raise WrongUse(f"not a database: {url!r}", hint="ZOO_DB=zoo.db, or postgresql+psycopg://user@host/zoo") from error
+        raise WrongUse(f"not a database: {url!r}", hint="ZOO_DB=sqlite:////var/lib/zoo/zoo.db") from error
     if address.get_backend_name() == "sqlite" and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")

@@ -52,12 +52,25 @@ class TensorInfo(Part):
     zero_point: int = 0
 
 
+class Values(Part):
+    """What the value steps of the preprocessing come to: `float32(stored) * scale + offset`, lists one entry a channel.
+
+    `low` and `high` bound the stored values, which is not always 0 to 255.
+    """
+
+    scale: Finite | tuple[Finite, ...]
+    offset: Finite | tuple[Finite, ...]
+    low: Finite
+    high: Finite
+
+
 class Signature(Part):
     """What goes in and what comes out, and how to prepare it."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     preprocess: tuple[dict[str, Any], ...] = ()
+    values: Values | None = None
     labels: tuple[str, ...] = ()
 
 

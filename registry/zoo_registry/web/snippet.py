@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo_registry.model.record import Record, TensorInfo
+from zoo_registry.model.record import Record, TensorInfo, Values
 
 IMAGE_RANK, IMAGE_CHANNELS = 4, (1, 3)
 _SIZING = frozenset({"resize", "center_crop", "pad"})
-_VALUES = frozenset({"rescale", "standardize", "value_map"})
+_VALUES = frozenset({"rescale", "standardize"})
 
 
 def python(record: Record) -> str:
@@ -57,7 +57,8 @@ def _image(tensor: TensorInfo, record: Record) -> list[str]:
     if not names & _SIZING:
         lines.append(_resize((height, width)))
     lines += [line for name, value in steps if name not in _VALUES for line in _geometry(name, value)]
-    return [*lines, "x = np.asarray(image, dtype=np.float32)  # 0 to 255", *_values(steps), f"x = x.reshape({_shape(tensor)})"]
+    prepared = _values(record.signature.values, steps)
+    return [*lines, "x = np.asarray(image, dtype=np.float32)  # 0 to 255", *prepared, f"x = x.reshape({_shape(tensor)})"]
 
 
 def _geometry(name: str, value: Any) -> list[str]:
@@ -82,10 +83,9 @@ def _geometry(name: str, value: Any) -> list[str]:
     ]
 
 
-def _values(steps: Sequence[tuple[str, Any]]) -> list[str]:
-    """Write the steps that change the values; a recorded `value_map` says what all of them come to."""
-    recorded = next((value for name, value in steps if name == "value_map"), None)
-    if isinstance(recorded, Mapping):
+def _values(recorded: Values | None, steps: Sequence[tuple[str, Any]]) -> list[str]:
+    """Write the steps that change the values; `recorded` says what all of them come to."""
+    if recorded is not None:
         return _value_map(recorded)
     lines, low, high = ["# the record does not say the range of the data's own values: 0 to 255, as photos have, is taken"], 0.0, 255.0
     for name, value in steps:
@@ -107,12 +107,12 @@ def _rescale(old: tuple[float, float], new: tuple[float, float]) -> str:
     return f"x = {from_zero} * ({stop - start:g} / {high - low:g}){shift}  # {start:g} to {stop:g}"
 
 
-def _value_map(recorded: Mapping[str, Any]) -> list[str]:
-    low, high = (float(end) for end in recorded.get("range", (0.0, 255.0)))
+def _value_map(recorded: Values) -> list[str]:
+    low, high = recorded.low, recorded.high
     lines = (
         [] if (low, high) == (0.0, 255.0) else [f"x = x * ({high - low:g} / 255) + {low:g}  # the data's own values: {low:g} … {high:g}"]
     )
-    scale, offset = (f"np.array({_numbers(recorded[key])}, np.float32)" for key in ("scale", "offset"))
+    scale, offset = (f"np.array({_numbers(value)}, np.float32)" for value in (recorded.scale, recorded.offset))
     return [*lines, f"x = x * {scale} + {offset}"]
 
 

@@ -1,10 +1,10 @@
 """Real small files: the committed ones for every test, all kinds freshly converted for those marked `train`."""
 
-import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,8 @@ import pytest
 
 from zoo_builders.stage import Job, StageKind
 
+ALL = ("fp32", "fp16", "dynamic", "int8", "int8-io", "int16x8", "sparse", "sparse-fp16", "sparse-int8")
 FOLDER = Path(__file__).resolve().parents[2] / "golden" / "files"
-
-
-def load_maker() -> ModuleType:
-    """Import make_files.py, which lies beside this file and in no package."""
-    spec = importlib.util.spec_from_file_location("make_files", Path(__file__).with_name("make_files.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="session")
@@ -32,16 +23,11 @@ def files() -> Mapping[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def converted() -> Callable[[str], bytes]:
-    """Convert the small network as a name says; each kind once a session. Needs TensorFlow."""
-    maker, kept = load_maker(), dict[str, bytes]()
-
-    def convert(name: str) -> bytes:
-        if name not in kept:
-            kept[name] = maker.convert(name)
-        return kept[name]
-
-    return convert
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
+    """Convert the small network in every way, in a process of its own (as the pipeline does). Needs TensorFlow."""
+    folder = tmp_path_factory.mktemp("converted")
+    subprocess.run([sys.executable, str(Path(__file__).with_name("make_files.py")), str(folder), *ALL], check=True, capture_output=True)
+    return {path.stem: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     about = {
         "name": "noise", "source": "noise", "dataset_sha256": "ab" * 32, "classes": list("abcdef"), "preprocess": [{"rescale": [-1, 1]}],
         "splits": {"test": {"examples": 60}, "calibration": {"examples": 20}}, "value_map": {"scale": 2 / 255, "offset": -1.0},
+        "value_range": [0, 255],
     }  # fmt: skip
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder

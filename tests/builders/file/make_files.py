@@ -1,9 +1,12 @@
 """Make the small real .tflite files under tests/golden/files: `python tests/builders/file/make_files.py` (needs TensorFlow).
 
-One network with symmetric padding, drawn from a seed and not trained: what is tested is how files are read, not how well they
-classify. Four fifths of each 1x1 kernel are zero, so that the sparse path opens.
+With arguments, a folder and names: those kinds, into that folder. One network with symmetric padding, drawn from a seed and not
+trained: what is tested is how files are read, not how well they classify. Four fifths of each 1x1 kernel are zero, so that the sparse
+path opens.
 """
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +80,15 @@ def convert(name: str) -> bytes:
     return to_tflite(model(pruned=sparse), kinds.get(name.removeprefix("sparse-")), calibration, sparse=sparse)
 
 
+def main(folder: Path, names: Iterable[str]) -> None:
+    """Convert each kind into `folder`."""
+    from zoo_builders import tf
+
+    tf.deterministic(SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / f"{name}.tflite").write_bytes(convert(name))
+
+
 if __name__ == "__main__":
-    FILES.mkdir(parents=True, exist_ok=True)
-    for name in COMMITTED:
-        (FILES / f"{name}.tflite").write_bytes(convert(name))
+    main(Path(sys.argv[1]) if sys.argv[1:] else FILES, sys.argv[2:] or COMMITTED)

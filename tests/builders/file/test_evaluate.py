@@ -19,6 +19,7 @@ from zoo_builders.stage import Job
 from zoo_builders.tasks import TASKS
 from zoo_builders.tasks.image_classification import wilson
 from zoo_registry.model.errors import BuildFailed, MeasureFailed, Unsupported
+from zoo_registry.model.record import Values
 
 PARAMS = {"task": "image-classification", "split": "test", "calibration": "calibration"}
 Files = Mapping[str, bytes]
@@ -37,6 +38,7 @@ def test_the_float_file_agrees_with_itself(files: Files, data: Path, make_job: M
     assert found.file.sha256 == hashlib.sha256(files["fp32"]).hexdigest()
     assert found.signature.labels == tuple("abcdef")
     assert found.signature.preprocess == ({"rescale": [-1, 1]},)
+    assert found.signature.values == Values(scale=2 / 255, offset=-1, low=0, high=255)
     assert [(m.metric, m.examples, m.split) for m in found.metrics] == [("top1", 60, "test"), ("top5", 60, "test")]
 
 
@@ -83,8 +85,8 @@ def test_another_files_outputs_are_not_the_golden_ones(files: Files, data: Path,
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", ["fp16", "dynamic", "int8-io", "int16x8", "sparse-int8"])
-def test_every_kind_of_file_is_evaluated(name: str, converted: Callable[[str], bytes], files: Files, data: Path, make_job: MakeJob) -> None:
-    found = evaluated(make_job("evaluate", PARAMS, file=converted(name), baseline=files["fp32"], data=data))
+def test_every_kind_of_file_is_evaluated(name: str, converted: Mapping[str, bytes], files: Files, data: Path, make_job: MakeJob) -> None:
+    found = evaluated(make_job("evaluate", PARAMS, file=converted[name], baseline=files["fp32"], data=data))
     sparse = name.startswith("sparse")
     assert found.fidelity.top1_agreement >= (0.3 if sparse else 0.9)
     stored = {"int8-io": "int8"}.get(name, "float32")

@@ -75,9 +75,9 @@ def test_the_signature_tells_how_to_feed_an_integer_file(files: Mapping[str, byt
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", ALL)
-def test_every_kind_of_file_is_read(name: str, converted: Callable[[str], bytes]) -> None:
-    seen = examine(converted(name))
-    assert seen.structure.parameters == inspect(converted("fp32")).parameters
+def test_every_kind_of_file_is_read(name: str, converted: Mapping[str, bytes]) -> None:
+    seen = examine(converted[name])
+    assert seen.structure.parameters == inspect(converted["fp32"]).parameters
     kind = name.removeprefix("sparse-")
     stored = {"fp32": {"float32"}, "sparse": {"float32"}, "fp16": {"float16"}, "dynamic": {"int8", "float32"}}.get(kind, {"int8"})
     assert {weight.dtype for weight in seen.structure.weights} == stored
@@ -89,9 +89,9 @@ def test_every_kind_of_file_is_read(name: str, converted: Callable[[str], bytes]
 
 
 @pytest.mark.train
-def test_the_committed_files_are_what_the_maker_makes_in_structure(files: Mapping[str, bytes], converted: Callable[[str], bytes]) -> None:
+def test_the_committed_files_are_what_the_maker_makes_in_structure(files: Mapping[str, bytes], converted: Mapping[str, bytes]) -> None:
     for name, data in files.items():
-        assert inspect(converted(name)) == inspect(data)
+        assert inspect(converted[name]) == inspect(data)
 
 
 def test_run_writes_structure_and_proofs(files: Mapping[str, bytes], make_job: Callable[..., Job]) -> None:

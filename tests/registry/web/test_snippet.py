@@ -93,8 +93,8 @@ def test_the_program_prepares_its_input_as_the_builders_do(
 
     values = preprocess.value_map(steps, (0.0, 255.0), None)
     expected = values(preprocess.geometry(steps, PHOTO[None]))
-    kept = [*steps, {"value_map": {"scale": values.scale, "offset": values.offset, "range": [0, 255]}}] if recorded else steps
-    seen, _ = run(convert(expected.shape), PHOTO, tmp_path, monkeypatch, preprocess=kept)
+    kept = {"scale": values.scale, "offset": values.offset, "low": 0, "high": 255} if recorded else None
+    seen, _ = run(convert(expected.shape), PHOTO, tmp_path, monkeypatch, preprocess=steps, values=kept)
     # Grey values round once in Pillow and once here: half a step of 255 apart, at most one.
     assert seen["x"] == pytest.approx(expected, abs=1.01 * float(np.max(values.scale)) if "grayscale" in str(steps) else 1e-5)
     assert seen["y"] == pytest.approx(expected.mean(axis=(0, 1, 2)), abs=0.01)
@@ -103,8 +103,8 @@ def test_the_program_prepares_its_input_as_the_builders_do(
 @pytest.mark.train
 def test_values_of_another_range_reach_the_model_in_that_range(convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     white = np.full((8, 8), 255, np.uint8)
-    kept = [{"rescale": [0, 1]}, {"value_map": {"scale": 1 / 16, "offset": 0.0, "range": [0, 16]}}]
-    seen, _ = run(convert((1, 8, 8, 1)), white, tmp_path, monkeypatch, preprocess=kept)
+    kept = {"scale": 1 / 16, "offset": 0.0, "low": 0, "high": 16}
+    seen, _ = run(convert((1, 8, 8, 1)), white, tmp_path, monkeypatch, preprocess=[{"rescale": [0, 1]}], values=kept)
     assert seen["x"] == pytest.approx(np.ones((1, 8, 8, 1)))
 
 
