@@ -18,8 +18,10 @@ from zoo_registry.model.files import write_bytes
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import parse_version
 
-_HEADER = "| variant | top-1 (95 %) | fidelity | bytes | gzip | median ms | p95 ms | ratio (95 %) | verdict | sparse path | file |"
-_RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|---|---|"
+_HEADER = (
+    "| variant | top-1 (95 %) | fidelity | bytes | gzip | median ms | p95 ms | ratio (95 %) | verdict | delegated | sparse path | file |"
+)
+_RULE = "|---|--:|--:|--:|--:|--:|--:|--:|---|--:|---|---|"
 _METRIC = "top1"
 _NONE = "n/a"
 
@@ -77,19 +79,25 @@ def _conditions(m: Measurement | None) -> str:
     machine = f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (f", inside {m.host.virtual}" if m.host.virtual else "")
     threads = f"{m.threads} thread{'s' * (m.threads > 1)}{', pinned' * m.pinned}"
     protocol = f"protocol `{m.protocol}` ({m.rounds} rounds of {m.runs} runs), {m.when:%Y-%m-%d}"
-    runtime = f"{m.runtime} {m.runtime_version} with {m.delegate}"
-    return f"Latency: `{m.device}`, {threads}, {runtime}, {protocol}; {machine} (host `{m.host.fingerprint.short}`)."
+    return f"Latency: `{m.device}`, {threads}, {m.runtime} {m.runtime_version}, {protocol}; {machine} (host `{m.host.fingerprint.short}`)."
 
 
 def _row(record: Record, m: Measurement | None) -> str:
     quality = next((metric for metric in record.metrics if metric.metric == _METRIC), None)
     top1 = f"{quality.value:.2%} ({quality.ci95[0]:.2%} to {quality.ci95[1]:.2%})" if quality else _NONE
     fidelity = f"{record.fidelity.top1_agreement:.1%}, {record.fidelity.sqnr_db:.0f} dB" if record.fidelity else _NONE
-    timing = [_NONE] * 5
+    timing = [_NONE] * 6
     if m is not None:
         ratio = f"{m.ratio.value:.2f} ({m.ratio.ci95[0]:.2f} to {m.ratio.ci95[1]:.2f})"
         verdict = m.verdict + (", noisy" if m.noisy else "")
-        timing = [f"{m.latency_ms.median:.4g}", f"{m.latency_ms.p95:.4g}", ratio, verdict, m.sparse_path]
+        timing = [
+            f"{m.latency_ms.median:.4g}",
+            f"{m.latency_ms.p95:.4g}",
+            ratio,
+            verdict,
+            f"{m.nodes_delegated}/{m.nodes_total}",
+            m.sparse_path,
+        ]
     sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]
     return "| " + " | ".join([record.variant, top1, fidelity, *sizes, *timing, f"`{record.file.sha256.short}`"]) + " |"
 
