@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from zoo_builders.specs import Manifest, MetricGoal, RatioGoal, SizeGoal
+from zoo_builders.specs import MetricGoal, RatioGoal, SizeGoal
 from zoo_registry.model.errors import GoalMissed
 from zoo_registry.model.query import parse_size
 from zoo_registry.model.record import GoalResult, Record
@@ -81,11 +81,6 @@ def missed(name: str, results: Sequence[GoalResult]) -> GoalMissed | None:
         return None
     told = "; ".join(f"{r.goal}: found {'nothing measured' if r.value is None else f'{r.value:.4g}'}" for r in lost)
     return GoalMissed(f"{name}: {told}", hint="change the recipe or the goal, or keep it as missed: zoo build … --allow-missed")
-
-
-def plain(manifest: Manifest) -> dict[str, dict[str, object]]:
-    """Goals as the manifest spells them, defaults filled in."""
-    return {name: goal.model_dump(mode="json", by_alias=True) for name, goal in manifest.goals.items()}
 
 
 Verdict = Literal["met", "missed", "none"]

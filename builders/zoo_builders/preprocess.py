@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Pixels = Annotated[int, Field(ge=1, le=8192)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-_RANK = 4
 _RGB = 3
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow and TensorFlow weigh them
 

@@ -13,7 +13,6 @@ do the work twice, and the second would find the place taken and use what is the
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -203,14 +202,3 @@ def quiet(root: Path, *, measuring: bool) -> Iterator[None]:
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / ".quiet.lock", shared=not measuring):
         yield
-
-
-def summary(cache: StageCache) -> dict[str, Any]:
-    """Count results and bytes, for `zoo doctor` and `zoo cache`."""
-    notes = [cache.note(fingerprint) for fingerprint in cache.fingerprints()]
-    return {"results": len(notes), "bytes": sum(kept.size for note in notes for kept in note.files.values())}
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a result."""
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -99,10 +99,15 @@ class Workshop:
         if twice:
             where = ", ".join(made.manifest for made in found if made.name == twice)
             raise WrongUse(f"{twice} would be built twice: {where}", hint="give each manifest its own model name")
-        return _chosen(found, variants)
+        return chosen(found, variants)
 
 
-def _chosen(plans: Sequence[Plan], variants: Sequence[str]) -> list[Plan]:
+def chosen(plans: Sequence[Plan], variants: Sequence[str]) -> list[Plan]:
+    """Take the variants named, or all.
+
+    Raises:
+        WrongUse: no manifest has a variant of that name.
+    """
     known = list(dict.fromkeys(made.variant for made in plans))
     unknown = next((variant for variant in variants if variant not in known), None)
     if unknown is not None:

@@ -18,7 +18,7 @@ from zoo_builders.plan import Plan
 from zoo_builders.publish import Sent, load_bundle, send
 from zoo_builders.since import changes, demand_versions, resolved_variants
 from zoo_builders.toolchain import version
-from zoo_builders.workshop import Workshop, default_manifests
+from zoo_builders.workshop import Workshop, chosen, default_manifests
 from zoo_client.output import console, emit_json, remark
 from zoo_registry.model.errors import MissingExtra, ZooError
 
@@ -40,9 +40,9 @@ def build(  # noqa: PLR0913  the options of a command
     workshop = Workshop()
     paths = default_manifests(manifests)
     every = workshop.plans(paths, benchmark=benchmark)
-    chosen = _chosen(workshop, every, workshop.plans(paths, variant or (), benchmark=benchmark), since, strict=publish or bool(to))
+    wanted = _wanted(workshop, every, chosen(every, variant or ()), since, strict=publish or bool(to))
     try:
-        results = _make(workshop, every, chosen, allow_missed=allow_missed)
+        results = _make(workshop, every, wanted, allow_missed=allow_missed)
     except KeyboardInterrupt:
         remark(f"stopped; finished stages are kept. Go on with: {shlex.join(['zoo', *sys.argv[1:]])}")
         return STOPPED
@@ -54,7 +54,7 @@ def build(  # noqa: PLR0913  the options of a command
     return _end(results)
 
 
-def _chosen(workshop: Workshop, every: Sequence[Plan], named: Sequence[Plan], since: str | None, *, strict: bool) -> list[Plan]:
+def _wanted(workshop: Workshop, every: Sequence[Plan], named: Sequence[Plan], since: str | None, *, strict: bool) -> list[Plan]:
     """The variants to build: those named, of these those that changed; refused before any work when a version stood still."""
     if since is None:
         return list(named)
@@ -67,15 +67,15 @@ def _chosen(workshop: Workshop, every: Sequence[Plan], named: Sequence[Plan], si
     return [plan for plan in named if (plan.manifest, plan.variant) in wanted]
 
 
-def _make(workshop: Workshop, every: Sequence[Plan], chosen: Sequence[Plan], *, allow_missed: bool) -> list[Built]:
-    plans = with_references(chosen, every)
+def _make(workshop: Workshop, every: Sequence[Plan], wanted: Sequence[Plan], *, allow_missed: bool) -> list[Built]:
+    plans = with_references(wanted, every)
     todo = missing(plans, workshop.cache)
     if any(stage.kind in TENSORFLOW_KINDS for stage in todo) and version("tensorflow") == "missing":
         raise MissingExtra("building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'")
     pipeline = workshop.pipeline()
     with build_view.following(pipeline, len(todo)):
         outcome = pipeline.run(plans)
-    return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(plans, chosen, outcome)
+    return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(plans, wanted, outcome)
 
 
 def _publish(workshop: Workshop, results: Sequence[Built], to: Sequence[str] | None) -> list[Sent]:
