@@ -36,6 +36,8 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "tensorflow" and "tensorflow" not in globals():
+        __getattr__("tensorflow")  # its threads must be set before Keras touches it
     globals()[name] = module = _import(_MODULES[name])
     return module
 

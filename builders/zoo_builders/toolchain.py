@@ -36,7 +36,6 @@ PLUMBING = frozenset(
         ".stage",
         ".specs",
         ".proof",
-        ".context",
         ".techniques",
         ".models",
         ".data",
@@ -53,8 +52,8 @@ TOOLS: Mapping[StageKind, tuple[str, ...]] = {
     "data": ("numpy",),
     "base": _TENSORFLOW,
     "technique": (*_TENSORFLOW, "tensorflow-model-optimization"),
-    "convert": _TENSORFLOW,
-    "inspect": ("numpy", "flatbuffers"),
+    "convert": (*_TENSORFLOW, "ai-edge-litert"),
+    "inspect": ("ai-edge-litert", "flatbuffers", "numpy"),
     "evaluate": ("ai-edge-litert", "numpy"),
     "benchmark": ("ai-edge-litert", "numpy"),
 }
