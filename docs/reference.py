@@ -3,12 +3,12 @@
 What is not described in the code fails here: a reference with a hole is a bug of the thing it describes.
 """
 
+import inspect
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import click
-import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -18,7 +18,9 @@ from zoo_builders.devices import DEVICES
 from zoo_builders.models import NETWORKS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES
-from zoo_client.cli import VERBS, root
+from zoo_client import settings as client_settings
+from zoo_client.cli import VERBS, load
+from zoo_registry import settings as server_settings
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.plugins import Kind
 
@@ -44,9 +46,20 @@ def fields(model: type[BaseModel]) -> Iterator[str]:
     yield "| key | type | default | |\n|---|---|---|---|\n"
     for name, field in model.model_fields.items():
         default = "required" if field.default is PydanticUndefined and field.default_factory is None else f"`{_plain(field.default)}`"
-        kind = str(getattr(field.annotation, "__name__", field.annotation)).replace("typing.", "").replace("|", "\\|")
-        yield f"| `{field.alias or name}` | {kind.replace('zoo_builders.specs.', '')} | {default} | {field.description or ''} |\n"
+        yield f"| `{field.alias or name}` | {kind_of(field.annotation)} | {default} | {field.description or ''} |\n"
     yield "\n"
+
+
+def kind_of(annotation: Any) -> str:
+    """Spell a type for people: choices as their values, optional as `or nothing`."""
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if get_origin(annotation) is Annotated:
+        return kind_of(arguments[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(map(kind_of, arguments))
+    return str(getattr(annotation, "__name__", annotation))
 
 
 def _plain(value: Any) -> Any:
@@ -56,15 +69,43 @@ def _plain(value: Any) -> Any:
 
 
 def commands() -> Iterator[str]:
-    """Show the help of every verb."""
-    yield "## Commands\n\n"
-    context = click.Context(typer.main.get_command(root) if isinstance(root, typer.Typer) else root, info_name="zoo")
+    """Show every verb with its arguments and options."""
+    yield "## Commands\n\nEvery command takes `--help`; exit code 0 yes, 1 the answer is no, 2 wrong use, 3 the other side failed.\n\n"
     for group, verbs in VERBS.items():
         yield f"### {group}\n\n"
         for verb in verbs:
-            yield f"- `zoo {verb.name}`: {verb.help}\n"
-        yield "\n"
-    del context
+            yield f"**`zoo {verb.name}`** {verb.help}\n\n"
+            yield from options(load(verb), f"zoo {verb.name}")
+
+
+def options(command: Any, name: str) -> Iterator[str]:
+    """List what a command takes; a group lists its commands."""
+    inner = getattr(command, "commands", None)
+    if inner and set(inner) != {name.rsplit(maxsplit=1)[-1]}:
+        for word, child in inner.items():
+            yield f"`{name} {word}` {(child.help or '').splitlines()[0]}\n\n"
+            yield from options(child, f"{name} {word}")
+        return
+    shown = [
+        param
+        for param in command.params
+        if getattr(param, "help", "") and "--help" not in param.opts and not getattr(param, "hidden", False)
+    ]
+    for param in shown:
+        spelled = ", ".join(param.opts) if param.param_type_name == "option" else (param.metavar or param.name)
+        yield f"- `{spelled}` {param.help}\n".replace("\\[", "[")
+    yield "\n" if shown else ""
+
+
+def settings() -> Iterator[str]:
+    """Show what the environment may say, as the two readers of it describe themselves."""
+    yield "## Settings\n\nRead from the environment.\n\n### Everyone\n\n"
+    described = inspect.getdoc(client_settings.Settings) or ""
+    for line in described.split("Attributes:\n")[1].splitlines():
+        _, text = line.strip().split(": ", 1)
+        yield f"- {text}\n" if "`" in text else ""
+    table = (server_settings.__doc__ or "").split("\n\n")[1]
+    yield f"\n### The server\n\n```\n{inspect.cleandoc(table)}\n```\n\n"
 
 
 def errors(kind: type[ZooError] = ZooError) -> Iterator[str]:
@@ -80,15 +121,31 @@ def reference() -> str:
     """Give the whole reference as Markdown."""
     parts = ["# Reference\n\nWritten from the code by `make golden`; do not edit.\n\n"]
     parts += commands()
-    for title, kind in (("Networks", NETWORKS), ("Techniques", TECHNIQUES), ("Data sources", SOURCES), ("Tasks", TASKS), ("Devices", DEVICES)):
+    for title, kind in (
+        ("Networks", NETWORKS),
+        ("Techniques", TECHNIQUES),
+        ("Data sources", SOURCES),
+        ("Tasks", TASKS),
+        ("Devices", DEVICES),
+    ):
         parts += plugins(title, kind)
         if kind is TECHNIQUES:
             for name in TECHNIQUES.names():
                 parts += [f"### `{name}`\n\n", *fields(TECHNIQUES.get(name).params)]
     parts.append("## Manifest\n\n")
-    for model in (specs.Manifest, specs.Base, specs.Weights, specs.Train, specs.Data, specs.Benchmark, specs.MetricGoal, specs.SizeGoal, specs.RatioGoal):
+    for model in (
+        specs.Manifest,
+        specs.Base,
+        specs.Weights,
+        specs.Train,
+        specs.Data,
+        specs.Benchmark,
+        specs.MetricGoal,
+        specs.SizeGoal,
+        specs.RatioGoal,
+    ):
         parts += [f"### {model.__name__}\n\n{first_line(model)}\n\n", *fields(model)]
-    parts += errors()
+    parts += [*settings(), *errors()]
     return "".join(parts)
 
 

@@ -6,7 +6,7 @@ MODULES_OF = {
     "s3": ("boto3", "botocore"),
     "hub": ("huggingface_hub",),
     "registry": ("a2wsgi", "fastapi", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"),
-    "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "psutil", "sklearn", "tensorflow", "tensorflow_model_optimization",
+    "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "sklearn", "tensorflow", "tensorflow_model_optimization",
               "tf_keras", "yaml", "zstandard"),
 }  # fmt: skip
 EXTRA_OF = {module: extra for extra, modules in MODULES_OF.items() for module in modules}

@@ -18,7 +18,7 @@ class Settings:
         token: `ZOO_TOKEN`, sent to a registry with writes.
         home: `ZOO_HOME`, the project's folder: the nearest parent's `.zoo`, else `.zoo` here. It need not exist.
         cache: `ZOO_CACHE`, where pulled files are kept; shared by all projects of a user.
-        logs: where the traceback of an unexpected error is written.
+        logs: where the traceback of an unexpected error is written (the platform's log folder).
         data: `ZOO_DATA`, folder of the data sets that manifests name; None when unset.
         traceback: `ZOO_TRACEBACK`, show the traceback of an unexpected error instead of filing it.
         color: False under `NO_COLOR` (https://no-color.org).

@@ -1,0 +1,83 @@
+"""The documents say what the code does: the reference is generated, the map names what is there, every command exists."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from zoo_client.cli import BY_NAME
+
+ROOT = Path(__file__).parents[2]
+GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
+
+
+@pytest.mark.golden
+def test_the_reference_is_what_the_code_says(golden: Callable[[Path, str], None]) -> None:
+    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs/reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    golden(ROOT / "docs/reference.md", module.reference())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_the_documents_exists(page: Path) -> None:
+    commands = re.findall(r"(?m)^(?:\$ )?zoo ([a-z]+)((?: [^#\n]*)?)", page.read_text())
+    unknown = sorted({verb for verb, _ in commands} - set(BY_NAME))
+    assert not unknown
+    for verb, rest in commands:
+        used = set(re.findall(r"(--[a-z][a-z-]*)", rest))
+        group = rest.split()[0] if verb in {"registry", "cache"} and rest.split() else ""
+        assert used <= _options(verb, group) | {"--min-top1"}, f"zoo {verb} {rest}"
+
+
+def _options(verb: str, group: str) -> set[str]:
+    words = [
+        sys.executable,
+        "-c",
+        "import sys; from zoo_client.cli import run; sys.exit(run(sys.argv[1:]))",
+        verb,
+        *([group] if group else []),
+    ]
+    said = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return set(re.findall(r"(--[a-z][a-z-]*)", said.stdout))
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "ARCHITECTURE.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    broken = [target for target in targets if not (page.parent / target).exists()]
+    assert not broken
+
+
+def test_the_map_names_every_module() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    words = set(re.findall(r"[a-z_]+", text))
+    packages = ("registry/zoo_registry", "builders/zoo_builders", "client/zoo_client")
+    modules = {path.stem for package in packages for path in (ROOT / package).glob("*.py") if path.stem != "__init__"}
+    assert not sorted(modules - words), "modules that ARCHITECTURE.md does not place"
+
+
+def test_decisions_are_listed() -> None:
+    listed = (ROOT / "docs/adr/README.md").read_text()
+    assert all(path.name in listed for path in (ROOT / "docs/adr").glob("0*.md"))
+
+
+def test_every_dependency_is_accounted_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "docs/dependencies.md").read_text().lower()
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in ("s3", "hub", "registry", "build") for line in project["optional-dependencies"][extra]),
+    ]
+    names = {re.split(r"[\[>=<]", line)[0].lower() for line in wanted} - {"edgezoo"}
+    spelled = {name for name in names if name not in text and name.replace("-", " ") not in text}
+    assert not spelled, "not in docs/dependencies.md"
