@@ -33,18 +33,12 @@ def test_every_command_in_the_documents_exists(page: Path) -> None:
     assert not unknown
     for verb, rest in commands:
         used = set(re.findall(r"(--[a-z][a-z-]*)", rest))
-        group = rest.split()[0] if verb in {"registry", "cache"} and rest.split() else ""
-        assert used <= _options(verb, group) | {"--min-top1"}, f"zoo {verb} {rest}"
+        groups = re.findall(r"[a-z]+", rest.partition("-")[0]) if verb in {"registry", "cache"} else []
+        assert used <= _options(verb, *groups) | {"--min-top1"}, f"zoo {verb} {rest}"
 
 
-def _options(verb: str, group: str) -> set[str]:
-    words = [
-        sys.executable,
-        "-c",
-        "import sys; from zoo_client.cli import run; sys.exit(run(sys.argv[1:]))",
-        verb,
-        *([group] if group else []),
-    ]
+def _options(*verb: str) -> set[str]:
+    words = [sys.executable, "-c", "import sys; from zoo_client.cli import run; sys.exit(run(sys.argv[1:]))", *verb]
     said = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200", "NO_COLOR": "1"})
     return set(re.findall(r"(--[a-z][a-z-]*)", said.stdout))
 
