@@ -13,9 +13,10 @@ import pytest
 from plugins.hub import TOKEN, Hub
 from zoo_client.cache import Cache
 from zoo_client.pull import pull
-from zoo_client.remotes import card, open_remote
+from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
+from zoo_registry.model import card
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import Forbidden, NotFound, Unreachable, Unsupported, WrongUse
 from zoo_registry.model.query import Query
@@ -118,7 +119,7 @@ def test_the_card_is_read_by_the_hubs_own_parser(on_hub: Any, hub: Hub, bundle: 
     assert "<script>" not in text
     assert "2.000 ms" in text or "2 ms" in text
     assert "zoo pull digits-cnn-int8@1.0.0 --from hub://zoo/digits-cnn" in text
-    assert card.body([bundle("fp32").record], "hub://a/b").count("\n| `") == 1
+    assert card.for_hub([bundle("fp32").record], "hub://a/b").count("\n| `") == 1
 
 
 @pytest.mark.skipif(shutil.which("hf") is None, reason="needs the hf command: pip install 'edgezoo[hub]'")

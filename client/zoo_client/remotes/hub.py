@@ -12,7 +12,6 @@ then reads again. A version is released from that commit on. The tag `<variant>-
 versions are read; if a publisher dies between commit and tag, whoever publishes next sets the tag before writing on.
 """  # fmt: skip
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -23,9 +22,10 @@ from pydantic import BaseModel, ValidationError
 
 from zoo_client.download import Advance, ignore
 from zoo_client.evaluate import page, resolve_latest
-from zoo_client.remotes import card, remote
+from zoo_client.remotes import remote
 from zoo_client.remotes.base import Bundle, Published, read_record
 from zoo_client.settings import Settings
+from zoo_registry.model import card
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import (
@@ -268,7 +268,7 @@ class HubRemote:
         files: dict[str, Any] = {f"{folder}/model.tflite": bundle.blobs[record.file.sha256], f"{folder}/record.json": bundle.record_bytes}
         if record.golden is not None:
             files[f"{folder}/golden.npz"] = bundle.blobs[record.golden.sha256]
-        return files | {"README.md": _readme([*others, record], self.url).encode()}
+        return files | {"README.md": card.for_hub([*others, record], self.url).encode()}
 
     def _others(self, head: str, state: State, record: Record) -> list[Record]:
         """Read the records of the other variants, for the card; set the tag that a publisher who died left out."""
@@ -367,9 +367,3 @@ def _summary(state: State, claim: Claim) -> Summary:
     item = claim.summary
     mine = sorted(alias for alias, version in state.aliases.get(item.variant, {}).items() if version == item.version)
     return item.model_copy(update={"aliases": tuple(mine), "yanked": claim.yanked is not None, "published": claim.published})
-
-
-def _readme(records: list[Record], url: str) -> str:
-    """Write the card; JSON is YAML, so the front matter needs no YAML writer."""
-    front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in card.metadata(records).items())
-    return f"---\n{front}\n---\n\n{card.body(sorted(records, key=lambda record: record.variant), url)}"

@@ -1,6 +1,6 @@
 """Bytes by digest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -12,8 +12,9 @@ from zoo_registry.ranges import answer
 from zoo_registry.routes.common import IMMUTABLE, Zoo, problems
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
-_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+MEDIA = "application/octet-stream"
+_BYTES = {MEDIA: {"schema": {"type": "string", "format": "binary"}}}
+ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "all bytes", "content": _BYTES},
     206: {"description": "the range asked for", "content": _BYTES},
     304: {"description": "not changed"},
@@ -22,7 +23,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/{sha256}", responses=_ANSWERS, response_class=Response)
+@router.get("/{sha256}", responses=ANSWERS, response_class=Response)
 def blob(sha256: str, request: Request, zoo: Zoo) -> Response:
     """Send a blob: Range (one), If-None-Match and If-Range are honoured; the ETag is the digest and never changes."""
     digest = Digest(sha256)
@@ -30,25 +31,28 @@ def blob(sha256: str, request: Request, zoo: Zoo) -> Response:
     info = zoo.blob(digest)
     if seconds and (place := zoo.store.presign(digest, seconds)):
         return RedirectResponse(place, status_code=307, headers={"Cache-Control": "no-store"})
-    headers = _headers(digest)
-    part = answer(request.headers, headers["ETag"], info.size)
-    if part.status == 304:  # noqa: PLR2004 - HTTP
-        return Response(status_code=304, headers=headers)
-    if part.status == 416:  # noqa: PLR2004 - HTTP
-        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{info.size}"})
-    if part.status == 206:  # noqa: PLR2004 - HTTP
-        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{info.size}"
-    headers["Content-Length"] = str(part.end - part.start)
-    pieces = _started(zoo.store.read(digest, part.start, part.end))
-    return StreamingResponse(pieces, status_code=part.status, headers=headers, media_type="application/octet-stream")
+    return send(request, _headers(digest), info.size, lambda start, end: zoo.store.read(digest, start, end))
 
 
-@router.head("/{sha256}", responses=_ANSWERS, response_class=Response)
+@router.head("/{sha256}", responses=ANSWERS, response_class=Response)
 def look(sha256: str, zoo: Zoo) -> Response:
     """Say how large a blob is."""
     digest = Digest(sha256)
     headers = {**_headers(digest), "Content-Length": str(zoo.blob(digest).size)}
-    return Response(headers=headers, media_type="application/octet-stream")
+    return Response(headers=headers, media_type=MEDIA)
+
+
+def send(request: Request, headers: Mapping[str, str], size: int, read: Callable[[int, int], Iterator[bytes]]) -> Response:
+    """Send what a request's Range, If-None-Match and If-Range ask for of `size` bytes; `headers` have the strong ETag."""
+    part, headers = answer(request.headers, headers["ETag"], size), dict(headers)
+    if part.status == 304:  # noqa: PLR2004 - HTTP
+        return Response(status_code=304, headers=headers)
+    if part.status == 416:  # noqa: PLR2004 - HTTP
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    if part.status == 206:  # noqa: PLR2004 - HTTP
+        headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
+    headers["Content-Length"] = str(part.end - part.start)
+    return StreamingResponse(_started(read(part.start, part.end)), status_code=part.status, headers=headers, media_type=MEDIA)
 
 
 def _headers(digest: Digest) -> dict[str, str]:

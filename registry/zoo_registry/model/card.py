@@ -1,8 +1,11 @@
-"""The model card of a Hub repository, generated from the records of its variants. Pure: records in, text out.
+"""The model card of a repository, generated from records. Pure: records in, text out.
+
+A repository of the Hugging Face Hub holds one model with its variants; in a registry's Hub layout each artifact is one by itself.
 
 The front matter follows https://huggingface.co/docs/hub/model-cards and its `model-index` (Papers with Code format).
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 from zoo_registry.model.query import Timing
 from zoo_registry.model.record import Measurement, Record
 
+OWNER = "zoo"  # of every repository in a registry's Hub layout
 _METRIC_TYPES = {"top1": "accuracy", "top5": "top_5_accuracy"}
 
 
@@ -43,16 +47,28 @@ def _results(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def body(records: Sequence[Record], url: str) -> str:
-    """Write the card below its front matter: what it is, the variants, the conditions of every number, how to pull.
+def for_hub(records: Iterable[Record], url: str) -> str:
+    """Write the card of a repository on the Hub, which holds one model.
 
     Args:
-        records: the variants, in the order of the table.
+        records: its variants.
         url: address for `zoo pull --from`, such as hub://org/repo.
     """
-    first = records[0]
-    parts = [f"# {first.model}", _plain(first.description), "## Variants", _table(records), *_conditions(records), *_how(records, url)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    ordered = sorted(records, key=lambda record: record.variant)
+    return _card(ordered[0].model, ordered, _use_from_hub(ordered, url))
+
+
+def for_registry(record: Record) -> str:
+    """Write the card of one artifact in a registry. The same record gives the same text, whatever the registry's address."""
+    return _card(record.name, [record], _use_from_registry(record))
+
+
+def _card(title: str, records: Sequence[Record], use: Sequence[str]) -> str:
+    """Put the card together; JSON is YAML, so the front matter needs no YAML writer."""
+    front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata(records).items())
+    about = _plain(records[0].description)
+    parts = [f"# {title}", about, "## Variants", _table(records), *_conditions(records), "## Use", *use]
+    return f"---\n{front}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _table(records: Sequence[Record]) -> str:
@@ -104,21 +120,28 @@ def _condition(m: Measurement) -> str:
     )
 
 
-def _how(records: Sequence[Record], url: str) -> list[str]:
-    first = records[-1]
-    repo = url.removeprefix("hub://")
-    code = f"""```sh
-pip install 'edgezoo[hub]'
+def _use_from_hub(records: Sequence[Record], url: str) -> list[str]:
+    last = records[-1]
+    with_zoo = f"""pip install 'edgezoo[hub]'
 zoo search --from {url} --sort size_gzip
-zoo pull {first.name}@{first.version} --from {url}     # verified against its record
-```"""
-    plain = f"""```sh
-hf download {repo} {first.variant}/model.tflite --revision {first.variant}-v{first.version}
-```"""
-    notes = (
-        "Each variant's folder holds the model, `record.json` (all numbers above with their conditions), `golden.npz` (inputs, outputs)."
-    )
-    return ["## Use", code, "Or without it:", plain, notes]
+zoo pull {last.name}@{last.version} --from {url}     # verified against its record"""
+    without = f"hf download {url.removeprefix('hub://')} {last.variant}/model.tflite --revision {last.variant}-v{last.version}"
+    return [_shell(with_zoo), "Or without it:", _shell(without), f"Each variant's folder holds the model{_beside(records)}."]
+
+
+def _use_from_registry(record: Record) -> list[str]:
+    with_zoo = f"zoo pull {record.name}@{record.version}     # verified against its record; ZOO_REGISTRY names the registry"
+    without = f"hf download {OWNER}/{record.name} --revision v{record.version}     # HF_ENDPOINT names the registry"
+    return [_shell(with_zoo), "Or without it:", _shell(without), f"Beside this card are the model{_beside([record])}."]
+
+
+def _beside(records: Sequence[Record]) -> str:
+    golden = " and `golden.npz` (inputs, outputs)" if any(record.golden for record in records) else ""
+    return f", `record.json` (all numbers above with their conditions){golden}"
+
+
+def _shell(commands: str) -> str:
+    return f"```sh\n{commands}\n```"
 
 
 def _plain(text: str) -> str:
