@@ -3,10 +3,10 @@
 import re
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,7 @@ def test_zoo_serve_shows_the_page_the_demo_names(demo: Any) -> None:
         address = re.search(r"http://127\.0\.0\.1:\d+", said)
         assert address is not None, said
         time.sleep(0.5)
-        with urllib.request.urlopen(address[0] + page[1], timeout=20) as answer:
-            assert "Proven in the file" in answer.read().decode()
+        assert "Proven in the file" in httpx.get(address[0] + page[1], timeout=20).text
     finally:
         server.terminate()
         server.wait(20)
