@@ -11,7 +11,8 @@ from zoo_builders import goals
 from zoo_builders.builds import Built
 from zoo_builders.pipeline import Pipeline
 from zoo_builders.stage import Stage
-from zoo_client.output import NOTHING, bytes_text, console, ms_text, ratio_text, table, verdict_text
+from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
+from zoo_registry.model import words
 from zoo_registry.model.query import Timing
 
 
@@ -68,8 +69,8 @@ def _row(built: Built) -> list[str | Text]:
     if record is None:
         return [plan.name, plan.version, *[NOTHING] * 6, Text("failed", style="red")]
     timing = next((Timing.of(m) for m in record.measurements), None)
-    speed: list[str | Text] = [ms_text(timing.median_ms), ratio_text(timing), verdict_text(timing)] if timing else [NOTHING] * 3
-    return [plan.name, plan.version, _top1(built), bytes_text(record.file.size), bytes_text(record.file.size_gzip), *speed, _goals(built)]
+    speed: list[str | Text] = [words.milliseconds(timing.median_ms), ratio_text(timing), verdict_text(timing)] if timing else [NOTHING] * 3
+    return [plan.name, plan.version, _top1(built), words.size(record.file.size), words.size(record.file.size_gzip), *speed, _goals(built)]
 
 
 def _top1(built: Built) -> str:

@@ -12,9 +12,9 @@ from typing import Literal
 
 from zoo_client.cache import Cache
 from zoo_client.extras import MODULES_OF
-from zoo_client.output import bytes_text
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
+from zoo_registry.model import words
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.query import Query
 
@@ -82,7 +82,7 @@ def cache(settings: Settings) -> Iterator[Finding]:
     if damages:
         yield Finding("cache", "broken", f"{len(damages)} of {count} files were damaged and are put aside", "zoo cache gc   # drops them")
     else:
-        yield Finding("cache", "ok", f"{count} files, {bytes_text(kept.size())} in {settings.cache}")
+        yield Finding("cache", "ok", f"{count} files, {words.size(kept.size())} in {settings.cache}")
 
 
 def data(settings: Settings) -> Iterator[Finding]:

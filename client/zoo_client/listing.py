@@ -7,7 +7,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from zoo_client.output import NOTHING, bytes_text, ms_text, ratio_text, table, verdict_text
+from zoo_client.output import NOTHING, ratio_text, table, verdict_text
+from zoo_registry.model import words
 from zoo_registry.model.query import Miss, NearMiss, Query, Summary, main_metric
 
 T = TypeVar("T")
@@ -37,10 +38,10 @@ def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text
     name = Text(item.name, style="bold").append(" withdrawn" if item.yanked else "", style="red")
     score = item.metrics.get(metric)
     version = f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
-    numbers = (NOTHING if score is None else f"{score:.4f}", bytes_text(item.size), bytes_text(item.size_gzip))
+    numbers = (NOTHING if score is None else f"{score:.4f}", words.size(item.size), words.size(item.size_gzip))
     if timing is None:
         return (name, *map(Text, (version, *numbers, NOTHING, NOTHING)), Text("not measured", style="dim"))
-    median = f"{ms_text(timing.median_ms)}{f' {timing.device}' if named else ''}"
+    median = f"{words.milliseconds(timing.median_ms)}{f' {timing.device}' if named else ''}"
     return (name, *map(Text, (version, *numbers, median, ratio_text(timing))), verdict_text(timing))
 
 
@@ -77,8 +78,8 @@ def _option(limit: str) -> str:
 
 def _value(limit: str, value: float) -> str:
     if limit == _MS:
-        return f"{ms_text(value)} ms"
-    return bytes_text(value) if "size" in limit else f"{value:.4g}"
+        return f"{words.milliseconds(value)} ms"
+    return words.size(value) if "size" in limit else f"{value:.4g}"
 
 
 def in_words(misses: Sequence[NearMiss]) -> str:

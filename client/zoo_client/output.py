@@ -102,27 +102,6 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def bytes_text(count: float) -> str:
-    """Write a size in decimal units with three digits: 1.23 kB, 45.6 MB, 139 kB."""
-    if count < 1000:  # noqa: PLR2004  decimal units
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB"):
-        count /= 1000
-        if count < 999.5:  # noqa: PLR2004  what rounds to 1000 is the next unit's
-            return f"{digits_text(count)} {unit}"
-    return f"{digits_text(count / 1000)} GB"
-
-
-def digits_text(value: float) -> str:
-    """Write three digits and never an exponent: 0.0123, 3.54, 104."""
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}" if value >= 0.001 else f"{value:.6f}"  # noqa: PLR2004  three digits
-
-
-def ms_text(value: float) -> str:
-    """Write milliseconds with three digits."""
-    return digits_text(value)
-
-
 def ratio_text(timing: Timing) -> str:
     """Write the ratio to the float baseline with its 95 % interval: 0.41 [0.40, 0.42]."""
     low, high = timing.ratio_ci95
@@ -134,11 +113,6 @@ def verdict_text(timing: Timing) -> Text:
     style = {"faster": "green", "slower": "red"}.get(timing.verdict, "dim")
     text = Text(timing.verdict, style=style)
     return text.append(" (noisy)", style="yellow") if timing.noisy else text
-
-
-def count_text(value: int) -> str:
-    """Write a count with thousands separated: 1,234,567."""
-    return f"{value:,}"
 
 
 def pairs(rows: Iterable[tuple[str, str | Text]], *, title: str | None = None) -> Table:

@@ -8,7 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from zoo_client.output import NOTHING, bytes_text, count_text, ms_text, pairs, ratio_text, table, verdict_text
+from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
+from zoo_registry.model import words
 from zoo_registry.model.query import Timing
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.stores.shelf import Release
@@ -52,20 +53,20 @@ def _quality(record: Record) -> RenderableType | None:
         return None
     made = table("quality", ">value", ">95 % interval", "measured on", ">examples", title="Quality, measured on the file itself")
     for m in record.metrics:
-        made.add_row(m.metric, f"{m.value:.4f}", f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}", f"{m.dataset} {m.split}", count_text(m.examples))
+        made.add_row(m.metric, f"{m.value:.4f}", f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}", f"{m.dataset} {m.split}", words.count(m.examples))
     if record.fidelity is None:
         return made
     f = record.fidelity
-    line = f"agrees with float32 on {f.top1_agreement:.2%} of {f.split} ({count_text(f.examples)} examples), SQNR {f.sqnr_db:.1f} dB"
+    line = f"agrees with float32 on {f.top1_agreement:.2%} of {f.split} ({words.count(f.examples)} examples), SQNR {f.sqnr_db:.1f} dB"
     return Group(made, Text(line, style="dim"))
 
 
 def _sizes(record: Record) -> Table:
     file = record.file
-    tried = ", ".join(f"{name} {bytes_text(size)}" for name, size in sorted(file.encodings.items()))
+    tried = ", ".join(f"{name} {words.size(size)}" for name, size in sorted(file.encodings.items()))
     kept = f"{file.encoding}{f' (tried: {tried})' if tried else ''}"
     sizes = (("raw", file.size), ("gzip -9", file.size_gzip), ("zstd -19", file.size_zstd))
-    rows = [*((name, bytes_text(size)) for name, size in sizes), ("encoding", kept)]
+    rows = [*((name, words.size(size)) for name, size in sizes), ("encoding", kept)]
     return pairs(rows, title="Size")
 
 
@@ -75,8 +76,8 @@ def _structure(record: Record) -> Table:
     more = f", and {len(operators) - _SHOWN_OPERATORS} more kinds" if len(operators) > _SHOWN_OPERATORS else ""
     sparse = f"predicted on {', '.join(s.xnnpack.cpus)}" if s.xnnpack.predicted_sparse else f"no: {s.xnnpack.reason}"
     rows = [
-        ("parameters", count_text(s.parameters)),
-        ("MACs", count_text(s.macs)),
+        ("parameters", words.count(s.parameters)),
+        ("MACs", words.count(s.macs)),
         ("operators", ", ".join(f"{count} {name}" for name, count in operators[:_SHOWN_OPERATORS]) + more),
         ("tensors", ", ".join(f"{count} {dtype}" for dtype, count in sorted(s.tensors_by_dtype.items()))),
         ("zeros", f"{s.sparsity_overall:.1%} of all weights{f', {s.densify} stored sparse' if s.densify else ''}"),
@@ -104,7 +105,7 @@ def _speed(release: Release) -> RenderableType | None:
     made = table("device", ">threads", ">median ms", ">p95", ">ratio [95 %]", "verdict", "sparse", title="Latency")
     for m in measurements:
         timing = Timing.of(m)
-        numbers = (ms_text(m.latency_ms.median), ms_text(m.latency_ms.p95), ratio_text(timing))
+        numbers = (words.milliseconds(m.latency_ms.median), words.milliseconds(m.latency_ms.p95), ratio_text(timing))
         made.add_row(m.device, str(m.threads), *numbers, verdict_text(timing), m.sparse_path)
     conditions = dict.fromkeys(line for m in measurements for line in _conditions(m))
     return Group(made, *(Text(line, style="dim") for line in conditions))

@@ -8,8 +8,9 @@ from rich.text import Text
 
 from zoo_client.cache import Cache
 from zoo_client.commands.options import Json
-from zoo_client.output import bytes_text, console, emit_json, remark, table
+from zoo_client.output import console, emit_json, remark, table
 from zoo_client.settings import Settings
+from zoo_registry.model import words
 from zoo_registry.model.query import parse_size
 
 app = typer.Typer(add_completion=False, help="List, clean or check the pulled files kept on this machine.")
@@ -30,10 +31,10 @@ def list_entries(*, as_json: Json = False) -> None:
     made = table("name", "version", ">size", "last used", "sha256")
     for e in entries:
         made.add_row(
-            Text(e.record.name, style="bold"), e.record.version, bytes_text(e.size), f"{e.used:%Y-%m-%d %H:%M}", e.record.file.sha256.short
+            Text(e.record.name, style="bold"), e.record.version, words.size(e.size), f"{e.used:%Y-%m-%d %H:%M}", e.record.file.sha256.short
         )
     console().print(made)
-    remark(f"{bytes_text(cache.size())} in {cache.root}")
+    remark(f"{words.size(cache.size())} in {cache.root}")
 
 
 @app.command("gc")
@@ -58,7 +59,7 @@ def gc(
     for ref in freed.records:
         console().print(ref)
     console().print(
-        f"{'would free' if dry_run else 'freed'} {bytes_text(freed.size)}: {len(freed.records)} artifacts, {len(freed.blobs)} files"
+        f"{'would free' if dry_run else 'freed'} {words.size(freed.size)}: {len(freed.records)} artifacts, {len(freed.blobs)} files"
     )
 
 

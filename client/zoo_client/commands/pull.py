@@ -9,11 +9,12 @@ from rich.text import Text
 from zoo_client import listing
 from zoo_client.cache import Cache
 from zoo_client.commands.options import AllowYanked, BudgetCommand, From, Json, To, budget
-from zoo_client.output import bytes_text, console, emit_json, remark, transfer
+from zoo_client.output import console, emit_json, remark, transfer
 from zoo_client.pull import Pulled, destination, find, pull
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
+from zoo_registry.model import words
 from zoo_registry.model.errors import NothingFits, WrongUse
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.query import NearMiss, Query
@@ -110,7 +111,7 @@ def _say(pulled: Pulled, why: str) -> None:
     how = "verified" if pulled.fetched else "verified, from the cache"
     line = Text.assemble(
         (pulled.release.ref, "bold"),
-        f"  {bytes_text(pulled.record.file.size)}  sha256:{pulled.record.file.sha256.short}…  ",
+        f"  {words.size(pulled.record.file.size)}  sha256:{pulled.record.file.sha256.short}…  ",
         (how, "green"),
     )
     console().print(line)

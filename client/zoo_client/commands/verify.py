@@ -8,11 +8,12 @@ from rich.text import Text
 
 from zoo_client.cache import Cache
 from zoo_client.commands.options import From, Json
-from zoo_client.output import bytes_text, console, emit_json, transfer
+from zoo_client.output import console, emit_json, transfer
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
 from zoo_client.verify import Verified, verify_file, verify_release
+from zoo_registry.model import words
 from zoo_registry.model.ref import Ref
 
 
@@ -44,7 +45,7 @@ def verify(
         return
     console().print(
         Text.assemble(
-            (f"{record.name}@{record.version}", "bold"), f"  {bytes_text(record.file.size)}  ", ("is what its record says", "green")
+            (f"{record.name}@{record.version}", "bold"), f"  {words.size(record.file.size)}  ", ("is what its record says", "green")
         )
     )
     console().print(Text(f"sha256:{found.sha256}\nrecord in {found.where}", style="dim"))

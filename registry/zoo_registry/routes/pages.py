@@ -12,13 +12,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 
+from zoo_registry.model import words
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.query import Page, Query, Resolution, main_metric
 from zoo_registry.model.ref import Ref
 from zoo_registry.routes.common import IMMUTABLE, registry_of
 from zoo_registry.routes.params import Search, read_search
 from zoo_registry.stores.shelf import Release
-from zoo_registry.web import render, urls, views, words
+from zoo_registry.web import render, urls, views
 from zoo_registry.web.artifact import artifact_page
 from zoo_registry.web.compare import comparison
 from zoo_registry.web.form import form

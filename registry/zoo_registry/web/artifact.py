@@ -6,9 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from zoo_registry.model import words
 from zoo_registry.model.query import Query, Summary, Timing
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
-from zoo_registry.web import charts, snippet, urls, views, words
+from zoo_registry.web import charts, snippet, urls, views
 from zoo_registry.web.scales import Scale
 
 _SAME = 0.0005  # prints as 0.0 points

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from zoo_registry.model import words
 from zoo_registry.model.query import Summary, Timing
-from zoo_registry.web import urls, words
+from zoo_registry.web import urls
 
 _Spell = Callable[[float], str]
 _Value = float | None

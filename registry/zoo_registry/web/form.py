@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from zoo_registry.model import words
 from zoo_registry.model.query import Query
-from zoo_registry.web import urls, words
+from zoo_registry.web import urls
 from zoo_registry.web.urls import Params
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from zoo_registry.model import words
 from zoo_registry.model.errors import NotFound
-from zoo_registry.web import words
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from zoo_registry.model import words
 from zoo_registry.model.query import Miss, NearMiss, Page, ParetoPoint, Query, Resolution, Summary, Timing, main_metric
-from zoo_registry.web import charts, form, urls, words
+from zoo_registry.web import charts, form, urls
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.urls import Params
 

@@ -41,6 +41,14 @@ def test_rows_carry_the_interval_and_the_verdict_of_the_device_asked_for() -> No
     assert (row.speed.device, row.speed.median, row.speed.ratio, row.speed.verdict) == ("web-wasm", "0.0610", "0.66", "faster")
 
 
+def test_the_reason_for_the_choice_spells_numbers_as_its_row_does() -> None:
+    choice = shown(Query(device="host-cpu")).choice
+    assert choice is not None
+    assert choice.row.speed is not None
+    assert choice.why == f"best top1 of 10 that fit: top1 0.4460, {choice.row.speed.median} ms on host-cpu, {choice.row.size_gzip} gzip"
+    assert choice.row.size_gzip == "7.79 kB"
+
+
 def test_noise_is_shown_on_the_device_where_it_was() -> None:
     noisy = {row.name for row in shown(Query(device="host-cpu")).rows if row.speed and row.speed.noisy}
     assert noisy == {"cifar10-cnn-sparse75-fp16"}

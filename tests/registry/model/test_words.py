@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_registry.web import words
+from zoo_registry.model import words
+from zoo_registry.model.query import parse_size
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,11 @@ def test_three_digits_and_never_an_exponent(value: float, text: str) -> None:
 @given(st.floats(min_value=1e-6, max_value=1e9))
 def test_what_is_printed_is_within_half_a_percent(value: float) -> None:
     assert float(words.significant(value)) == pytest.approx(value, rel=0.0051)
+
+
+@given(st.integers(0, 10**11))
+def test_a_size_that_is_printed_can_be_typed_as_a_limit(count: int) -> None:
+    assert parse_size(words.size(count)) == pytest.approx(count, rel=0.0051, abs=1)
 
 
 def test_shares_are_percentages_and_error_rates_are_not() -> None:
