@@ -33,7 +33,7 @@ def load(args: TfdsArgs, _files: Mapping[str, Path], report: Report) -> Dataset:
     try:
         tfds: Any = importlib.import_module("tensorflow_datasets")
     except ModuleNotFoundError as error:
-        raise MissingExtra("the source tfds needs tensorflow-datasets", hint="pip install tensorflow-datasets") from error
+        raise MissingExtra("the source tfds needs tensorflow-datasets", hint="pip install 'edgezoo[tfds]'") from error
     report(0, 1, f"tfds {args.name}")
     try:
         loaded, info = tfds.load(args.name, with_info=True)
