@@ -17,8 +17,8 @@ from zoo_registry.settings import Settings
 from zoo_registry.stores import open_store
 from zoo_registry.telemetry import Telemetry
 
-_OPEN = "health"
-_PAGES = "pages"
+_OPEN = frozenset({"health", "static"})
+_PAGES = frozenset({"pages", "static"})
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -47,13 +47,13 @@ def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
     app.state.numbers = CollectorRegistry()
     app.add_middleware(Telemetry, numbers=app.state.numbers)
     problems.install(app)
-    for name, router in _routers(() if pages else (_PAGES,)):
-        app.include_router(router, dependencies=[] if name == _OPEN else [READ])
+    for name, router in _routers(frozenset() if pages else _PAGES):
+        app.include_router(router, dependencies=[] if name in _OPEN else [READ])
     _document_problem(app)
     return app
 
 
-def _routers(without: tuple[str, ...]) -> Iterator[tuple[str, APIRouter]]:
+def _routers(without: frozenset[str]) -> Iterator[tuple[str, APIRouter]]:
     """Find the router of every module in `routes`."""
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda m: m.name):
         if module.name in without:

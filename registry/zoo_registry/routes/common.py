@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from zoo_registry.access import Access
 from zoo_registry.model.canonical import parse
-from zoo_registry.model.errors import InvalidRecord, TooLarge, WrongUse
+from zoo_registry.model.errors import Forbidden, InvalidRecord, TooLarge, WrongUse
 from zoo_registry.model.record import explain
 from zoo_registry.registry import Registry
 
@@ -49,6 +49,16 @@ def allow(scope: str) -> Callable[[Request], Awaitable[None]]:
         await run_in_threadpool(access.check, request.headers.get("authorization"), scope)
 
     return check
+
+
+def may_read(request: Request) -> bool:
+    """Whether who asks may read what is here; for what is shown beside an answer that everybody gets."""
+    access: Access = request.app.state.access
+    try:
+        access.check(request.headers.get("authorization"), "read")
+    except Forbidden:
+        return False
+    return True
 
 
 async def read_body(request: Request, limit: int = _SMALL) -> bytes:

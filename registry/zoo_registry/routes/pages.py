@@ -16,7 +16,7 @@ from zoo_registry.model import words
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.query import Page, Query, Resolution, main_metric
 from zoo_registry.model.ref import Ref
-from zoo_registry.routes.common import IMMUTABLE, registry_of
+from zoo_registry.routes.common import may_read, registry_of
 from zoo_registry.routes.params import Search, read_search
 from zoo_registry.stores.shelf import Release
 from zoo_registry.web import render, urls, views
@@ -62,8 +62,8 @@ def wants_page(request: Request) -> bool:
 
 
 def error_page(request: Request, error: ZooError) -> HTMLResponse:
-    """Show an error to a person: what was found, what to do next, and names near the one asked for."""
-    nearest = _nearest(request) if error.status == NotFound.status else ()
+    """Show an error to a person: what was found, what to do next, and, to who may read, names near the one asked for."""
+    nearest = _nearest(request) if error.status == NotFound.status and may_read(request) else ()
     title = _TITLES.get(error.status, "This did not work")
     return render.page("error.html", error.status, title=title, message=error.message, hint=error.hint, nearest=nearest)
 
@@ -74,12 +74,6 @@ def _nearest(request: Request) -> tuple[tuple[str, str], ...]:
     known = [item.name for item in registry_of(request).search(Query(), limit=MOST_NAMES).items]
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
     return tuple((found, urls.artifact(found)) for found in near)
-
-
-@router.get("/static/{name}")
-def static(name: str) -> Response:
-    """Give a file of the pages; its address changes with its bytes."""
-    return Response(render.static_file(name), media_type=render.STATIC[name], headers={**render.HEADERS, "Cache-Control": IMMUTABLE})
 
 
 @router.get("/")

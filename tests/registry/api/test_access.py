@@ -1,5 +1,6 @@
 """Who may do what."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from starlette.testclient import TestClient
 from zoo_registry.app import create_app
 from zoo_registry.catalogue import tokens
 from zoo_registry.model.errors import NotFound, WrongUse
+from zoo_registry.model.record import Record
 from zoo_registry.settings import Settings
 
 WRITES = [
@@ -66,6 +68,24 @@ def test_reads_can_be_private(private: TestClient) -> None:
     assert private.get("/healthz").status_code == 200
     made = tokens.create(engine, "reader", ("measure",), "2026-01-01T00:00:00Z")
     assert private.get("/v1/artifacts", headers={"Authorization": f"bearer {made}"}).status_code == 200
+
+
+def test_the_page_that_asks_for_a_token_has_its_style_and_gives_no_name_away(
+    private: TestClient, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]
+) -> None:
+    registry, record = private.app.state.registry, make_record()  # type: ignore[attr-defined]
+    registry.store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
+    registry.publish(record.to_bytes())
+    browser = {"Accept": "text/html"}
+    asked = private.get("/", headers=browser)
+    assert (asked.status_code, "This registry asks for a token" in asked.text) == (401, True)
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', asked.text)
+    assert {private.get(address).status_code for address in addresses} == {200}
+    assert len(addresses) == 3
+    made = tokens.create(registry.catalogue.engine, "reader", ("measure",), "2026-01-01T00:00:00Z")
+    for path in (f"/{record.name}s", f"/static/{record.name}s", f"/artifacts/{record.name}s"):
+        assert record.name + '"' not in private.get(path, headers=browser).text
+    assert record.name + '"' in private.get(f"/{record.name}s", headers={**browser, "Authorization": f"Bearer {made}"}).text
 
 
 def test_tokens_are_kept_as_digests_and_can_be_revoked(api: TestClient, folder: Path) -> None:
