@@ -86,7 +86,7 @@ class Finisher:
             return Built(plan, error=error)
 
     def _key(self, plan: Plan) -> str:
-        words = plan.model_dump(mode="json", include={"parts", "version", "description", "license", "promises"})
+        words = plan.model_dump(mode="json", include={"parts", "version", "description", "license", "promises", "remarks"})
         return digest_of(words)
 
     def folder(self, plan: Plan) -> Path:

@@ -167,7 +167,7 @@ def to_tflite(model: Any, quantize: Quantize | None, calibration: Callable[[], A
         return bytes(converter.convert())
     except (RuntimeError, ValueError, tf.converter.ConverterError) as error:
         raise BuildFailed(
-            f"the converter refuses {model.name}: {error}", hint="zoo preflight names what each technique can do to each layer"
+            f"the converter refuses {model.name}: {error}", hint="zoo validate MANIFEST   # what each technique says of the network"
         ) from error
 
 

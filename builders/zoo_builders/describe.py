@@ -65,7 +65,7 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             description=plan.description, file=file, signature=seen.signature, metrics=seen.metrics, fidelity=seen.fidelity,
             recipe=tuple(Step(technique=step.technique, params=step.params) for step in plan.recipe), structure=results.structure,
             proofs=results.proofs, measurements=_named(results.measurements, baseline), golden=seen.golden, provenance=provenance,
-            reproducible=plan.reproducible,
+            reproducible=plan.reproducible, remarks=plan.remarks,
         )  # fmt: skip
     except ValidationError as error:
         raise InvalidRecord(explain(error)) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.proof import Promise
 from zoo_builders.specs import Manifest
@@ -42,6 +43,7 @@ class Plan(BaseModel):
         parts: what a stage is to this variant → its fingerprint: `data`, `base`, `model` (after the last technique), `convert`,
             `inspect`, `evaluate`, `baseline`, `baseline_evaluate`, and `benchmark DEVICE THREADS` for each measurement.
         promises: what the techniques say the file will hold.
+        remarks: what a user should know although nothing is wrong.
         files: role → file of the user.
     """
 
@@ -59,6 +61,7 @@ class Plan(BaseModel):
     recipe: tuple[PlannedStep, ...]
     preprocess: tuple[dict[str, Any], ...]
     promises: tuple[Promise, ...]
+    remarks: tuple[str, ...]
     goals: dict[str, dict[str, Any]]
     publish: tuple[str, ...]
     stages: tuple[Stage, ...]
@@ -134,7 +137,7 @@ class _Planner:
     def variant(self, name: str) -> Plan:
         self.stages, self.parts = {}, {}
         steps = self.resolved.recipes[name]
-        promises = self._promises(steps)
+        promises, remarks = self._words(steps)
         self._model(steps)
         self._file(name, steps, promises)
         self._judge()
@@ -143,7 +146,7 @@ class _Planner:
             manifest=self.shown or str(self.resolved.path), manifest_sha256=self.resolved.sha256, model=spec.model, variant=name,
             version=spec.version, task=spec.task, license=spec.license, description=spec.description, seed=spec.base.train.seed,
             recipe=tuple(PlannedStep(technique=step.technique, params=_plain(step)) for step in steps),
-            preprocess=tuple(spec.data.preprocess), promises=promises, goals=_goals(spec), publish=tuple(spec.publish),
+            preprocess=tuple(spec.data.preprocess), promises=promises, remarks=remarks, goals=_goals(spec), publish=tuple(spec.publish),
             stages=tuple(self.stages.values()), parts=dict(self.parts),
         )  # fmt: skip
 
@@ -161,11 +164,12 @@ class _Planner:
             tools=dict(self.toolchain.tools[key]), reproducible=rest["reproducible"],
         )  # fmt: skip
 
-    def _promises(self, steps: Sequence[Step]) -> tuple[Promise, ...]:
-        graph = self.resolved.found.graph
-        if graph is None:
-            return ()
-        return tuple(p for step in steps for p in TECHNIQUES.get(step.technique).promises(graph, step.params, steps))
+    def _words(self, steps: Sequence[Step]) -> tuple[tuple[Promise, ...], tuple[str, ...]]:
+        """What the techniques promise of the file and say of this network; one that cannot be read yet counts as unknown, not as exempt."""
+        graph = self.resolved.found.graph or Graph("unknown", ())
+        asked = [(TECHNIQUES.get(step.technique), step.params) for step in steps]
+        promises = tuple(promise for technique, params in asked for promise in technique.promises(graph, params, steps))
+        return promises, tuple(remark for technique, params in asked for remark in technique.remarks(graph, params, steps))
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""

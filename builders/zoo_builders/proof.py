@@ -70,7 +70,7 @@ def demand(findings: Sequence[Finding]) -> None:
         lines = "; ".join(f"{f.tensor}: {f.technique} promised {f.promise} {f.expected}, found {f.found}" for f in broken)
         raise ProofFailed(
             f"the file does not hold {len(broken)} of {len(findings)} promises: {lines}",
-            hint="zoo preflight MANIFEST says what each technique can do to each layer",
+            hint="zoo plan MANIFEST   # what each technique promises",
         )
 
 

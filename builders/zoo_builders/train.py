@@ -92,7 +92,7 @@ def load_weights(model: Any, path: Path) -> None:
             model.set_weights(load(path).get_weights())
     except (OSError, ValueError) as error:
         raise BuildFailed(
-            f"the weights in {path.name} do not fit the network: {error}", hint="compare the layers with zoo preflight"
+            f"the weights in {path.name} do not fit the network: {error}", hint="zoo plan MANIFEST   # names the network that is meant"
         ) from error
 
 

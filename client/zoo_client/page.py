@@ -44,6 +44,7 @@ def _identity(release: Release) -> Table:
         ("file sha256", record.file.sha256),
         ("record sha256", release.record_sha256),
         ("published", release.published or NOTHING),
+        *(("note", remark) for remark in record.remarks),
     ]
     return pairs(rows)
 

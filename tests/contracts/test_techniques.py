@@ -132,3 +132,20 @@ def test_gives_a_plain_model_and_a_report(name: str, built: dict[str, Path]) -> 
     report = json.loads((folder / "report.json").read_text())
     assert report["accuracy"]["validation"] > 0.5
     assert len(report["history"]["epochs"]) == 2
+
+
+def test_dynamic_says_where_it_quantizes_nothing_and_promises_just_that() -> None:
+    technique = TECHNIQUES.get("quantize")
+    dynamic = technique.params.model_validate({"dtype": "dynamic"})
+    small, large = NETWORKS.get("cifar10_cnn")(), NETWORKS.get("digits_cnn")()
+    assert [p.value for p in technique.promises(small, dynamic, ()) if p.kind == "weights_dtype"] == ["float32"]
+    assert [p.value for p in technique.promises(large, dynamic, ()) if p.kind == "weights_dtype"] == ["int8"]
+    assert any("quantizes nothing" in remark for remark in technique.remarks(small, dynamic, ()))
+    assert not technique.remarks(large, dynamic, ())
+
+
+def test_a_network_nobody_can_read_yet_is_not_exempt_from_proof() -> None:
+    unknown = Graph("unknown", ())
+    for name in TECHNIQUES.names():
+        technique = TECHNIQUES.get(name)
+        assert technique.promises(unknown, technique.params(), ())

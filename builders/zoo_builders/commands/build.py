@@ -92,6 +92,9 @@ def _tell(results: Sequence[Built], sent: Sequence[Sent], since: str | None) -> 
         console().print(f"nothing changed since {since}: nothing to build", markup=False)
         return
     build_view.show(results)
+    for built in results:
+        for note in built.plan.remarks:
+            remark(f"note: {built.plan.name}: {note}")
     if sent:
         show(sent)
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.pipeline import ordered
 from zoo_builders.plan import Plan
+from zoo_builders.proof import Promise
 from zoo_builders.since import Change, changes, matrix
 from zoo_builders.stage import Stage
 from zoo_builders.workshop import Workshop, default_manifests
@@ -65,22 +67,47 @@ def _plain(workshop: Workshop, plan: Plan) -> dict[str, Any]:
 
 
 def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
-    out = console()
+    """Print every stage once, under the first variant that needs it."""
+    out, seen = console(), set[str]()
     for made in plans:
         recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
         out.print(Text(f"{made.name} {made.version}", style="bold"), Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"))
-        parts = {fingerprint: part for part, fingerprint in reversed(made.parts.items())}
-        rows = table("stage", "fingerprint", "cached", "settings")
-        for stage in made.stages:
-            cached = Text("yes", style="green") if workshop.cache.has(stage.fingerprint) else Text("no", style="yellow")
-            name = "convert fp32 (baseline)" if parts.get(stage.fingerprint) == "baseline" else stage.name
-            rows.add_row(name, stage.fingerprint.short, cached, Text(settings(stage)))
-        out.print(rows)
+        fresh = [stage for stage in made.stages if stage.fingerprint not in seen]
+        shared = [_called(made, stage) for stage in made.stages if stage.fingerprint in seen]
+        seen |= {stage.fingerprint for stage in fresh}
+        if shared:
+            out.print(Text(f"  shares {', '.join(shared)}", style="dim"))
+        if fresh:
+            out.print(_rows(workshop, made, fresh))
         for promise in made.promises:
-            out.print(Text(f"  promises: {promise.technique}: {promise.kind} {promise.value}", style="dim"))
+            out.print(Text(f"  proves {_promised(promise)}", style="dim"))
+        for remark_ in made.remarks:
+            out.print(Text(f"  note: {remark_}", style="yellow"))
     stages = ordered(plans)
     todo = [stage for stage in stages if not workshop.cache.has(stage.fingerprint)]
     out.print(f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached, {len(todo)} to run", highlight=False)
+
+
+def _called(plan: Plan, stage: Stage) -> str:
+    return {plan.parts["baseline"]: "convert fp32 (baseline)", plan.parts["baseline_evaluate"]: "evaluate (baseline)"}.get(
+        stage.fingerprint, stage.name
+    )
+
+
+def _rows(workshop: Workshop, plan: Plan, stages: Sequence[Stage]) -> Table:
+    rows = table("stage", "fingerprint", "cached", "settings")
+    for stage in stages:
+        cached = Text("yes", style="green") if workshop.cache.has(stage.fingerprint) else Text("no", style="yellow")
+        shown = "" if stage.kind == "inspect" else settings(stage)
+        rows.add_row(_called(plan, stage), stage.fingerprint.short, cached, Text(shown))
+    return rows
+
+
+def _promised(promise: Promise) -> str:
+    """Spell a promise as a person would say it."""
+    where = " 1x1 CONV_2D" if promise.pointwise_only else f" {', '.join(promise.operators)}" if promise.operators else ""
+    least = f" of {promise.at_least_elements:,} elements or more" if promise.at_least_elements else ""
+    return f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value} in every{where} {promise.per}{least}"
 
 
 def settings(stage: Stage) -> str:

@@ -57,6 +57,7 @@ class Technique:
         apply: Keras model in, Keras model out; None for a technique that is done by the converter (`quantize`).
         check: objections against applying it to a graph after the earlier steps; empty when it can be applied.
         promises: what the finished file will hold, given this step and all steps of the recipe.
+        remarks: what a user should know of this step on this network although nothing is wrong, such as that it changes nothing.
         modules: further modules whose code can change the result (part of the stage's fingerprint).
     """
 
@@ -66,6 +67,7 @@ class Technique:
     check: Callable[[Graph, Any, Sequence[Step]], Sequence[Objection]]
     promises: Callable[[Graph, Any, Sequence[Step]], Sequence[Promise]]
     doc: str = ""
+    remarks: Callable[[Graph, Any, Sequence[Step]], Sequence[str]] = lambda *_: ()
     modules: tuple[str, ...] = field(default=())
 
     @property

@@ -1,5 +1,6 @@
 """`quantize`: store weights, or weights and activations, in fewer bits. Done by the converter, after training."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -52,16 +53,33 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
     """State the dtypes of weights, activations and interface."""
-    del graph, steps
-    weights = {"float16": "float16"}.get(params.dtype, "int8")
-    found = [
-        Promise(
-            technique="quantize", kind="weights_dtype", value=weights, at_least_elements=MINIMUM_DYNAMIC if params.dtype == "dynamic" else 0
-        )
-    ]
+    del steps
+    found = [_weights(graph, params)]
     if params.dtype in {"int8", "int16x8"} and not params.allow_float_fallback:
         found.append(Promise(technique="quantize", kind="activations_dtype", value="int8" if params.dtype == "int8" else "int16"))
     return [*found, Promise(technique="quantize", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
 
 
-QUANTIZE = TECHNIQUES.add("quantize", Technique("quantize", Params, None, check, promises, DOC))
+def _weights(graph: Graph, params: Params) -> Promise:
+    if params.dtype == "dynamic" and not _any_large(graph):
+        return Promise(technique="quantize", kind="weights_dtype", value="float32")
+    least = MINIMUM_DYNAMIC if params.dtype == "dynamic" else 0
+    stored = "float16" if params.dtype == "float16" else "int8"
+    return Promise(technique="quantize", kind="weights_dtype", value=stored, at_least_elements=least)
+
+
+def _any_large(graph: Graph) -> bool:
+    """Whether any kernel is large enough for `dynamic`; of a network nobody can read yet, it is taken for granted."""
+    kernels = [shape for node in graph.nodes for name, shape in node.weights.items() if name.endswith("kernel")]
+    return not graph.nodes or any(math.prod(shape) >= MINIMUM_DYNAMIC for shape in kernels)
+
+
+def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
+    """Say so where `dynamic` finds nothing to quantize."""
+    del steps
+    if params.dtype != "dynamic" or _any_large(graph):
+        return []
+    return [f"dynamic quantizes nothing here: no kernel has the {MINIMUM_DYNAMIC:,} elements the converter asks for; weights stay float32"]
+
+
+QUANTIZE = TECHNIQUES.add("quantize", Technique("quantize", Params, None, check, promises, DOC, remarks))

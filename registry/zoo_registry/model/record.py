@@ -289,6 +289,7 @@ class Record(Part):
     fidelity: Fidelity | None = None
     structure: Structure
     proofs: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = Field(default=(), description="what a user should know of the recipe on this network")
     measurements: tuple[Measurement, ...] = ()
     golden: Golden | None = None
     provenance: Provenance

@@ -193,7 +193,7 @@ def read_measurement(data: bytes, record: Record, *, extra: Literal["forbid", "i
     if measurement.file_sha256 != record.file.sha256:
         raise InvalidRecord(
             f"measured on sha256:{measurement.file_sha256}, but {record.name}@{record.version} is sha256:{record.file.sha256}",
-            hint=f"zoo bench {record.name}@{record.version}",
+            hint=f"zoo show {record.name}@{record.version}",
         )
     return measurement
 

@@ -26,7 +26,7 @@ def plan() -> Plan:
     return Plan(
         manifest="m.yaml", manifest_sha256=ONE, model="tiny", variant="int8", version="1.2.3", task="image-classification", license="mit",
         description="A tiny network.", seed=7, recipe=(PlannedStep(technique="quantize", params={"dtype": "int8"}),), preprocess=(),
-        promises=(), goals={}, publish=(), stages=(stage,), parts={"convert": stage.fingerprint, "baseline": ONE},
+        promises=(), remarks=(), goals={}, publish=(), stages=(stage,), parts={"convert": stage.fingerprint, "baseline": ONE},
     )  # fmt: skip
 
 
