@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
@@ -17,8 +18,20 @@ from zoo_registry.settings import Settings
 from zoo_registry.stores import open_store
 from zoo_registry.telemetry import Telemetry
 
-_OPEN = frozenset({"health", "static"})
-_PAGES = frozenset({"pages", "static"})
+_OPEN = frozenset({"docs", "health", "static"})
+_PAGES = frozenset({"docs", "pages", "static"})
+_SUBJECTS = {
+    "search": "Ask with a budget, and read what was published.",
+    "blobs": "Bytes by digest; the address of a blob never changes its meaning.",
+    "publish": "Blobs first, then the record. Needs a token with the scope `publish`; a measurement one with `measure`.",
+    "hugging face": "The Hub's layout, for reading: `HF_ENDPOINT=<this registry> hf download zoo/NAME`.",
+    "health": "For operations; needs no token.",
+}
+
+
+_DESCRIBED: dict[str, Any] = {  # no pages of FastAPI's own: they load scripts from elsewhere
+    "docs_url": None, "redoc_url": None, "openapi_tags": [{"name": name, "description": about} for name, about in _SUBJECTS.items()],
+}  # fmt: skip
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -40,7 +53,7 @@ def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
         yield
         registry.close()
 
-    app = FastAPI(title="edgezoo", summary="A model zoo for on-device inference", version="1", lifespan=lifespan)
+    app = FastAPI(title="edgezoo", summary="A model zoo for on-device inference", version="1", lifespan=lifespan, **_DESCRIBED)
     app.state.registry = registry
     app.state.access = Access(registry.catalogue, settings.trusted, settings.public_reads)
     app.state.presign = settings.presign

@@ -12,6 +12,7 @@ PAGES = [
     "/?device=host-cpu&max_latency_ms=0.001&max_size_gzip=1kB",
     "/artifacts/cifar10-cnn-sparse75-fp16",
     "/compare?ref=cifar10-cnn-fp32&ref=cifar10-cnn-sparse75&ref=cifar10-cnn-int8&ref=cifar10-cnn-clustered16-int8",
+    "/docs",
 ]
 TEXT = "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span"
 WIDGETS = ("link", "button", "textbox", "combobox", "checkbox", "spinbutton")
@@ -145,3 +146,16 @@ def test_everything_that_can_be_used_has_a_name(visit: Open, path: str) -> None:
     tree = visit(path).locator("body").aria_snapshot()
     nameless = [line for line in tree.splitlines() if line.strip() in {f"- {widget}" for widget in WIDGETS}]
     assert not nameless
+
+
+def test_the_page_of_the_api_opens_and_asks_nobody_else(visit: Open, address: str) -> None:
+    page = visit("/docs")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.reload()
+    page.locator("summary", has_text="/v1/artifacts").first.click()
+    assert page.get_by_role("cell", name="median milliseconds, at most").first.is_visible()
+    page.locator(".op-body").get_by_role("link", name="Page", exact=True).click()
+    assert page.url.endswith("/docs#shape-page")
+    assert f"{address}/docs" in asked
+    assert not [url for url in asked if not url.startswith(f"{address}/")]

@@ -252,6 +252,12 @@ def _family(root: type[ZooError]) -> dict[str, type[ZooError]]:
     return found
 
 
+def kinds() -> tuple[type[ZooError], ...]:
+    """List all kinds of errors but the root, by status and slug."""
+    found = set(_family(ZooError).values()) - {ZooError}
+    return tuple(sorted(found, key=lambda kind: (kind.status, kind.slug)))
+
+
 def from_problem(slug: str, message: str, hint: str = "") -> ZooError:
     """Give back the error that a problem document describes; an unknown slug becomes `OtherSide`."""
     kind = _family(ZooError).get(slug, OtherSide)
