@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := registry builders client tests benchmarks examples
+SOURCES := registry builders client tests benchmarks examples docs
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help

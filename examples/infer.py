@@ -1,6 +1,6 @@
 """Run a pulled artifact on one real image with LiteRT, preparing the input as its record says.
 
-    python examples/infer.py MODEL.tflite MODEL.tflite.record.json
+python examples/infer.py MODEL.tflite MODEL.tflite.record.json
 """
 
 import json
