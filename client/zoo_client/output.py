@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo_client.settings import Settings
+from zoo_registry.model import errors
 from zoo_registry.model.errors import OtherSide, ZooError
 from zoo_registry.model.query import Timing
 
@@ -59,15 +60,8 @@ def _plain(value: Any) -> Any:
 
 
 def problem_document(error: ZooError) -> str:
-    """Spell an error as an RFC 9457 problem document with our `hint` and the command's exit code."""
-    document = {
-        "type": f"urn:edgezoo:{error.slug}",
-        "title": error.slug.replace("-", " ").capitalize(),
-        "status": error.status,
-        "detail": error.message,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
+    """Spell an error as the registry does, with the command's exit code."""
+    document = errors.problem_document(error.slug, error.status, error.message, error.hint) | {"exit_code": error.exit_code}
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 

@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problem documents: every answer that is an error looks the same, whoever found it."""
 
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -9,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from zoo_registry.model.errors import NotFound, Unauthorized, WrongUse, ZooError
+from zoo_registry.model.errors import NotFound, Unauthorized, WrongUse, ZooError, problem_document
 from zoo_registry.routes import pages
 from zoo_registry.routes.common import PROBLEM
 
@@ -18,9 +17,7 @@ _SLUGS = {404: NotFound.slug, 405: "method-not-allowed", 422: WrongUse.slug}
 
 def problem(slug: str, status: int, detail: str, hint: str = "", headers: dict[str, str] | None = None) -> Response:
     """Build a problem document."""
-    title = slug.replace("-", " ").capitalize()
-    body: dict[str, Any] = {"type": f"urn:edgezoo:{slug}", "title": title, "status": status, "detail": detail, "hint": hint}
-    return JSONResponse(body, status, headers, media_type=PROBLEM)
+    return JSONResponse(problem_document(slug, status, detail, hint), status, headers, media_type=PROBLEM)
 
 
 def of_error(error: ZooError) -> Response:

@@ -1,15 +1,12 @@
 """A served registry with a family in it, and Chromium in front of it."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from plugins.family import family, file_of
+from plugins.registry_server import serving, stock
 from zoo_registry.app import create_app
 from zoo_registry.settings import Settings
 
@@ -19,29 +16,14 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """Serve a registry with the family in it on a free port of the loopback."""
-    app = create_app(settings)
-    for record in family():
-        app.state.registry.store.put([file_of(record)], record.file.sha256)
-        app.state.registry.publish(record.to_bytes())
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(timeout=20)
-
-
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a registry that runs as long as the tests."""
     folder = tmp_path_factory.mktemp("registry")
-    with serving(Settings(db=str(folder / "zoo.db"), store=str(folder / "store"))) as found:
+    app = create_app(Settings(db=str(folder / "zoo.db"), store=str(folder / "store")))
+    for record in family():
+        stock(app.state.registry, record, file_of(record))
+    with serving(app) as found:
         yield found
 
 

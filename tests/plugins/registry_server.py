@@ -7,9 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.record import Record
+
+if TYPE_CHECKING:
+    from zoo_registry.registry import Registry
 
 _PATIENCE_S = 20.0
 
@@ -37,9 +43,19 @@ def serving(app: Any) -> Iterator[str]:
         deadline = time.monotonic() + _PATIENCE_S
         while not server.started and thread.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(_PATIENCE_S)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(_PATIENCE_S)
+
+
+def stock(registry: "Registry", record: Record, *blobs: bytes) -> Record:
+    """Release a record whose blobs are these, without asking over HTTP."""
+    for data in blobs:
+        registry.store.put([data], Digest.of(data))
+    registry.publish(record.to_bytes())
+    return record
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import Connection, inspect, text
 from typer.testing import CliRunner
 
+from plugins.registry_server import stock
 from zoo_registry.app import open_registry
 from zoo_registry.catalogue import Catalogue, migrations
 from zoo_registry.catalogue.engine import reading, writing
@@ -36,9 +37,7 @@ def fill(registry: Registry, make_record: Fill, blob_bytes: Callable[..., bytes]
 
     def doing(**changes: object) -> Record:
         record = make_record(**changes)
-        registry.store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
-        registry.publish(record.to_bytes())
-        return record
+        return stock(registry, record, blob_bytes(f"{record.name}@{record.version}"))
 
     return doing
 

@@ -252,6 +252,12 @@ def _family(root: type[ZooError]) -> dict[str, type[ZooError]]:
     return found
 
 
+def problem_document(slug: str, status: int, detail: str, hint: str = "") -> dict[str, Any]:
+    """Spell an error as an RFC 9457 problem document with our `hint`; `from_problem` is the way back."""
+    title = slug.replace("-", " ").capitalize()
+    return {"type": f"urn:edgezoo:{slug}", "title": title, "status": status, "detail": detail, "hint": hint}
+
+
 def kinds() -> tuple[type[ZooError], ...]:
     """List all kinds of errors but the root, by status and slug."""
     found = set(_family(ZooError).values()) - {ZooError}

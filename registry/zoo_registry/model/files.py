@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -76,14 +76,24 @@ def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit:
         DigestMismatch: the bytes hash to something else; nothing is kept.
         TooLarge: more than `limit` bytes came; nothing is kept.
     """
-    hasher, size = hashlib.sha256(), 0
     with appearing(path, mode=0o444) as out:
-        for piece in pieces:
-            size += len(piece)
-            if size > limit:
-                raise TooLarge(f"{digest.short}: more than {limit} bytes")
-            hasher.update(piece)
-            out.write(piece)
-        if hasher.hexdigest() != digest:
-            raise DigestMismatch(path.name, expected=digest, actual=hasher.hexdigest())
+        return copy_verified(pieces, out.write, digest, limit=limit, what=path.name)
+
+
+def copy_verified(pieces: Iterable[bytes], write: Callable[[bytes], object], digest: Digest, *, limit: int, what: str) -> int:
+    """Give each of `pieces` to `write`, hashing as they pass; return the number of bytes. What was written counts only if this returns.
+
+    Raises:
+        DigestMismatch: the bytes hash to something else; the message calls them `what`.
+        TooLarge: more than `limit` bytes came; the rest is not taken.
+    """
+    hasher, size = hashlib.sha256(), 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"{digest.short}: more than {limit} bytes")
+        hasher.update(piece)
+        write(piece)
+    if hasher.hexdigest() != digest:
+        raise DigestMismatch(what, expected=digest, actual=hasher.hexdigest())
     return size

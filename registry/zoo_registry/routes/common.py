@@ -1,10 +1,12 @@
 """What all routes share: the registry, who may do what, bodies of bounded size, and what a problem looks like."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from zoo_registry.access import Access
@@ -17,6 +19,7 @@ PROBLEM = "application/problem+json"
 IMMUTABLE = "public, max-age=31536000, immutable"
 _SMALL = 64 << 10
 Model = TypeVar("Model", bound=BaseModel)
+Failure = TypeVar("Failure", bound=Exception)
 
 
 class Problem(BaseModel):
@@ -33,6 +36,24 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document the problems that a route answers with."""
     content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": "problem", "content": content} for status in statuses}
+
+
+def answering(answer: Callable[[Request, Failure], Response], *errors: type[Failure]) -> type[APIRoute]:
+    """Make a class of routes that answer these errors with `answer`, which runs in a thread of its own."""
+
+    class Answering(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def answered(request: Request) -> Response:
+                try:
+                    return await handler(request)
+                except errors as error:
+                    return await run_in_threadpool(answer, request, error)
+
+            return answered
+
+    return Answering
 
 
 def registry_of(request: Request) -> Registry:

@@ -4,13 +4,11 @@ What its client needs beyond the bytes are headers (its `file_download.py` and `
 `X-Linked-Etag` and `X-Linked-Size` of large files, and, of an error, `X-Error-Code` and `X-Error-Message`.
 """
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.routing import APIRoute
 
 from zoo_registry import repository
 from zoo_registry.access import Access
@@ -20,7 +18,7 @@ from zoo_registry.problems import of_error
 from zoo_registry.registry import Registry
 from zoo_registry.repository import OWNER, Description, File, Refs, TreeEntry
 from zoo_registry.routes.blobs import ANSWERS, MEDIA, send
-from zoo_registry.routes.common import Zoo, problems
+from zoo_registry.routes.common import Zoo, answering, problems
 from zoo_registry.stores.shelf import Release
 
 _LONGEST = 500
@@ -34,32 +32,17 @@ class _Coded(Exception):
         self.error, self.headers = error, {"X-Error-Code": code, **(headers or {})}
 
 
-class HubRoute(APIRoute):
-    """A route whose errors say in headers what the Hub's client looks for."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler: what this project raises on purpose stays a problem document and gets the headers."""
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except _Coded as coded:
-                return _refuse(coded.error, coded.headers)
-            except ZooError as error:
-                return _refuse(error, {})
-
-        return answer
-
-
-router = APIRouter(tags=["hugging face"], route_class=HubRoute, responses=problems(401, 403, 404, 410, 422, 503))
-
-
-def _refuse(error: ZooError, headers: dict[str, str]) -> Response:
-    answer = of_error(error)
-    said = " ".join(f"{error.message}; {error.hint}".split()).strip("; ")
+def _refuse(_: Request, error: ZooError | _Coded) -> Response:
+    """Answer with a problem document that has the headers the Hub's client looks for."""
+    cause, headers = (error.error, error.headers) if isinstance(error, _Coded) else (error, {})
+    answer = of_error(cause)
+    said = " ".join(f"{cause.message}; {cause.hint}".split()).strip("; ")
     answer.headers.update({**headers, "X-Error-Message": said[:_LONGEST].encode("ascii", "replace").decode()})
     return answer
+
+
+_FAILURES: tuple[type[ZooError | _Coded], ...] = (ZooError, _Coded)
+router = APIRouter(tags=["hugging face"], route_class=answering(_refuse, *_FAILURES), responses=problems(401, 403, 404, 410, 422, 503))
 
 
 @contextmanager

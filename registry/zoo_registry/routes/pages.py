@@ -4,19 +4,16 @@ Everything works without JavaScript. A mistake or a missing artifact is a page t
 """
 
 import difflib
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from fastapi.routing import APIRoute
 
 from zoo_registry.model import words
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.query import Page, Query, Resolution, main_metric
 from zoo_registry.model.ref import Ref
-from zoo_registry.routes.common import may_read, registry_of
+from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read_search
 from zoo_registry.stores.shelf import Release
 from zoo_registry.web import render, urls, views
@@ -37,25 +34,6 @@ _TITLES = {
 }
 
 
-class PageRoute(APIRoute):
-    """A route whose errors are pages."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler: what this project raises on purpose becomes a page."""
-        handler = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except ZooError as error:
-                return await run_in_threadpool(error_page, request, error)
-
-        return answer
-
-
-router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-
 def wants_page(request: Request) -> bool:
     """Whether an error should be a page: a browser asks, and not for the API."""
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/api/"))
@@ -74,6 +52,9 @@ def _nearest(request: Request) -> tuple[tuple[str, str], ...]:
     known = [item.name for item in registry_of(request).search(Query(), limit=MOST_NAMES).items]
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
     return tuple((found, urls.artifact(found)) for found in near)
+
+
+router = APIRouter(route_class=answering(error_page, ZooError), include_in_schema=False)
 
 
 @router.get("/")

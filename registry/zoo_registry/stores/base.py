@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, NotFound, TooLarge, WrongUse
+from zoo_registry.model.files import copy_verified
 
 BLOB_LIMIT = 4 << 30
 DOCUMENT_LIMIT = 64 << 20
@@ -141,16 +142,8 @@ def verified(pieces: Iterable[bytes], digest: Digest, *, limit: int) -> Iterator
         DigestMismatch: the bytes hash to something else.
         TooLarge: more than `limit` bytes came.
     """
-    hasher, size = hashlib.sha256(), 0
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
-        for piece in pieces:
-            size += len(piece)
-            if size > limit:
-                raise TooLarge(f"{digest.short}: more than {limit} bytes")
-            hasher.update(piece)
-            spool.write(piece)
-        if hasher.hexdigest() != digest:
-            raise DigestMismatch("blob", expected=digest, actual=hasher.hexdigest())
+        size = copy_verified(pieces, spool.write, digest, limit=limit, what="blob")
         spool.seek(0)
         yield spool, size  # type: ignore[misc]  # SpooledTemporaryFile is a BinaryIO in all but its stub
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from plugins.registry_server import stock
 from zoo_registry.app import create_app
 from zoo_registry.catalogue import tokens
 from zoo_registry.model.errors import NotFound, WrongUse
@@ -74,8 +75,7 @@ def test_the_page_that_asks_for_a_token_has_its_style_and_gives_no_name_away(
     private: TestClient, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]
 ) -> None:
     registry, record = private.app.state.registry, make_record()  # type: ignore[attr-defined]
-    registry.store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
-    registry.publish(record.to_bytes())
+    stock(registry, record, blob_bytes(f"{record.name}@{record.version}"))
     browser = {"Accept": "text/html"}
     asked = private.get("/", headers=browser)
     assert (asked.status_code, "This registry asks for a token" in asked.text) == (401, True)

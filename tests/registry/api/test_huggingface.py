@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from plugins.records import blob, make
-from plugins.registry_server import RegistryServer
+from plugins.registry_server import RegistryServer, stock
 from zoo_registry.catalogue import tokens
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Record
@@ -30,10 +30,7 @@ HF = shutil.which("hf") or ""
 
 def publish(registry: Registry, version: str) -> Record:
     record = make(version=version, golden=GOLDEN, description="Fällt auf: <b>|x|</b>")
-    registry.store.put([blob(f"{record.name}@{version}")], record.file.sha256)
-    registry.store.put([GOLDEN], Digest.of(GOLDEN))
-    registry.publish(record.to_bytes())
-    return record
+    return stock(registry, record, blob(f"{record.name}@{version}"), GOLDEN)
 
 
 @pytest.fixture

@@ -8,16 +8,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from plugins.family import family, file_of
+from plugins.registry_server import stock
 from zoo_registry.app import create_app
-from zoo_registry.model.record import Record
 from zoo_registry.registry import Registry
 from zoo_registry.settings import Settings
-
-
-def publish(registry: Registry, record: Record, data: bytes) -> None:
-    """Put a record's file into the store and release it."""
-    registry.store.put([data], record.file.sha256)
-    registry.publish(record.to_bytes())
 
 
 def _browser(folder: Path) -> TestClient:
@@ -36,7 +30,7 @@ def _registry(browser: TestClient) -> Registry:
 def _full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with _browser(tmp_path_factory.mktemp("full")) as browser:
         for record in family():
-            publish(_registry(browser), record, file_of(record))
+            stock(_registry(browser), record, file_of(record))
         yield browser
 
 

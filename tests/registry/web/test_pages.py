@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 
 from plugins.family import family, file_of
 from plugins.records import blob, make
+from plugins.registry_server import stock
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
@@ -16,8 +17,7 @@ NAME = "cifar10-cnn-sparse75"
 
 
 def publish(registry: Registry, record: Record) -> None:
-    registry.store.put([blob(f"{record.name}@{record.version}")], record.file.sha256)
-    registry.publish(record.to_bytes())
+    stock(registry, record, blob(f"{record.name}@{record.version}"))
 
 
 class Seen(HTMLParser):
