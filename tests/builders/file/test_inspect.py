@@ -20,6 +20,7 @@ POINTWISE = 2
 ALL = ("fp32", "fp16", "dynamic", "int8", "int8-io", "int16x8", "sparse", "sparse-fp16", "sparse-int8")
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.tflite")))
 def test_structure_is_what_it_was(name: str, files: Mapping[str, bytes], golden: Callable[[Path, str], None]) -> None:
     structure = inspect(files[name])
