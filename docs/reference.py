@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+import zoo_builders.flatbuffer
+import zoo_builders.splits  # noqa: F401  brings its error
 from zoo_builders import specs
 from zoo_builders.data import SOURCES
 from zoo_builders.devices import DEVICES
@@ -112,7 +114,8 @@ def errors(kind: type[ZooError] = ZooError) -> Iterator[str]:
     """List the error slugs with exit code and HTTP status."""
     if kind is ZooError:
         yield "## Errors\n\n| slug | exit | HTTP | |\n|---|---|---|---|\n"
-    for child in kind.__subclasses__():
+    ours = (child for child in kind.__subclasses__() if child.__module__.startswith("zoo_"))
+    for child in sorted(ours, key=lambda child: child.slug):
         yield f"| `{child.slug}` | {child.exit_code} | {child.status} | {first_line(child)} |\n"
         yield from errors(child)
 
