@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,17 @@ def test_batches_hold_every_example_once_in_an_order_of_the_seed(digits_data: Pa
     np.testing.assert_array_equal(np.concatenate([y for _, y in plain]), labels)
 
 
-def test_a_finished_file_is_taken_as_it_is(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["model.keras", "model.h5", "saved"])
+def test_every_form_keras_saves_is_taken_as_it_is(form: str, digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
     from zoo_builders import train
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras would rather have its newest form
+        train.load(digits_base / "model.keras").save(tmp_path / form)
     setting = params(network="file:", weights={"source": "file"})
-    train.run(a_job("base", tmp_path, setting, inputs={"data": digits_data}, files={"network": digits_base / "model.keras"}))
-    assert weights(tmp_path) == weights(digits_base)
-    assert json.loads((tmp_path / "report.json").read_text())["history"] == []
+    train.run(a_job("base", tmp_path / "out", setting, inputs={"data": digits_data}, files={"network": tmp_path / form}))
+    assert weights(tmp_path / "out") == weights(digits_base)
+    assert json.loads((tmp_path / "out/report.json").read_text())["history"] == []
 
 
 def test_weights_from_a_file_fit_or_are_refused(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
