@@ -3,10 +3,14 @@
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+# The commands under test are those of this interpreter's environment, activated or not.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 pytest_plugins = [f"plugins.{name}" for name in ("digits", "hub", "records", "registry_server", "seaweed")]
 
