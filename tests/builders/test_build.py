@@ -104,7 +104,10 @@ def test_goals_fail_their_variant_and_let_the_others_go_on(zoo: Any) -> None:
 def start(zoo: Any) -> "subprocess.Popen[str]":
     """Start a build in a process group of its own and wait until it trains."""
     command = [sys.executable, "-c", "from zoo_client.cli import main; main()", "build", MANIFEST, "--no-benchmark", "--variant", "fp32"]
-    process = subprocess.Popen(command, cwd=zoo.folder, env=dict(zoo.env), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    listens = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # background jobs of a shell are started deaf to Ctrl-C
+    process = subprocess.Popen(
+        command, cwd=zoo.folder, env=dict(zoo.env), stderr=subprocess.PIPE, text=True, start_new_session=True, **listens
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if "base" in line:

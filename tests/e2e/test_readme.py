@@ -38,16 +38,14 @@ def test_zoo_serve_shows_the_page_the_demo_names(demo: Any) -> None:
     assert page is not None
     registry = demo.zoo.home / "registry"
     places = {"ZOO_DB": str(registry / "zoo.db"), "ZOO_STORE": str(registry)}
-    server = subprocess.Popen(
-        ["zoo", "serve", "--port", "0", "--json"], cwd=ROOT, env=demo.zoo.environment | places, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        said = server.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", said)
-        assert address is not None, said
-        time.sleep(0.5)
-        assert "Proven in the file" in httpx.get(address[0] + page[1], timeout=20).text
-    finally:
-        server.terminate()
-        server.wait(20)
+    words = ["zoo", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(words, cwd=ROOT, env=demo.zoo.environment | places, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            said = server.stdout.readline()
+            address = re.search(r"http://127\.0\.0\.1:\d+", said)
+            assert address is not None, said
+            time.sleep(0.5)
+            assert "Proven in the file" in httpx.get(address[0] + page[1], timeout=20).text
+        finally:
+            server.terminate()
