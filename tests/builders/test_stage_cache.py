@@ -1,5 +1,6 @@
 """The cache of results: whole or not there, whatever happens to whoever writes it."""
 
+import json
 import os
 import threading
 from datetime import UTC, datetime
@@ -117,3 +118,23 @@ def test_many_builders_do_the_work_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert work == [1]
+
+
+def test_zoo_cache_verify_finds_a_damaged_result_and_drops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from zoo_client.cli import run
+
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "pulled"))
+    cache = StageCache(tmp_path / "cache/stages")
+    keep(cache, stage("whole"), model=b"x" * 10)
+    hurt = keep(cache, stage("hurt"), model=b"x" * 10) / "model"
+    assert run(["cache", "verify"]) == 0
+    hurt.chmod(0o644)
+    hurt.write_bytes(b"y" * 10)
+    assert run(["cache", "verify", "--json"]) == 1
+    damaged = json.loads(capsys.readouterr().out.partition("\n")[2])["damaged_results"]
+    assert [(d["fingerprint"], d["file"]) for d in damaged] == [(stage("hurt").fingerprint, "model")]
+    assert not cache.has(stage("hurt").fingerprint)
+    assert run(["cache", "verify"]) == 0

@@ -1,7 +1,9 @@
-"""`zoo cache`: the pulled files kept on this machine."""
+"""`zoo cache`: the pulled files kept on this machine, and the results that this project's builds keep."""
 
+import importlib
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -65,16 +67,33 @@ def gc(
 
 @app.command("verify")
 def verify(*, as_json: Json = False) -> None:
-    """Hash every file again; a damaged one is put aside and fetched again when it is needed (exit code 1)."""
-    cache = Cache(Settings.read().cache)
+    """Hash every file again, pulled or made by a build; a damaged one is put aside and fetched or made again (exit code 1)."""
+    settings = Settings.read()
+    cache = Cache(settings.cache)
     count, damages = len(cache.blobs()), cache.verify()
+    results, broken = _verify_results(settings.home / "cache" / "stages")
     if as_json:
-        emit_json({"files": count, "damaged": [{"expected": d.digest, "found": d.found, "quarantined": d.quarantined} for d in damages]})
+        plain = [{"expected": d.digest, "found": d.found, "quarantined": d.quarantined} for d in damages]
+        stages = [{"fingerprint": d.fingerprint, "file": d.file, "reason": d.reason} for d in broken]
+        emit_json({"files": count, "damaged": plain, "results": results, "damaged_results": stages})
     else:
         for damage in damages:
             console().print(
                 f"damaged: expected sha256:{damage.digest}\n         found    sha256:{damage.found}\n         put in   {damage.quarantined}"
             )
-        console().print(f"{count} files hashed, {len(damages)} damaged")
-    if damages:
+        for damage in broken:
+            console().print(f"damaged result of a build, dropped: {damage.fingerprint[:12]} {damage.file}: {damage.reason}")
+        console().print(f"{count} pulled files and {results} results of builds hashed, {len(damages) + len(broken)} damaged")
+    if damages or broken:
         raise typer.Exit(1)
+
+
+def _verify_results(root: Path) -> tuple[int, Any]:
+    """Hash what the builds of this project keep; a damaged result is dropped, so that the next build makes it again."""
+    if not root.is_dir():
+        return 0, ()
+    results = importlib.import_module("zoo_builders.stage_cache").StageCache(root)
+    count, damages = len(results.fingerprints()), results.verify()
+    for fingerprint in dict.fromkeys(damage.fingerprint for damage in damages):
+        results.remove(fingerprint)
+    return count, damages
