@@ -212,6 +212,9 @@ class Finder:
             return validate(source.params, self.spec.data.args)
         except ValidationError as error:
             self.mistakes.add_validation(error, source.params, ("data", "args"))
+            path = self.spec.data.args.get("path")
+            if isinstance(path, str) and "path" in source.params.model_fields:
+                self._file(path, ("data", "args", "path"), None)  # what is wrong with it is told along
             return None
 
     def _file(self, text: str, key: Key, sha256: str | None) -> SourceFile | None:

@@ -205,3 +205,15 @@ def test_a_manifest_with_any_line_changed_is_read_or_refused(zoo: Any, data: st.
 
 def test_the_untouched_manifest_is_read(zoo: Any) -> None:
     assert readable((zoo.folder / "manifests/tiny.yaml").read_text(), zoo.folder)
+
+
+def test_a_wrong_path_is_told_beside_a_missing_digest(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        "schema: edgezoo/v1\nmodel: t\nversion: 1.0.0\nlicense: mit\nbase: {network: digits_cnn}\n"
+        "data:\n  source: npz-images\n  args:\n    path: /nowhere.npz\nvariants: {fp32: []}\n"
+    )
+    with pytest.raises(InvalidManifest) as caught:
+        Reader(WorkTree(Digests(tmp_path / "digests.json")), {}).read(manifest, "m.yaml")
+    assert "m.yaml:8: data.args.sha256" in str(caught.value)
+    assert "m.yaml:9: data.args.path: absolute path '/nowhere.npz'" in str(caught.value)
