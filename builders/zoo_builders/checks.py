@@ -43,6 +43,11 @@ class Found:
     weights: SourceFile | None
     data: Mapping[str, SourceFile] = field(default_factory=dict)
 
+    @property
+    def ships_graph(self) -> bool:
+        """Whether the graph says all there is to know of the network: it ships with the zoo and could be called."""
+        return self.graph is not None and self.network is not None and self.network.kind == "shipped"
+
 
 def words(spec: Manifest, mistakes: Mistakes) -> None:
     """Check version, splits, preprocessing, task, devices, goals and publish targets: everything that needs no file."""
@@ -159,7 +164,8 @@ class Finder:
         """Find everything; parts that are wrong are None and noted."""
         network = self._network()
         file = self._hashed(network.file, ("base", "network"), None) if network else None
-        graph = self._graph(network) if network and file and with_graph else None
+        known = with_graph or (network is not None and self._ships_unchanged(network))
+        graph = self._graph(network) if network and file and known else None
         return Found(network, graph, file, self._weights(), self._data())
 
     def _network(self) -> Network | None:
@@ -174,6 +180,10 @@ class Finder:
         except ZooError as error:
             self.mistakes.add(key, error.message, error.hint)
             return None
+
+    def _ships_unchanged(self, network: Network) -> bool:
+        """Whether this tree holds a network of the zoo as it is installed, so that calling it says what the tree's would say."""
+        return network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
 
     def _graph(self, network: Network) -> Graph | None:
         try:

@@ -56,6 +56,11 @@ class JobContext:
         """Move the progress bar."""
         self.job.progress(done, total, note)
 
+    @property
+    def scratch(self) -> Path | None:
+        """A folder of this stage's own that outlives a killed run; None where nothing takes over."""
+        return self.job.scratch
+
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
         """Remember a JSON report under `name`."""
         self.kept[name] = dict(value)

@@ -121,7 +121,7 @@ class Pipeline:
         order = Order(
             kind=stage.kind, params=stage.params, files={role: Path(file.path) for role, file in stage.files.items()},
             inputs={role: self.cache.folder(source) for role, source in stage.inputs.items()}, out=out,
-            log=self.logs / f"{stage.kind}-{stage.fingerprint.short}.log",
+            log=self.logs / f"{stage.kind}-{stage.fingerprint.short}.log", scratch=self.cache.scratch(stage.fingerprint),
         )  # fmt: skip
         with ExitStack() as stack:
             process, pipe = _start(order, stack)

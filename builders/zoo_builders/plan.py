@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.proof import Promise
+from zoo_builders.recipes import graphs
 from zoo_builders.specs import Manifest
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
@@ -21,7 +22,6 @@ from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 
 FLOAT = "fp32"
-_BY_CONVERTER = ("quantize",)
 _ORDER: Mapping[Reproducible, int] = {"bitwise": 0, "weights": 1, "metrics": 2}
 
 
@@ -167,9 +167,9 @@ class _Planner:
     def _words(self, steps: Sequence[Step]) -> tuple[tuple[Promise, ...], tuple[str, ...]]:
         """What the techniques promise of the file and say of this network; one that cannot be read yet counts as unknown, not as exempt."""
         graph = self.resolved.found.graph or Graph("unknown", ())
-        asked = [(TECHNIQUES.get(step.technique), step.params) for step in steps]
-        promises = tuple(promise for technique, params in asked for promise in technique.promises(graph, params, steps))
-        return promises, tuple(remark for technique, params in asked for remark in technique.remarks(graph, params, steps))
+        asked = [(TECHNIQUES.get(step.technique), met, step.params) for step, met in zip(steps, graphs(graph, steps), strict=True)]
+        promises = tuple(promise for technique, met, params in asked for promise in technique.promises(met, params, steps))
+        return promises, tuple(remark for technique, met, params in asked for remark in technique.remarks(met, params, steps))
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""
@@ -196,26 +196,27 @@ class _Planner:
     def _base(self, data: Digest, train: dict[str, Any]) -> Stage:
         base, found = self.spec.base, self.resolved.found
         files: dict[str, SourceFile] = {}
-        if found.network_file is not None and found.network is not None:
+        if found.network_file is not None and found.network is not None and not found.ships_graph:
             files["network" if found.network.kind == "model" else "network_source"] = found.network_file
         if found.weights is not None:
             files["weights"] = found.weights
         function = found.network.function if found.network else ""
         network = base.network if found.network is None or found.network.kind in {"shipped", "module"} else f"file:{function}"
         source = "file" if found.network is not None and found.network.kind == "model" else base.weights.source
-        params = {"network": network, "args": base.args, "weights": {"source": source}, "train": train, "task": self.spec.task}
+        params: dict[str, Any] = {"network": network, "weights": {"source": source}, "train": train, "task": self.spec.task}
+        params |= {"args": base.args} | ({"graph": found.graph.digest} if found.graph and found.ships_graph else {})
         trained: Reproducible = "weights" if source == "train" else "bitwise"
         return self._stage("base", "base", params, inputs={"data": data}, files=files, reproducible=trained)
 
-    def _convert(self, name: str, model: Digest, quantize: dict[str, Any] | None) -> Stage:
+    def _convert(self, name: str, model: Digest, asked: Mapping[str, Any]) -> Stage:
         inputs = {"model": model, "data": self.parts["data"]}
-        return self._stage("convert", f"convert {name}", {"quantize": quantize}, inputs=inputs, reproducible="bitwise")
+        return self._stage("convert", f"convert {name}", {"quantize": None, **asked}, inputs=inputs, reproducible="bitwise")
 
     def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
         """Plan the float baseline, this variant's file, and the look into it."""
-        quantize = next((_plain(step) for step in steps if step.technique in _BY_CONVERTER), None)
-        self._add("baseline", self._convert(FLOAT, self.parts["base"], None))
-        file = self._add("convert", self._convert(name, self.parts["model"], quantize))
+        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+        self._add("baseline", self._convert(FLOAT, self.parts["base"], {}))
+        file = self._add("convert", self._convert(name, self.parts["model"], asked))
         spelled = [promise.model_dump(mode="json") for promise in promises]
         self._add(
             "inspect", self._stage("inspect", f"inspect {name}", {"promises": spelled}, inputs={"file": file}, reproducible="bitwise")

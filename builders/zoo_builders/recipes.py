@@ -29,6 +29,7 @@ def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes) -> tuple[Step, ...
         step = _step(entry, (*key, index), mistakes)
         if step is None:
             continue
+        step = Step(step.technique, TECHNIQUES.get(step.technique).infer(step.params, tuple(steps)))
         last = steps[-1].technique if steps else ""
         if last and TECHNIQUES.get(last).apply is None and TECHNIQUES.get(step.technique).apply is not None:
             message = f"{step.technique!r} changes a Keras model, but {last!r} before it ends in a TFLite file"
@@ -65,8 +66,17 @@ def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | Non
 def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
     """Ask every technique what it has against this network, and note all of it: layer, reason, fix."""
     for variant, steps in recipes.items():
-        for index, step in enumerate(steps):
-            objections = TECHNIQUES.get(step.technique).check(graph, step.params, steps[:index])
+        for index, (step, met) in enumerate(zip(steps, graphs(graph, steps), strict=True)):
+            objections = TECHNIQUES.get(step.technique).check(met, step.params, steps[:index])
             for objection in objections:
                 key = ("variants", variant, index, step.technique)
                 mistakes.add(key, f"{step.technique} cannot be applied: layer {objection.layer}: {objection.reason}", objection.fix)
+
+
+def graphs(graph: Graph, steps: Sequence[Step]) -> list[Graph]:
+    """Give the network that each step meets: the base's, as the steps before it leave it."""
+    met: list[Graph] = []
+    for index, step in enumerate(steps):
+        met.append(graph)
+        graph = TECHNIQUES.get(step.technique).rewrites(graph, step.params, steps[:index])
+    return met

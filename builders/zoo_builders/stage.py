@@ -68,3 +68,5 @@ class Job:
     inputs: Mapping[str, Path]
     out: Path
     progress: Callable[[int, int, str], None]
+    scratch: Path | None = None
+    """Of this stage's own, keyed by its fingerprint: outlives a killed run, is gone once the stage has a result."""

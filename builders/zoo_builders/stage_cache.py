@@ -5,6 +5,7 @@
             stage.json               {stage, files {name: {sha256, size}}, started, duration_s, host}
             model.keras …            the files, read-only
         ab/.ab12…ef.<random>.tmp/    being written; left behind only by a crash, removed by the next who makes that stage
+        ab/.ab12…ef.scratch/         checkpoints of a stage that trains: outlive a crash, removed once the result is there
         ab/.ab12…ef.lock             held (flock) by whoever makes it, so that two builders do not do the same work twice
 
 A result is right because it was renamed into place when complete, never because a lock was held: without locks two builders would
@@ -114,6 +115,12 @@ class StageCache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def scratch(self, fingerprint: str) -> Path:
+        """Give the folder where a stage keeps what lets a killed run be taken up again; made if it is not there."""
+        folder = self.root / fingerprint[:2] / f".{fingerprint}.scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def keep(self, stage: Stage, workspace: Path, *, started: datetime, duration_s: float, host: str) -> Path:
         """Make a finished workspace the stage's result: hash, write `stage.json`, flush, rename.
 
@@ -131,6 +138,7 @@ class StageCache:
         if not self.has(stage.fingerprint):
             raise BuildFailed(f"{folder} could not be put in place", hint="df -h .   # is the disk full?")
         sync_folder(folder.parent)
+        shutil.rmtree(self.scratch(stage.fingerprint), ignore_errors=True)
         return folder
 
     def remove(self, fingerprint: str) -> None:

@@ -36,6 +36,8 @@ PLUMBING = frozenset(
         ".stage",
         ".specs",
         ".proof",
+        ".net",
+        ".networks",
         ".techniques",
         ".models",
         ".data",
@@ -45,7 +47,8 @@ PLUMBING = frozenset(
         ".toolchain",
     )
 )
-"""Modules that carry words and wiring between stages; what they could change in a result stands in the stage's params."""
+"""Modules that carry words and wiring between stages; what they could change in a result stands in the stage's params
+(of a network that can be read before the build: the digest of its graph)."""
 
 _TENSORFLOW = ("tensorflow", "tf_keras", "numpy")
 TOOLS: Mapping[StageKind, tuple[str, ...]] = {
@@ -173,7 +176,8 @@ def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
 
 def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
     spec = resolved.spec
-    yield "base", ("base", (), ())
+    known = resolved.found.ships_graph
+    yield "base", ("base", () if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net"), ())
     yield "convert", ("convert", (), ())
     yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)

@@ -34,6 +34,7 @@ class Order:
     inputs: Mapping[str, Path]
     out: Path
     log: Path
+    scratch: Path
 
 
 def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
@@ -43,7 +44,7 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
     _into_log(order.log)
     try:
         run = importlib.import_module(ENTRY[order.kind]).run
-        run(Job(order.kind, order.params, order.files, order.inputs, order.out, _throttled(pipe)))
+        run(Job(order.kind, order.params, order.files, order.inputs, order.out, _throttled(pipe), order.scratch))
     except ZooError as error:
         traceback.print_exc()
         pipe.send(("error", error.slug, error.message, error.hint))

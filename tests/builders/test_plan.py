@@ -16,7 +16,8 @@ from zoo_registry.model.digest import Digest
 
 Planner = Callable[..., dict[str, Plan]]
 NETWORK = """\
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
 
 
 def tiny(width: int = 4) -> Graph:

@@ -9,7 +9,8 @@ import pytest
 Change = Callable[[str, str], None]
 
 NETWORK = """\
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
 
 
 def tiny(*, width: int = 4) -> Graph:

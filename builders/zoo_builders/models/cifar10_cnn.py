@@ -1,7 +1,8 @@
 """The small CNN of TensorFlow's guide "Pruning for on-device inference with XNNPACK", layer by layer."""
 
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
 from zoo_builders.models import network
+from zoo_builders.net import Net
 
 
 @network("cifar10_cnn")

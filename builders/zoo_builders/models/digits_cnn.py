@@ -1,7 +1,8 @@
 """A small CNN for scikit-learn's 8x8 grey digits: trains in seconds, shows every technique."""
 
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
 from zoo_builders.models import network
+from zoo_builders.net import Net
 
 MOMENTUM = 0.9
 """Of the moving statistics: an epoch of digits is a few dozen steps, too few for Keras' 0.99 to arrive."""

@@ -21,6 +21,21 @@ class Objection:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a technique can do to one layer: whether it touches it, and if not (or not fully), why and what to change.
+
+    Attributes:
+        applies: whether the layer's weights or activations are changed by the technique.
+        reason: why not; of a layer it applies to, what is special (empty when nothing is).
+        fix: what to change in network or manifest so that it would; empty where nothing can.
+    """
+
+    applies: bool
+    reason: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One resolved step of a recipe."""
 
@@ -43,6 +58,10 @@ class Context(Protocol):
     def report(self, done: int, total: int, note: str = "") -> None:
         """Move the progress bar."""
 
+    @property
+    def scratch(self) -> Path | None:
+        """A folder of this stage's own that outlives a killed run, for the run that takes over; None where none does."""
+
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
         """Store a JSON report beside the stage's result."""
 
@@ -55,9 +74,13 @@ class Technique:
         name: key in a recipe.
         params: what the manifest may say; its defaults are the technique's.
         apply: Keras model in, Keras model out; None for a technique that is done by the converter (`quantize`).
-        check: objections against applying it to a graph after the earlier steps; empty when it can be applied.
-        promises: what the finished file will hold, given this step and all steps of the recipe.
+        check: objections against applying it to a graph (as the earlier steps leave it) after those steps; empty when it can be applied.
+        promises: what the finished file will hold, given the graph this step meets, its parameters and all steps of the recipe.
         remarks: what a user should know of this step on this network although nothing is wrong, such as that it changes nothing.
+        layers: what the step can do to each layer that has weights (and to others it cares for): name → verdict, for `preflight`.
+        rewrites: the graph after this step, for techniques that change the network's layers and not only its weights.
+        infer: the step's parameters with what follows from the earlier steps filled in (`preserve`), where the manifest says nothing.
+        converts: what the step asks of the `convert` stage, as parameters of that stage (`quantize`, …); merged over the recipe.
         modules: further modules whose code can change the result (part of the stage's fingerprint).
     """
 
@@ -69,6 +92,10 @@ class Technique:
     doc: str = ""
     remarks: Callable[[Graph, Any, Sequence[Step]], Sequence[str]] = lambda *_: ()
     modules: tuple[str, ...] = field(default=())
+    layers: Callable[[Graph, Any, Sequence[Step]], Mapping[str, Verdict]] = lambda *_: {}
+    rewrites: Callable[[Graph, Any, Sequence[Step]], Graph] = lambda graph, *_: graph
+    infer: Callable[[Any, Sequence[Step]], Any] = lambda params, _: params
+    converts: Callable[[Any, Sequence[Step]], Mapping[str, Any]] = lambda *_: {}
 
     @property
     def source(self) -> Path | None:

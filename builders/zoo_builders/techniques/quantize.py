@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -82,4 +82,10 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     return [f"dynamic quantizes nothing here: no kernel has the {MINIMUM_DYNAMIC:,} elements the converter asks for; weights stay float32"]
 
 
-QUANTIZE = TECHNIQUES.add("quantize", Technique("quantize", Params, None, check, promises, DOC, remarks))
+def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:
+    """Hand the parameters to the converter, which does the work."""
+    del steps
+    return {"quantize": params.model_dump(mode="json", by_alias=True)}
+
+
+QUANTIZE = TECHNIQUES.add("quantize", Technique("quantize", Params, None, check, promises, DOC, remarks, converts=converts))

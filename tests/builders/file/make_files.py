@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
 SEED = 7

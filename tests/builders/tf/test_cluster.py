@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from plugins.digits import TRAIN, a_job
-from zoo_builders.graph import Net
 from zoo_builders.models import NETWORKS
+from zoo_builders.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.techniques.cluster import Params, check, clustered_layers, promises
 from zoo_builders.techniques.prune import Params as Prune

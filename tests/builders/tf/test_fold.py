@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from zoo_builders.fold import fold, foldable
-from zoo_builders.graph import Graph, Net
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
 
 
 def network() -> Graph:

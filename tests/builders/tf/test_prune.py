@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.digits import TRAIN, a_job
-from zoo_builders.graph import Net
 from zoo_builders.models import NETWORKS
+from zoo_builders.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.techniques.prune import UPDATES, Params, _settle, check, schedule_steps
 from zoo_registry.model.errors import ProofFailed

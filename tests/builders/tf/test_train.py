@@ -124,7 +124,7 @@ def net():
     return tf.keras.Sequential([k.Input((8, 8, 1)), k.Flatten(), k.Dense(10, "softmax")])
 """
 GRAPH = """
-from zoo_builders.graph import Net
+from zoo_builders.net import Net
 def net():
     n = Net("n", (8, 8, 1))
     n.flatten()
@@ -132,7 +132,7 @@ def net():
     return n.graph()
 """
 LINEAR = """
-from zoo_builders.graph import Net
+from zoo_builders.net import Net
 def net():
     n = Net("n", (8, 8, 1))
     n.flatten()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from zoo_builders import xnnpack_policy
-from zoo_builders.graph import Graph, Net, Node
+from zoo_builders.graph import Graph, Node
 from zoo_builders.models import NETWORKS
+from zoo_builders.net import Net
 
 
 def changed(name: str, **config: Any) -> Graph:
