@@ -19,7 +19,8 @@ Slice = Annotated[str, StringConstraints(pattern=r"^-?\d*:-?\d*$")]
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    """A text alone is a list of one; tuples because manifests are read strictly."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 Words = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])]

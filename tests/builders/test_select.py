@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_builders.graph import Graph
+from zoo_builders.mistakes import validate
 from zoo_builders.models import NETWORKS
 from zoo_builders.select import Rule, chosen, objections, spell
 
@@ -32,6 +33,12 @@ ALL = ("stem_conv", "block1_pointwise", "block2_pointwise", "classifier")
 )
 def test_name_class_and_position_hold_together(said: dict[str, object], found: tuple[str, ...]) -> None:
     assert Rule.model_validate(said).picks(CAN) == found
+
+
+@pytest.mark.parametrize("said", [{"name": "block*"}, {"name": ["a", "b"], "type": "Dense"}, {"position": "1:"}, {"position": -1}])
+def test_a_rule_of_a_manifest_survives_the_plan(said: dict[str, object]) -> None:
+    rule = validate(Rule, said)
+    assert Rule.model_validate(rule.model_dump(mode="json")) == Rule.model_validate(said) == rule
 
 
 @pytest.mark.parametrize("said", [{}, {"position": "middle"}, {"position": "1:2:3"}, {"kind": "Conv2D"}])
