@@ -197,7 +197,8 @@ def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
     padding = config["padding"]
     rows, columns = (_pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding))
     height, width, channels = inputs[0]
-    return {"padding": square((rows, columns))}, (height + sum(rows), width + sum(columns), channels), {}
+    even = len({*rows, *columns}) == 1
+    return {"padding": rows[0] if even else (rows, columns)}, (height + sum(rows), width + sum(columns), channels), {}
 
 
 def _pool(config: Config, inputs: Sequence[Shape]) -> Reading:
@@ -230,6 +231,12 @@ def _concatenate(config: Config, inputs: Sequence[Shape]) -> Reading:
     return {}, (*inputs[0][:-1], sum(shape[-1] for shape in inputs)), {}
 
 
+def _spread(config: Config, inputs: Sequence[Shape]) -> Reading:
+    """Read an element-wise layer: a side of size 1 is spread over the other's."""
+    del config
+    return {}, tuple(max(sizes) for sizes in zip(*inputs, strict=True)), {}
+
+
 def _upsample(config: Config, inputs: Sequence[Shape]) -> Reading:
     rows, columns = _pair(config["size"])
     height, width, channels = inputs[0]
@@ -247,7 +254,7 @@ def _act(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 _READERS: dict[str, Callable[[Config, Sequence[Shape]], Reading]] = {
     "Activation": _act,
-    "Add": _same_shape(),
+    "Add": _spread,
     "AveragePooling2D": _pool,
     "BatchNormalization": _batch_norm,
     "Concatenate": _concatenate,
@@ -261,7 +268,7 @@ _READERS: dict[str, Callable[[Config, Sequence[Shape]], Reading]] = {
     "InputLayer": _input,
     "LeakyReLU": _same_shape(alpha=0.3),
     "MaxPooling2D": _pool,
-    "Multiply": _same_shape(),
+    "Multiply": _spread,
     "ReLU": _same_shape(max_value=None, negative_slope=0.0, threshold=0.0),
     "Rescaling": _same_shape(scale=None, offset=0.0),
     "Reshape": _reshape,

@@ -4,12 +4,36 @@ What it writes is what counts (`Graph.digest` is part of a base's fingerprint); 
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from zoo_builders.graph import Graph, Node, Shape
 
+Size = int | tuple[int, int]
+"""Of a window or a stride: one number for both, or (height, width)."""
 
-def _window(size: int, kernel: int, stride: int, padding: str) -> int:
-    return math.ceil(size / stride) if padding == "same" else (size - kernel) // stride + 1
+Sides = int | tuple[tuple[int, int], tuple[int, int]]
+"""Of padding: one number for all four sides, or ((top, bottom), (left, right))."""
+
+_BATCH_NORM = {"momentum": 0.99, "epsilon": 0.001, "center": True, "scale": True}
+"""Keras' own; what equals them is not written down, so that a graph reads back from Keras as it was."""
+
+
+def _pair(size: Size) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _slid(shape: Shape, kernel: Size, stride: Size, padding: str) -> tuple[int, int]:
+    """Height and width after a window slides over `shape` (TensorFlow's rule for `same` and `valid`)."""
+    first, second = (
+        math.ceil(size / step) if padding == "same" else (size - width) // step + 1
+        for size, width, step in zip(shape[:2], _pair(kernel), _pair(stride), strict=True)
+    )
+    return first, second
+
+
+def _differing(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in defaults or value != defaults[name]}
 
 
 class Net:
@@ -38,12 +62,12 @@ class Net:
         return name or f"{op}_{sum(node.op.lower() == op for node in self._nodes)}"
 
     def conv(  # noqa: PLR0913  the arguments of a convolution
-        self, filters: int, kernel: int = 1, stride: int = 1, *, padding: str = "valid", bias: bool = True,
+        self, filters: int, kernel: Size = 1, stride: Size = 1, *, padding: str = "valid", bias: bool = True,
         activation: str | None = None, name: str | None = None, after: str | None = None,
     ) -> str:  # fmt: skip
-        """Add a 2-D convolution with a square kernel."""
-        height, width, channels = self.shape(after)
-        weights: dict[str, Shape] = {"kernel": (kernel, kernel, channels, filters)} | ({"bias": (filters,)} if bias else {})
+        """Add a 2-D convolution; `kernel` (3 or (1, 7)) and `stride` are spelled as one number where both sides are equal."""
+        channels = self.shape(after)[-1]
+        weights: dict[str, Shape] = {"kernel": (*_pair(kernel), channels, filters)} | ({"bias": (filters,)} if bias else {})
         config = {
             "filters": filters,
             "kernel_size": kernel,
@@ -52,48 +76,59 @@ class Net:
             "use_bias": bias,
             "activation": activation,
         }
-        shape = (_window(height, kernel, stride, padding), _window(width, kernel, stride, padding), filters)
+        shape = (*_slid(self.shape(after), kernel, stride, padding), filters)
         return self._add(Node(self._fresh("conv2d", name), "Conv2D", config, (after or self.last,), shape, weights))
 
     def depthwise(
-        self,
-        kernel: int = 3,
-        stride: int = 1,
-        *,
-        padding: str = "same",
-        bias: bool = True,
-        name: str | None = None,
-        after: str | None = None,
-    ) -> str:
-        """Add a depthwise convolution with a square kernel and depth multiplier 1."""
-        height, width, channels = self.shape(after)
-        weights: dict[str, Shape] = {"depthwise_kernel": (kernel, kernel, channels, 1)} | ({"bias": (channels,)} if bias else {})
+        self, kernel: Size = 3, stride: Size = 1, *, padding: str = "same", bias: bool = True,
+        name: str | None = None, after: str | None = None,
+    ) -> str:  # fmt: skip
+        """Add a depthwise convolution with depth multiplier 1."""
+        channels = self.shape(after)[-1]
+        weights: dict[str, Shape] = {"depthwise_kernel": (*_pair(kernel), channels, 1)} | ({"bias": (channels,)} if bias else {})
         config = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": bias}
-        shape = (_window(height, kernel, stride, padding), _window(width, kernel, stride, padding), channels)
+        shape = (*_slid(self.shape(after), kernel, stride, padding), channels)
         return self._add(Node(self._fresh("depthwiseconv2d", name), "DepthwiseConv2D", config, (after or self.last,), shape, weights))
 
     def batch_norm(self, *, name: str | None = None, after: str | None = None, **config: float) -> str:
-        """Add batch normalisation over the channels."""
-        shape = self.shape(after)
-        weights: dict[str, Shape] = dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), (shape[-1],))
-        return self._add(Node(self._fresh("batchnormalization", name), "BatchNormalization", config, (after or self.last,), shape, weights))
+        """Add batch normalisation over the channels; `config` is Keras' own (momentum, epsilon, scale=False, center=False)."""
+        shape, kept = self.shape(after), _differing(config, _BATCH_NORM)
+        learned = [weight for weight, asked in (("gamma", "scale"), ("beta", "center")) if kept.get(asked, True)]
+        weights: dict[str, Shape] = dict.fromkeys((*learned, "moving_mean", "moving_variance"), (shape[-1],))
+        return self._add(Node(self._fresh("batchnormalization", name), "BatchNormalization", kept, (after or self.last,), shape, weights))
 
     def relu(self, *, max_value: float | None = None, name: str | None = None, after: str | None = None) -> str:
         """Add a ReLU, clipped at `max_value` if given (6 for ReLU6)."""
         config = {} if max_value is None else {"max_value": max_value}
         return self._add(Node(self._fresh("relu", name), "ReLU", config, (after or self.last,), self.shape(after)))
 
-    def zero_pad(self, amount: int = 1, *, name: str | None = None, after: str | None = None) -> str:
-        """Add explicit zeros on all four sides: the only padding XNNPACK's sparse path takes before a stride."""
+    def zero_pad(self, amount: Sides = 1, *, name: str | None = None, after: str | None = None) -> str:
+        """Add explicit zeros: `amount` on all four sides (the only padding XNNPACK's sparse path takes before a stride), or by side."""
+        (top, bottom), (left, right) = ((amount, amount),) * 2 if isinstance(amount, int) else amount
+        if top == bottom == left == right:
+            amount = top
         height, width, channels = self.shape(after)
-        shape = (height + 2 * amount, width + 2 * amount, channels)
+        shape = (height + top + bottom, width + left + right, channels)
         return self._add(Node(self._fresh("zeropadding2d", name), "ZeroPadding2D", {"padding": amount}, (after or self.last,), shape))
 
-    def max_pool(self, size: int = 2, *, name: str | None = None, after: str | None = None) -> str:
-        """Add max pooling with equal window and stride."""
-        height, width, channels = self.shape(after)
-        shape = (height // size, width // size, channels)
-        return self._add(Node(self._fresh("maxpooling2d", name), "MaxPooling2D", {"pool_size": size}, (after or self.last,), shape))
+    def max_pool(
+        self, size: Size = 2, stride: Size | None = None, *, padding: str = "valid", name: str | None = None, after: str | None = None
+    ) -> str:
+        """Add max pooling; the stride is the window's size unless it is given."""
+        return self._pool("MaxPooling2D", (size, size if stride is None else stride, padding), name, after)
+
+    def avg_pool(
+        self, size: Size = 2, stride: Size | None = None, *, padding: str = "valid", name: str | None = None, after: str | None = None
+    ) -> str:
+        """Add average pooling; zeros added by `same` do not count in the mean. The stride is the window's size unless it is given."""
+        return self._pool("AveragePooling2D", (size, size if stride is None else stride, padding), name, after)
+
+    def _pool(self, op: str, window: tuple[Size, Size, str], name: str | None, after: str | None) -> str:
+        size, stride, padding = window
+        asked = {"strides": stride, "padding": padding}
+        config = {"pool_size": size} | _differing(asked, {"strides": size, "padding": "valid"})
+        shape = (*_slid(self.shape(after), size, stride, padding), self.shape(after)[-1])
+        return self._add(Node(self._fresh(op.lower(), name), op, config, (after or self.last,), shape))
 
     def global_pool(self, *, keepdims: bool = True, name: str | None = None, after: str | None = None) -> str:
         """Add global average pooling; `keepdims` is what the XNNPACK policy asks for when it is not the last layer."""
@@ -118,7 +153,37 @@ class Net:
 
     def add(self, left: str, right: str, *, name: str | None = None) -> str:
         """Add the element-wise sum of two layers."""
-        return self._add(Node(self._fresh("add", name), "Add", {}, (left, right), self.shape(left)))
+        return self._add(Node(self._fresh("add", name), "Add", {}, (left, right), self._spread(left, right)))
+
+    def multiply(self, left: str, right: str, *, name: str | None = None) -> str:
+        """Add the element-wise product of two layers; a side of size 1 is spread over the other's."""
+        return self._add(Node(self._fresh("multiply", name), "Multiply", {}, (left, right), self._spread(left, right)))
+
+    def _spread(self, left: str, right: str) -> Shape:
+        return tuple(max(pair) for pair in zip(self.shape(left), self.shape(right), strict=True))
+
+    def concat(self, inputs: Sequence[str], *, name: str | None = None) -> str:
+        """Put layers of equal height and width behind each other, channel by channel."""
+        shape = (*self.shape(inputs[0])[:-1], sum(self.shape(one)[-1] for one in inputs))
+        return self._add(Node(self._fresh("concatenate", name), "Concatenate", {}, tuple(inputs), shape))
+
+    def reshape(self, shape: Shape, *, name: str | None = None, after: str | None = None) -> str:
+        """Give the same values another shape (without the batch)."""
+        return self._add(Node(self._fresh("reshape", name), "Reshape", {"target_shape": shape}, (after or self.last,), shape))
+
+    def dropout(self, rate: float, *, name: str | None = None, after: str | None = None) -> str:
+        """Drop a share of the values while training; nothing in the finished file."""
+        return self._add(Node(self._fresh("dropout", name), "Dropout", {"rate": rate}, (after or self.last,), self.shape(after)))
+
+    def activation(self, kind: str, *, name: str | None = None, after: str | None = None) -> str:
+        """Add an activation by Keras' name for it."""
+        config = {"activation": kind}
+        return self._add(Node(self._fresh("activation", name), "Activation", config, (after or self.last,), self.shape(after)))
+
+    def rescale(self, scale: float = 1.0, offset: float = 0.0, *, name: str | None = None, after: str | None = None) -> str:
+        """Add `x * scale + offset` with two fixed numbers."""
+        config = {"scale": scale} | ({"offset": offset} if offset else {})
+        return self._add(Node(self._fresh("rescaling", name), "Rescaling", config, (after or self.last,), self.shape(after)))
 
     def graph(self) -> Graph:
         """Finish."""
