@@ -56,12 +56,14 @@ class Reader:
         env: for ${ZOO_DATA}.
         judge: call the network and ask the techniques; False for an old commit, whose code is not run.
         need_data: data files must be there; False lets a declared sha256 stand for a file this machine lacks.
+        refuse: what a technique objects to is a mistake; False for who lists the objections itself (`preflight`).
     """
 
     tree: Tree
     env: Mapping[str, str]
     judge: bool = True
     need_data: bool = True
+    refuse: bool = True
 
     def read(self, path: Path, shown: str = "") -> Resolved:
         """Read one manifest; `shown` is how messages name it.
@@ -93,7 +95,7 @@ class Reader:
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
         checks.words(spec, mistakes)
         found = checks.Finder(spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data).find(with_graph=self.judge)
-        if found.graph is not None and self.judge:
+        if found.graph is not None and self.judge and self.refuse:
             judge(recipes, found.graph, mistakes)
         return found
 

@@ -70,9 +70,9 @@ class Workshop:
         """Give a pipeline over this project's cache."""
         return Pipeline(self.cache, self.home / "logs")
 
-    def reader(self, tree: Tree | None = None, *, judge: bool = True, need_data: bool = True) -> Reader:
+    def reader(self, tree: Tree | None = None, *, judge: bool = True, need_data: bool = True, refuse: bool = True) -> Reader:
         """Give a reader of manifests, from the working tree unless told otherwise."""
-        return Reader(tree or self.tree, self.env, judge=judge, need_data=need_data)
+        return Reader(tree or self.tree, self.env, judge=judge, need_data=need_data, refuse=refuse)
 
     def read(self, path: Path) -> Resolved:
         """Read one manifest of the working tree; InvalidManifest with all its mistakes."""

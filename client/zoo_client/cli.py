@@ -54,6 +54,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("init", "Start a manifest.", **_BUILD),
         _verb("validate", "Find every mistake in manifests.", **_BUILD),
         _verb("plan", "Show what would be built, what is cached, what changed.", **_BUILD),
+        _verb("preflight", "Show what each technique can do to each layer, and what to change.", **_BUILD),
         _verb("build", "Train, optimize, convert, prove and measure.", **_BUILD),
         _verb("publish", "Publish what was built.", **_BUILD),
         _verb("bump", "Raise the version of manifests whose content changed.", **_BUILD),

@@ -1,0 +1,63 @@
+"""`zoo preflight`: what each technique can and cannot do to each layer, and what every variant will be worth."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zoo_builders import preflight as core
+from zoo_builders import preflight_view as view
+from zoo_builders.commands.options import Json, Variants
+from zoo_builders.manifest import Resolved
+from zoo_builders.mistakes import nearest
+from zoo_builders.workshop import Workshop, default_manifests
+from zoo_client.output import console, emit_json
+from zoo_registry.model.errors import WrongUse
+
+Manifests = Annotated[list[Path] | None, typer.Argument(metavar="[M]...", help="Manifests. Default: manifests/*.yaml", show_default=False)]
+
+
+def preflight(manifests: Manifests = None, *, variant: Variants = None, json: Json = False) -> int:
+    """Show, layer by layer, what each technique can do, why not where it cannot, and what to change; predict sizes and latency.
+
+    Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a recipe cannot be built.
+    """
+    workshop = Workshop()
+    read = [(path, workshop.reader(need_data=False, refuse=False).read(path, str(path))) for path in default_manifests(manifests)]
+    workshop.digests.save()
+    _demand(read, variant or ())
+    here = view.this_machine()
+    shown = [_one(path, resolved, variant or (), here, json=json) for path, resolved in read]
+    if json:
+        emit_json({"manifests": [document for document, _ in shown]})
+    return max((code for _, code in shown), default=0)
+
+
+def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> None:
+    known = list(dict.fromkeys(name for _, resolved in read for name in resolved.recipes))
+    unknown = next((name for name in variants if name not in known), None)
+    if unknown is not None:
+        raise WrongUse(f"no variant is called {unknown!r}", hint=nearest(unknown, known))
+
+
+def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool) -> tuple[Mapping[str, Any], int]:
+    """Show one manifest; give it as JSON too, and the exit code."""
+    graph = resolved.found.graph
+    about = {"manifest": str(path), "network": resolved.spec.base.network, "graph_known": graph is not None}
+    if graph is None:
+        if not json:
+            console().print(view.unknown(resolved.spec.base.network))
+        return {**about, "why_unknown": view.unknown(resolved.spec.base.network)}, 0
+    recipes = [core.recipe(graph, name, steps) for name, steps in resolved.recipes.items() if not variants or name in variants]
+    offered = None if variants else core.offer(graph)
+    if not json:
+        view.show(resolved, graph, offered, recipes, here)
+    document = {
+        **about,
+        "layers": len(graph.nodes),
+        "parameters": graph.parameters,
+        "techniques": view.plain(offered, here) if offered else None,
+        "variants": [view.plain(report, here) for report in recipes],
+    }
+    return document, int(any(report.refused for report in recipes))
