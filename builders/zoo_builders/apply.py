@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_builders import tf
+from zoo_builders import tf, wrapped
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.keras_weights import copied
 from zoo_builders.specs import Train
@@ -37,11 +37,11 @@ def run(job: Job) -> None:
 
 
 def refuse_wrappers(model: Any, technique: str) -> None:
-    """Insist that a model holds plain layers only.
+    """Insist that a model holds plain layers only, or such that carry fake quantization for the converter.
 
     Raises:
         BuildFailed: a wrapper is left; its layer is named.
     """
-    left = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Wrapper)]
+    left = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Wrapper) and not wrapped.is_wrapper(layer)]
     if left:
         raise BuildFailed(f"{technique} left its wrappers on {', '.join(left)}; expected plain Keras layers")

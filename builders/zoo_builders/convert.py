@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders import tf, xnnpack_policy
+from zoo_builders import tf, wrapped, xnnpack_policy
 from zoo_builders.context import write_json
 from zoo_builders.data_stage import load_split
 from zoo_builders.keras_weights import weights_of
@@ -162,13 +162,24 @@ def to_tflite(model: Any, quantize: Quantize | None, calibration: Callable[[], A
     signature = [tensorflow.TensorSpec((1, *model.input_shape[1:]), tensorflow.float32, name="input")]
     concrete = tensorflow.function(lambda image: model(image, training=False), input_signature=signature).get_concrete_function()
     converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], model)
-    _configure(converter, quantize, calibration, sparse=sparse)
+    if wrapped.is_wrapped(model):
+        _trained_ranges(converter, quantize, sparse=sparse)
+    else:
+        _configure(converter, quantize, calibration, sparse=sparse)
     try:
         return bytes(converter.convert())
     except (RuntimeError, ValueError, tf.converter.ConverterError) as error:
         raise BuildFailed(
             f"the converter refuses {model.name}: {error}", hint="zoo validate MANIFEST   # what each technique says of the network"
         ) from error
+
+
+def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) -> None:
+    """Take the ranges that fake quantization learned: no calibration data, and what has no range stays float."""
+    lite = tf.tensorflow.lite
+    converter.optimizations = [lite.Optimize.DEFAULT] + ([lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else [])
+    if quantize is not None and quantize.interface == "int8":
+        converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
 
 
 def _configure(converter: Any, quantize: Quantize | None, calibration: Callable[[], Any], *, sparse: bool) -> None:

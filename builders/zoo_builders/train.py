@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zoo_builders import networks, tf
+from zoo_builders import networks, tf, wrapped
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.fit import compile_classifier, fit
 from zoo_builders.graph import Graph
@@ -72,7 +72,8 @@ def load(path: Path) -> Any:
         BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
     """
     try:
-        return tf.keras.models.load_model(path, compile=False, safe_mode=True)
+        with wrapped.scope(path):
+            return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BuildFailed(
             f"{path.name} cannot be loaded as a Keras model: {error}", hint="save it with tf_keras: model.save('NAME.keras')"
@@ -97,7 +98,10 @@ def load_weights(model: Any, path: Path) -> None:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a `.keras` archive without optimizer state."""
+    """Write a model without optimizer state: a `.keras` archive, of one that carries fake quantization HDF5."""
+    if wrapped.is_wrapped(model):
+        wrapped.save(model, path)
+        return
     clean = tf.keras.models.clone_model(model)
     clean.set_weights(model.get_weights())
     clean.save(path)
