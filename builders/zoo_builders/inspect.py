@@ -24,6 +24,7 @@ class Inspection:
     structure: Structure
     signature: Signature
     activations: tuple[proof.Activation, ...]
+    zeros: tuple[proof.Zeros, ...] = ()
 
 
 def run(job: Job) -> None:
@@ -36,7 +37,7 @@ def run(job: Job) -> None:
     job.progress(0, 1, "inspect")
     seen = examine((job.inputs["file"] / "model.tflite").read_bytes())
     promises = tuple(proof.Promise.model_validate(promise) for promise in job.params["promises"])
-    findings = proof.judge(promises, seen.structure, seen.signature, seen.activations)
+    findings = proof.judge(promises, seen.structure, seen.signature, seen.activations, seen.zeros)
     proof.demand(findings)
     write_bytes(job.out / "structure.json", _spell(seen.structure))
     write_bytes(job.out / "proofs.json", _spell(findings))
@@ -72,7 +73,8 @@ def examine(data: bytes) -> Inspection:
     try:
         found = [weight for graph in file.subgraphs for weight in weights.find(graph)]
         structure = _structure(file, found)
-        return Inspection(structure, signature(file), tuple(_activations(file.main)))
+        zeros = tuple(proof.Zeros(weight.zero, weight.bias_zero) for weight in found)
+        return Inspection(structure, signature(file), tuple(_activations(file.main)), zeros)
     except (ValueError, TypeError, OverflowError, IndexError, MemoryError) as error:
         raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
 

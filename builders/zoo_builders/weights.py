@@ -28,6 +28,8 @@ WEIGHT_SLOT: Mapping[str, int] = {
 CHANNEL_AXIS: Mapping[str, int] = {"DEPTHWISE_CONV_2D": 3, "CONV_3D": 4, "BATCH_MATMUL": -1}
 """Axis of the output channels where it is not the first."""
 
+_WITH_BIAS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D"})
+
 UNPACKING = ("DENSIFY", "DEQUANTIZE")
 """Operators that may stand between a stored tensor and the operator that reads it."""
 
@@ -39,11 +41,12 @@ _DENSE_PER_BYTE = 256
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One stored weight tensor, the operator that reads it, and its values (dense, as stored)."""
+    """One stored weight tensor, the operator that reads it, and its values (dense, as stored); the operator's bias, if it is stored."""
 
     tensor: Tensor
     operator: Operator
     values: "Array"
+    bias: "Array | None" = None
 
     @property
     def zero(self) -> "Array":
@@ -58,6 +61,13 @@ class Weight:
         along = [1] * self.values.ndim
         along[self.tensor.axis] = len(points)
         return np.asarray(self.values == np.asarray(points).reshape(along))
+
+    @property
+    def bias_zero(self) -> "Array | None":
+        """Mask of the elements of the bias that are zero (integer biases have the zero point 0)."""
+        import numpy as np
+
+        return None if self.bias is None else np.asarray(self.bias == 0)
 
     def describe(self) -> TensorSparsity:
         """Count zeros and distinct values."""
@@ -97,7 +107,17 @@ def find(graph: Subgraph) -> Iterator[Weight]:
         tensor = stored(graph, producers, operator.inputs[slot])
         if tensor is not None and tensor.index not in seen:
             seen.add(tensor.index)
-            yield Weight(tensor, operator, values(tensor))
+            yield Weight(tensor, operator, values(tensor), _bias(graph, producers, operator, slot + 1))
+
+
+def _bias(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator, slot: int) -> "Array | None":
+    """Decode the bias an operator adds; None where it adds none. Of a computed one nothing is known: one element that is not zero."""
+    import numpy as np
+
+    if operator.code not in _WITH_BIAS or slot >= len(operator.inputs) or operator.inputs[slot] < 0:
+        return None
+    tensor = stored(graph, producers, operator.inputs[slot])
+    return np.full(1, np.nan) if tensor is None else values(tensor)
 
 
 def stored(graph: Subgraph, producers: Mapping[int, Operator], index: int) -> Tensor | None:
