@@ -1,12 +1,12 @@
 """Stage `data`: a source's examples become the manifest's splits, preprocessed and stored as plain arrays.
 
-    <split>_x.npy    images [N, H, W, C] after the geometric steps, uint8 or float32
-    <split>_y.npy    labels, int64 [N]
+    <split>_x.npy    images [N, H, W, C] or recordings [N, samples, 1, 1] after the geometric steps, uint8, int16 or float32
+    <split>_y.npy    labels, int64 [N]; -1 throughout where the source has no classes
     dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale, offset}, preprocess,
                       splits {name: {expression, examples}}}
 
 What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256` is over the source's content,
-so the same data from another place is the same dataset.
+so the same data from another place is the same dataset. `value_range` bounds what is stored; of features made here, what `train` holds.
 """
 
 import json
@@ -43,13 +43,19 @@ def run(job: Job) -> None:
     examples: dict[str, dict[str, Any]] = {}
     for name, expression in job.params["splits"].items():
         images = _store(job, dataset, name, str(expression))
-        images = preprocess.geometry(steps, images)
+        images = preprocess.geometry(steps, images, dataset.sample_rate)
         _write_array(job.out / f"{name}_x.npy", images)
         examples[name] = {"expression": str(expression), "examples": len(images)}
         train = images if name == TRAIN else train
     shape = list(images.shape[1:])
-    values = preprocess.value_map(steps, dataset.value_range, train)
-    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values)})
+    held = _held(train if preprocess.has_features(steps) else None) or dataset.value_range
+    values = preprocess.value_map(steps, held, train)
+    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values), "value_range": list(held)})
+
+
+def _held(features: "np.ndarray[Any, Any] | None") -> tuple[float, float] | None:
+    """Give the lowest and highest feature, or None where there are none."""
+    return None if features is None or not features.size else (float(features.min()), float(features.max()))
 
 
 def _store(job: Job, dataset: Dataset, name: str, expression: str) -> "np.ndarray[Any, Any]":
@@ -71,13 +77,13 @@ def _write_array(path: Path, array: "np.ndarray[Any, Any]") -> None:
 
 def _describe(job: Job, dataset: Dataset, measured: Mapping[str, Any]) -> None:
     source = str(job.params["source"])
+    shape = next(iter(dataset.splits.values())).images.shape[1:]
     about = {
         "name": job.params.get("name") or source,
         "source": source,
         "dataset_sha256": dataset.digest,
         "classes": list(dataset.classes),
-        "value_range": list(dataset.value_range),
-        "preprocess": list(job.params["preprocess"]),
+        "preprocess": preprocess.completed(list(job.params["preprocess"]), shape, dataset.sample_rate),
         **measured,
     }
     (job.out / "dataset.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")

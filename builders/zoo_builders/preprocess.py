@@ -1,8 +1,9 @@
 """Preprocessing: what happens to an example between its source and the model.
 
-Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale`) change the array and are stored in the data
-stage's result. *Value* steps (`rescale`, `standardize`) are one affine map, `float32(x) * scale + offset`, which is stored as two
-numbers (or two lists, one entry a channel) and applied when batches are made: images stay uint8 on disk.
+Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale` of images; `log_mel`, `mfcc` of recordings) change
+the array and are stored in the data stage's result. *Value* steps (`rescale`, `standardize`) are one affine map,
+`float32(x) * scale + offset`, which is stored as two numbers (or two lists, one entry a channel) and applied when batches are made:
+images stay uint8 on disk.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, RootModel, model_validator
 
+from zoo_builders.audio import FEATURES, complete, features
+from zoo_builders.data import BadData
 from zoo_builders.specs import Spec
 
 if TYPE_CHECKING:
@@ -78,19 +81,55 @@ STEPS: Mapping[str, type[Spec] | type[RootModel[Any]]] = {
     "center_crop": Square,
     "pad": Square,
     "grayscale": Nothing,
+    **FEATURES,
     "rescale": Range,
     "standardize": Moments,
 }
 VALUE_STEPS = frozenset({"rescale", "standardize"})
 
 
-def geometry(steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Apply the geometric steps, in order, to images [N, H, W, C]; the dtype stays."""
+def geometry(steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]", sample_rate: int = 0) -> "np.ndarray[Any, Any]":
+    """Apply the geometric steps, in order, to images [N, H, W, C] or, with a sample rate, recordings [N, samples, 1, 1].
+
+    Images keep their dtype; features of recordings are float32.
+
+    Raises:
+        BadData: a step does not fit what the source gives.
+    """
     for step in steps:
         name, raw = _only(step)
-        if name not in VALUE_STEPS:
+        if name in FEATURES:
+            images = _heard(name, raw, images, sample_rate)
+            sample_rate = 0
+        elif name not in VALUE_STEPS:
+            _refuse_sound(name, sample_rate)
             images = _GEOMETRIC[name](images, STEPS[name].model_validate(raw))
     return images
+
+
+def _heard(name: str, raw: Any, recordings: Any, sample_rate: int) -> Any:
+    if not sample_rate:
+        raise BadData(f"{name} is of recordings, and the data here are none", hint=f"drop {name}, or use a source of recordings")
+    return features(FEATURES[name].model_validate(raw), recordings, sample_rate)
+
+
+def _refuse_sound(name: str, sample_rate: int) -> None:
+    if sample_rate:
+        raise BadData(f"{name} is a step for images, and the data are recordings", hint=f"drop {name}, or put mfcc or log_mel before it")
+
+
+def has_features(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a step makes features of recordings, whose values are of another range than the source's."""
+    return any(_only(step)[0] in FEATURES for step in steps)
+
+
+def completed(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int) -> list[dict[str, Any]]:
+    """Spell the steps as a record does: those of images as written, features with everything that they depend on."""
+    return [
+        {name: complete(FEATURES[name].model_validate(raw), sample_rate, shape[0])} if name in FEATURES else dict(step)
+        for step in steps
+        for name, raw in [_only(step)]
+    ]
 
 
 def value_map(steps: Sequence[Mapping[str, Any]], value_range: tuple[float, float], train: "np.ndarray[Any, Any] | None") -> ValueMap:
@@ -113,11 +152,14 @@ def value_map(steps: Sequence[Mapping[str, Any]], value_range: tuple[float, floa
     return ValueMap(_plain(scale), _plain(offset))
 
 
-def shape_after(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Shape of one example (H, W, C) after the geometric steps."""
+def shape_after(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int = 0) -> tuple[int, ...]:
+    """Shape of one example (H, W, C) after the geometric steps; of a recording (samples, 1, 1) with its sample rate."""
     for step in steps:
         name, raw = _only(step)
-        if name in {"resize", "center_crop", "pad"}:
+        if name in FEATURES:
+            made = FEATURES[name].model_validate(raw)
+            shape = (made.frames(sample_rate, shape[0]), made.width, 1)
+        elif name in {"resize", "center_crop", "pad"}:
             shape = (*Square.model_validate(raw).size, shape[-1])
         elif name == "grayscale":
             shape = (*shape[:-1], 1)

@@ -1,6 +1,7 @@
 """Every data source keeps the contract, by being there. Sources that download are fed by their own library's way of working offline."""
 
 import sys
+import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,31 @@ def feed_image_folder(folder: Path) -> Iterator[Fed]:
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(picture).save(place / f"{index}.png")
     yield {"path": "photos", "size": [8, 8]}, {"path": folder / "photos"}
+
+
+@contextmanager
+def feed_fsdd(folder: Path) -> Iterator[Fed]:
+    """Four speakers, three digits, seven takes: the official rule sends five takes of each to the test split."""
+    random = np.random.default_rng(1)
+    speakers, digits, takes = np.meshgrid(["ann", "bob", "cyd", "dan"], np.arange(CLASSES), np.arange(7), indexing="ij")
+    lengths = random.integers(50, 12_000, digits.size)
+    np.savez(
+        folder / "fsdd.npz", pcm=random.integers(-32768, 32768, lengths.sum(), np.int16), offsets=np.cumsum([0, *lengths]),
+        digit=digits.ravel().astype(np.uint8), speaker=speakers.ravel(), index=takes.ravel().astype(np.uint8),
+    )  # fmt: skip
+    yield {"path": "fsdd.npz", "sha256": "0" * 64}, {"path": folder / "fsdd.npz"}
+
+
+@contextmanager
+def feed_audio_folder(folder: Path) -> Iterator[Fed]:
+    random = np.random.default_rng(1)
+    for split, index in ((s, i) for s in ("train", "test") for i in range(COUNT)):
+        place = folder / "words" / split / f"word{index % CLASSES}"
+        place.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(place / f"{index}.wav"), "wb") as sound:
+            sound.setparams((1, 2, 8000, 0, "NONE", ""))
+            sound.writeframes(random.integers(-32768, 32768, 300 * (index + 1), np.int16).astype("<i2").tobytes())
+    yield {"path": "words", "sample_rate": 4000, "seconds": 0.5}, {"path": folder / "words"}
 
 
 @contextmanager
@@ -95,6 +121,8 @@ FEEDS: Mapping[str, Callable[[Path], Any]] = {
     "digits": feed_digits,
     "npz-images": feed_npz_images,
     "image-folder": feed_image_folder,
+    "fsdd": feed_fsdd,
+    "audio-folder": feed_audio_folder,
     "keras": feed_keras,
     "tfds": feed_tfds,
 }
@@ -106,11 +134,11 @@ def test_every_source_is_fed() -> None:
     assert set(FEEDS) == set(SOURCES.names()), "a new source needs a feed here"
 
 
-def _load(name: str, folder: Path, seen: list[tuple[int, int]]) -> Dataset:
+def _load(name: str, folder: Path, seen: list[tuple[int, int]]) -> tuple[Any, Dataset]:
     source = SOURCES.get(name)
     with FEEDS[name](folder) as (args, files):
         checked = source.params.model_validate(args)
-        return source.load(checked, files, lambda done, total, _note="": seen.append((done, total))).checked()
+        return checked, source.load(checked, files, lambda done, total, _note="": seen.append((done, total))).checked()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,16 +147,19 @@ def test_a_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
     source, seen = SOURCES.get(name), list[tuple[int, int]]()
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    found = _load(name, tmp_path / "one", seen)
+    checked, found = _load(name, tmp_path / "one", seen)
     assert set(source.splits) <= set(found.splits)
     assert {"train", "test"} <= set(found.splits)
     low, high = found.value_range
     for examples in found.splits.values():
         assert len(examples.labels) >= COUNT
         assert low <= examples.images.min() <= examples.images.max() <= high
+        known = source.shape(checked)
+        assert known is None or known == examples.images.shape[1:], "what it says beforehand is what it gives"
+    assert source.sample_rate(checked) == found.sample_rate
     assert not seen or seen[-1][0] == seen[-1][1], "progress reaches its end"
     assert source.doc
-    again = _load(name, tmp_path / "two", [])
+    _, again = _load(name, tmp_path / "two", [])
     assert again.digest == found.digest, "the same data have the same digest, wherever they lie"
 
 

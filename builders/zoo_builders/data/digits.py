@@ -50,5 +50,8 @@ def _split(labels: Any) -> tuple[Any, Any]:
 
 SOURCES.add(
     "digits",
-    Source(DigitsArgs, load, splits=("train", "test"), tools=("scikit-learn", "numpy"), doc="scikit-learn's 8x8 digits; offline"),
-)
+    Source(
+        DigitsArgs, load, splits=("train", "test"), shape=lambda _args: (8, 8, 1), tools=("scikit-learn", "numpy"),
+        doc="scikit-learn's 8x8 digits; offline",
+    ),
+)  # fmt: skip
