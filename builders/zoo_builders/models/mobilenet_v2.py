@@ -35,8 +35,7 @@ def mobilenet_v2(
     _body(windows, alpha, reduction)
     net.conv(divisible(_LAST * alpha) if alpha > 1 else _LAST, padding="valid", bias=False, name="Conv_1")
     windows.relu6("Conv_1_bn", "out_relu")
-    windows.pool()
-    net.dense(classes, name="predictions")
+    windows.classify(classes, name="predictions")
     return net.graph()
 
 
