@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_builders import tf, wrapped
+from zoo_builders import custom_layers, tf, wrapped
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.keras_weights import copied
 from zoo_builders.specs import Train
@@ -32,6 +32,7 @@ def run(job: Job) -> None:
     changed = technique.apply(model, technique.params.model_validate(job.params["params"]), context)
     refuse_wrappers(changed, technique.name)
     save(changed, job.out / "model.keras")
+    custom_layers.carry(job.inputs["model"], job.out)
     report = {"accuracy": accuracy(changed, context), "parameters": int(changed.count_params()), "seed": seed, "threads": tf.THREADS}
     write_json(job.out / "report.json", {**context.kept, **report})
 

@@ -122,6 +122,16 @@ def _only_function(scope: Mapping[str, Any], network: Network) -> dict[str, Any]
     return {network.file.stem: own[0]} if len(own) == 1 else {}
 
 
+def definitions(file: Path) -> dict[str, Any]:
+    """Run a user's Python file and give what it defines.
+
+    Raises:
+        WrongUse: it does not run.
+    """
+    with NETWORKS.collecting():
+        return _importing(file.name, lambda: _run(file))
+
+
 def _run(file: Path) -> dict[str, Any]:
     scope: dict[str, Any] = {"__name__": f"zoo_network_{file.stem}", "__file__": str(file)}
     exec(compile(file.read_bytes(), str(file), "exec"), scope)  # noqa: S102  a network file is code the user wrote to be run

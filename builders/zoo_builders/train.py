@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zoo_builders import networks, tf, wrapped
+from zoo_builders import custom_layers, networks, tf, wrapped
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.fit import compile_classifier, fit
 from zoo_builders.graph import Graph
@@ -30,6 +30,7 @@ def run(job: Job) -> None:
         load_weights(model, job.files["weights"])
     history = fit(model, context, train, note="train") if source == "train" else []
     save(model, job.out / "model.keras")
+    custom_layers.keep(model, _python(job), job.out)
     report = {
         "accuracy": accuracy(model, context),
         "history": history,
@@ -59,6 +60,11 @@ def build(job: Job) -> Any:
     return made
 
 
+def _python(job: Job) -> networks.Network | None:
+    """Say which Python code made the model; None of a finished Keras file."""
+    return None if "network" in job.files else _network(str(job.params["network"]), job.files.get("network_source"))
+
+
 def _network(name: str, source: Path | None) -> networks.Network:
     if source is not None:
         return networks.Network("source", source, name.removeprefix("file:"))
@@ -72,7 +78,7 @@ def load(path: Path) -> Any:
         BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
     """
     try:
-        with wrapped.scope(path):
+        with wrapped.scope(path), custom_layers.scope(path):
             return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BuildFailed(
