@@ -81,6 +81,7 @@ class Technique:
         rewrites: the graph after this step, for techniques that change the network's layers and not only its weights.
         infer: the step's parameters with what follows from the earlier steps filled in (`preserve`), where the manifest says nothing.
         converts: what the step asks of the `convert` stage, as parameters of that stage (`quantize`, …); merged over the recipe.
+        ends: whether no step may follow, because what it leaves can only be converted.
         modules: further modules whose code can change the result (part of the stage's fingerprint).
     """
 
@@ -96,6 +97,7 @@ class Technique:
     rewrites: Callable[[Graph, Any, Sequence[Step]], Graph] = lambda graph, *_: graph
     infer: Callable[[Any, Sequence[Step]], Any] = lambda params, _: params
     converts: Callable[[Any, Sequence[Step]], Mapping[str, Any]] = lambda *_: {}
+    ends: bool = False
 
     @property
     def source(self) -> Path | None:
