@@ -17,6 +17,7 @@ _MODULES = {
     "tfmot": "tensorflow_model_optimization",
     "converter": "tensorflow.lite.python.convert",  # the converter's own error class is public nowhere else
     "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
+    "quantize_configs": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_configs",
 }
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
