@@ -63,6 +63,8 @@ class Tensor:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     sparse: Sparse | None = None
+    block: int = 0
+    """With blockwise scales: how many consecutive values of the last dimension share one."""
 
     @property
     def constant(self) -> bool:
@@ -217,7 +219,19 @@ class _Reader:
         return Tensor(
             index, self._text(tensor.Name()), self._shape(tensor), dtype, buffers[buffer], scales, zeros,
             axis=0 if quantization is None else quantization.QuantizedDimension(), sparse=sparsity and self._sparse(sparsity),
+            block=0 if quantization is None else self._block(quantization),
         )  # fmt: skip
+
+    def _block(self, quantization: Any) -> int:
+        """Read the size of the blocks that share a scale; 0 for any other kind of scale. Their scales stand in a tensor of their own."""
+        details = quantization.Details()
+        if details is None or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
+            return 0
+        blocks = self._schema.BlockwiseQuantization()
+        blocks.Init(details.Bytes, details.Pos)
+        if blocks.BlockSize() <= 0:
+            raise BadFile(f"a tensor has blocks of {blocks.BlockSize()} values")
+        return int(blocks.BlockSize())
 
     def _floats(self, vector: Any) -> tuple[float, ...]:
         if isinstance(vector, int):

@@ -143,10 +143,12 @@ def _port(tensor: Tensor, names: Any) -> TensorInfo:
 
 def _activations(graph: Subgraph) -> Iterable[proof.Activation]:
     """Give what operators compute with: data inputs and outputs, conversions at the rim of an integer file left out."""
+    producers = graph.producers()
     for operator in graph.operators:
         if operator.code in {"QUANTIZE", *weights.UNPACKING}:
             continue
+        known_as = weights.known_as(graph, producers, operator)
         for index in (*operator.inputs[:1], *operator.outputs):
             tensor = graph.tensors[index]
             if index >= 0 and not tensor.constant and tensor.dtype in _REAL:
-                yield proof.Activation(tensor.name, operator.code, tensor.dtype)
+                yield proof.Activation(tensor.name, operator.code, tensor.dtype, known_as)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from zoo_builders.file_names import any_of
 from zoo_builders.layer_tensors import LayerTensor, belonging
 from zoo_registry.model.errors import ProofFailed
 from zoo_registry.model.record import Finding, Signature, Structure, TensorSparsity
@@ -23,14 +24,17 @@ class Promise(BaseModel):
         kind: `sparsity_at_least` (share of zeros in each selected weight tensor), `bias_sparsity_at_least` (the same of the bias beside
             it), `blocks_at_least` (share of blocks that are zero as a whole), `zeros_in_groups` (`m:n`: at least m zeros in every n
             consecutive weights along the inputs), `distinct_at_most` (distinct stored values), `weights_dtype` / `activations_dtype` /
-            `interface_dtype` (every selected tensor has this dtype), `parameters_at_most` / `macs_at_most` (of the whole file).
+            `interface_dtype` (every selected tensor has this dtype), `weights_granularity` (for what each scale of the weights
+            stands: `tensor`, `channel` or `block32` …), `parameters_at_most` / `macs_at_most` (of the whole file).
         value: the bound, the pattern, or the dtype's name.
         operators: flatbuffer operators whose weights are meant (CONV_2D, FULLY_CONNECTED, …); empty = all with weights.
         pointwise_only: only CONV_2D with a 1x1 kernel.
         per: `tensor` or `channel` (distinct values counted in each output channel).
         at_least_elements: smaller tensors are not meant (the converter leaves weights under 1,024 elements float in `dynamic`).
         layers: the layers whose tensors are meant; empty = all that the other attributes select. Each must be found in the file.
-        besides: names or patterns of layers that are not meant although the other attributes select them.
+        besides: names, patterns or operator types of layers that are not meant although the other attributes select them.
+        allowed: so many of the selected tensors need not hold, such as those a search left in float.
+        may_be_absent: a file without any tensor it speaks of keeps the promise: of networks that nobody can read before the build.
         block: with `blocks_at_least`: rows (output channels) and columns (inputs) of a block, as the file stores the tensor.
     """
 
@@ -46,6 +50,7 @@ class Promise(BaseModel):
         "weights_dtype",
         "activations_dtype",
         "interface_dtype",
+        "weights_granularity",
         "parameters_at_most",
         "macs_at_most",
     ]
@@ -56,6 +61,8 @@ class Promise(BaseModel):
     at_least_elements: int = 0
     layers: tuple[LayerTensor, ...] = ()
     besides: tuple[str, ...] = ()
+    allowed: int = 0
+    may_be_absent: bool = False
     block: tuple[int, int] = (1, 1)
 
 
@@ -69,11 +76,12 @@ class Zeros:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A tensor that an operator computes with: its name, the operator, its dtype."""
+    """A tensor that an operator computes with: its name, the operator, its dtype, the name the operator goes by (see `file_names`)."""
 
     tensor: str
     operator: str
     dtype: str
+    known_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +128,12 @@ Found = tuple[str, str, bool]
 
 
 def _judge(promise: Promise, seen: _Evidence) -> Iterator[Finding]:
-    found = list(_found(promise, seen)) or [("(none)", "no tensor it speaks of", False)]
-    for tensor, value, held in found:
+    found = list(_found(promise, seen)) or [("(none)", "no tensor it speaks of", promise.may_be_absent)]
+    failed = [index for index, (_, _, held) in enumerate(found) if not held]
+    excused = failed if len(failed) <= promise.allowed else []
+    for index, (tensor, value, keeps) in enumerate(found):
+        held = keeps or index in excused
+        value = f"{value} (one of at most {promise.allowed} left so)" if index in excused else value  # noqa: PLW2901  what is told of it
         yield Finding(
             technique=promise.technique, promise=_say(promise), tensor=tensor, expected=str(promise.value), found=value, held=held
         )
@@ -132,7 +144,8 @@ def _found(promise: Promise, seen: _Evidence) -> Iterator[Found]:
         ports = (*seen.signature.inputs, *seen.signature.outputs)
         yield from ((port.name, port.dtype, port.dtype == promise.value) for port in ports)
     elif promise.kind == "activations_dtype":
-        chosen = [a for a in seen.activations if not promise.operators or a.operator in promise.operators]
+        named = [a for a in seen.activations if not promise.operators or a.operator in promise.operators]
+        chosen = [a for a in named if not any_of(promise.besides, a.operator, a.known_as or a.tensor)]
         yield from ((a.tensor, a.dtype, a.dtype == promise.value) for a in dict.fromkeys(chosen))
     elif promise.kind in {"parameters_at_most", "macs_at_most"}:
         count = seen.structure.parameters if promise.kind == "parameters_at_most" else seen.structure.macs
@@ -157,7 +170,8 @@ def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
 def _selects(promise: Promise, weight: TensorSparsity) -> bool:
     pointwise = weight.operator == "CONV_2D" and weight.shape[1:3] == (1, 1)
     named = not promise.operators or weight.operator in promise.operators
-    left_out = any(belonging([weight], LayerTensor(layer=name)) for name in promise.besides)
+    by_layer = any(belonging([weight], LayerTensor(layer=name)) for name in promise.besides)
+    left_out = by_layer or any_of(promise.besides, weight.operator, weight.name)
     large = math.prod(weight.shape) >= promise.at_least_elements
     return named and large and (pointwise or not promise.pointwise_only) and not left_out
 
@@ -166,6 +180,8 @@ def _weigh(promise: Promise, weight: TensorSparsity, zeros: Zeros | None) -> tup
     """Give the value found, and whether it holds."""
     if promise.kind == "weights_dtype":
         return weight.dtype, weight.dtype == promise.value
+    if promise.kind == "weights_granularity":
+        return weight.granularity, weight.granularity == promise.value
     if promise.kind == "sparsity_at_least":
         elements = math.prod(weight.shape)
         return _share(round(weight.sparsity * elements), elements, promise)

@@ -79,8 +79,15 @@ class Weight:
             name=self.tensor.name, operator=self.operator.code, shape=self.values.shape, dtype=self.tensor.dtype,
             sparsity=float(np.mean(self.zero)) if self.values.size else 0.0, distinct=len(np.unique(self.values)),
             distinct_per_channel=_most_distinct(channels),
-            encoded_sparse=self.tensor.sparse is not None,
+            encoded_sparse=self.tensor.sparse is not None, granularity=_granularity(self.tensor),
         )  # fmt: skip
+
+
+def _granularity(tensor: Tensor) -> str:
+    """Say what one scale stands for; empty of values without scales."""
+    if tensor.block:
+        return f"block{tensor.block}"
+    return "" if not tensor.scales else "tensor" if len(tensor.scales) == 1 else "channel"
 
 
 def _most_distinct(channels: "Array") -> int:
@@ -118,6 +125,14 @@ def _bias(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator
         return None
     tensor = stored(graph, producers, operator.inputs[slot])
     return np.full(1, np.nan) if tensor is None else values(tensor)
+
+
+def known_as(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator) -> str:
+    """Give the name an operator goes by: its weight tensor's where it has one that is stored, else that of what it gives."""
+    slot = WEIGHT_SLOT.get(operator.code)
+    own = None if slot is None or slot >= len(operator.inputs) else stored(graph, producers, operator.inputs[slot])
+    given = next((graph.tensors[index].name for index in operator.outputs if index >= 0), operator.code)
+    return own.name if own is not None and own.name else given
 
 
 def stored(graph: Subgraph, producers: Mapping[int, Operator], index: int) -> Tensor | None:
