@@ -95,6 +95,11 @@ def load_about(folder: Path) -> dict[str, Any]:
     return about
 
 
+def labelled(folder: Path) -> bool:
+    """Whether the examples of a data stage's result have labels."""
+    return bool(load_about(folder)["classes"])
+
+
 def load_raw(folder: Path, split: str) -> tuple[Any, Any]:
     """Give (images as stored, memory-mapped; labels int64) of a split.
 

@@ -1,34 +1,39 @@
 """Stage `base`: a network and data become a trained Keras model, from a seed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zoo_builders import custom_layers, networks, tf, wrapped
+from zoo_builders.borrow import borrow
 from zoo_builders.context import JobContext, write_json
+from zoo_builders.data_stage import labelled, load_about
 from zoo_builders.fit import compile_classifier, fit
 from zoo_builders.graph import Graph
 from zoo_builders.render import render
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
+from zoo_builders.weights_sources import epochs
 from zoo_registry.model.errors import BuildFailed, WrongUse
 
 _HINT = "return Net(...).graph()"
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads, parameters}).
+    """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads, parameters, weights if borrowed}).
 
     Reads params `network`, `args`, `weights`, `train`; the input `data`; the file roles `network` (a finished Keras file),
-    `network_source` (a Python file, with network `file:FUNCTION`) and `weights`. A model whose weights come from a file is not trained.
+    `network_source` (a Python file, with network `file:FUNCTION`) and `weights`. A model whose weights come from elsewhere is trained for
+    `fine_tune` epochs only.
     """
     train = Train.model_validate(job.params["train"])
     tf.deterministic(train.seed)
     context = JobContext(job, train, train.seed)
     model = build(job)
-    source = (job.params.get("weights") or {"source": "train"})["source"]
-    if "weights" in job.files:
-        load_weights(model, job.files["weights"])
-    history = fit(model, context, train, note="train") if source == "train" else []
+    refuse_other_shapes(model, load_about(job.inputs["data"])["shape"])
+    borrowed = borrow(model, job)
+    count = epochs(job.params.get("weights"), train.epochs)
+    history = fit(model, context, train.model_copy(update={"epochs": count}), note="train") if count else []
     save(model, job.out / "model.keras")
     custom_layers.keep(model, _python(job), job.out)
     report = {
@@ -38,7 +43,7 @@ def run(job: Job) -> None:
         "seed": train.seed,
         "threads": tf.THREADS,
     }
-    write_json(job.out / "report.json", report)
+    write_json(job.out / "report.json", report | ({"weights": borrowed} if borrowed else {}))
 
 
 def build(job: Job) -> Any:
@@ -69,6 +74,20 @@ def _network(name: str, source: Path | None) -> networks.Network:
     if source is not None:
         return networks.Network("source", source, name.removeprefix("file:"))
     return networks.locate(name, Path(), None, lambda _: False)
+
+
+def refuse_other_shapes(model: Any, shape: Sequence[int]) -> None:
+    """Insist that the network takes what the data stage gives.
+
+    Raises:
+        BuildFailed: with both shapes.
+    """
+    taken = tuple(model.input_shape[1:])
+    if len(taken) != len(shape) or any(size not in (None, given) for size, given in zip(taken, shape, strict=True)):
+        raise BuildFailed(
+            f"the network takes inputs of shape {list(taken)}, the data give {list(shape)}",
+            hint="change base.args (resolution, frames, …) or data.preprocess in the manifest",
+        )
 
 
 def load(path: Path) -> Any:
@@ -114,7 +133,9 @@ def save(model: Any, path: Path) -> None:
 
 
 def accuracy(model: Any, context: JobContext) -> dict[str, float]:
-    """Top-1 of the Keras model on `train` and `validation`; published numbers come from the finished file instead."""
+    """Top-1 of the Keras model on `train` and `validation`, nothing without labels; published numbers come from the file instead."""
+    if not labelled(context.job.inputs["data"]):
+        return {}
     compile_classifier(model, Train())
     splits = ("train", "validation")
     return {split: float(model.evaluate(context.batches(split, batch_size=1024, shuffle=False), verbose=0)[1]) for split in splits}
