@@ -1,27 +1,49 @@
-"""Training a Keras classifier: loss that fits the network's end, optimizer by name, progress per batch, history as data."""
+"""Training a Keras classifier: loss that fits the network's end, optimizer by name, progress per batch, history as data.
 
-from collections.abc import Sequence
+A training whose process was killed is taken up where its last checkpoint was and ends with the same weights, bit for bit: batches are a
+pure function of (seed, epoch, step), and everything else that changes is a variable. Layers of the user that draw random numbers without
+a Keras generator (`tf.random.…` in `call`) are the exception: what they drew cannot be drawn again.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from zoo_builders import tf
+from zoo_builders import checkpoints, tf
+from zoo_builders.checkpoints import Checkpoint, Position
+from zoo_builders.data_stage import labelled
 from zoo_builders.specs import Train
 from zoo_builders.techniques import Context
 from zoo_registry.model.errors import BuildFailed
 
+_STOPPED = 143
+
 
 def ends_in_probabilities(model: Any) -> bool:
     """Whether the last layer is a softmax or has one as its activation; otherwise the outputs are logits."""
-    last = model.layers[-1]
-    name = getattr(getattr(last, "activation", None), "__name__", "")
+    last = getattr(model.layers[-1], "layer", model.layers[-1])  # techniques wrap a layer while they train it,
+    activation = getattr(last, "activation", None)
+    name = getattr(getattr(activation, "activation", activation), "__name__", "")  # and fake quantization its activation too
     return bool(last.__class__.__name__ == "Softmax" or name == "softmax")
 
 
-def compile_classifier(model: Any, train: Train) -> None:
-    """Set optimizer, sparse categorical cross-entropy (on logits or probabilities, as the model ends) and accuracy."""
+def compile_classifier(model: Any, train: Train, steps: int = 1) -> None:
+    """Set optimizer, sparse categorical cross-entropy (on logits or probabilities, as the model ends) and accuracy.
+
+    Args:
+        model: ends in one value a class.
+        train: names optimizer, learning rate and its schedule.
+        steps: of the whole training, over which a schedule stretches.
+    """
     keras = tf.keras
+    rate: Any = train.learning_rate
+    if train.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(train.learning_rate, steps)
     optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
     model.compile(
-        optimizer=optimizers[train.optimizer](learning_rate=train.learning_rate),
+        optimizer=optimizers[train.optimizer](learning_rate=rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_probabilities(model)),
         metrics=["accuracy"],
     )
@@ -30,42 +52,150 @@ def compile_classifier(model: Any, train: Train) -> None:
 def fit(model: Any, context: Context, train: Train, callbacks: Sequence[Any] = (), *, note: str) -> list[dict[str, float]]:
     """Train `model` on the `train` split; report every batch and, after each epoch, the validation accuracy.
 
+    Where an earlier run of the same stage was killed, it goes on from its checkpoint. `callbacks` must keep what they remember between
+    steps in variables of the model (as TFMOT's do); of an epoch that is taken up in its middle they see `on_epoch_begin` again.
+
     Returns:
-        One {loss, accuracy, val_loss, val_accuracy} for each epoch.
+        One {loss, accuracy, val_loss, val_accuracy} for each epoch, those before the checkpoint included.
 
     Raises:
-        BuildFailed: the loss is no longer a number.
+        BuildFailed: the loss is no longer a number, or the data have no labels.
     """
-    compile_classifier(model, train)
-    batches = context.batches("train", batch_size=train.batch_size, shuffle=True)
-    validation = context.batches("validation", batch_size=1024, shuffle=False)
-    watch = [*callbacks, tf.keras.callbacks.TerminateOnNaN(), _progress(context, train.epochs, len(batches), note)]
-    history = model.fit(batches, epochs=train.epochs, validation_data=validation, callbacks=watch, verbose=0).history
-    epochs = [dict(zip(history, map(float, values), strict=True)) for values in zip(*history.values(), strict=True)]
+    if not labelled(context.job.inputs["data"]):
+        raise BuildFailed(f"{note}: the data have no labels to train on", hint="sort the examples into class folders, or drop what trains")
+    steps = len(context.batches("train", batch_size=train.batch_size, shuffle=False))
+    compile_classifier(model, train, steps * train.epochs)
+    model.optimizer.build(model.trainable_variables)
+    run = Run.take_up(model, context, train, note, steps)
+    watch = [*callbacks, *context.job.observe(model, note), tf.keras.callbacks.TerminateOnNaN(), progress(run), keeper(run)]
+    if train.trainer is None:
+        _keras_fit(run, watch)
+    else:
+        _own_loop(run, watch)
+    epochs = run.position.history
     if len(epochs) < train.epochs or not all(epoch["loss"] == epoch["loss"] for epoch in epochs):
         raise BuildFailed(f"{note}: the loss became NaN in epoch {len(epochs)}", hint="lower learning_rate in the manifest")
     return epochs
 
 
-def _progress(context: Context, epochs: int, steps: int, note: str) -> Any:
-    class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
-        """Moves the progress bar after every batch."""
+@dataclass(slots=True)
+class Run:
+    """One training in a stage.
 
-        epoch = 0
+    Attributes:
+        model: compiled, its optimizer built.
+        note: what is trained, as people read it.
+        steps: of an epoch.
+        position: how far it is; moves with it.
+        sums: of the metrics where an epoch is taken up in its middle, to be added to those of its first batch.
+        metrics: gives the metrics' variables; they hold sums.
+    """
 
-        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    model: Any
+    context: Context
+    train: Train
+    note: str
+    steps: int
+    checkpoint: Checkpoint
+    variables: list[Any]
+    position: Position
+    sums: list[Any]
+    metrics: Callable[[], list[Any]]
+
+    @classmethod
+    def take_up(cls, model: Any, context: Context, train: Train, note: str, steps: int) -> "Run":
+        """Start a training, or go on with the one whose checkpoint lies in the stage's scratch folder."""
+        variables = checkpoints.variables_of(model)
+        settings = {"train": train.model_dump(mode="json"), "seed": context.seed, "steps": steps, "note": note}
+        checkpoint = Checkpoint(context.scratch, note, checkpoints.identity(settings, variables), context.job.say)
+        position, sums = checkpoint.load(variables)
+        if position.epoch or position.step:
+            context.job.say(f"{note}: resumed at epoch {position.epoch + 1}, step {position.step}")
+        metrics = lambda: [variable for metric in model.metrics for variable in metric.variables]  # noqa: E731
+        return cls(model, context, train, note, steps, checkpoint, variables, position, sums, metrics)
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        self.checkpoint.save(self.variables, self.metrics() if self.position.step else [], self.position)
+
+    def add_sums(self) -> None:
+        """After the first batch of an epoch that was taken up in its middle: count the batches before it in."""
+        for metric, before in zip(self.metrics() if self.sums else [], self.sums, strict=True):
+            metric.assign_add(before)
+        self.sums = []
+
+
+def _keras_fit(run: Run, watch: Sequence[Any]) -> None:
+    """Let Keras train what is left: first the rest of an epoch that was begun, then whole ones."""
+    validation = run.context.batches("validation", batch_size=1024, shuffle=False)
+    run.model.stop_training = False
+    while run.position.epoch < run.train.epochs and not run.model.stop_training:
+        epoch, step = run.position.epoch, run.position.step
+        run.model.fit(
+            run.context.passes(run.train, epoch=epoch, step=step), initial_epoch=epoch, epochs=epoch + 1 if step else run.train.epochs,
+            steps_per_epoch=run.steps - step, validation_data=validation, callbacks=list(watch), verbose=0,
+        )  # fmt: skip
+
+
+def _own_loop(run: Run, watch: Sequence[Any]) -> None:
+    """Let the user's loop train. By name: its module counts in the fingerprint of stages that use it, and in no other's."""
+    importlib.import_module("zoo_builders.trainers").train(run, watch)
+
+
+def keeper(run: Run) -> Any:
+    """Make the callback that moves `run.position`, writes checkpoints, and ends the stage when it is told to. Comes last."""
+
+    class Keeper(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        """Knows how far the training is."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
             del logs
-            self.epoch = epoch
+            run.context.job.stop.heeded = True
+
+        def on_train_end(self, logs: Any = None) -> None:
+            del logs
+            run.context.job.stop.heeded = False
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            done = self.epoch * steps + batch + 1
-            context.report(done, epochs * steps, f"{note}: epoch {self.epoch + 1}/{epochs}, accuracy {(logs or {}).get('accuracy', 0):.3f}")
+            del batch, logs
+            run.add_sums()
+            run.position = run.position.model_copy(update={"step": run.position.step + 1})
+            if run.position.step < run.steps and not self.model.stop_training:
+                self._keep_if(due=run.checkpoint.due())
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            history = [*run.position.history, {name: float(value) for name, value in logs.items()}]
+            run.position = Position(epoch=epoch + 1, history=history)
+            if not self.model.stop_training:
+                self._keep_if(due=run.checkpoint.due(epoch_ends=True))
+
+        def _keep_if(self, *, due: bool) -> None:
+            if due or run.context.job.stop.asked:
+                run.save()
+            if run.context.job.stop.asked:
+                sys.exit(_STOPPED)
+
+    return Keeper()
+
+
+def progress(run: Run) -> Any:
+    """Make the callback that moves the progress bar after every batch."""
+
+    class Progress(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        """Comes before the keeper, which counts the step."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch
+            at, epochs = run.position, run.train.epochs
+            accuracy = float((logs or {}).get("accuracy", 0))
+            note = f"{run.note}: epoch {at.epoch + 1}/{epochs}, accuracy {accuracy:.3f}"
+            run.context.report(at.epoch * run.steps + at.step + 1, epochs * run.steps, note)
 
     return Progress()
 
 
 def fine_tuning(base: Train, epochs: int, batch_size: int | None, learning_rate: float | None) -> Train:
-    """Give the base's training settings with what a technique says instead."""
+    """Give the base's training settings with what a technique says instead; a schedule stretches over the technique's own epochs."""
     changes: dict[str, Any] = {"epochs": epochs}
     changes |= {} if batch_size is None else {"batch_size": batch_size}
     changes |= {} if learning_rate is None else {"learning_rate": learning_rate}

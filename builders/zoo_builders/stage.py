@@ -1,7 +1,7 @@
 """What a stage is: the unit that is planned, fingerprinted, cached and run in its own process."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,9 +58,24 @@ class Stage(BaseModel):
         return digest_of(spelled | {"files": {role: file.sha256 for role, file in self.files.items()}})
 
 
+@dataclass(slots=True)
+class Stop:
+    """Whether a stage was told to end (SIGTERM). One that is `heeded` gets the time to keep what it has; others just end."""
+
+    asked: bool = False
+    heeded: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A stage about to run: `run(job)` of its module reads `inputs` and `files` and writes into the empty folder `out`."""
+    """A stage about to run: `run(job)` of its module reads `inputs` and `files` and writes into the empty folder `out`.
+
+    Attributes:
+        progress: told (done, total, note) as often as one likes.
+        say: told what a user should read even without a progress bar.
+        observe: gives further Keras callbacks for a model about to be trained under a note; they must not change it.
+        stop: whether the stage was told to end.
+    """
 
     kind: StageKind
     params: Mapping[str, Any]
@@ -70,3 +85,6 @@ class Job:
     progress: Callable[[int, int, str], None]
     scratch: Path | None = None
     """Of this stage's own, keyed by its fingerprint: outlives a killed run, is gone once the stage has a result."""
+    say: Callable[[str], None] = lambda _: None
+    observe: Callable[[Any, str], Sequence[Any]] = lambda *_: ()
+    stop: Stop = field(default_factory=Stop)

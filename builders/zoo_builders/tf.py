@@ -1,4 +1,4 @@
-"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and two inner modules.
+"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and a few inner modules.
 
 Importing this module costs nothing; the first use of one of these imports it, after the environment variables that
 decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow, so nothing can import it too early.
@@ -18,6 +18,7 @@ _MODULES = {
     "converter": "tensorflow.lite.python.convert",  # the converter's own error class is public nowhere else
     "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
     "quantize_configs": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_configs",
+    "pruning": "tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper",  # the wrapper itself: public is only its maker
 }
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
@@ -67,4 +68,5 @@ def deterministic(seed: int) -> None:
     tensorflow, keras = __getattr__("tensorflow"), __getattr__("keras")
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()
+    keras.backend.experimental.enable_tf_random_generator()  # dropout then draws from variables, which a checkpoint can hold
     tensorflow.config.experimental.enable_op_determinism()

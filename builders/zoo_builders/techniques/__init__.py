@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from zoo_builders.graph import Graph
 from zoo_builders.proof import Promise
 from zoo_builders.specs import Spec, Train
+from zoo_builders.stage import Job
 from zoo_registry.model.plugins import Kind
 
 
@@ -48,9 +49,13 @@ class Context(Protocol):
 
     train: Train
     seed: int
+    job: Job
 
     def batches(self, split: str, *, batch_size: int, shuffle: bool) -> Any:
         """Give (inputs, labels) arrays batch by batch, as something Keras' `fit` takes; values as the model expects them."""
+
+    def passes(self, train: Train, *, epoch: int, step: int) -> Any:
+        """Give the training batches from a step of an epoch to the end of the last epoch, in the order and with the changes of their epoch."""
 
     def arrays(self, split: str) -> tuple[Any, Any]:
         """Give (inputs float32 [N, ...], labels int [N]) of a split, preprocessed."""

@@ -66,8 +66,8 @@ def test_batches_hold_every_example_once_in_an_order_of_the_seed(digits_data: Pa
 
     def order(seed: int) -> list[list[bytes]]:
         context = JobContext(a_job("base", tmp_path, {}, inputs={"data": digits_data}), Train(), seed)
-        batches = context.batches("validation", batch_size=100, shuffle=True)
-        return [[image.tobytes() for x, _ in batches for image in x.numpy()] for _ in range(2)]
+        epochs = [context.batches("validation", batch_size=100, shuffle=True, epoch=epoch) for epoch in (0, 1)]
+        return [[image.tobytes() for x, _ in batches for image in x.numpy()] for batches in epochs]
 
     context = JobContext(a_job("base", tmp_path, {}, inputs={"data": digits_data}), Train(), 1)
     inputs, labels = context.arrays("validation")
