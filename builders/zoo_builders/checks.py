@@ -16,6 +16,7 @@ from zoo_builders.mistakes import Mistakes, nearest, validate
 from zoo_builders.networks import Network
 from zoo_builders.specs import Manifest, MetricGoal, SizeGoal
 from zoo_builders.stage import SourceFile
+from zoo_builders.weights_sources import WEIGHTS, Wanted
 from zoo_builders.yaml_lines import Key
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, ZooError
@@ -35,6 +36,7 @@ class Found:
         network_file: the file whose bytes decide the network.
         weights: the weights file, with `weights.source: file`.
         data: role → data file.
+        remarks: what a user should know of the weights although nothing is wrong.
     """
 
     network: Network | None
@@ -42,6 +44,7 @@ class Found:
     network_file: SourceFile | None
     weights: SourceFile | None
     data: Mapping[str, SourceFile] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def ships_graph(self) -> bool:
@@ -166,7 +169,8 @@ class Finder:
         file = self._hashed(network.file, ("base", "network"), None) if network else None
         known = with_graph or (network is not None and self._ships_unchanged(network))
         graph = self._graph(network) if network and file and known else None
-        return Found(network, graph, file, self._weights(), self._data())
+        weights, remarks = self._weights(graph)
+        return Found(network, graph, file, weights, self._data(), remarks)
 
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")
@@ -195,16 +199,24 @@ class Finder:
             self.mistakes.add(("base", "args") if "argument" in error.hint else ("base", "network"), error.message, error.hint)
         return None
 
-    def _weights(self) -> SourceFile | None:
+    def _weights(self, graph: Graph | None) -> tuple[SourceFile | None, tuple[str, ...]]:
+        """Ask the source of weights whether it can serve; give the user's file it names, and what should be known of it."""
         weights, key = self.spec.base.weights, ("base", "weights")
-        if weights.source != "file":
-            if weights.path is not None or weights.sha256 is not None:
-                self.mistakes.add(key, "path and sha256 go with source: file only", "write source: file")
-            return None
-        if weights.path is None:
-            self.mistakes.add(key, "source: file needs a path", "add path: weights/x.weights.h5")
-            return None
-        return self._file(weights.path, (*key, "path"), weights.sha256)
+        if weights.source not in WEIGHTS.names():
+            self.mistakes.add((*key, "source"), f"no weights source is called {weights.source!r}", nearest(weights.source, WEIGHTS.names()))
+            return None, ()
+        source = WEIGHTS.get(weights.source)
+        try:
+            params = validate(source.params, weights.args)
+        except ValidationError as error:
+            self.mistakes.add_validation(error, source.params, key)
+            return None, ()
+        wanted = Wanted(params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune)
+        for complaint in source.check(wanted):
+            self.mistakes.add((*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint)
+        path = source.path(params)
+        file = None if path is None else self._file(path, (*key, "path"), getattr(params, "sha256", None))
+        return file, tuple(source.remarks(wanted))
 
     def _data(self) -> Mapping[str, SourceFile]:
         spec = self.spec.data

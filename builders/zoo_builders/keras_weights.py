@@ -1,11 +1,13 @@
 """A Keras model's weights by layer and name, and back."""
 
+from collections.abc import Collection
 from typing import Any
 
 from zoo_builders import tf
 from zoo_builders.fold import Weights
-from zoo_builders.graph import Graph
+from zoo_builders.graph import Graph, Node
 from zoo_builders.render import render
+from zoo_registry.model.errors import BuildFailed
 
 
 def weights_of(model: Any, graph: Graph) -> dict[str, dict[str, Any]]:
@@ -22,6 +24,28 @@ def render_with(graph: Graph, weights: Weights) -> Any:
         if node.weights:
             model.get_layer(node.name).set_weights([weights[node.name][name] for name in node.weights])
     return model
+
+
+def put(model: Any, graph: Graph, weights: Weights, fresh: Collection[str] = ()) -> None:
+    """Set the weights of every layer of `model` but those in `fresh`.
+
+    Raises:
+        BuildFailed: a layer gets no weights, or weights of another shape; all such layers are named.
+    """
+    wrong = [fault for node in graph.nodes if node.weights and node.name not in fresh if (fault := _misfit(node, weights))]
+    if wrong:
+        raise BuildFailed(
+            f"the weights do not fit the network: {'; '.join(wrong)}", hint="zoo validate MANIFEST   # names the network meant"
+        )
+    for node in graph.nodes:
+        if node.weights and node.name not in fresh:
+            model.get_layer(node.name).set_weights([weights[node.name][name] for name in node.weights])
+
+
+def _misfit(node: Node, weights: Weights) -> str:
+    found = {name: tuple(array.shape) for name, array in weights.get(node.name, {}).items()}
+    wanted = {name: tuple(shape) for name, shape in node.weights.items()}
+    return "" if found == wanted else f"layer {node.name}: expected {wanted}, found {found or 'none'}"
 
 
 def copied(model: Any) -> Any:

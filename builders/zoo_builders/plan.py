@@ -14,10 +14,11 @@ from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.proof import Promise
 from zoo_builders.recipes import graphs
-from zoo_builders.specs import Manifest
+from zoo_builders.specs import Manifest, Weights
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.toolchain import Toolchain
+from zoo_builders.weights_sources import WEIGHTS, epochs
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 
@@ -138,6 +139,7 @@ class _Planner:
         self.stages, self.parts = {}, {}
         steps = self.resolved.recipes[name]
         promises, remarks = self._words(steps)
+        remarks = (*self.resolved.found.remarks, *remarks)
         self._model(steps)
         self._file(name, steps, promises)
         self._judge()
@@ -202,10 +204,11 @@ class _Planner:
             files["weights"] = found.weights
         function = found.network.function if found.network else ""
         network = base.network if found.network is None or found.network.kind in {"shipped", "module"} else f"file:{function}"
-        source = "file" if found.network is not None and found.network.kind == "model" else base.weights.source
-        params: dict[str, Any] = {"network": network, "weights": {"source": source}, "train": train, "task": self.spec.task}
+        whole = found.network is not None and found.network.kind == "model"
+        weights = {"source": "file"} if whole and base.weights.source == "train" else _weights(base.weights, found.weights)
+        params: dict[str, Any] = {"network": network, "weights": weights, "train": train, "task": self.spec.task}
         params |= {"args": base.args} | ({"graph": found.graph.digest} if found.graph and found.ships_graph else {})
-        trained: Reproducible = "weights" if source == "train" else "bitwise"
+        trained: Reproducible = "weights" if epochs(weights, self.spec.base.train.epochs) else "bitwise"
         return self._stage("base", "base", params, inputs={"data": data}, files=files, reproducible=trained)
 
     def _convert(self, name: str, model: Digest, asked: Mapping[str, Any]) -> Stage:
@@ -247,6 +250,15 @@ class _Planner:
 
 def _plain(step: Step) -> dict[str, Any]:
     return step.params.model_dump(mode="json", by_alias=True)
+
+
+def _weights(weights: Weights, file: SourceFile | None) -> dict[str, Any]:
+    """Where weights come from, as a stage's parameter: what a file of the user is counts, not where it lies."""
+    if weights.source == "train":
+        return {"source": "train"}
+    params = WEIGHTS.get(weights.source).params.model_validate(weights.args).model_dump(mode="json")
+    here = {"path": "file", "sha256": str(file.sha256)} if file else {}
+    return {"source": weights.source, "fine_tune": weights.fine_tune, "params": params | here}
 
 
 def _goals(spec: Manifest) -> dict[str, dict[str, Any]]:

@@ -23,11 +23,19 @@ class Spec(BaseModel):
 
 
 class Weights(Spec):
-    """Where the base's weights come from. Anything not trained here carries a sha256."""
+    """Where the base's weights come from. Further keys are the source's own (`zoo list weights`); fetched files carry a sha256."""
 
-    source: Literal["train", "file"] = "train"
-    path: str | None = Field(default=None, description="with `file`: relative to the manifest or ${ZOO_DATA}/…")
-    sha256: Sha256 | None = None
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+    source: str = "train"
+    fine_tune: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0, description="epochs of training after borrowed weights are in place, with the other settings of `train`"
+    )
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """What the source itself is told."""
+        return dict(self.model_extra or {})
 
 
 class Crop(Spec):

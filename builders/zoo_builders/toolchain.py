@@ -43,6 +43,7 @@ PLUMBING = frozenset(
         ".data",
         ".tasks",
         ".devices",
+        ".weights_sources",
         ".inputs",
         ".toolchain",
     )
@@ -177,7 +178,7 @@ def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
 def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
     spec = resolved.spec
     known = resolved.found.ships_graph
-    yield "base", ("base", () if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net"), ())
+    yield "base", ("base", (*(() if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net")), *_weights(spec.base.weights.source)), ())
     yield "convert", ("convert", (), ())
     yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)
@@ -189,6 +190,12 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
         technique = TECHNIQUES.get(name)
         if technique.apply is not None:
             yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules), ())
+
+
+def _weights(source: str) -> tuple[str, ...]:
+    """Modules that bring and read borrowed weights; none for a base that is trained."""
+    plugin = importlib.import_module(f"{PACKAGE}.weights_sources").WEIGHTS.get(source)
+    return () if source == "train" else (plugin.module, *plugin.modules)
 
 
 def _modules_of(package: str, table: str, name: str) -> tuple[str, ...]:
