@@ -32,6 +32,7 @@ class Promise(BaseModel):
         per: `tensor` or `channel` (distinct values counted in each output channel).
         at_least_elements: smaller tensors are not meant (the converter leaves weights under 1,024 elements float in `dynamic`).
         layers: the layers whose tensors are meant; empty = all that the other attributes select. Each must be found in the file.
+        named: names, patterns or operator types of the layers that are meant, where no graph says more; empty = all.
         besides: names, patterns or operator types of layers that are not meant although the other attributes select them.
         allowed: so many of the selected tensors need not hold, such as those a search left in float.
         may_be_absent: a file without any tensor it speaks of keeps the promise: of networks that nobody can read before the build.
@@ -60,6 +61,7 @@ class Promise(BaseModel):
     per: Literal["tensor", "channel"] = "tensor"
     at_least_elements: int = 0
     layers: tuple[LayerTensor, ...] = ()
+    named: tuple[str, ...] = ()
     besides: tuple[str, ...] = ()
     allowed: int = 0
     may_be_absent: bool = False
@@ -169,7 +171,8 @@ def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
 
 def _selects(promise: Promise, weight: TensorSparsity) -> bool:
     pointwise = weight.operator == "CONV_2D" and weight.shape[1:3] == (1, 1)
-    named = not promise.operators or weight.operator in promise.operators
+    meant = not promise.named or any_of(promise.named, weight.operator, weight.name)
+    named = meant and (not promise.operators or weight.operator in promise.operators)
     by_layer = any(belonging([weight], LayerTensor(layer=name)) for name in promise.besides)
     left_out = by_layer or any_of(promise.besides, weight.operator, weight.name)
     large = math.prod(weight.shape) >= promise.at_least_elements

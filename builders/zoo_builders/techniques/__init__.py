@@ -86,6 +86,7 @@ class Technique:
         rewrites: the graph after this step, for techniques that change the network's layers and not only its weights.
         infer: the step's parameters with what follows from the earlier steps filled in (`preserve`), where the manifest says nothing.
         converts: what the step asks of the `convert` stage, as parameters of that stage (`quantize`, …); merged over the recipe.
+        on_file: the step's parameters where the base is a finished .tflite file and no Keras model, or why it cannot be applied there.
         ends: whether no step may follow, because what it leaves can only be converted.
         modules: further modules whose code can change the result (part of the stage's fingerprint).
     """
@@ -102,6 +103,7 @@ class Technique:
     rewrites: Callable[[Graph, Any, Sequence[Step]], Graph] = lambda graph, *_: graph
     infer: Callable[[Any, Sequence[Step]], Any] = lambda params, _: params
     converts: Callable[[Any, Sequence[Step]], Mapping[str, Any]] = lambda *_: {}
+    on_file: Callable[[Any], Any | str] = lambda _: "it changes the Keras model, and a finished .tflite file has none"
     ends: bool = False
 
     @property
