@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from zoo_builders import goals
@@ -37,6 +37,10 @@ class _Bars:
         elif not self._bars.disable:
             self._bars.console.print(Text(f"  {stage.name}  {seconds:.1f} s", style="dim"))
 
+    def said(self, stage: Stage, text: str) -> None:
+        del stage
+        self._bars.console.print(Text(f"  {text}"))
+
     def progress(self, stage: Stage, done: int, total: int, note: str) -> None:
         if self._task is not None:
             text = note if note and note != stage.name else stage.name
@@ -49,10 +53,16 @@ class _Bars:
 def following(pipeline: Pipeline, total: int) -> Iterator[None]:
     """Show on stderr how stages run: a bar on a terminal, plain lines elsewhere."""
     target = console(err=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as bars:
         view = _Bars(bars, total)
-        pipeline.announce, pipeline.progress = view.announce, view.progress
+        pipeline.announce, pipeline.progress, pipeline.said = view.announce, view.progress, view.said
         yield
 
 

@@ -15,10 +15,9 @@ from zoo_builders import checkpoints, tf
 from zoo_builders.checkpoints import Checkpoint, Position
 from zoo_builders.data_stage import labelled
 from zoo_builders.specs import Train
+from zoo_builders.stage import TERMINATED
 from zoo_builders.techniques import Context
 from zoo_registry.model.errors import BuildFailed
-
-_STOPPED = 143
 
 
 def ends_in_probabilities(model: Any) -> bool:
@@ -173,7 +172,7 @@ def keeper(run: Run) -> Any:
             if due or run.context.job.stop.asked:
                 run.save()
             if run.context.job.stop.asked:
-                sys.exit(_STOPPED)
+                sys.exit(TERMINATED)
 
     return Keeper()
 

@@ -71,12 +71,16 @@ class Pipeline:
         logs: folder for the output of stages.
         progress: called with (stage, done, total, note) while one runs.
         announce: called with (stage, seconds or None): before a stage starts, and after it ended well.
+        said: called with (stage, text) when a stage has something to tell, such as that it goes on from a checkpoint.
+        summaries: folder for TensorBoard's event files, one folder below it a training; None writes none.
     """
 
     cache: StageCache
     logs: Path
     progress: Progress = lambda *_: None
     announce: Callable[[Stage, float | None], None] = lambda *_: None
+    said: Callable[[Stage, str], None] = lambda *_: None
+    summaries: Path | None = None
     _made: list[tuple[Stage, float]] = field(default_factory=list)
 
     def run(self, plans: Sequence[Plan]) -> Outcome:
@@ -122,6 +126,7 @@ class Pipeline:
             kind=stage.kind, params=stage.params, files={role: Path(file.path) for role, file in stage.files.items()},
             inputs={role: self.cache.folder(source) for role, source in stage.inputs.items()}, out=out,
             log=self.logs / f"{stage.kind}-{stage.fingerprint.short}.log", scratch=self.cache.scratch(stage.fingerprint),
+            summaries=self.summaries and self.summaries / f"{stage.name}-{stage.fingerprint.short}",
         )  # fmt: skip
         with ExitStack() as stack:
             process, pipe = _start(order, stack)
@@ -142,9 +147,12 @@ class Pipeline:
                 message: tuple[Any, ...] = pipe.recv()
             except (EOFError, OSError):
                 return None
-            if message[0] != "progress":
+            if message[0] == "progress":
+                self.progress(stage, *message[1:])
+            elif message[0] == "said":
+                self.said(stage, *message[1:])
+            else:
                 return message
-            self.progress(stage, *message[1:])
 
 
 def _context(kind: StageKind) -> Any:

@@ -58,6 +58,10 @@ class Stage(BaseModel):
         return digest_of(spelled | {"files": {role: file.sha256 for role, file in self.files.items()}})
 
 
+TERMINATED = 143
+"""Exit code of a process that SIGTERM ended."""
+
+
 @dataclass(slots=True)
 class Stop:
     """Whether a stage was told to end (SIGTERM). One that is `heeded` gets the time to keep what it has; others just end."""

@@ -1,7 +1,9 @@
 """The inside of a stage's process: run one stage, tell the parent how far it is, end when the parent ends.
 
-Over the pipe travel tuples: ("progress", done, total, note) at most ten times a second, then one of ("done",) or
-("error", slug, message, hint). What the stage prints goes to its log file.
+Over the pipe travel tuples: ("progress", done, total, note) at most ten times a second and ("said", text) for what a user should
+read, then one of ("done",) or ("error", slug, message, hint). What the stage prints goes to its log file.
+
+SIGTERM ends a stage at once, or where it heeds `Job.stop`, as soon as it has kept what the next run can go on from.
 """
 
 import importlib
@@ -13,11 +15,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.stage import Job, StageKind
+from zoo_builders import summaries
+from zoo_builders.stage import TERMINATED, Job, StageKind, Stop
 from zoo_builders.toolchain import ENTRY
 from zoo_registry.model.errors import ZooError
 
@@ -26,7 +30,7 @@ _TENTH = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A stage to run, as it is sent to its process."""
+    """A stage to run, as it is sent to its process; `summaries` is the folder for TensorBoard, if it is asked for."""
 
     kind: StageKind
     params: Mapping[str, Any]
@@ -35,6 +39,7 @@ class Order:
     out: Path
     log: Path
     scratch: Path
+    summaries: Path | None = None
 
 
 def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
@@ -43,8 +48,7 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     _into_log(order.log)
     try:
-        run = importlib.import_module(ENTRY[order.kind]).run
-        run(Job(order.kind, order.params, order.files, order.inputs, order.out, _throttled(pipe), order.scratch))
+        importlib.import_module(ENTRY[order.kind]).run(_job(order, pipe))
     except ZooError as error:
         traceback.print_exc()
         pipe.send(("error", error.slug, error.message, error.hint))
@@ -53,6 +57,22 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
         pipe.send(("error", "build-failed", f"{type(error).__name__}: {error}", ""))
     else:
         pipe.send(("done",))
+
+
+def _job(order: Order, pipe: Connection) -> Job:
+    stop = Stop()
+    signal.signal(signal.SIGTERM, lambda *_: _asked(stop))
+    observe = partial(summaries.observe, order.summaries) if order.summaries else lambda *_: ()
+    return Job(
+        order.kind, order.params, order.files, order.inputs, order.out, _throttled(pipe), order.scratch,
+        lambda text: pipe.send(("said", text)), observe, stop,
+    )  # fmt: skip
+
+
+def _asked(stop: Stop) -> None:
+    stop.asked = True
+    if not stop.heeded:
+        os._exit(TERMINATED)
 
 
 def _end_with(lifeline: Connection) -> None:

@@ -34,6 +34,7 @@ def build(  # noqa: PLR0913  the options of a command
     since: Since = None,
     allow_missed: Annotated[bool, typer.Option("--allow-missed", help="Keep variants that miss a goal, marked as missed.")] = False,
     benchmark: Annotated[bool, typer.Option("--benchmark/--no-benchmark", help="Measure latency.")] = True,
+    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write training curves and per-layer sparsity there.")] = None,
     json: Json = False,
 ) -> int:
     """Train, optimize, convert, prove, evaluate and measure; finished stages are taken from the cache."""
@@ -42,7 +43,7 @@ def build(  # noqa: PLR0913  the options of a command
     every = workshop.plans(paths, benchmark=benchmark)
     wanted = _wanted(workshop, every, chosen(every, variant or ()), since, strict=publish or bool(to))
     try:
-        results = _make(workshop, every, wanted, allow_missed=allow_missed)
+        results = _make(workshop, every, wanted, allow_missed=allow_missed, summaries=tensorboard)
     except KeyboardInterrupt:
         remark(f"stopped; finished stages are kept. Go on with: {shlex.join(['zoo', *sys.argv[1:]])}")
         return STOPPED
@@ -67,12 +68,13 @@ def _wanted(workshop: Workshop, every: Sequence[Plan], named: Sequence[Plan], si
     return [plan for plan in named if (plan.manifest, plan.variant) in wanted]
 
 
-def _make(workshop: Workshop, every: Sequence[Plan], wanted: Sequence[Plan], *, allow_missed: bool) -> list[Built]:
+def _make(workshop: Workshop, every: Sequence[Plan], wanted: Sequence[Plan], *, allow_missed: bool, summaries: Path | None) -> list[Built]:
     plans = with_references(wanted, every)
     todo = missing(plans, workshop.cache)
     if any(stage.kind in TENSORFLOW_KINDS for stage in todo) and version("tensorflow") == "missing":
         raise MissingExtra("building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'")
     pipeline = workshop.pipeline()
+    pipeline.summaries = summaries.absolute() if summaries else None
     with build_view.following(pipeline, len(todo)):
         outcome = pipeline.run(plans)
     return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(plans, wanted, outcome)

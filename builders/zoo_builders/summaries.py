@@ -1,0 +1,59 @@
+"""TensorBoard summaries of a training, on request (`zoo build --tensorboard DIR`); they change no result and are in no fingerprint.
+
+    DIR/<stage>-<fingerprint>/<note>/events.out.tfevents.…
+
+Scalars after each epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`; for every layer with a kernel
+`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo_builders import tf
+
+_KERNELS = frozenset({"kernel", "depthwise_kernel"})
+
+
+def observe(folder: Path, model: Any, note: str) -> Sequence[Any]:
+    """Give the Keras callback that writes the summaries of one training into `folder/note`."""
+    del model  # Keras gives it to the callback
+    writer = tf.tensorflow.summary.create_file_writer(str(folder / note))
+
+    class Summaries(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        """Looks only."""
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            values = {**dict(logs or {}), "learning_rate": _learning_rate(self.model.optimizer), **dict(layers(self.model))}
+            _write(writer, values, epoch + 1)
+
+    return (Summaries(),)
+
+
+def _write(writer: Any, values: Mapping[str, float], step: int) -> None:
+    with writer.as_default():
+        for name, value in values.items():
+            tf.tensorflow.summary.scalar(name, float(value), step=step)
+        writer.flush()
+
+
+def _learning_rate(optimizer: Any) -> float:
+    rate = optimizer.learning_rate
+    return float(rate(optimizer.iterations) if callable(rate) else rate)
+
+
+def layers(model: Any) -> Iterator[tuple[str, float]]:
+    """Give (`what/layer`, value) for every layer with a kernel, and for every mask and threshold TFMOT keeps."""
+    for layer in model.layers:
+        name = getattr(layer, "layer", layer).name
+        for weight in layer.weights:
+            if weight.name.rpartition("/")[2].partition(":")[0] in _KERNELS:
+                yield f"sparsity/{name}", _zeros(weight)
+        for number, (_, mask, threshold) in enumerate(getattr(layer, "pruning_vars", ())):
+            pruned = name if number == 0 else f"{name}/{number}"
+            yield f"mask_sparsity/{pruned}", _zeros(mask)
+            yield f"threshold/{pruned}", float(threshold.numpy())
+
+
+def _zeros(variable: Any) -> float:
+    return float((variable.numpy() == 0).mean())
