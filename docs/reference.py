@@ -17,6 +17,7 @@ import zoo_builders.splits  # noqa: F401  brings its error
 from zoo_builders import specs
 from zoo_builders.data import SOURCES
 from zoo_builders.devices import DEVICES
+from zoo_builders.metrics import METRICS
 from zoo_builders.models import NETWORKS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES
@@ -129,6 +130,7 @@ def reference() -> str:
         ("Techniques", TECHNIQUES),
         ("Data sources", SOURCES),
         ("Tasks", TASKS),
+        ("Metrics", METRICS),
         ("Devices", DEVICES),
     ):
         parts += plugins(title, kind)

@@ -18,7 +18,7 @@ from zoo_builders.tasks import TASKS, Task
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.record import Fidelity, Golden, Metric, Part, Signature, Values
+from zoo_registry.model.record import ClassMetric, Fidelity, Golden, Metric, Part, Signature, Values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,8 @@ def run(job: Job) -> None:
     Raises:
         MeasureFailed: the runtime cannot run the file, or its outputs are not numbers; the message is the runtime's.
         Unsupported: the file takes something else than one batch of one example.
-        BuildFailed: outputs depend on which kernels compute them; or the data have no such examples.
+        BuildFailed: outputs depend on which kernels compute them; or the data have no such examples, or no labels and the task's
+            metrics need some.
     """
     data = (job.inputs["file"] / "model.tflite").read_bytes()
     baseline = (job.inputs["baseline"] / "model.tflite").read_bytes()
@@ -129,11 +130,19 @@ def _run(session: litert.Session, example: "Array") -> "Array":
 
 def _metrics(job: Job, data: bytes, task: Task, split: _Split) -> tuple[Metric, ...]:
     classes = tuple(split.about.get("classes", ()))
+    if not task.metrics:
+        return ()
+    if not classes:
+        raise BuildFailed(
+            f"{task.name} reports {', '.join(task.metrics)}, and the data have no labels",
+            hint="write task: fidelity, or sort the examples into class folders",
+        )
     scores = task.score(outputs_of(job, data, split, f"{task.name} on {split.name}"), split.labels, classes)
     return tuple(
         Metric(
             dataset=str(split.about["name"]), dataset_sha256=Digest(str(split.about["dataset_sha256"])), split=split.name,
             examples=len(split.labels), metric=name, value=score.value, ci95=score.ci95,
+            classes=tuple(ClassMetric(label=one.label, examples=one.examples, value=one.value) for one in score.classes),
         )
         for name, score in scores.items()
     )  # fmt: skip
@@ -144,9 +153,11 @@ def _fidelity(job: Job, data: bytes, baseline: bytes, task: Task, split: _Split)
 
     reference = outputs_of(job, baseline, split, f"float32 on {split.name}")
     found = reference if data == baseline else outputs_of(job, data, split, f"fidelity on {split.name}")
+    ours, theirs = task.decide(found), task.decide(reference)
+    agreement = None if ours is None or theirs is None else float(np.mean(ours == theirs))
     return Fidelity(
         versus_sha256=Digest.of(baseline), split=split.name, examples=len(split.labels),
-        top1_agreement=float(np.mean(task.decide(found) == task.decide(reference))), sqnr_db=sqnr_db(reference, found),
+        top1_agreement=agreement, sqnr_db=sqnr_db(reference, found),
     )  # fmt: skip
 
 

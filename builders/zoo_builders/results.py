@@ -15,7 +15,7 @@ from zoo_builders.plan import FLOAT
 from zoo_builders.results_plot import Point, draw
 from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.record import Fidelity, Measurement, Record
 from zoo_registry.model.ref import parse_version
 
 _HEADER = (
@@ -85,7 +85,7 @@ def _conditions(m: Measurement | None) -> str:
 def _row(record: Record, m: Measurement | None) -> str:
     quality = next((metric for metric in record.metrics if metric.metric == _METRIC), None)
     top1 = f"{quality.value:.2%} ({quality.ci95[0]:.2%} to {quality.ci95[1]:.2%})" if quality else _NONE
-    fidelity = f"{record.fidelity.top1_agreement:.1%}, {record.fidelity.sqnr_db:.0f} dB" if record.fidelity else _NONE
+    fidelity = _fidelity(record.fidelity)
     timing = [_NONE] * 6
     if m is not None:
         ratio = f"{m.ratio.value:.2f} ({m.ratio.ci95[0]:.2f} to {m.ratio.ci95[1]:.2f})"
@@ -100,6 +100,13 @@ def _row(record: Record, m: Measurement | None) -> str:
         ]
     sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]
     return "| " + " | ".join([record.variant, top1, fidelity, *sizes, *timing, f"`{record.file.sha256.short}`"]) + " |"
+
+
+def _fidelity(fidelity: Fidelity | None) -> str:
+    if fidelity is None:
+        return _NONE
+    agreement = "" if fidelity.top1_agreement is None else f"{fidelity.top1_agreement:.1%}, "
+    return f"{agreement}{fidelity.sqnr_db:.0f} dB"
 
 
 def _digests(records: Sequence[Record]) -> list[str]:

@@ -42,6 +42,7 @@ PLUMBING = frozenset(
         ".models",
         ".data",
         ".tasks",
+        ".metrics",
         ".devices",
         ".weights_sources",
         ".inputs",
@@ -178,18 +179,20 @@ def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
 def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
     spec = resolved.spec
     known = resolved.found.ships_graph
-    yield "base", ("base", (*(() if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net")), *_weights(spec.base.weights.source)), ())
+    loop = () if spec.base.train.trainer is None else (f"{PACKAGE}.trainers",)
+    network = () if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net")
+    yield "base", ("base", (*network, *_weights(spec.base.weights.source), *loop), ())
     yield "convert", ("convert", (), ())
     yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)
     yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
-    yield f"evaluate {spec.task}", ("evaluate", _modules_of("tasks", "TASKS", spec.task), ())
+    yield f"evaluate {spec.task}", ("evaluate", (*_modules_of("tasks", "TASKS", spec.task), *_metrics_of(spec.task)), ())
     for device in {device.partition(":")[0] for device in spec.benchmark.devices}:
         yield f"benchmark {device}", ("benchmark", _modules_of("devices", "DEVICES", device), ())
     for name in {step.technique for steps in resolved.recipes.values() for step in steps}:
         technique = TECHNIQUES.get(name)
         if technique.apply is not None:
-            yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules), ())
+            yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules, *loop), ())
 
 
 def _weights(source: str) -> tuple[str, ...]:
@@ -201,3 +204,9 @@ def _weights(source: str) -> tuple[str, ...]:
 def _modules_of(package: str, table: str, name: str) -> tuple[str, ...]:
     plugin = getattr(importlib.import_module(f"{PACKAGE}.{package}"), table).get(name)
     return (getattr(plugin, "__module__", None) or type(plugin).__module__,)
+
+
+def _metrics_of(task: str) -> tuple[str, ...]:
+    """Modules of the metrics a task reports, and what they share: nothing imports them by name."""
+    names = importlib.import_module(f"{PACKAGE}.tasks").TASKS.get(task).metrics
+    return (f"{PACKAGE}.metrics", *(module for name in names for module in _modules_of("metrics", "METRICS", name)))

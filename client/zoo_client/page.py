@@ -50,7 +50,7 @@ def _identity(release: Release) -> Table:
 
 
 def _quality(record: Record) -> RenderableType | None:
-    if not record.metrics:
+    if not record.metrics and record.fidelity is None:
         return None
     made = table("quality", ">value", ">95 % interval", "measured on", ">examples", title="Quality, measured on the file itself")
     for m in record.metrics:
@@ -58,8 +58,10 @@ def _quality(record: Record) -> RenderableType | None:
     if record.fidelity is None:
         return made
     f = record.fidelity
-    line = f"agrees with float32 on {f.top1_agreement:.2%} of {f.split} ({words.count(f.examples)} examples), SQNR {f.sqnr_db:.1f} dB"
-    return Group(made, Text(line, style="dim"))
+    where = f"{f.split} ({words.count(f.examples)} examples)"
+    agrees = f"on {where}" if f.top1_agreement is None else f"same top-1 for {f.top1_agreement:.2%} of {where}"
+    line = Text(f"against float32: {agrees}, SQNR {f.sqnr_db:.1f} dB", style="dim")
+    return Group(made, line) if record.metrics else line
 
 
 def _sizes(record: Record) -> Table:

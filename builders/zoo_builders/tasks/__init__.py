@@ -1,9 +1,9 @@
-"""Tasks, one file each: what a model's outputs mean, and the numbers that say how good they are."""
+"""Tasks, one file each: what a model's outputs mean, and the metrics that say how good they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zoo_builders.metrics import Score
 from zoo_registry.model.plugins import Kind
 
 if TYPE_CHECKING:
@@ -11,13 +11,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """One metric over one split, with its 95 % interval."""
-
-    value: float
-    ci95: tuple[float, float]
+__all__ = ["TASKS", "Score", "Task"]
 
 
 class Task(Protocol):
@@ -25,7 +19,7 @@ class Task(Protocol):
 
     Attributes:
         name: what a manifest calls it.
-        metrics: names of the metrics it gives; what goals and queries may name.
+        metrics: names of the metrics it reports; what goals and queries may name. A task without metrics needs no labels.
     """
 
     name: str
@@ -34,8 +28,11 @@ class Task(Protocol):
     def score(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Mapping[str, Score]:
         """Judge outputs [N, …] (real values) against labels [N]; a metric that says nothing for these data is left out."""
 
-    def decide(self, outputs: "Array") -> "Array":
-        """Reduce outputs [N, …] to one decision an example, [N]; two files agree where their decisions are equal."""
+    def decide(self, outputs: "Array") -> "Array | None":
+        """Reduce outputs [N, …] to one decision an example, [N]: two files agree where their decisions are equal.
+
+        None where these outputs decide nothing (no scores, but values).
+        """
 
 
 TASKS: Kind[Task] = Kind("task", __name__)

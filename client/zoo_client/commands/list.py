@@ -19,6 +19,7 @@ KINDS = {
     "techniques": "zoo_builders.techniques:TECHNIQUES",
     "data": "zoo_builders.data:SOURCES",
     "tasks": "zoo_builders.tasks:TASKS",
+    "metrics": "zoo_builders.metrics:METRICS",
     "devices": "zoo_builders.devices:DEVICES",
     "stores": "zoo_registry.stores:STORES",
     "remotes": "zoo_client.remotes:REMOTES",
@@ -30,7 +31,7 @@ def list_kind(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
     as_json: Json = False,
 ) -> None:
-    """List networks, techniques, data sources, tasks, devices, stores or remotes; each is one file that registers itself."""
+    """List networks, techniques, data sources, tasks, metrics, devices, stores or remotes; each is one file that registers itself."""
     found = {name: first_line(plugin) for name, plugin in plugins(kind).items()}
     if as_json:
         emit_json([{"name": name, "about": about} for name, about in found.items()])

@@ -55,7 +55,7 @@ class TensorInfo(Part):
 class Values(Part):
     """What the value steps of the preprocessing come to: `float32(stored) * scale + offset`, lists one entry a channel.
 
-    `low` and `high` bound the stored values, which is not always 0 to 255.
+    `low` and `high` bound the stored values, which is not always 0 to 255; of features of recordings, they are what training data held.
     """
 
     scale: Finite | tuple[Finite, ...]
@@ -81,6 +81,14 @@ class Step(Part):
     params: dict[str, Any]
 
 
+class ClassMetric(Part):
+    """One class's part in a metric: its name, how many examples it has, its value."""
+
+    label: str
+    examples: Annotated[int, Field(gt=0)]
+    value: Finite
+
+
 class Metric(Part):
     """One number of quality, measured on the file itself by its runtime."""
 
@@ -91,15 +99,19 @@ class Metric(Part):
     metric: str
     value: Finite
     ci95: Interval
+    classes: tuple[ClassMetric, ...] = Field(default=(), description="of a metric made of one value a class: those values")
 
 
 class Fidelity(Part):
-    """Agreement with the float32 artifact of the same model on one split. SQNR in dB, over the outputs."""
+    """Agreement with the float32 artifact of the same model on one split. SQNR in dB, over the outputs.
+
+    `top1_agreement` is None where the outputs are no scores of which one is the highest.
+    """
 
     versus_sha256: Digest
     split: str
     examples: Annotated[int, Field(gt=0)]
-    top1_agreement: Share
+    top1_agreement: Share | None
     sqnr_db: Finite
 
 

@@ -4,7 +4,7 @@ import math
 
 DASH, MINUS, TIMES = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-_SHARES = ("top", "accuracy", "f1", "precision", "recall", "auc")
+_SHARES = ("top", "accuracy", "f1", "precision", "recall", "macro_recall", "worst_recall", "auc")
 
 
 def size(count: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from zoo_registry.model import words
-from zoo_registry.model.query import Query, Summary, Timing
+from zoo_registry.model.query import Query, Summary, Timing, main_metric
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.web import charts, snippet, urls, views
 from zoo_registry.web.scales import Scale
@@ -238,7 +238,7 @@ def _plain_first(item: Summary) -> tuple[bool, int, str]:
 
 
 def _relative(item: Summary, row: views.Row, speeds: tuple[views.Speed | None, ...], summary: Summary) -> Relative:
-    metric = next(iter(summary.metrics), "")
+    metric = main_metric(Query(), [summary])
     mine, its, current = summary.metrics.get(metric), item.metrics.get(metric), item.name == summary.name
     difference = its - mine if mine is not None and its is not None else None
     return Relative(

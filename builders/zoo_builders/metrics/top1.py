@@ -1,0 +1,25 @@
+"""`top1`: how often the highest score is right."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_builders.metrics import METRICS, Score, ranked, share_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+class Top1:
+    """Share of examples whose class has the highest score; Wilson's interval."""
+
+    name = "top1"
+
+    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+        """Count the hits."""
+        del classes
+        return share_of(ranked(outputs)[:, :1] == labels[:, None])
+
+
+METRICS.add(Top1.name, Top1())

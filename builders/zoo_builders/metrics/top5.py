@@ -1,0 +1,29 @@
+"""`top5`: how often the right class is among the five highest scores."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_builders.metrics import METRICS, Score, ranked, share_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+_FIVE = 5
+
+
+class Top5:
+    """Share of examples whose class is among the five highest scores, where there are more than five; Wilson's interval."""
+
+    name = "top5"
+
+    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+        """Count the hits; of five classes or fewer, every one is among the five highest, and nothing is said."""
+        order = ranked(outputs)
+        if max(len(classes), order.shape[1]) <= _FIVE:
+            return None
+        return share_of(order[:, :_FIVE] == labels[:, None])
+
+
+METRICS.add(Top5.name, Top5())

@@ -1,0 +1,28 @@
+"""`worst_recall`: the class a model serves worst."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zoo_builders.metrics import METRICS, Score, recalls, wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+
+class WorstRecall:
+    """Smallest share, over the classes with examples, of a class's examples that are found.
+
+    The interval is Wilson's of that one class; that it is the worst of many is not corrected for, so a lucky test set looks better.
+    """
+
+    name = "worst_recall"
+
+    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+        """Find the worst class; among equals the one with the most examples, whose interval is the narrowest."""
+        worst = min(recalls(outputs, labels, classes), key=lambda one: (one.value, -one.examples))
+        return Score(worst.value, wilson(worst.value * worst.examples, worst.examples))
+
+
+METRICS.add(WorstRecall.name, WorstRecall())
