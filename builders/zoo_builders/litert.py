@@ -4,7 +4,9 @@ Light on purpose: importing this module imports neither LiteRT nor numpy, so tha
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +36,14 @@ def version() -> str:
         return metadata.version("ai-edge-litert")
     except metadata.PackageNotFoundError as error:
         raise _missing() from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the runtime's warning that keeping every tensor costs memory: whoever asks for that means it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
+        yield
 
 
 def schema() -> Any:
@@ -93,13 +103,13 @@ class Coverage:
 
 
 class Session:
-    """A file loaded and ready to run.
+    """A file loaded and ready to run; `keep_all` keeps what is computed on the way, for `value` (slow, and large).
 
     Raises:
         MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the runtime's own.
     """
 
-    def __init__(self, source: bytes | Path, *, threads: int = 1, kernels: Kernels = "xnnpack") -> None:
+    def __init__(self, source: bytes | Path, *, threads: int = 1, kernels: Kernels = "xnnpack", keep_all: bool = False) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
@@ -110,8 +120,10 @@ class Session:
             "reference": OpResolverType.BUILTIN_REF,
         }
         where = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
+        options = {"experimental_op_resolver_type": resolvers[kernels], "experimental_preserve_all_tensors": keep_all}
         try:
-            self._interpreter = Interpreter(**where, num_threads=threads, experimental_op_resolver_type=resolvers[kernels])
+            with quiet():
+                self._interpreter = Interpreter(**where, num_threads=threads, **options)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise MeasureFailed(f"the runtime cannot prepare the file: {error}", hint="zoo doctor") from error
@@ -156,6 +168,18 @@ class Session:
             if not np.issubdtype(array.dtype, np.integer) and not np.isfinite(array).all():
                 raise MeasureFailed(f"output {port.name!r} holds values that are not numbers")
         return arrays
+
+    def value(self, index: int) -> "np.ndarray[Any, Any]":
+        """Copy a tensor by its index, as stored; one that is only computed on the way needs `keep_all`.
+
+        Raises:
+            MeasureFailed: it was not kept.
+        """
+        try:
+            value: np.ndarray[Any, Any] = self._interpreter.get_tensor(index)
+        except (RuntimeError, ValueError) as error:
+            raise MeasureFailed(f"tensor {index} cannot be read: {error}") from error
+        return value
 
     def run(self, arrays: "Sequence[np.ndarray[Any, Any]]") -> "tuple[np.ndarray[Any, Any], ...]":
         """Feed, invoke, fetch; inputs and outputs as stored.
