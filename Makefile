@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := registry builders client tests benchmarks examples docs
 PYTEST := $(BIN)/python -m pytest
+JOBS ?= 2
+PARALLEL := -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format golden lock results serve clean
@@ -25,11 +27,11 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## build a family on real data, publish, search by budget, pull, run
 	@PATH="$(abspath $(BIN)):$$PATH" sh examples/demo.sh
 
-test: $(READY) ## all tests: fast ones first, then those that train and those with real servers
-	$(PYTEST) -q
+test: $(READY) ## all tests, those that train and those with real servers too; JOBS=4 for more at a time
+	$(PYTEST) -q $(PARALLEL)
 
 test-fast: $(READY) ## only the tests that neither train nor start servers
-	$(PYTEST) -q -m "not train and not s3 and not browser and not slow"
+	$(PYTEST) -q $(PARALLEL) -m "not train and not s3 and not browser and not slow"
 
 check: $(READY) ## style, types and import contracts, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
