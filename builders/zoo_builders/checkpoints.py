@@ -119,7 +119,7 @@ def _read(path: Path, identity: str, variables: Sequence[Any]) -> tuple[Position
         if about.identity != identity:
             raise ValueError("it belongs to another training")
         values = [held[str(at)] for at in range(len(variables))]
-        metrics = [held[name] for name in sorted(held.files) if name.startswith("m")]
+        metrics = [held[f"m{at}"] for at in range(sum(name.startswith("m") for name in held.files))]
     for variable, value in zip(variables, values, strict=True):
         expected = (tuple(variable.shape), variable.dtype.as_numpy_dtype)
         if (value.shape, value.dtype) != expected:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoo_builders import goals, networks, paths, preprocess, splits
+from zoo_builders import goals, networks, paths, preprocess, splits, trainer_files
 from zoo_builders.data import SOURCES, Source
 from zoo_builders.graph import Graph
 from zoo_builders.inputs import Tree
@@ -37,6 +37,8 @@ class Found:
         weights: the weights file, with `weights.source: file`.
         data: role → data file.
         remarks: what a user should know of the weights although nothing is wrong.
+        trainer: the user's own training loop, if the manifest names one.
+        trainer_file: the file whose bytes decide it.
     """
 
     network: Network | None
@@ -45,6 +47,8 @@ class Found:
     weights: SourceFile | None
     data: Mapping[str, SourceFile] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    trainer: Network | None = None
+    trainer_file: SourceFile | None = None
 
     @property
     def ships_graph(self) -> bool:
@@ -137,7 +141,7 @@ def metric_names(task: str) -> tuple[str, ...]:
 
 def variables(spec: Manifest, mistakes: Mistakes) -> None:
     """Refuse ${…} where nothing fills it in."""
-    allowed: set[Key] = {("base", "network"), ("base", "weights", "path")}
+    allowed: set[Key] = {("base", "network"), ("base", "weights", "path"), ("base", "train", "trainer")}
     if spec.data.source in SOURCES.names():
         allowed |= {("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields}
     for key, text in _texts(mistakes.document.data, ()):
@@ -170,7 +174,7 @@ class Finder:
         known = with_graph or (network is not None and self._ships_unchanged(network))
         graph = self._graph(network) if network and file and known else None
         weights, remarks = self._weights(graph)
-        return Found(network, graph, file, weights, self._data(), remarks)
+        return Found(network, graph, file, weights, self._data(), remarks, *self._trainer())
 
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")
@@ -184,6 +188,22 @@ class Finder:
         except ZooError as error:
             self.mistakes.add(key, error.message, error.hint)
             return None
+
+    def _trainer(self) -> tuple[Network | None, SourceFile | None]:
+        """Find the user's training loop and look whether it can be one; it is not run."""
+        name, key = self.spec.base.train.trainer, ("base", "train", "trainer")
+        if name is None:
+            return None, None
+        try:
+            path = paths.place(trainer_files.file_of(name), self.folder, self.env) if trainer_files.is_path(name) else None
+            found = trainer_files.locate(name, self.folder, path)
+            file = self._hashed(found.file, key, None)
+            if file is not None:
+                trainer_files.check(self.tree.read(found.file), found)
+        except ZooError as error:
+            self.mistakes.add(key, error.message, error.hint)
+            return None, None
+        return found, file
 
     def _ships_unchanged(self, network: Network) -> bool:
         """Whether this tree holds a network of the zoo as it is installed, so that calling it says what the tree's would say."""

@@ -8,7 +8,7 @@ a Keras generator (`tf.random.…` in `call`) are the exception: what they drew 
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zoo_builders import checkpoints, tf
@@ -65,7 +65,7 @@ def fit(model: Any, context: Context, train: Train, callbacks: Sequence[Any] = (
     steps = len(context.batches("train", batch_size=train.batch_size, shuffle=False))
     compile_classifier(model, train, steps * train.epochs)
     model.optimizer.build(model.trainable_variables)
-    run = Run.take_up(model, context, train, note, steps)
+    run = Run(model, context, train, note, steps, lambda: [variable for metric in model.metrics for variable in metric.variables])
     watch = [*callbacks, *context.job.observe(model, note), tf.keras.callbacks.TerminateOnNaN(), progress(run), keeper(run)]
     if train.trainer is None:
         _keras_fit(run, watch)
@@ -85,9 +85,9 @@ class Run:
         model: compiled, its optimizer built.
         note: what is trained, as people read it.
         steps: of an epoch.
-        position: how far it is; moves with it.
-        sums: of the metrics where an epoch is taken up in its middle, to be added to those of its first batch.
         metrics: gives the metrics' variables; they hold sums.
+        position: how far it is; moves with it.
+        resumed: whether an earlier run did a part of it.
     """
 
     model: Any
@@ -95,37 +95,49 @@ class Run:
     train: Train
     note: str
     steps: int
-    checkpoint: Checkpoint
-    variables: list[Any]
-    position: Position
-    sums: list[Any]
     metrics: Callable[[], list[Any]]
+    position: Position = field(default_factory=Position)
+    resumed: bool = False
+    _checkpoint: Checkpoint | None = None
+    _variables: list[Any] = field(default_factory=list)
+    _sums: list[Any] = field(default_factory=list)
 
-    @classmethod
-    def take_up(cls, model: Any, context: Context, train: Train, note: str, steps: int) -> "Run":
-        """Start a training, or go on with the one whose checkpoint lies in the stage's scratch folder."""
-        variables = checkpoints.variables_of(model)
-        settings = {"train": train.model_dump(mode="json"), "seed": context.seed, "steps": steps, "note": note}
-        checkpoint = Checkpoint(context.scratch, note, checkpoints.identity(settings, variables), context.job.say)
-        position, sums = checkpoint.load(variables)
-        if position.epoch or position.step:
-            context.job.say(f"{note}: resumed at epoch {position.epoch + 1}, step {position.step}")
-        metrics = lambda: [variable for metric in model.metrics for variable in metric.variables]  # noqa: E731
-        return cls(model, context, train, note, steps, checkpoint, variables, position, sums, metrics)
+    def resume(self, others: Sequence[Any] = ()) -> None:
+        """Go on from the checkpoint in the stage's scratch folder, if there is one of this training.
 
-    def save(self) -> None:
-        """Write a checkpoint of this moment."""
-        self.checkpoint.save(self.variables, self.metrics() if self.position.step else [], self.position)
+        `others` hold variables that change too, beside those of model and optimizer.
+        """
+        variables = checkpoints.variables_of(self.model, others)
+        settings = {"train": self.train.model_dump(mode="json"), "seed": self.context.seed, "steps": self.steps, "note": self.note}
+        checkpoint = Checkpoint(self.context.scratch, self.note, checkpoints.identity(settings, variables), self.context.job.say)
+        self._checkpoint, self._variables = checkpoint, variables
+        self.position, self._sums = checkpoint.load(variables)
+        self.resumed = bool(self.position.epoch or self.position.step)
+        if self.resumed:
+            self.context.job.say(f"{self.note}: resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
+
+    def keep(self, *, epoch_ends: bool = False) -> None:
+        """Write a checkpoint when it is time to; end the stage when it was told to.
+
+        Raises:
+            SystemExit: it was.
+        """
+        stop = self.context.job.stop
+        if self._checkpoint and (stop.asked or self._checkpoint.due(epoch_ends=epoch_ends)):
+            self._checkpoint.save(self._variables, self.metrics() if self.position.step else [], self.position)
+        if stop.asked:
+            sys.exit(TERMINATED)
 
     def add_sums(self) -> None:
         """After the first batch of an epoch that was taken up in its middle: count the batches before it in."""
-        for metric, before in zip(self.metrics() if self.sums else [], self.sums, strict=True):
+        for metric, before in zip(self.metrics() if self._sums else [], self._sums, strict=True):
             metric.assign_add(before)
-        self.sums = []
+        self._sums = []
 
 
 def _keras_fit(run: Run, watch: Sequence[Any]) -> None:
     """Let Keras train what is left: first the rest of an epoch that was begun, then whole ones."""
+    run.resume()
     validation = run.context.batches("validation", batch_size=1024, shuffle=False)
     run.model.stop_training = False
     while run.position.epoch < run.train.epochs and not run.model.stop_training:
@@ -160,19 +172,13 @@ def keeper(run: Run) -> Any:
             run.add_sums()
             run.position = run.position.model_copy(update={"step": run.position.step + 1})
             if run.position.step < run.steps and not self.model.stop_training:
-                self._keep_if(due=run.checkpoint.due())
+                run.keep()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             history = [*run.position.history, {name: float(value) for name, value in logs.items()}]
             run.position = Position(epoch=epoch + 1, history=history)
             if not self.model.stop_training:
-                self._keep_if(due=run.checkpoint.due(epoch_ends=True))
-
-        def _keep_if(self, *, due: bool) -> None:
-            if due or run.context.job.stop.asked:
-                run.save()
-            if run.context.job.stop.asked:
-                sys.exit(TERMINATED)
+                run.keep(epoch_ends=True)
 
     return Keeper()
 

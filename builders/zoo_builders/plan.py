@@ -175,7 +175,7 @@ class _Planner:
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""
-        data, train = self.spec.data, self.spec.base.train.model_dump(mode="json")
+        data, train = self.spec.data, self._train()
         params = {"source": data.source, "args": self._data_args(), "splits": dict(data.splits), "preprocess": list(data.preprocess)}
         files = dict(self.resolved.found.data)
         data_print = self._add("data", self._stage("data", "data", params, plugin=data.source, files=files, reproducible="bitwise"))
@@ -184,9 +184,21 @@ class _Planner:
             if TECHNIQUES.get(step.technique).apply is not None:
                 params = {"technique": step.technique, "params": _plain(step), "train": train, "seed": train["seed"]}
                 inputs = {"model": model, "data": data_print}
-                stage = self._stage("technique", step.technique, params, plugin=step.technique, inputs=inputs, reproducible="weights")
+                files = self._trainer()
+                stage = self._stage(
+                    "technique", step.technique, params, plugin=step.technique, inputs=inputs, files=files, reproducible="weights"
+                )
                 model = self._add(step.technique, stage)
         self.parts["model"] = model
+
+    def _train(self) -> dict[str, Any]:
+        """Training settings; of a loop of the user in a file, its function: what the file holds counts, not where it lies."""
+        train, loop = self.spec.base.train.model_dump(mode="json"), self.resolved.found.trainer
+        return train | ({"trainer": f"file:{loop.function}"} if loop is not None and loop.kind == "source" else {})
+
+    def _trainer(self) -> dict[str, SourceFile]:
+        file = self.resolved.found.trainer_file
+        return {} if file is None else {"trainer": file}
 
     def _data_args(self) -> dict[str, Any]:
         """Arguments of the source without its paths: what a file is counts, not where it lies."""
@@ -197,7 +209,7 @@ class _Planner:
 
     def _base(self, data: Digest, train: dict[str, Any]) -> Stage:
         base, found = self.spec.base, self.resolved.found
-        files: dict[str, SourceFile] = {}
+        files = self._trainer()
         if found.network_file is not None and found.network is not None and not found.ships_graph:
             files["network" if found.network.kind == "model" else "network_source"] = found.network_file
         if found.weights is not None:
