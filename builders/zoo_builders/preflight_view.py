@@ -1,5 +1,6 @@
 """What `zoo preflight` prints, for people and as JSON."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from zoo_builders import speed
 from zoo_builders.graph import Graph, Node
 from zoo_builders.manifest import Resolved
 from zoo_builders.preflight import Column, Preflight
+from zoo_builders.repair import Repaired
 from zoo_client.output import console, table
 from zoo_registry.model import words
 
@@ -63,9 +65,11 @@ def _params(params: Any) -> str:
 
 def _layers(report: Preflight, title: str) -> None:
     notes = _Notes()
-    rows = table("layer", "class", "weights", *(column.name for column in report.columns))
+    rows = table("layer", "class", "weights", *(re.sub("[-_]", "\n", column.name) for column in report.columns))
+    for fixed in rows.columns[:3]:
+        fixed.no_wrap = True
     for node in report.layers:
-        rows.add_row(node.name, node.op, _weights(node), *(_cell(column, node.name, notes) for column in report.columns))
+        rows.add_row(node.name, node.op.removesuffix("2D"), _weights(node), *(_cell(column, node.name, notes) for column in report.columns))
     console().print(Text(f"\n{title}"))
     console().print(rows)
     for column in report.columns:
@@ -145,6 +149,22 @@ def sentences(recipes: Sequence[Preflight], here: str) -> list[str]:
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+def show_repair(repaired: Repaired, manifest: str) -> None:
+    """Print what --fix changed (or, of code, the lines to change), where the result lies, and what would change the function."""
+    out, code = console(), repaired.file is None
+    changes, left = repaired.rewritten.changes, repaired.rewritten.left
+    out.print(Text(f"\n{'to change' if code else 'changed'} in {repaired.source}, function unchanged: {len(changes) or 'nothing'}"))
+    for change in changes:
+        out.print(Text(f"  {change.layer}: {change.what}", style="green"))
+    if repaired.file is not None:
+        out.print(Text(f"wrote {repaired.file}: outputs agree to {repaired.difference:.1g} of the largest on random inputs"))
+        out.print(Text(f"to use it, write into {manifest}: ").append(repaired.line, style="cyan"))
+    if left:
+        out.print(Text(f"left as it is, because the function would change: {len(left)}"))
+    for objection in left:
+        out.print(Text(f"  {objection.layer}: {objection.reason}").append(f" → {objection.fix}", style="cyan"))
 
 
 def plain(report: Preflight, here: str) -> dict[str, Any]:

@@ -11,14 +11,16 @@ from zoo_builders import preflight_view as view
 from zoo_builders.commands.options import Json, Variants
 from zoo_builders.manifest import Resolved
 from zoo_builders.mistakes import nearest
+from zoo_builders.repair import repair
 from zoo_builders.workshop import Workshop, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 
 Manifests = Annotated[list[Path] | None, typer.Argument(metavar="[M]...", help="Manifests. Default: manifests/*.yaml", show_default=False)]
+Fix = Annotated[bool, typer.Option("--fix", help="Write Keras files anew for XNNPACK's sparse path, where their function stays the same.")]
 
 
-def preflight(manifests: Manifests = None, *, variant: Variants = None, json: Json = False) -> int:
+def preflight(manifests: Manifests = None, *, variant: Variants = None, fix: Fix = False, json: Json = False) -> int:
     """Show, layer by layer, what each technique can do, why not where it cannot, and what to change; predict sizes and latency.
 
     Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a recipe cannot be built.
@@ -28,7 +30,7 @@ def preflight(manifests: Manifests = None, *, variant: Variants = None, json: Js
     workshop.digests.save()
     _demand(read, variant or ())
     here = view.this_machine()
-    shown = [_one(path, resolved, variant or (), here, json=json) for path, resolved in read]
+    shown = [_one(path, resolved, variant or (), here, json=json, fix=fix) for path, resolved in read]
     if json:
         emit_json({"manifests": [document for document, _ in shown]})
     return max((code for _, code in shown), default=0)
@@ -41,7 +43,7 @@ def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> N
         raise WrongUse(f"no variant is called {unknown!r}", hint=nearest(unknown, known))
 
 
-def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool) -> tuple[Mapping[str, Any], int]:
+def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool) -> tuple[Mapping[str, Any], int]:
     """Show one manifest; give it as JSON too, and the exit code."""
     graph = resolved.found.graph
     about = {"manifest": str(path), "network": resolved.spec.base.network, "graph_known": graph is not None}
@@ -53,11 +55,15 @@ def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, 
     offered = None if variants else core.offer(graph)
     if not json:
         view.show(resolved, graph, offered, recipes, here)
+    repaired = repair(resolved, graph) if fix else None
+    if repaired is not None and not json:
+        view.show_repair(repaired, str(path))
     document = {
         **about,
         "layers": len(graph.nodes),
         "parameters": graph.parameters,
         "techniques": view.plain(offered, here) if offered else None,
         "variants": [view.plain(report, here) for report in recipes],
+        "fix": repaired.plain() if repaired else None,
     }
     return document, int(any(report.refused for report in recipes))

@@ -1,0 +1,105 @@
+"""`zoo preflight --fix`: a finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo_builders.graph import Graph
+from zoo_builders.manifest import Resolved
+from zoo_builders.rewrite import Rewritten, rewrite
+from zoo_registry.model.errors import ProofFailed, WrongUse
+
+TOLERANCE = 1e-5
+"""Largest difference of an output, as a share of the largest output: the same sums in another order."""
+
+PROBES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was changed, and where the result lies.
+
+    Attributes:
+        source: where the network is written: a Keras file, or code.
+        rewritten: the changes, and what is left.
+        file: the new Keras file; None when the network is code, or nothing could be changed.
+        difference: largest difference of an output on random inputs, as a share of the largest output; 0 when none was measured.
+        line: what to write into the manifest; empty when nothing was written.
+    """
+
+    source: str
+    rewritten: Rewritten
+    file: Path | None = None
+    difference: float = 0.0
+    line: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {
+            "source": self.source,
+            "changes": [asdict(change) for change in self.rewritten.changes],
+            "left": [asdict(objection) for objection in self.rewritten.left],
+            "file": str(self.file) if self.file else None,
+            "difference": self.difference,
+            "manifest_line": self.line,
+        }
+
+
+def repair(resolved: Resolved, graph: Graph) -> Repaired:
+    """Rewrite the network of a manifest; where it is a finished Keras file, write the new one beside it.
+
+    Raises:
+        WrongUse: the new file's name is taken.
+        ProofFailed: the new network computes something else; nothing is written.
+    """
+    network, rewritten = resolved.found.network, rewrite(graph)
+    source = str(network.file) if network else resolved.spec.base.network
+    if network is None or network.kind != "model" or not rewritten.changes:
+        return Repaired(source, rewritten)
+    target = network.file.with_name(f"{network.file.stem}-xnnpack.keras")
+    if target.exists():
+        raise WrongUse(f"{target} is there already, and --fix writes over nothing", hint=f"rm {target}   # or use it")
+    difference = _write(network.file, graph, rewritten.graph, target)
+    named = Path(resolved.spec.base.network).with_name(target.name)
+    dots = "./" if resolved.spec.base.network.startswith("./") else ""
+    return Repaired(source, rewritten, target, difference, f"base: {{network: {dots}{named}}}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what TensorFlow's own libraries write to stderr while they load off the terminal."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
+    """Give the new network the old one's weights, hold its outputs against the old one's, and write it; give the largest difference."""
+    import numpy as np
+
+    from zoo_builders import tf
+    from zoo_builders.keras_weights import render_with, weights_of
+    from zoo_builders.train import load, save
+
+    with _quiet():
+        tf.deterministic(0)
+    before = load(source)
+    after = render_with(new, weights_of(before, old))
+    inputs = np.random.default_rng(0).normal(size=(PROBES, *old.input_shape)).astype(np.float32)
+    expected, found = (np.asarray(model(inputs, training=False)) for model in (before, after))
+    difference = float(np.abs(expected - found).max() / max(float(np.abs(expected).max()), 1e-30))
+    if not difference <= TOLERANCE:
+        message = (
+            f"{source.name}: the rewritten network differs by {difference:.2g} of its largest output, at most {TOLERANCE:g} is rounding"
+        )
+        raise ProofFailed(message, hint="zoo preflight MANIFEST   # shows what to change by hand")
+    save(after, target)
+    return difference
