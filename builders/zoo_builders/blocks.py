@@ -73,17 +73,26 @@ class Windows:
         self.net.batch_norm(epsilon=self.epsilon, name=norm)
         self.net.relu(max_value=6.0, name=act)
 
-    def classify(self, classes: int, *, name: str) -> None:
-        """Pool over the image and classify, ending in logits.
-
-        `xnnpack` classifies by a 1x1 convolution between two poolings: XNNPACK counts the weights of a fully connected layer behind
-        the pooling among those of which more than 2/3 must be zero, and pruning by its policy touches 1x1 convolutions only. A dense
-        classifier of 1000 classes would keep the sparse path of a 75 % sparse MobileNetV2 shut. The second pooling, over 1x1
-        pixels, is where XNNPACK leaves the sparse path, and changes no value.
-        """
+    def classify(self, classes: int, *, name: str, dropout: float = 0.0) -> None:
+        """Pool over the image and classify, ending in logits; `stock` by a dense layer, `xnnpack` as `classifier` says."""
         self.net.global_pool(keepdims=self.sparse, name="pool")
-        if not self.sparse:
+        if dropout:
+            self.net.dropout(dropout, name="dropout")
+        if self.sparse:
+            self.classifier(classes, name=name)
+        else:
             self.net.dense(classes, name=name)
-            return
+
+    def classifier(self, classes: int, *, name: str) -> None:
+        """Classify pooled images (1x1 pixels) by a 1x1 convolution, ending in logits.
+
+        XNNPACK counts the weights of a fully connected layer behind the pooling among those of which more than 2/3 must be zero,
+        and pruning by its policy touches 1x1 convolutions only: a dense classifier of 1000 classes would keep the sparse path of a 75 %
+        sparse MobileNetV2 shut. `xnnpack` ends in a second pooling, over 1x1 pixels, where XNNPACK can leave the sparse path; it
+        changes no value. `stock` ends in a reshape, as keras.applications does.
+        """
         self.net.conv(classes, name=name)
-        self.net.global_pool(keepdims=False, name="logits")
+        if self.sparse:
+            self.net.global_pool(keepdims=False, name="logits")
+        else:
+            self.net.flatten(name="logits")

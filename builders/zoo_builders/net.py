@@ -186,5 +186,30 @@ class Net:
         return self._add(Node(self._fresh("rescaling", name), "Rescaling", config, (after or self.last,), self.shape(after)))
 
     def graph(self) -> Graph:
-        """Finish."""
-        return Graph(self._name, tuple(self._nodes))
+        """Finish; branches are ordered as Keras orders them, so that a graph read back from its Keras model is the same."""
+        return Graph(self._name, _in_keras_order(self._nodes))
+
+
+def _in_keras_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Order layers by their distance from the output, the farthest first; equally far ones as a walk back from the output meets them.
+
+    Source: `_map_graph_network` of tf_keras/src/engine/functional.py.
+    """
+    by_name = {node.name: node for node in nodes}
+    met = _walk_back(by_name, nodes[-1].name)
+    depth = dict.fromkeys(met, 0)
+    for node in reversed(nodes):
+        for origin in node.inputs:
+            depth[origin] = max(depth[origin], depth[node.name] + 1)
+    return tuple(by_name[name] for name in sorted(met, key=lambda name: (-depth[name], met[name])))
+
+
+def _walk_back(by_name: dict[str, Node], last: str) -> dict[str, int]:
+    """Number the layers as a depth-first walk from `last` to the inputs meets them."""
+    met, waiting = dict[str, int](), [last]
+    while waiting:
+        name = waiting.pop()
+        if name not in met:
+            met[name] = len(met)
+            waiting.extend(reversed(by_name[name].inputs))
+    return met
