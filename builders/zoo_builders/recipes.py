@@ -30,12 +30,23 @@ def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes) -> tuple[Step, ...
         if step is None:
             continue
         step = Step(step.technique, TECHNIQUES.get(step.technique).infer(step.params, tuple(steps)))
-        last = steps[-1].technique if steps else ""
-        if last and TECHNIQUES.get(last).apply is None and TECHNIQUES.get(step.technique).apply is not None:
-            message = f"{step.technique!r} changes a Keras model, but {last!r} before it ends in a TFLite file"
-            mistakes.add((*key, index, step.technique), message, f"move {step.technique!r} before {last!r}")
+        message, hint = _out_of_place(step, steps[-1]) if steps else ("", "")
+        if message:
+            mistakes.add((*key, index, step.technique), message, hint)
         steps.append(step)
     return tuple(steps)
+
+
+def _out_of_place(step: Step, last: Step) -> tuple[str, str]:
+    """Say why a step cannot follow the last one, and what to do; empty where it can."""
+    changes, before = TECHNIQUES.get(step.technique).apply is not None, TECHNIQUES.get(last.technique)
+    if changes and before.apply is None:
+        message = f"{step.technique!r} changes a Keras model, but {last.technique!r} before it ends in a TFLite file"
+        return message, f"move {step.technique!r} before {last.technique!r}"
+    if before.ends:
+        message = f"nothing can follow {last.technique!r}, which decides what the file holds"
+        return message, f"move {step.technique!r} before {last.technique!r}" if changes else f"drop {step.technique!r}"
+    return "", ""
 
 
 def _step(entry: Any, key: Key, mistakes: Mistakes) -> Step | None:

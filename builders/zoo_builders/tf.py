@@ -18,6 +18,7 @@ _MODULES = {
     "converter": "tensorflow.lite.python.convert",  # the converter's own error class is public nowhere else
     "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
     "quantize_configs": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_configs",
+    "quantize_registry": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry",
     "pruning": "tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper",  # the wrapper itself: public is only its maker
 }
 _ENVIRONMENT = {

@@ -38,6 +38,11 @@ class Params(Spec):
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
     learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(default=1e-4, description="small: the shared values only drift into place")
 
+    @property
+    def most(self) -> int:
+        """Most values that any clustered kernel shares."""
+        return self.clusters
+
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
     """Refuse what would lose the zeros of `prune`, what comes after `quantize`, and networks without kernels to cluster."""
@@ -61,7 +66,7 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
     """State the number of distinct values: per tensor in float files; per channel once int8 scales are per channel, or unfolded."""
     del graph
-    stored = [getattr(step.params, "dtype", "") for step in steps if step.technique == "quantize"]
+    stored = [getattr(step.params, "dtype", "int8") for step in steps if step.technique in {"quantize", "quantize_aware"}]
     per_channel = any(dtype in _PER_CHANNEL for dtype in stored) or not params.fold_batch_norm
     return [
         Promise(

@@ -1,0 +1,180 @@
+"""`quantize_aware`: train with quantization in the loop, so that the weights learn to live with int8 (Jacob et al. 2018)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from zoo_builders import qat_layers, select
+from zoo_builders.graph import Graph
+from zoo_builders.proof import Promise
+from zoo_builders.specs import Spec
+from zoo_builders.techniques import TECHNIQUES, Context, Objection, Step, Technique, Verdict
+
+DOC = """Quantization-aware training: int8 weights and activations with the accuracy of float.
+
+Ends a recipe: the file is int8, its ranges are those the training learned, and no calibration data is read. After `prune` and `cluster`
+the zeros and shared values they made are kept (PQAT, CQAT, PCQAT) in every Conv2D and Dense. Costs about twice the time of plain training
+an epoch. Does not help where `quantize: {dtype: int8}` already loses nothing; try that first, it trains nothing.
+"""
+
+OBSERVED = 8
+"""Batches from which the ranges of activations are measured before training starts."""
+
+_MAKES = {"prune": "sparsity", "cluster": "clusters"}
+Kept = Literal["sparsity", "clusters"]
+
+
+class Params(Spec):
+    """What a manifest may say about `quantize_aware`."""
+
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(default=3, description="epochs of fine-tuning")
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(default=1e-4, description="small: the weights only settle on their grid")
+    preserve: tuple[Kept, ...] | None = Field(
+        default=None, description="what earlier steps made and this one keeps: sparsity, clusters; inferred from the recipe"
+    )
+    clusters: Annotated[int, Field(ge=1, le=1024)] | None = Field(
+        default=None, description="most values that a kernel shares which counts as clustered; inferred from the cluster step"
+    )
+    interface: Literal["float", "int8"] = Field(
+        default="float", description="inputs and outputs: float runs everywhere (LiteRT.js takes nothing else), int8 saves 2 conversions"
+    )
+    layers: tuple[select.Rule, ...] = Field(default=(), description="which Conv2D, DepthwiseConv2D and Dense are quantized; empty: all")
+    skip: tuple[select.Rule, ...] = Field(default=(), description="which layers, of any class, stay float although `layers` has them")
+
+
+def quantized_layers(graph: Graph, params: Params) -> tuple[str, ...]:
+    """Name the layers that get fake quantization: the kernels picked, and what else works on quantized inputs only."""
+    picked = set(select.chosen(params.layers, _kernels(graph)))
+    left = {name for rule in params.skip for name in rule.picks(graph.nodes[1:])}
+    found = {node.name for node in graph.nodes[:1]}
+    for node in graph.nodes[1:]:
+        wanted = node.name in picked if node.op in qat_layers.KERNELS else found.issuperset(node.inputs)
+        found |= {node.name} if wanted and node.name not in left else set()
+    return tuple(node.name for node in graph.nodes[1:] if node.name in found)
+
+
+def _kernels(graph: Graph) -> list[Any]:
+    return [node for node in graph.nodes if node.op in qat_layers.KERNELS]
+
+
+def infer(params: Params, before: Sequence[Step]) -> Params:
+    """Preserve what earlier steps made, where the manifest says nothing."""
+    made = tuple(_MAKES[step.technique] for step in before if step.technique in _MAKES)
+    shared = [step.params.most for step in before if step.technique == "cluster" and hasattr(step.params, "most")]
+    changes: dict[str, Any] = {} if params.preserve is not None else {"preserve": tuple(dict.fromkeys(made))}
+    changes |= {"clusters": max(shared)} if shared and params.clusters is None else {}
+    return params.model_copy(update=changes)
+
+
+def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
+    """Refuse every layer that cannot be quantized, rules that pick nothing, and a `preserve` that contradicts the recipe."""
+    chosen = quantized_layers(graph, params)
+    found = [
+        *_contradictions(graph, params, before),
+        *select.objections("quantize_aware", params.layers, graph, _kernels(graph)),
+        *select.objections("quantize_aware", params.skip, graph, graph.nodes[1:]),
+        *(objection for node in graph.nodes if node.name in chosen and (objection := qat_layers.objection(graph, node)) is not None),
+    ]
+    if graph.nodes and not any(graph.node(name).op in qat_layers.KERNELS for name in chosen):
+        found.append(
+            Objection(graph.name, "no Conv2D, DepthwiseConv2D or Dense is left to quantize", "drop quantize_aware, or pick layers")
+        )
+    return found
+
+
+def _contradictions(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
+    made = {_MAKES[step.technique]: step.technique for step in before if step.technique in _MAKES}
+    said = set(made) if params.preserve is None else set(params.preserve)
+    lost = [
+        Objection(graph.name, f"{technique} made {kept}, which preserve leaves out", "drop preserve: it is inferred from the recipe")
+        for kept, technique in made.items()
+        if kept not in said
+    ]
+    makers = {kept: technique for technique, kept in _MAKES.items()}
+    return lost + [
+        Objection(
+            graph.name, f"preserve: {kept}, but no earlier step makes any", f"put {makers[kept]} before quantize_aware, or drop preserve"
+        )
+        for kept in sorted(said - set(made))
+    ]
+
+
+def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
+    """State int8 weights in all layers that are not left float, int8 activations where none is, and the interface."""
+    del steps
+    chosen = quantized_layers(graph, params)
+    left = tuple(node.name for node in graph.nodes if node.weights and node.name not in chosen)
+    found = [Promise(technique="quantize_aware", kind="weights_dtype", value="int8", besides=left)]
+    if len(chosen) == len(graph.nodes[1:]):
+        found.append(Promise(technique="quantize_aware", kind="activations_dtype", value="int8"))
+    return [*found, Promise(technique="quantize_aware", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
+
+
+def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
+    """Say of every layer with weights, and of every one that cannot be quantized, what happens to it."""
+    chosen = quantized_layers(graph, params)
+    kept = " and ".join(infer(params, before).preserve or ())
+    return {
+        node.name: qat_layers.verdict(graph, node, chosen=node.name in chosen, kept=kept)
+        for node in graph.nodes
+        if node.weights or qat_layers.objection(graph, node) is not None
+    }
+
+
+def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:
+    """Ask for an int8 file; the ranges are in the model."""
+    from zoo_builders.techniques.quantize import Params as Quantize
+
+    del steps
+    return {"quantize": Quantize(dtype="int8", interface=params.interface).model_dump(mode="json", by_alias=True)}
+
+
+def apply(model: Any, params: Params, context: Context) -> Any:
+    """Wrap the layers, measure ranges, fine-tune while zeros and shared values are held; the result keeps its wrappers."""
+    from zoo_builders import fake_quant
+    from zoo_builders.fit import fine_tuning, fit
+    from zoo_builders.render import graph_of
+
+    graph = graph_of(model)
+    chosen = quantized_layers(graph, params)
+    kernels = {name: model.get_layer(name).kernel.numpy() for name in chosen if graph.node(name).op in qat_layers.PRESERVABLE}
+    train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
+    quantized = fake_quant.wrap(model, chosen, qat_layers.configs(graph, chosen))
+    fake_quant.settle(quantized)
+    batches = context.batches("train", batch_size=train.batch_size, shuffle=False)
+    fake_quant.observe(quantized, (inputs for inputs, _ in batches.take(OBSERVED)))
+    kept = {name: _hold(quantized, name, kernel, params) for name, kernel in kernels.items()}
+    history = fit(quantized, context, train, note="quantize_aware")
+    fake_quant.release(quantized)
+    fake_quant.settle(quantized)
+    context.keep("history", {"epochs": history})
+    context.keep("preserved", {name: words for name, words in kept.items() if words})
+    return quantized
+
+
+def _hold(model: Any, name: str, kernel: Any, params: Params) -> dict[str, Any]:
+    """Hold what a kernel has of zeros and shared values; give what that is."""
+    import numpy as np
+
+    from zoo_builders import fake_quant
+
+    values, groups = np.unique(kernel, return_inverse=True)
+    sparse = "sparsity" in (params.preserve or ()) and bool((kernel == 0).any())
+    shared = "clusters" in (params.preserve or ()) and len(values) <= min(params.clusters or 0, math.prod(kernel.shape) - 1)
+    if not sparse and not shared:
+        return {}
+    fake_quant.hold(model, name, zeros=kernel == 0 if sparse else None, groups=groups.reshape(kernel.shape) if shared else None)
+    return ({"zeros": float((kernel == 0).mean())} if sparse else {}) | ({"values": len(values)} if shared else {})
+
+
+QUANTIZE_AWARE = TECHNIQUES.add(
+    "quantize_aware",
+    Technique(
+        "quantize_aware", Params, apply, check, promises, DOC,
+        modules=("zoo_builders.fit", "zoo_builders.fake_quant", "zoo_builders.qat_layers", "zoo_builders.select"),
+        layers=layers, infer=infer, converts=converts, ends=True,
+    ),
+)  # fmt: skip
