@@ -1,38 +1,67 @@
 """`prune`: set the smallest weights to zero while fine-tuning (Zhu & Gupta 2017, "To prune, or not to prune")."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from zoo_builders.graph import Graph
+from zoo_builders import select, sparsity_targets, xnnpack_policy
+from zoo_builders.graph import Graph, Node
 from zoo_builders.proof import Promise
+from zoo_builders.select import Rule
+from zoo_builders.sparsity_masks import Target
+from zoo_builders.sparsity_schedule import Timing, Window
 from zoo_builders.specs import Spec
-from zoo_builders.techniques import TECHNIQUES, Context, Objection, Step, Technique
+from zoo_builders.techniques import TECHNIQUES, Context, Objection, Step, Technique, Verdict
 
-DOC = """Magnitude pruning with fine-tuning.
+DOC = """Magnitude pruning with fine-tuning: of single weights, of blocks, or of m in every n weights.
 
 Always shrinks the compressed file; shrinks the file itself once zeros are left out (from about a third on). Latency changes only where
 XNNPACK's sparse path opens: `policy: xnnpack`, float32 or float16, more than two thirds zeros, on ARM and in browsers, not on x86 with AVX.
-Costs as much time as training for `epochs`. Does not help networks that are tiny already.
+Costs as much time as training for `epochs`; `epochs: 0` prunes at once, to see what a target costs without fine-tuning. Does not help
+networks that are tiny already. Depthwise kernels stay dense.
 """
 
-UPDATES = 50
-"""How often the masks are renewed on the way to the target; the last renewal falls on the last step of the schedule."""
+_UNDOES = frozenset({"cluster", "quantize", "quantize_aware"})
 
-_PRUNABLE = ("Conv2D", "Dense")
+ShareOfZeros = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Start = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
+Side = Annotated[int, Field(ge=1, le=1024)]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Block = Annotated[tuple[Side, Side], BeforeValidator(_as_tuple, json_schema_input_type=list[int])]
+Groups = Annotated[str, StringConstraints(pattern=r"^[1-9]\d?:[1-9]\d?$")]
+
+
+def _pair(groups: str) -> tuple[int, int]:
+    zeros, size = (int(part) for part in groups.split(":"))
+    if zeros >= size:
+        raise ValueError(f"pattern: {groups}: m zeros in every n weights, so m must be less than n")
+    return zeros, size
+
+
+class LayerRule(Rule):
+    """One rule of `layers`: which layers, and what is different there."""
+
+    final: ShareOfZeros | None = Field(default=None, description="share of zeros at the end in these layers; default: the step's")
+    initial: Start | None = Field(default=None, description="share of zeros their schedule starts with; default: the step's")
+    bias: bool | None = Field(default=None, description="prune their bias too; default: the step's")
+    block: Block | None = Field(default=None, description="blocks in these layers; default: the step's")
+    pattern: Groups | None = Field(default=None, description="m:n in these layers; default: the step's")
 
 
 class Params(Spec):
     """What a manifest may say about `prune`."""
 
-    final: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = Field(
-        default=0.5, description="share of zeros at the end, in every pruned tensor"
-    )
-    initial: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = Field(
-        default=0.0, description="share of zeros a polynomial schedule starts with"
-    )
+    final: ShareOfZeros = Field(default=0.5, description="share of zeros at the end, in every pruned tensor")
+    initial: Start = Field(default=0.0, description="share of zeros a polynomial schedule starts with")
     schedule: Literal["constant", "polynomial"] = Field(
         default="polynomial", description="all at once, or growing from `initial` to `final`"
     )
@@ -41,131 +70,301 @@ class Params(Spec):
         default="whole-model",
         description="xnnpack: 1x1 convolutions only, and only in networks XNNPACK runs sparse; whole-model: every Conv2D and Dense",
     )
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(default=10, description="epochs of fine-tuning, pruning included")
-    prune_until_epoch: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=5, description="when the target is reached; default: half of `epochs`"
+    layers: list[LayerRule] = Field(default=[], description="prune only layers that a rule picks, each as its first rule says; empty = all")
+    skip: list[Rule] = Field(default=[], description="layers to leave as they are")
+    bias: bool = Field(default=False, description="prune biases too, each to `final`")
+    block: Block = Field(
+        default=(1, 1),
+        description="[outputs, inputs] of blocks that are zero as a whole, as TFLite stores kernels: [1, 4] is stored as blocks in float32,"
+        " [1, 16] in int8; Dense and 1x1 convolutions only",
     )
+    pooling: Literal["avg", "max"] = Field(default="avg", description="what decides about a block: its mean or its largest magnitude")
+    pattern: Groups | None = Field(default=None, description='"2:4": 2 zeros in every 4 consecutive inputs; decides `final`')
+    start: Literal["trained", "scratch"] = Field(
+        default="trained", description="fine-tune the weights that came in, or prune while training anew from the seed"
+    )
+    epochs: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=10, description="epochs of fine-tuning, pruning included; 0 prunes at once without any"
+    )
+    prune_from_epoch: Annotated[int, Field(ge=0, le=10_000)] = Field(default=0, description="epochs before pruning begins")
+    prune_until_epoch: Epochs | None = Field(default=5, description="when the target is reached; default: half of `epochs`")
+    prune_every_epoch: Epochs | None = Field(default=None, description="epochs between renewals of the masks; default: see frequency")
+    begin_step: Annotated[int, Field(ge=0)] | None = Field(default=None, description="the same in steps, instead of prune_from_epoch")
+    end_step: Steps | None = Field(default=None, description="the same in steps, instead of prune_until_epoch")
+    frequency: Steps | None = Field(default=None, description="steps between renewals of the masks; default: 50 renewals in all")
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(default=None, description="default: the base's")
 
     @model_validator(mode="before")
     @classmethod
-    def _half_of_the_epochs(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "prune_until_epoch" not in given and isinstance(given.get("epochs"), int):
-            return {**given, "prune_until_epoch": max(1, (given["epochs"] + 1) // 2)}
-        return given
+    def _filled_in(cls, given: Any) -> Any:
+        """Half of the epochs unless an end is said; a pattern's own share of zeros."""
+        if not isinstance(given, dict):
+            return given
+        epochs = given.get("epochs", 10)
+        filled: dict[str, Any] = {}
+        if "prune_until_epoch" not in given and isinstance(epochs, int):
+            stepwise = given.get("end_step") is not None or epochs == 0
+            filled["prune_until_epoch"] = None if stepwise else max(1, (epochs + 1) // 2)
+        pattern = given.get("pattern")
+        if "final" not in given and isinstance(pattern, str) and pattern.replace(":", "").isdigit():
+            zeros, _, size = pattern.partition(":")
+            filled |= {"final": int(zeros) / int(size)} if int(zeros) < int(size or 0) else {}
+        return {**given, **filled}
 
     @model_validator(mode="after")
     def _in_order(self) -> "Params":
-        if self.prune_until_epoch > self.epochs:
-            raise ValueError(f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs} epochs")
         if self.initial > self.final:
             raise ValueError(f"initial: {self.initial} is more than final: {self.final}")
         if self.schedule == "constant" and self.initial:
             raise ValueError("initial: goes with schedule: polynomial only")
         return self
 
+    @model_validator(mode="after")
+    def _in_time(self) -> "Params":
+        twice = [
+            ("begin_step", "prune_from_epoch", self.begin_step is not None and self.prune_from_epoch > 0),
+            ("end_step", "prune_until_epoch", self.end_step is not None and self.prune_until_epoch is not None),
+            ("frequency", "prune_every_epoch", self.frequency is not None and self.prune_every_epoch is not None),
+        ]
+        for one, other, both in twice:
+            if both:
+                raise ValueError(f"{one} and {other} say the same thing twice; keep one")
+        timed = [
+            self.begin_step,
+            self.end_step,
+            self.frequency,
+            self.prune_until_epoch,
+            self.prune_every_epoch,
+            self.prune_from_epoch or None,
+        ]
+        if not self.epochs and (any(value is not None for value in timed) or self.start == "scratch"):
+            raise ValueError("epochs: 0 prunes at once: no schedule and no start: scratch goes with it")
+        if self.prune_until_epoch is not None and self.prune_until_epoch > self.epochs:
+            raise ValueError(f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs} epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _in_shape(self) -> "Params":
+        for rule in (None, *self.layers):
+            target = self.target(rule)
+            if target.groups and (target.block != (1, 1) or target.bias):
+                raise ValueError("pattern: goes with neither block nor bias")
+            if target.groups and not math.isclose(target.final, target.groups[0] / target.groups[1]):
+                raise ValueError(f"final: {target.final} contradicts pattern {target.groups[0]}:{target.groups[1]}; drop final")
+            if target.initial > target.final:
+                raise ValueError(f"initial: {target.initial} is more than final: {target.final}")
+        return self
+
+    @property
+    def timing(self) -> Timing:
+        """The schedule, in steps or epochs as the manifest says."""
+        return Timing(
+            self.epochs,
+            self.prune_from_epoch,
+            self.prune_until_epoch,
+            self.prune_every_epoch,
+            self.begin_step,
+            self.end_step,
+            self.frequency,
+        )
+
+    def target(self, rule: LayerRule | None) -> Target:
+        """Say how a layer is pruned that this rule picked; None for one that no rule speaks of."""
+        rule = rule or LayerRule(name=("*",))
+        pattern = rule.pattern or (self.pattern if rule.block is None else None)
+        groups = _pair(pattern) if pattern else None
+        own = groups[0] / groups[1] if groups and rule.pattern else self.final
+        return Target(
+            final=own if rule.final is None else rule.final,
+            initial=min(self.initial, own if rule.final is None else rule.final) if rule.initial is None else rule.initial,
+            bias=self.bias if rule.bias is None else rule.bias,
+            block=rule.block or ((1, 1) if rule.pattern else self.block),
+            pooling=self.pooling,
+            groups=groups,
+        )
+
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-    """Refuse to prune after a step that it would undo, a network without kernels, and one XNNPACK cannot run sparse."""
-    from zoo_builders import xnnpack_policy
+    """Refuse what cannot be pruned as asked, a step that would undo an earlier one, and schedules in epochs that miss their target.
 
+    Whether a schedule in steps reaches its target is known once the data are: `apply` refuses it before it trains.
+    """
     found = [
         Objection(graph.name, f"pruning after {step.technique} would undo it", f"put prune before {step.technique}")
         for step in before
-        if step.technique in {"cluster", "quantize"}
+        if step.technique in _UNDOES
     ]
-    if not pruned_layers(graph, params):
-        found.append(Objection(graph.name, f"policy {params.policy} finds no layer to prune", "use a network with 1x1 convolutions"))
+    if any(step.technique == "prune" for step in before):
+        found.append(Objection(graph.name, "the recipe prunes twice", "keep one prune step; its layers say what differs"))
+    in_steps = {params.begin_step, params.end_step, params.frequency} != {None}
+    problem, fix = ("", "") if in_steps or not params.epochs else _in_epochs(params.timing.window(1000))
+    if problem:
+        found.append(Objection(graph.name, problem, fix))
+    found += sparsity_targets.objections(graph, sparsity_targets.candidates(graph, params), params)
     return found + (xnnpack_policy.objections(graph) if params.policy == "xnnpack" else [])
 
 
+def _in_epochs(window: Window) -> tuple[str, str]:
+    """Tell a problem of a schedule of 1,000 steps an epoch in epochs."""
+    problem, _ = window.problem()
+    return (
+        problem and "the schedule in epochs has no renewal of the masks",
+        "write prune_from_epoch < prune_until_epoch, and renew sooner",
+    )
+
+
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-    """State the share of zeros in every pruned tensor; later steps must keep it."""
-    del graph, steps
-    operators = ("CONV_2D",) if params.policy == "xnnpack" else ("CONV_2D", "FULLY_CONNECTED")
-    return [
-        Promise(
-            technique="prune", kind="sparsity_at_least", value=params.final, operators=operators, pointwise_only=params.policy == "xnnpack"
+    """State the zeros of every pruned kernel and bias, layer by layer; later steps must keep them."""
+    del steps
+    if not graph.nodes:
+        return sparsity_targets.promises_unread(params)
+    return sparsity_targets.promises(graph, sparsity_targets.touched(sparsity_targets.candidates(graph, params), params))
+
+
+def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
+    """Say of every layer with weights whether it is pruned, and why not."""
+    del before
+    return sparsity_targets.verdicts(graph, params)
+
+
+def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
+    """Say what will not come of it: latency below two thirds of zeros, blocks the converter stores one by one, checks put off."""
+    found = []
+    share = _pointwise_share(graph, params)
+    if params.policy == "xnnpack" and graph.nodes and share <= xnnpack_policy.ENOUGH_ZEROS:
+        found.append(
+            f"{share:.0%} zeros in the 1x1 convolutions never open XNNPACK's sparse path, which wants more than 2/3: "
+            "the file gets smaller, not faster"
         )
+    if params.block != (1, 1):
+        stored = next((str(getattr(step.params, "dtype", "")) for step in steps if step.technique == "quantize"), "float32")
+        found += _block_remarks(params, stored)
+    if params.pattern:
+        found.append(f"{params.pattern} has no in-between: from the first renewal of the masks on every group holds its zeros")
+    if not params.epochs:
+        found.append("epochs: 0 prunes without fine-tuning: accuracy is what the zeros alone leave of it")
+    elif {params.begin_step, params.end_step, params.frequency} != {None}:
+        found.append("steps an epoch are known once the data are: whether the schedule reaches its target is checked before it trains")
+    return found
+
+
+def _pointwise_share(graph: Graph, params: Params) -> float:
+    """Give the share of zeros promised for all 1x1 convolutions together."""
+    chosen = {t.node.name: t for t in sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)}
+    sizes = {node.name: math.prod(node.weights["kernel"]) for node in graph.nodes if node.is_pointwise}
+    zeros = sum(sizes[name] * sparsity_targets.share_of_zeros(layer) for name, layer in chosen.items() if name in sizes)
+    return zeros / max(1, sum(sizes.values()))
+
+
+def _block_remarks(params: Params, stored: str) -> list[str]:
+    fitting = {"float32": (1, 4), "int8": (1, 16)}.get(stored)
+    if params.block == fitting:
+        return []
+    wanted = f"block: [{fitting[0]}, {fitting[1]}]" if fitting else "no block at all"
+    return [
+        f"the converter stores blocks of {params.block[0]}x{params.block[1]} weight by weight; as blocks it stores, in {stored}: {wanted}"
     ]
-
-
-def pruned_layers(graph: Graph, params: Params) -> tuple[str, ...]:
-    """Name the layers whose kernels are pruned."""
-    if params.policy == "xnnpack":
-        return tuple(node.name for node in graph.nodes if node.is_pointwise)
-    return tuple(node.name for node in graph.nodes if node.op in _PRUNABLE)
-
-
-def schedule_steps(steps_per_epoch: int, params: Params) -> tuple[int, int]:
-    """Give (last step that renews masks, every how many steps): the last is a multiple, so the target is met exactly there."""
-    wanted = steps_per_epoch * params.prune_until_epoch
-    frequency = max(1, wanted // UPDATES)
-    return wanted // frequency * frequency, frequency
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:
     """Wrap the chosen layers, fine-tune while zeros grow, strip, and insist on the zeros.
 
     Raises:
-        ProofFailed: a kernel ended with fewer zeros than the masks should have left.
+        BuildFailed: the schedule would not reach its target in this training, or a rule picks no layer of this model.
+        ProofFailed: weights ended with fewer zeros than the masks should have left.
     """
-    from zoo_builders import tf
+    from zoo_builders import sparsity_masks, tf
+
+    if params.start == "scratch":
+        model = tf.keras.models.clone_model(model)
+    targets = {layer.node.name: layer.target for layer in _chosen(model, params)}
+    pruned = _trained(model, targets, params, context) if params.epochs else model
+    if not params.epochs:
+        for name, target in targets.items():
+            sparsity_masks.prune_now(model.get_layer(name), target)
+        context.keep("history", {"epochs": []})
+    context.keep("sparsity", {name: sparsity_masks.settle(pruned.get_layer(name), target) for name, target in targets.items()})
+    return pruned
+
+
+def _trained(model: Any, targets: Mapping[str, Target], params: Params, context: Context) -> Any:
+    from zoo_builders import sparsity_masks, tf
     from zoo_builders.fit import fine_tuning, fit
-    from zoo_builders.render import graph_of
 
-    layers = pruned_layers(graph_of(model), params)
     train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
-    steps = len(context.batches("train", batch_size=train.batch_size, shuffle=False))
-    wrapped = _wrap(model, layers, _schedule(steps, params))
+    window = _window(len(context.batches("train", batch_size=train.batch_size, shuffle=False)), params)
+    wrapped = sparsity_masks.wrapped(model, targets, {name: _schedule(window, params, target) for name, target in targets.items()})
     history = fit(wrapped, context, train, [tf.tfmot.sparsity.keras.UpdatePruningStep()], note="prune")
-    stripped = tf.tfmot.sparsity.keras.strip_pruning(wrapped)
     context.keep("history", {"epochs": history})
-    context.keep("sparsity", {name: _settle(stripped.get_layer(name), params.final) for name in layers})
-    return stripped
+    context.keep("schedule", {"begin": window.begin, "end": window.end, "every": window.every, "steps": window.last})
+    return sparsity_masks.stripped(wrapped)
 
 
-def _schedule(steps_per_epoch: int, params: Params) -> Any:
+def _window(steps_per_epoch: int, params: Params) -> Window:
+    from zoo_registry.model.errors import BuildFailed
+
+    window = params.timing.window(steps_per_epoch)
+    problem, hint = window.problem()
+    if problem:
+        raise BuildFailed(f"prune would not reach its target: {problem} ({steps_per_epoch} steps an epoch)", hint=f"{hint} in the manifest")
+    return window
+
+
+def _schedule(window: Window, params: Params, target: Target) -> Any:
     from zoo_builders import tf
 
-    end, frequency = schedule_steps(steps_per_epoch, params)
     kinds = tf.tfmot.sparsity.keras
-    if params.schedule == "constant":
-        return kinds.ConstantSparsity(params.final, 0, end, frequency)
-    return kinds.PolynomialDecay(params.initial, params.final, 0, end, params.power, frequency)
+    if params.schedule == "constant" or target.groups:
+        return kinds.ConstantSparsity(target.final, window.begin, window.end, window.every)
+    return kinds.PolynomialDecay(target.initial, target.final, window.begin, window.end, params.power, window.every)
 
 
-def _wrap(model: Any, layers: Sequence[str], schedule: Any) -> Any:
-    from zoo_builders import tf
+def _chosen(model: Any, params: Params) -> tuple[sparsity_targets.Touched, ...]:
+    """Choose the layers of a model: as its graph says, or by looking at the layers themselves where nobody can describe it."""
+    from zoo_builders.render import graph_of
+    from zoo_registry.model.errors import BuildFailed, Unsupported
 
-    wrapper = tf.tfmot.sparsity.keras.prune_low_magnitude
-    return tf.keras.models.clone_model(
-        model, clone_function=lambda layer: wrapper(layer, pruning_schedule=schedule) if layer.name in layers else layer
-    )
+    refused: list[Objection] = []
+    try:
+        graph = graph_of(model)
+        nodes = sparsity_targets.candidates(graph, params)
+    except Unsupported:
+        nodes = _nodes(model)
+        graph, refused = Graph(model.name, nodes), _unread(params)
+    refused += sparsity_targets.objections(graph, nodes, params)
+    if refused:
+        lines = "; ".join(f"layer {one.layer}: {one.reason}" for one in refused)
+        raise BuildFailed(f"prune cannot be applied: {lines}", hint=refused[0].fix)
+    return sparsity_targets.touched(nodes, params)
 
 
-def _settle(layer: Any, final: float) -> float:
-    """Make the share of zeros in a kernel at least `final`; give it.
+def _unread(params: Params) -> list[Objection]:
+    """Refuse what cannot be proven of a network that nobody could read before the build: only names stand in the file."""
+    rules = [rule for rule in [*params.layers, *params.skip] if not rule.name]
+    found = [
+        Objection(select.spell(rule), "a network with layers of its own is proven by names", "say name: in this rule") for rule in rules
+    ]
+    if params.policy == "xnnpack":
+        found.append(Objection("(all)", "XNNPACK's sparse path cannot be judged of layers of its own", "use policy: whole-model"))
+    return found
 
-    TFMOT rounds the number of kept weights, so a kernel may lack one zero; more than that means that the masks never got there.
-    """
-    import numpy as np
 
-    from zoo_registry.model.errors import ProofFailed
+def _nodes(model: Any) -> tuple[Node, ...]:
+    """Describe the layers of a model that have something to prune."""
+    from zoo_builders.sparsity_masks import prunable
 
-    kernel, *rest = layer.get_weights()
-    wanted, zeros = math.ceil(kernel.size * final), int((kernel == 0).sum())
-    if zeros < wanted - 1:
-        message = f"layer {layer.name}: {zeros} of {kernel.size} weights are zero after pruning; expected {wanted}"
-        raise ProofFailed(message, hint="raise epochs, or lower prune_until_epoch in the manifest")
-    if zeros < wanted:
-        flat = kernel.reshape(-1)
-        flat[np.argsort(np.abs(flat), kind="stable")[:wanted]] = 0
-        layer.set_weights([kernel, *rest])
-    return float((kernel == 0).mean())
+    found = []
+    for layer in model.layers:
+        shapes = [tuple(variable.shape) for variable in prunable(layer, bias=not hasattr(type(layer), "get_prunable_weights"))]
+        if shapes:
+            found.append(Node(layer.name, type(layer).__name__, {}, (), (), dict(zip(("kernel", "bias"), shapes, strict=False))))
+    return tuple(found)
 
 
 PRUNE = TECHNIQUES.add(
-    "prune", Technique("prune", Params, apply, check, promises, DOC, modules=("zoo_builders.fit", "zoo_builders.xnnpack_policy"))
+    "prune",
+    Technique(
+        "prune", Params, apply, check, promises, DOC, remarks, layers=layers, modules=("zoo_builders.fit", "zoo_builders.xnnpack_policy")
+    ),
 )
