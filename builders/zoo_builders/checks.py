@@ -232,7 +232,7 @@ class Finder:
             self.mistakes.add_validation(error, source.params, key)
             return None, ()
         wanted = Wanted(params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune)
-        for complaint in source.check(wanted):
+        for complaint in source.check(wanted) if self.need_data else ():
             self.mistakes.add((*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint)
         path = source.path(params)
         file = None if path is None else self._file(path, (*key, "path"), getattr(params, "sha256", None))

@@ -198,7 +198,7 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
 def _weights(source: str) -> tuple[str, ...]:
     """Modules that bring and read borrowed weights; none for a base that is trained."""
     plugin = importlib.import_module(f"{PACKAGE}.weights_sources").WEIGHTS.get(source)
-    return () if source == "train" else (plugin.module, *plugin.modules)
+    return () if source == "train" else (plugin.module,)
 
 
 def _modules_of(package: str, table: str, name: str) -> tuple[str, ...]:

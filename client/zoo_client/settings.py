@@ -24,6 +24,7 @@ class Settings:
         color: False under `NO_COLOR` (https://no-color.org).
         hub_endpoint: `HF_ENDPOINT`, address of a Hugging Face Hub; None = the public one.
         hub_token: `HF_TOKEN`; None = what `hf auth login` stored.
+        keras_weights: `ZOO_KERAS_WEIGHTS`, address of a mirror of keras.applications' weights; None = Keras' own.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Settings:
     color: bool = True
     hub_endpoint: str | None = None
     hub_token: str | None = field(default=None, repr=False)
+    keras_weights: str | None = None
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -59,6 +61,7 @@ class Settings:
             color="NO_COLOR" not in env,
             hub_endpoint=env.get("HF_ENDPOINT"),
             hub_token=env.get("HF_TOKEN"),
+            keras_weights=env.get("ZOO_KERAS_WEIGHTS"),
         )
 
 

@@ -76,7 +76,7 @@ class WeightsSource:
         remarks: what a user should know although nothing is wrong, such as that the padding differs.
         bring: gives the file, verified, from wherever it lies; not asked when there is a `path`.
         read: takes the arrays out of the file; None for whole Keras files, which Keras itself reads.
-        modules: further modules whose code decides what is read.
+        module: where its code is; with what that imports it counts in the fingerprint.
         doc: one line for `zoo list weights`.
     """
 
@@ -88,7 +88,6 @@ class WeightsSource:
     bring: Callable[[Wanted, Report], Path] | None = None
     read: Callable[[Wanted, Path], Borrowed | None] | None = None
     module: str = ""
-    modules: tuple[str, ...] = ()
 
 
 WEIGHTS: Kind[WeightsSource] = Kind("weights source", __name__)

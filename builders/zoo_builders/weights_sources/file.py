@@ -1,7 +1,8 @@
-"""`file`: weights in a file of yours: a Keras file (`.keras`, `.h5`, `.weights.h5`), or `.safetensors` as PyTorch names them."""
+"""`file`: weights in a file of yours: Keras' (`.keras`, `.h5`, `.weights.h5`), or PyTorch's (`.safetensors`, `.pth`) of a known network."""
 
 from pydantic import Field
 
+from zoo_builders import weight_files
 from zoo_builders.specs import Sha256, Spec
 from zoo_builders.weights_sources import WEIGHTS, WeightsSource
 
@@ -11,6 +12,7 @@ class FileParams(Spec):
 
     path: str = Field(description="relative to the manifest or ${ZOO_DATA}/…")
     sha256: Sha256 | None = None
+    layout: str | None = Field(default=None, description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …")
 
 
 def path(params: FileParams) -> str:
@@ -18,4 +20,7 @@ def path(params: FileParams) -> str:
     return params.path
 
 
-WEIGHTS.add("file", WeightsSource(FileParams, doc="a .keras, .h5 or .safetensors file of yours", path=path, module=__name__))
+WEIGHTS.add(
+    "file",
+    WeightsSource(FileParams, doc="a .keras, .h5, .safetensors or .pth file of yours", path=path, read=weight_files.read, module=__name__),
+)
