@@ -38,9 +38,7 @@ def verified(path: Path, sha256: str) -> Path:
     """
     found = digest_file(path)
     if found != sha256:
-        raise DigestMismatch(
-            f"{path.name}: expected sha256 {sha256}, found {found}", hint=f"write sha256: {found}, if this is the file meant"
-        )
+        raise DigestMismatch(path.name, expected=sha256, actual=str(found), hint=f"write sha256: {found}, if this is the file meant")
     return path
 
 
