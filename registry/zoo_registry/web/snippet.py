@@ -1,4 +1,4 @@
-"""A signature as a Python program that runs the file: decoded input, preprocessing, quantization, output. Pure.
+"""A signature as a Python program that runs the file: decoded picture or recording, preprocessing, quantization, output. Pure.
 
 The program is complete for what the record says: input size and type, scale and zero point, the manifest's preprocessing in
 its order, labels. A preprocessing step this page does not know is written as a line that raises, never left out silently.
@@ -7,9 +7,10 @@ its order, labels. A preprocessing step this page does not know is written as a 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from zoo_registry.model.record import Record, TensorInfo, Values
+from zoo_registry.web import snippet_sound
 
 IMAGE_RANK, IMAGE_CHANNELS = 4, (1, 3)
 _SIZING = frozenset({"resize", "center_crop", "pad"})
@@ -18,11 +19,11 @@ _VALUES = frozenset({"rescale", "standardize"})
 
 def python(record: Record) -> str:
     """Write a Python program that runs `record`'s file on one input with ai_edge_litert, and prints what came out."""
-    inputs = record.signature.inputs
-    image = len(inputs) == 1 and len(inputs[0].shape) == IMAGE_RANK and inputs[0].shape[-1] in IMAGE_CHANNELS
-    lines = _head(image=image, file=record.file.path)
-    for index, tensor in enumerate(inputs):
-        lines += ["", *(_image(tensor, record) if image else _zeros(tensor, index)), *_quantize(tensor, index)]
+    kind = _kind(record)
+    prepare = {"image": _image, "sound": _sound}.get(kind)
+    lines = _head(kind, record.file.path)
+    for index, tensor in enumerate(record.signature.inputs):
+        lines += ["", *(prepare(tensor, record) if prepare else _zeros(tensor, index)), *_quantize(tensor, index)]
     lines += ["", "interpreter.invoke()"]
     for index, tensor in enumerate(record.signature.outputs):
         lines += ["", *_output(tensor, index)]
@@ -31,16 +32,33 @@ def python(record: Record) -> str:
 
 def requirements(record: Record) -> str:
     """Say what the program needs, as a pip command."""
-    image = len(record.signature.inputs) == 1 and len(record.signature.inputs[0].shape) == IMAGE_RANK
-    return "pip install ai-edge-litert numpy" + (" pillow" if image else "")
+    return "pip install ai-edge-litert numpy" + (" pillow" if _kind(record) == "image" else "")
 
 
-def _head(*, image: bool, file: str) -> list[str]:
+def _kind(record: Record) -> Literal["image", "sound", "other"]:
+    """What the one input is made from, as far as the record says it."""
+    signature = record.signature
+    if len(signature.inputs) != 1:
+        return "other"
+    steps = _steps(record)
+    if snippet_sound.step_of(steps) is not None:
+        return "sound"
+    heard = any(name in snippet_sound.STEPS for name, _ in steps)
+    values, shape = signature.values, signature.inputs[0].shape
+    pcm = values is not None and (values.low, values.high) == snippet_sound.PCM_RANGE
+    return "image" if len(shape) == IMAGE_RANK and shape[-1] in IMAGE_CHANNELS and not heard and not pcm else "other"
+
+
+def _steps(record: Record) -> list[tuple[str, Any]]:
+    return [(name, value) for step in record.signature.preprocess for name, value in step.items()]
+
+
+def _head(kind: str, file: str) -> list[str]:
     return [
-        *(["import sys", ""] if image else []),
+        *({"image": ("import sys", ""), "sound": snippet_sound.IMPORTS}.get(kind, ())),
         "import numpy as np",
         "from ai_edge_litert.interpreter import Interpreter",
-        *(["from PIL import Image"] if image else []),
+        *(["from PIL import Image"] if kind == "image" else []),
         "",
         f"interpreter = Interpreter(model_path={json.dumps(file)}, num_threads=1)",
         "interpreter.allocate_tensors()",
@@ -49,7 +67,7 @@ def _head(*, image: bool, file: str) -> list[str]:
 
 
 def _image(tensor: TensorInfo, record: Record) -> list[str]:
-    steps = [(name, value) for step in record.signature.preprocess for name, value in step.items()]
+    steps = _steps(record)
     names = {name for name, _ in steps}
     height, width, channels = tensor.shape[1:]
     mode = "RGB" if channels == IMAGE_CHANNELS[-1] or "grayscale" in names else "L"
@@ -59,6 +77,18 @@ def _image(tensor: TensorInfo, record: Record) -> list[str]:
     lines += [line for name, value in steps if name not in _VALUES for line in _geometry(name, value)]
     prepared = _values(record.signature.values, steps)
     return [*lines, "x = np.asarray(image, dtype=np.float32)  # 0 to 255", *prepared, f"x = x.reshape({_shape(tensor)})"]
+
+
+def _sound(tensor: TensorInfo, record: Record) -> list[str]:
+    steps = _steps(record)
+    found = snippet_sound.step_of(steps)
+    made = snippet_sound.lines(*found) if found else []
+    other = [_unknown(name, value) for name, value in steps if name not in _VALUES | snippet_sound.STEPS]
+    recorded = record.signature.values
+    prepared = [] if recorded is None else [_affine(recorded)]
+    if recorded is None:
+        prepared = [_unknown(name, value) for name, value in steps if name in _VALUES]
+    return [*made, *other, *prepared, f"x = x.reshape({_shape(tensor)})"]
 
 
 def _geometry(name: str, value: Any) -> list[str]:
@@ -112,8 +142,12 @@ def _value_map(recorded: Values) -> list[str]:
     lines = (
         [] if (low, high) == (0.0, 255.0) else [f"x = x * ({high - low:g} / 255) + {low:g}  # the data's own values: {low:g} … {high:g}"]
     )
+    return [*lines, _affine(recorded)]
+
+
+def _affine(recorded: Values) -> str:
     scale, offset = (f"np.array({_numbers(value)}, np.float32)" for value in (recorded.scale, recorded.offset))
-    return [*lines, f"x = x * {scale} + {offset}"]
+    return f"x = x * {scale} + {offset}"
 
 
 def _resize(size: tuple[int, int]) -> str:

@@ -3,6 +3,7 @@
 import ast
 import io
 import warnings
+import wave
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -133,3 +134,66 @@ def test_a_step_nobody_knows_raises_instead_of_being_left_out() -> None:
     record = make(signature={"inputs": picture, "outputs": scores, "preprocess": [{"swirl": 3}]})
     raised = [node for node in ast.walk(ast.parse(snippet.python(record))) if isinstance(node, ast.Raise)]
     assert len(raised) == 1
+
+
+def heard(pcm: Any, steps: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch, **values: Any) -> tuple[Any, Any]:
+    """Give the input that the program of a speech model's record makes of a recording, and the builders' own."""
+    from zoo_builders import preprocess
+    from zoo_builders.audio import fitted
+
+    made = preprocess.geometry(steps, fitted(pcm, 4000)[None, :, None, None], 8000)
+    told = preprocess.completed(steps, (4000, 1, 1), 8000)
+    shape = made.shape
+    tensors = {kind: [{"name": kind, "shape": shape, "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    record = make(signature={**tensors, "preprocess": told, "values": {"low": -40, "high": 20, **values}})
+    write_wav(folder / "word.wav", pcm)
+    monkeypatch.setattr("sys.argv", ["run.py", str(folder / "word.wav")])
+    program = snippet.python(record)
+    before, _, _ = program.partition("interpreter.set_tensor")
+    lines = [line for line in before.splitlines() if "nterpreter" not in line]
+    variables: dict[str, Any] = {}
+    exec(compile("\n".join(lines), "run.py", "exec"), variables)  # noqa: S102  running it is the test
+    return variables["x"], made * np.float32(values["scale"]) + np.float32(values["offset"])
+
+
+def write_wav(path: Path, pcm: Any, rate: int = 8000) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, rate, 0, "NONE", ""))
+        sound.writeframes(pcm.astype("<i2").tobytes())
+
+
+@pytest.mark.parametrize("length", [1500, 1501, 4000, 7003])
+@pytest.mark.parametrize("step", [{"mfcc": {}}, {"mfcc": {"lifter": 0, "coefficients": 13}}, {"log_mel": {"bins": 20, "high_hz": 3000}}])
+def test_a_recording_is_prepared_as_the_builders_do(
+    length: int, step: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pcm = np.random.default_rng(length).integers(-20000, 20000, length).astype(np.int16)
+    found, expected = heard(pcm, [step, {"standardize": {}}], tmp_path, monkeypatch, scale=[0.5], offset=[0.25])
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_recording_of_another_rate_is_told_how_to_get_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wav(tmp_path / "other.wav", np.zeros(100), rate=16_000)
+    with pytest.raises(SystemExit, match="ffmpeg"):
+        heard_file(tmp_path / "other.wav", monkeypatch)
+
+
+def heard_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo_registry.web import snippet_sound
+
+    step = {"sample_rate": 8000, "samples": 4000, "window_ms": 40.0, "stride_ms": 20.0, "bins": 8, "low_hz": 20.0, "high_hz": 4000.0}
+    found = snippet_sound.step_of([("log_mel", {**step, "floor": 0.01})])
+    assert found is not None
+    monkeypatch.setattr("sys.argv", ["run.py", str(path)])
+    program = "import sys, wave\nimport numpy as np\n" + "\n".join(snippet_sound.lines(*found))
+    exec(compile(program, "run.py", "exec"), {})  # noqa: S102  running it is the test
+
+
+def test_raw_recordings_and_incomplete_features_are_not_taken_for_pictures() -> None:
+    tensors = {kind: [{"name": kind, "shape": [1, 8000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    pcm = {"scale": 1 / 32768, "offset": 0.0, "low": -32768, "high": 32767}
+    for signature in ({"values": pcm}, {"preprocess": [{"mfcc": {"sample_rate": "__import__('os')"}}]}):
+        program = snippet.python(make(signature={**tensors, **signature}))
+        assert "Image" not in program
+        assert "np.zeros" in program
+        assert "__import__" not in program
