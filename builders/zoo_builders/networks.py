@@ -182,11 +182,18 @@ def graph(network: Network, args: Mapping[str, Any]) -> Graph:
     """Call a Python network and insist on a `Graph`.
 
     Raises:
-        WrongUse: it gave something else, or one of the reasons of `call`.
+        WrongUse: it gave something else or a layer without elements, or one of the reasons of `call`.
     """
     made = call(network, args)
     if not isinstance(made, Graph):
         raise WrongUse(
             f"{network.function} gave a {type(made).__name__}; expected a zoo_builders.graph.Graph", hint="return Net(...).graph()"
+        )
+    empty = next((node for node in made.nodes if any(size < 1 for shape in (node.shape, *node.weights.values()) for size in shape)), None)
+    if empty is not None:
+        weights = f" and weights {dict(empty.weights)}" if empty.weights else ""
+        raise WrongUse(
+            f"{network.function}: layer {empty.name} has shape {empty.shape}{weights}; every size must be at least 1",
+            hint=f"its arguments: {_spelled(inspect.signature(function_of(network)))}",
         )
     return made

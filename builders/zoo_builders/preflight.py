@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from zoo_builders import forecast, sparse_path, speed
 from zoo_builders.graph import Graph, Node
-from zoo_builders.recipes import graphs
+from zoo_builders.recipes import graphs, objections
 from zoo_builders.techniques import TECHNIQUES, Objection, Step, Verdict
 
 SPARSE_PATH = "XNNPACK-sparse"
@@ -87,6 +87,17 @@ def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
     )
 
 
+def summary(report: Preflight) -> list[str]:
+    """Say in a line a step how many layers with weights it leaves as they are; nothing of a step that leaves none."""
+    counted = []
+    for column in report.columns[: len(report.steps)]:
+        said = [column.verdicts[node.name] for node in report.layers if node.weights and node.name in column.verdicts]
+        changed = sum(verdict.applies for verdict in said)
+        if changed < len(said):
+            counted.append(f"{column.name} changes {changed} of {len(said)} layers")
+    return counted
+
+
 def rows(met: Sequence[Graph], columns: Sequence[Column]) -> tuple[Node, ...]:
     """Choose the layers worth a row: with weights of their own, or named by a verdict or an objection."""
     nodes = {node.name: node for graph in reversed(met) for node in graph.nodes}
@@ -99,7 +110,7 @@ def rows(met: Sequence[Graph], columns: Sequence[Column]) -> tuple[Node, ...]:
 
 def _step_column(graph: Graph, step: Step, before: Sequence[Step]) -> Column:
     technique = TECHNIQUES.get(step.technique)
-    refused = tuple(technique.check(graph, step.params, before))
+    refused = tuple(objections(graph, step, before))
     said = dict(technique.layers(graph, step.params, before)) or _by_objection(graph, refused)
     remarks = tuple(technique.remarks(graph, step.params, [*before, step]))
     return Column(step.technique, said, refused, remarks)

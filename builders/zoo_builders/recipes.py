@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from zoo_builders.graph import Graph
 from zoo_builders.mistakes import Mistakes, nearest, validate
 from zoo_builders.specs import Spec
-from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.techniques import TECHNIQUES, Objection, Step
 from zoo_builders.yaml_lines import Key
 
 Recipes = Mapping[str, tuple[Step, ...]]
@@ -77,11 +77,31 @@ def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | Non
 def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
     """Ask every technique what it has against this network, and note all of it: layer, reason, fix."""
     for variant, steps in recipes.items():
+        more = f"   # every layer: zoo preflight {mistakes.file} --variant {variant}"
         for index, (step, met) in enumerate(zip(steps, graphs(graph, steps), strict=True)):
-            objections = TECHNIQUES.get(step.technique).check(met, step.params, steps[:index])
-            for objection in objections:
+            for objection in objections(met, step, steps[:index]):
                 key = ("variants", variant, index, step.technique)
-                mistakes.add(key, f"{step.technique} cannot be applied: layer {objection.layer}: {objection.reason}", objection.fix)
+                message = f"{step.technique} cannot be applied: layer {objection.layer}: {objection.reason}"
+                mistakes.add(key, message, f"{objection.fix}{more}")
+                more = ""
+
+
+def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
+    """Give what a technique objects to, and object ourselves to a step that would change nothing and says nothing about it."""
+    technique = TECHNIQUES.get(step.technique)
+    found = list(technique.check(graph, step.params, before))
+    if found or not graph.nodes:
+        return found
+    said = technique.layers(graph, step.params, before)
+    silent = said and not any(verdict.applies for verdict in said.values())
+    if silent and not technique.remarks(graph, step.params, [*before, step]):
+        layer, verdict = next(iter(said.items()))
+        others = f" (and {len(said) - 1} more layers like it)" if len(said) > 1 else ""
+        reason = f"the step would change nothing: {verdict.reason}{others}"
+        found.append(Objection(layer, reason, verdict.fix or f"drop {step.technique}"))
+    if not technique.promises(graph, step.params, [*before, step]):
+        found.append(Objection(graph.name, "the step promises nothing that the file could prove", f"drop {step.technique}"))
+    return found
 
 
 def graphs(graph: Graph, steps: Sequence[Step]) -> list[Graph]:

@@ -1,8 +1,6 @@
 """`zoo preflight --fix`: a finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import importlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,19 +66,6 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
     return Repaired(source, rewritten, target, difference, f"base: {{network: {dots}{named}}}")
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what TensorFlow's own libraries write to stderr while they load off the terminal."""
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-
-
 def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
     """Give the new network the old one's weights, hold its outputs against the old one's, and write it; give the largest difference."""
     import numpy as np
@@ -89,8 +74,8 @@ def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
     from zoo_builders.keras_weights import render_with, weights_of
     from zoo_builders.train import load, save
 
-    with _quiet():
-        tf.deterministic(0)
+    importlib.import_module("zoo_builders.preload")  # imports TensorFlow without what it has to say about it
+    tf.deterministic(0)
     before = load(source)
     after = render_with(new, weights_of(before, old))
     inputs = np.random.default_rng(0).normal(size=(PROBES, *old.input_shape)).astype(np.float32)

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from zoo_builders import preflight
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.pipeline import ordered
 from zoo_builders.plan import Plan
@@ -68,7 +69,7 @@ def _plain(workshop: Workshop, plan: Plan) -> dict[str, Any]:
 
 def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
     """Print every stage once, under the first variant that needs it."""
-    out, seen = console(), set[str]()
+    out, seen, left = console(), set[str](), _left_alone(workshop, plans)
     for made in plans:
         recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
         out.print(Text(f"{made.name} {made.version}", style="bold"), Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"))
@@ -83,9 +84,22 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
             out.print(Text(f"  proves {_promised(promise)}", style="dim"))
         for remark_ in made.remarks:
             out.print(Text(f"  note: {remark_}", style="yellow"))
+        for line in left.get(made.name, ()):
+            out.print(Text(f"  {line}; each layer: zoo preflight {made.manifest} --variant {made.variant}", style="dim"))
     stages = ordered(plans)
     todo = [stage for stage in stages if not workshop.cache.has(stage.fingerprint)]
     out.print(f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached, {len(todo)} to run", highlight=False)
+
+
+def _left_alone(workshop: Workshop, plans: Sequence[Plan]) -> dict[str, list[str]]:
+    """Say of each artifact which steps leave layers as they are, as far as its network can be read."""
+    found: dict[str, list[str]] = {}
+    for manifest in dict.fromkeys(made.manifest for made in plans):
+        resolved = workshop.read(Path(manifest))
+        if (graph := resolved.found.graph) is not None:
+            for name, steps in resolved.recipes.items():
+                found[f"{resolved.spec.model}-{name}"] = preflight.summary(preflight.recipe(graph, name, steps))
+    return found
 
 
 def _called(plan: Plan, stage: Stage) -> str:

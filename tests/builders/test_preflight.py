@@ -1,0 +1,212 @@
+"""`zoo preflight`: every layer, every technique, every reason at once, before TensorFlow."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zoo_builders import preflight, preflight_view, sparse_path
+from zoo_builders.graph import Graph
+from zoo_builders.models import NETWORKS
+from zoo_builders.net import Net
+from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.workshop import Workshop
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"tensorflow", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert"}
+
+
+def step(technique: str, **params: Any) -> Step:
+    return Step(technique, TECHNIQUES.get(technique).params.model_validate(params))
+
+
+def friendly() -> Graph:
+    return NETWORKS.get("cifar10_cnn")()
+
+
+def words(report: preflight.Preflight) -> dict[str, str]:
+    return {chance.family: chance.word for chance in report.chances}
+
+
+def test_every_technique_has_a_column_and_every_kernel_a_row() -> None:
+    report = preflight.offer(friendly())
+    assert {column.name for column in report.columns} == {*TECHNIQUES.names(), preflight.SPARSE_PATH}
+    assert {node.name for node in report.layers} >= {node.name for node in friendly().nodes if "kernel" in " ".join(node.weights)}
+
+
+def test_a_variant_is_judged_with_its_own_parameters() -> None:
+    [column, *_] = preflight.recipe(friendly(), "sparse", [step("prune", policy="xnnpack", final=0.75)]).columns
+    assert {name for name, verdict in column.verdicts.items() if verdict.applies} == {"block1_pointwise", "block2_pointwise"}
+
+
+@pytest.mark.parametrize(
+    ("final", "word", "reason"),
+    [
+        (0.75, "faster", "75% zeros in the 1x1 convolutions"),
+        (0.5, "same", "50% zeros in the 1x1 convolutions, XNNPACK wants more than 2/3"),
+    ],
+)
+def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx(final: float, word: str, reason: str) -> None:
+    report = preflight.recipe(friendly(), "sparse", [step("prune", policy="xnnpack", final=final)])
+    assert words(report) == {"x86": "same", "arm": word, "wasm": word}
+    assert reason in next(chance.reason for chance in report.chances if chance.family == "arm")
+
+
+def test_int8_closes_the_sparse_path() -> None:
+    steps = [step("prune", policy="xnnpack", final=0.75), step("quantize", dtype="int8")]
+    assert words(preflight.recipe(friendly(), "sparse-int8", steps))["wasm"] != "faster"
+
+
+def test_the_share_of_zeros_is_that_of_all_pointwise_kernels_together() -> None:
+    assert sparse_path.share_of_zeros(friendly(), {"block2_pointwise": 0.9}) == pytest.approx(0.9 * 512 / (512 + 128))
+
+
+def test_what_an_earlier_step_made_is_said_to_be_kept_or_not() -> None:
+    kept = preflight.recipe(friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="sparsity")])
+    lost = preflight.recipe(friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="none")])
+    column, broken = ({c.name: c for c in report.columns}[preflight.PRESERVED] for report in (kept, lost))
+    assert column.verdicts["block1_pointwise"].applies
+    assert not broken.verdicts["block1_pointwise"].applies
+    assert "cluster" in broken.verdicts["block1_pointwise"].reason
+    assert lost.refused
+
+
+def _behind(name: str, adjust: Callable[[Net], object]) -> Graph:
+    net = Net(name, (32, 32, 3))
+    net.zero_pad(1)
+    net.conv(8, 3, 2)
+    net.batch_norm()
+    net.relu()
+    adjust(net)
+    net.conv(16, 1)
+    net.global_pool(keepdims=True)
+    net.flatten()
+    net.dense(10)
+    return net.graph()
+
+
+@pytest.mark.parametrize(
+    ("adjust", "why"),
+    [
+        (lambda net: net.batch_norm(), "cannot be folded"),
+        (lambda net: net.relu(max_value=4), "clipped at 4"),
+    ],
+)
+def test_what_xnnpack_refuses_although_the_policy_lets_it_pass_is_told(adjust: Callable[[Net], object], why: str) -> None:
+    assert not sparse_path.objections(_behind("plain", lambda net: net.relu(max_value=6)))
+    [found] = sparse_path.objections(_behind("odd", adjust))
+    assert why in found.reason
+
+
+@pytest.mark.golden
+def test_the_text_for_one_manifest(golden: Callable[[Path, str], None], capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    path = ROOT / "manifests/cifar10-cnn.yaml"
+    resolved = Workshop(env={}).reader(need_data=False, refuse=False).read(path, "manifests/cifar10-cnn.yaml")
+    graph = resolved.found.graph
+    assert graph is not None
+    names = ["int8", "sparse75", "sparse75-int8", "clustered16"]
+    recipes = [preflight.recipe(graph, name, resolved.recipes[name]) for name in names]
+    preflight_view.show(resolved, graph, preflight.offer(graph), recipes, "x86")
+    preflight_view.show(resolved, graph, None, recipes[2:3], "arm")
+    text = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert max(map(len, text.splitlines())) <= 100
+    golden(ROOT / "tests/golden/preflight.txt", text + "\n")
+
+
+def test_nothing_heavy_is_imported() -> None:
+    program = (
+        "import sys; from zoo_client.cli import run\n"
+        "code = run(['preflight', 'manifests/digits-cnn.yaml', '--json'])\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)), code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr.strip().endswith("[] 0")
+    assert json.loads(done.stdout)["manifests"][0]["graph_known"] is True
+
+
+HOSTILE = {
+    "unknown key": ("variants:", "variant:"),
+    "unknown technique": ("quantize: {dtype: float16}", "quantise: {dtype: float16}"),
+    "network that does not run": ("network: digits_cnn", "network: ./broken.py"),
+    "file that is no model": ("network: digits_cnn", "network: ./empty.keras"),
+    "argument of the wrong kind": ("width: 8", "width: -8"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_manifest_with_mistakes_is_refused_with_a_hint(what: str, zoo: Any) -> None:
+    path = zoo.folder / "manifests/tiny.yaml"
+    path.write_text(path.read_text().replace(*HOSTILE[what]))
+    zoo.write("manifests/broken.py", "raise RuntimeError('no')\n")
+    zoo.write("manifests/empty.keras", "")
+    done = zoo("preflight", "manifests/tiny.yaml")
+    assert done.returncode == 2, done.stdout
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recipe_that_cannot_be_built_is_shown_whole_and_is_a_no(zoo: Any) -> None:
+    path = zoo.folder / "manifests/tiny.yaml"
+    path.write_text(path.read_text().replace("sparse:\n    - prune: {final: 0.5, epochs: 1}", "sparse:\n    - prune: {policy: xnnpack}"))
+    done = zoo("preflight", "manifests/tiny.yaml", "--variant", "sparse", "--json")
+    assert done.returncode == 1, done.stderr
+    [report] = json.loads(done.stdout)["manifests"][0]["variants"]
+    assert [entry["layer"] for entry in report["refused"]] == ["stem_conv"]
+    planned = zoo("plan", "manifests/tiny.yaml")
+    assert planned.returncode == 2
+    assert "stem_conv" in planned.stderr
+    assert "zoo preflight" in planned.stderr
+
+
+def test_plan_says_in_a_line_what_is_left_alone_and_where_to_read_more(zoo: Any) -> None:
+    done = zoo("plan", "manifests/tiny.yaml", "--no-benchmark")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"prune changes \d of \d layers.*zoo preflight manifests/tiny.yaml --variant sparse", " ".join(done.stdout.split()))
+
+
+def test_a_network_nobody_can_read_before_the_build_is_said_to_be_one(zoo: Any) -> None:
+    zoo.write("manifests/late.py", "import tensorflow\ndef late():\n    return None\n")
+    path = zoo.folder / "manifests/tiny.yaml"
+    path.write_text(path.read_text().replace("network: digits_cnn\n  args: {width: 8}", "network: ./late.py"))
+    done = zoo("preflight", "manifests/tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "known only when it is built" in " ".join(done.stdout.split())
+
+
+def test_an_unknown_variant_is_refused_with_the_nearest(zoo: Any) -> None:
+    done = zoo("preflight", "manifests/tiny.yaml", "--variant", "sparze")
+    assert done.returncode == 2
+    assert "did you mean 'sparse" in done.stderr
+
+
+def _advice() -> list[tuple[str, str]]:
+    """Every fix that any technique gives on any network that ships, in recipes that go wrong in different ways."""
+    found: set[tuple[str, str]] = set()
+    graphs = [NETWORKS.get(name)() for name in ("cifar10_cnn", "digits_cnn", "mobilenet_v2")]
+    graphs += [Graph("nothing", graphs[0].nodes[:1]), _behind("odd", lambda net: net.batch_norm())]
+    befores: Sequence[Sequence[Step]] = [(), *((step(name),) for name in TECHNIQUES.names())]
+    for name in TECHNIQUES.names():
+        technique = TECHNIQUES.get(name)
+        for graph in graphs:
+            for before in befores:
+                said = technique.layers(graph, technique.params(), before).values()
+                found |= {(name, verdict.fix) for verdict in said if verdict.fix}
+                found |= {(name, objection.fix) for objection in technique.check(graph, technique.params(), before)}
+    return sorted(found)
+
+
+def test_every_fix_names_parameters_that_exist() -> None:
+    known = {field for name in TECHNIQUES.names() for field in TECHNIQUES.get(name).params.model_fields}
+    known |= {name for name in TECHNIQUES.names()} | {"name", "type", "position"}
+    advice = _advice()
+    assert advice
+    for technique, fix in advice:
+        keys = set(re.findall(r"\b([a-z_]+): (?=[\w\[{-])(?![a-z_]+: )", fix))
+        assert keys <= known, f"{technique}: {fix!r} names {sorted(keys - known)}"

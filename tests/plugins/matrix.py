@@ -1,0 +1,305 @@
+"""The technique matrix: every technique on every kind of network, really built in this one process, and the table it is written to."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.digits import a_job
+from zoo_builders.graph import Graph
+from zoo_builders.mistakes import Mistakes
+from zoo_builders.net import Net
+from zoo_builders.recipes import graphs, judge, read_recipes
+from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.yaml_lines import Document
+from zoo_registry.model.record import Finding
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs/techniques.md"
+TRAIN = {"epochs": 1, "batch_size": 100, "learning_rate": 3e-3, "seed": 7}
+SHORT = {"epochs": 1, "batch_size": 100}
+"""Enough to see that a technique holds; accuracy is judged elsewhere."""
+
+PRUNE = {**SHORT, "final": 0.5}
+
+
+def _dense() -> Graph:
+    net = Net("dense", (8, 8, 3))
+    net.flatten(name="flatten")
+    net.dense(16, activation="relu", name="hidden")
+    net.dense(12, name="classifier")
+    return net.graph()
+
+
+def _end(net: Net) -> Graph:
+    net.global_pool(keepdims=True, name="pool")
+    net.flatten(name="flatten")
+    net.dense(12, name="classifier")
+    return net.graph()
+
+
+def _after(net: Net, name: str) -> str:
+    net.batch_norm(momentum=0.9, name=f"{name}_bn")
+    return net.relu(name=f"{name}_relu")
+
+
+def _pointwise() -> Graph:
+    net = Net("pointwise", (8, 8, 3))
+    for name, filters in (("first", 16), ("second", 32)):
+        net.conv(filters, 1, bias=False, name=name)
+        _after(net, name)
+    return _end(net)
+
+
+def _conv3x3() -> Graph:
+    net = Net("conv3x3", (8, 8, 3))
+    for name, filters in (("first", 8), ("second", 16)):
+        net.conv(filters, 3, 2, padding="same", bias=False, name=name)
+        _after(net, name)
+    return _end(net)
+
+
+def _stem(net: Net) -> None:
+    net.zero_pad(1, name="stem_pad")
+    net.conv(8, 3, 2, bias=False, name="stem")
+    _after(net, "stem")
+
+
+def _depthwise() -> Graph:
+    net = Net("depthwise", (8, 8, 3))
+    _stem(net)
+    net.depthwise(3, 1, bias=False, name="depthwise")
+    _after(net, "depthwise")
+    net.conv(32, 1, bias=False, name="pointwise")
+    _after(net, "pointwise")
+    return _end(net)
+
+
+def _residual() -> Graph:
+    net = Net("residual", (8, 8, 3))
+    _stem(net)
+    entered = net.conv(16, 1, bias=False, name="enter")
+    entered = net.batch_norm(momentum=0.9, name="enter_bn")
+    net.conv(32, 1, bias=False, name="expand")
+    _after(net, "expand")
+    net.conv(16, 1, bias=False, name="project")
+    projected = net.batch_norm(momentum=0.9, name="project_bn")
+    net.add(projected, entered, name="add")
+    return _end(net)
+
+
+def _dense_stem() -> Graph:
+    net = Net("dense_stem", (8, 8, 3))
+    net.conv(8, 3, 2, padding="same", bias=False, name="stem")
+    _after(net, "stem")
+    net.conv(16, 3, 1, padding="same", bias=False, name="conv")
+    _after(net, "conv")
+    return _end(net)
+
+
+NETWORKS = {
+    "Dense": _dense,
+    "Conv 1x1": _pointwise,
+    "Conv 3x3": _conv3x3,
+    "depthwise": _depthwise,
+    "residual": _residual,
+    "dense stem": _dense_stem,
+}
+"""Column → network; in the last one `prune` leaves the stem out, where it can be told to."""
+
+RECIPES: dict[str, list[dict[str, Any]]] = {
+    "as trained": [],
+    "prune": [{"prune": PRUNE}],
+    "prune, XNNPACK policy": [{"prune": {**PRUNE, "policy": "xnnpack", "final": 0.75}}],
+    "cluster": [{"cluster": {**SHORT, "clusters": 8}}],
+    "prune → cluster": [{"prune": PRUNE}, {"cluster": {**SHORT, "clusters": 8, "preserve": "sparsity"}}],
+    "float16": [{"quantize": {"dtype": "float16"}}],
+    "dynamic": [{"quantize": {"dtype": "dynamic"}}],
+    "int8": [{"quantize": {"dtype": "int8", "samples": 20}}],
+    "int8, int8 interface": [{"quantize": {"dtype": "int8", "interface": "int8", "samples": 20}}],
+    "int16x8": [{"quantize": {"dtype": "int16x8", "samples": 20}}],
+    "prune → int8": [{"prune": PRUNE}, {"quantize": {"dtype": "int8", "samples": 20}}],
+    "cluster → int8": [{"cluster": {**SHORT, "clusters": 8}}, {"quantize": {"dtype": "int8", "samples": 20}}],
+}
+"""Row → recipe. A technique that is in no row fails a test."""
+
+CELLS = [(row, column) for row in RECIPES for column in NETWORKS]
+
+
+def recipe(row: str, column: str) -> list[dict[str, Any]]:
+    """Give the steps of a cell; on the network with a dense stem, `prune` spares the stem."""
+    steps = RECIPES[row]
+    return [spare_stem(step) for step in steps] if column == "dense stem" else steps
+
+
+def spare_stem(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave the stem dense in a `prune` step of the whole model."""
+    params = step.get("prune")
+    if params is None or params.get("policy") == "xnnpack" or "layers" not in TECHNIQUES.get("prune").params.model_fields:
+        return dict(step)
+    return {"prune": {**params, "layers": [{"position": "1:"}]}}
+
+
+@dataclass
+class Bench:
+    """Builds cells; models and steps that cells share are made once."""
+
+    folder: Path
+    data: Path
+    models: dict[str, Path] = field(default_factory=dict)
+    cells: dict[tuple[str, str], str] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def cell(self, row: str, column: str) -> str:
+        """Build one cell and say how it went: `proven: …` or `refused: …`; a broken promise raises."""
+        if (row, column) not in self.cells:
+            started = time.perf_counter()
+            self.cells[row, column] = self._build(column, recipe(row, column))
+            self.seconds[row, column] = time.perf_counter() - started
+        return self.cells[row, column]
+
+    def _build(self, column: str, raw: list[dict[str, Any]]) -> str:
+        graph = NETWORKS[column]()
+        steps, refused = resolve(raw, graph)
+        if refused:
+            return refused
+        model, known = self._base(column), column
+        for step in steps:
+            if TECHNIQUES.get(step.technique).apply is not None:
+                known += f" {step.technique} {step.params.model_dump_json()}"
+                model = self._applied(known, step, model)
+        return _judged(graph, steps, self._converted(steps, model), self.folder)
+
+    def _new(self, name: str) -> Path:
+        return self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
+
+    def _base(self, column: str) -> Path:
+        from zoo_builders import tf, train
+        from zoo_builders.context import JobContext
+        from zoo_builders.fit import fit
+        from zoo_builders.render import render
+        from zoo_builders.specs import Train
+
+        if column not in self.models:
+            tf.deterministic(7)
+            model = render(NETWORKS[column]())
+            job = a_job("base", self._new("base"), {}, inputs={"data": self.data})
+            settings = Train.model_validate(TRAIN)
+            fit(model, JobContext(job, settings, 7), settings, note="train")
+            train.save(model, job.out / "model.keras")
+            self.models[column] = job.out
+        return self.models[column]
+
+    def _applied(self, known: str, step: Step, model: Path) -> Path:
+        from zoo_builders import apply
+
+        if known not in self.models:
+            params = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
+            job = a_job("technique", self._new(step.technique), params, inputs={"model": model, "data": self.data})
+            apply.run(job)
+            self.models[known] = job.out
+        return self.models[known]
+
+    def _converted(self, steps: Sequence[Step], model: Path) -> Path:
+        from zoo_builders import convert
+
+        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+        job = a_job("convert", self._new("file"), {"quantize": None, **asked}, inputs={"model": model, "data": self.data})
+        convert.run(job)
+        return job.out
+
+
+def resolve(raw: list[dict[str, Any]], graph: Graph) -> tuple[tuple[Step, ...], str]:
+    """Read a recipe as a manifest's is read; give its steps, and why it is refused."""
+    mistakes = Mistakes("matrix.yaml", Document({"variants": {"cell": raw}}, {}))
+    recipes = read_recipes({"cell": raw}, mistakes)
+    assert not mistakes.found, [str(mistake) for mistake in mistakes.found]
+    judge(recipes, graph, mistakes)
+    if not mistakes.found:
+        return recipes["cell"], ""
+    first = mistakes.found[0].reason.replace(" cannot be applied: ", ": ")
+    more = f" (and {len(mistakes.found) - 1} more)" if len(mistakes.found) > 1 else ""
+    return recipes["cell"], f"refused: {first}{more}"
+
+
+def _judged(graph: Graph, steps: Sequence[Step], file: Path, folder: Path) -> str:
+    """Hold every promise against the file, and say what was proven."""
+    from zoo_builders import inspect as look
+    from zoo_builders.proof import demand, judge as hold
+
+    met = graphs(graph, steps)
+    asked = [(TECHNIQUES.get(step.technique), here, step.params) for step, here in zip(steps, met, strict=True)]
+    promises = [promise for technique, here, params in asked for promise in technique.promises(here, params, steps)]
+    remarks = [remark for technique, here, params in asked for remark in technique.remarks(here, params, steps)]
+    seen = look.examine((file / "model.tflite").read_bytes())
+    findings = hold(promises, seen.structure, seen.signature, seen.activations, getattr(seen, "zeros", ()))
+    demand(findings)
+    return "; ".join([f"proven: {said(findings)}" if findings else "built: promises nothing", *remarks])
+
+
+def said(findings: Iterable[Finding]) -> str:
+    """Put findings in a few words: what, in how many tensors."""
+    counts = Counter((finding.promise, finding.expected) for finding in findings)
+    return ", ".join(_phrase(promise, expected, count) for (promise, expected), count in counts.items())
+
+
+def _phrase(promise: str, expected: str, count: int) -> str:
+    tensors = f"in {count} tensor{'s' * (count > 1)}"
+    if promise.startswith("share of zeros"):
+        return f"{float(expected):.0%} zeros {tensors}"
+    if promise.startswith("distinct values per"):
+        per = promise.split()[3]
+        return f"≤ {float(expected):.0f} values a {per} {tensors}"
+    kind = re.fullmatch(r"(weights|activations|interface) dtype", promise)
+    return f"{expected} {kind[1]}" if kind else f"{promise} {expected} {tensors}"
+
+
+def table(cells: Mapping[tuple[str, str], str]) -> str:
+    """Write the whole document."""
+    lines = [
+        "# Every technique on every kind of network",
+        "",
+        "Written by `make golden` from tests/builders/tf/test_matrix.py, which builds every cell on small networks and judges the finished file;",
+        "do not edit. *proven*: the file holds what the recipe promises. *refused*: `zoo preflight`, `zoo plan` and `zoo build` say so before",
+        "anything is trained. Nothing is skipped in silence.",
+        "",
+        f"| recipe | {' | '.join(NETWORKS)} |",
+        f"|---|{'---|' * len(NETWORKS)}",
+    ]
+    lines += [f"| {row} | {' | '.join(cells[row, column] for column in NETWORKS)} |" for row in RECIPES]
+    return "\n".join([*lines, ""])
+
+
+def committed() -> dict[tuple[str, str], str]:
+    """Read the table back."""
+    rows = [line.strip("| ").split(" | ") for line in TABLE.read_text().splitlines() if line.startswith("| ")] if TABLE.exists() else []
+    return {(row[0], column): text for row in rows[1:] for column, text in zip(rows[0][1:], row[1:], strict=True)}
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A bench with 300 digits in three channels, in all splits."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    from zoo_builders import data_stage
+
+    folder = tmp_path_factory.mktemp("matrix")
+    digits = load_digits()
+    images = np.repeat((digits.images[:300] * 15).astype(np.uint8)[..., None], 3, axis=-1)
+    np.savez(folder / "digits.npz", x_train=images, y_train=digits.target[:300], x_test=images[:50], y_test=digits.target[:50])
+    splits = {"train": "train", "validation": "test", "test": "test", "calibration": "train[:20]"}
+    params = {
+        "source": "npz-images",
+        "args": {"path": "digits.npz", "sha256": "0" * 64},
+        "splits": splits,
+        "preprocess": [{"rescale": [0, 1]}],
+    }
+    job = a_job("data", folder / "data", params, files={"path": folder / "digits.npz"})
+    data_stage.run(job)
+    return Bench(folder, job.out)
