@@ -14,10 +14,10 @@ from zoo_builders.graph import Graph, Node
 from zoo_builders.speed import Stored
 from zoo_builders.techniques import TECHNIQUES, Step, Verdict
 
-RAW_ERROR = 0.08
+RAW_ERROR = 0.06
 """Share by which the raw size may be off: operators' and tensors' bytes are an average."""
 
-GZIP_ERROR = 0.25
+GZIP_ERROR = 0.2
 """Share by which the gzip size may be off: it depends on the values that training finds."""
 
 SPARSE_FROM = 0.3
@@ -26,8 +26,11 @@ SPARSE_FROM = 0.3
 DYNAMIC_FROM = 1024
 """Elements from which `dynamic` stores a kernel as int8."""
 
-_OPERATOR, _TENSOR, _FILE, _SCALE = 100, 120, 900, 12
-"""Bytes an operator, a tensor (its name included), and the file itself take; a scale and a zero point."""
+_OPERATOR, _TENSOR, _FILE, _SCALE = 130, 120, 1000, 12
+"""Bytes that an operator, a tensor (its name included), the file itself, and a scale with its zero point take."""
+
+_SPARSE: Mapping[Stored, int] = {"float32": 560, "float16": 270}
+"""Bytes that the description of a sparse tensor takes; a float16 one is widened by an operator in any case."""
 
 _FUSED = frozenset({"ReLU", "Activation", "BatchNormalization"})
 _GONE = frozenset({"InputLayer", "Dropout"})
@@ -105,7 +108,7 @@ def size(graph: Graph, inside: Contents) -> Size:
     spared = sum(_saved(graph.node(name), inside) for name in kernels)
     sparse = inside.stored in {"float32", "float16"} and spared > 0
     raw = dense + rest - (spared if sparse else 0)
-    squeezed = sum(count * _entropy(name, count, inside) for name, count in kernels.items())
+    squeezed = sum(count * _entropy(name, count, inside, indexed=sparse) for name, count in kernels.items())
     return Size(raw, round(squeezed + _squeezed_rest(graph, inside.stored, rest)), "sparse" if sparse else "dense")
 
 
@@ -150,7 +153,8 @@ def _overhead(graph: Graph, stored: Stored, kernels: int) -> int:
     scales = 0
     if stored in {"int8", "int16x8", "other"}:
         ops, tensors = ops + 2, tensors + 2
-        scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node)) + tensors * 50
+        scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node)) + tensors * 20
+        scales += sum(node.shape[-1] * 10 for node in graph.nodes if _kernel(node)) if stored == "int16x8" else 0
     elif stored == "dynamic":
         scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node) >= DYNAMIC_FROM)
     return _FILE + ops * _OPERATOR + tensors * _TENSOR + scales
@@ -165,17 +169,17 @@ def _saved(node: Node, inside: Contents) -> int:
     index = 1 if columns <= 256 else 2  # noqa: PLR2004  indices are bytes where they fit
     kept = round(count * (1 - share))
     offset = 1 if kept < 256 else 2 if kept < 65536 else 4  # noqa: PLR2004  offsets too
-    return (count - kept) * _WIDTH[inside.stored][0] - kept * index - (rows + 1) * offset - 300
+    return (count - kept) * _WIDTH[inside.stored][0] - kept * index - (rows + 1) * offset - _SPARSE.get(inside.stored, 0)
 
 
-def _entropy(name: str, count: int, inside: Contents) -> float:
-    """Bytes that one weight of a layer takes after gzip."""
+def _entropy(name: str, count: int, inside: Contents, *, indexed: bool) -> float:
+    """Bytes that one weight of a layer takes after gzip; where zeros are left out, what says where they were takes more."""
     plain = {4: 3.72, 2: 1.86, 1: 0.93}[_weight_bytes(inside.stored, count)]
     share = inside.zeros.get(name, 0.0)
     if name in inside.distinct:
         plain = min(plain, 0.18 * math.log2(max(2, inside.distinct[name])))
     holes = -(share * math.log2(share) + (1 - share) * math.log2(1 - share)) / 8 if 0 < share < 1 else 0.0
-    return (1 - share) * plain + 1.3 * holes
+    return (1 - share) * plain + (2.0 if indexed else 1.3) * holes
 
 
 def _squeezed_rest(graph: Graph, stored: Stored, rest: int) -> float:
