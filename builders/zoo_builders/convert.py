@@ -1,23 +1,33 @@
-"""Stage `convert`: a Keras model becomes a TFLite file with a static batch of one, in the smaller of two encodings."""
+"""Stage `convert`: a Keras model, or a float .tflite, becomes a TFLite file with a static batch of one, in the smaller of two encodings."""
 
 import gzip
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from zoo_builders import tf, wrapped, xnnpack_policy
+from zoo_builders import quantizing, tf, xnnpack_policy
 from zoo_builders.context import write_json
-from zoo_builders.data_stage import load_split
+from zoo_builders.converter import to_tflite
+from zoo_builders.data_stage import load_about, load_split
 from zoo_builders.keras_weights import weights_of
 from zoo_builders.litert import Session
+from zoo_builders.quantizing import Data
 from zoo_builders.render import graph_of
 from zoo_builders.stage import Job
+from zoo_builders.techniques.quantize import SAMPLES
 from zoo_builders.techniques.quantize import Params as Quantize
 from zoo_builders.train import load
 from zoo_registry.model.errors import BuildFailed, MeasureFailed, Unsupported
 from zoo_registry.model.files import write_bytes
+from zoo_registry.model.record import Quantization
+
+__all__ = ["Data", "Encodings", "encode", "most_zeros", "run", "to_tflite"]
+
+FILE = "model.tflite"
 
 PROBES = 8
 """On how many calibration inputs the finished files are run and compared."""
@@ -32,6 +42,8 @@ class Encodings:
 
     Attributes:
         refused: why the sparse file cannot be kept (the runtime's own words); empty when it runs and agrees with the dense one.
+        why_dense: why no sparse file was made, where that is not for lack of zeros.
+        about: how it was quantized.
         opens: whether XNNPACK takes its sparse path with it, where the processor has one.
     """
 
@@ -39,6 +51,8 @@ class Encodings:
     sparse: bytes | None = None
     refused: str = ""
     opens: bool = False
+    why_dense: str = ""
+    about: Quantization | None = None
 
     def choose(self, rule: str) -> tuple[str, str]:
         """Give the encoding to keep and why, under the rule `auto`, `always` or `never`.
@@ -46,8 +60,11 @@ class Encodings:
         Raises:
             BuildFailed: `always`, and the sparse file does not run.
         """
+        if self.sparse is None and self.why_dense and rule == "always":
+            raise BuildFailed(f"there is no sparse file: {self.why_dense}", hint="set sparse_encoding: auto")
         if self.sparse is None:
-            return "dense", "never asked for" if rule == "never" else f"no weight tensor has {SPARSE_FROM:.0%} zeros"
+            few = f"no weight tensor has {SPARSE_FROM:.0%} zeros"
+            return "dense", self.why_dense or ("never asked for" if rule == "never" else few)
         if self.refused:
             return self._refuse(rule)
         if rule == "always":
@@ -66,54 +83,81 @@ class Encodings:
 
 
 def run(job: Job) -> None:
-    """Write `model.tflite`, `encodings.json` and, when the sparse encoding is kept, its dense twin `dense.tflite`.
+    """Write `model.tflite`, `encodings.json`, and, when the sparse encoding is kept, its dense twin `dense.tflite`.
 
-    Reads params `quantize` (resolved parameters, or null for float32) and `sparse_encoding` (`auto`, `always`, `never`); inputs
-    `model` and `data`.
+    Writes `quantization.json` (a record's `Quantization`) too where it quantizes. Reads params `quantize` (resolved parameters, or null
+    for float32), `sparse_encoding` (`auto`, `always`, `never`) and `task` (whose metric decides where layers are left in float by search);
+    inputs `model` (a Keras model, or a finished float `.tflite`) and `data`.
 
     Raises:
-        BuildFailed: the converter refuses the model, or `always` meets a sparse file that does not run as the dense one does.
-        MeasureFailed: the runtime cannot run the dense file.
+        BuildFailed: the converter refuses the model, there are fewer calibration inputs than asked for, or `always` meets a sparse file
+            that does not run as the dense one does.
+        MeasureFailed: the runtime cannot run the dense file; the message is the runtime's.
     """
-    tf.deterministic(0)
-    model = load(job.inputs["model"] / "model.keras")
     settings = job.params.get("quantize")
     quantize = Quantize.model_validate(settings) if settings else None
     rule = str(job.params.get("sparse_encoding", "auto"))
-    encodings = encode(model, quantize, lambda: _calibration(job, quantize), rule=rule, report=job.progress)
+    file = job.inputs["model"] / FILE
+    if file.exists():
+        encodings = encode(None, quantize, _data(job, quantize), file=file.read_bytes(), rule=rule, report=job.progress)
+    else:
+        tf.deterministic(0)
+        model = load(job.inputs["model"] / "model.keras")
+        encodings = encode(model, quantize, _data(job, quantize), rule=rule, report=job.progress)
     _write(job, encodings, rule)
 
 
-def _calibration(job: Job, quantize: Quantize | None) -> Any:
-    inputs, _ = load_split(job.inputs["data"], quantize.calibration if quantize else "calibration")
-    return inputs[: quantize.samples] if quantize else inputs
+def _data(job: Job, quantize: Quantize | None) -> Data:
+    folder = job.inputs["data"]
+    return Data(
+        calibration=cache(lambda: _calibration(folder, quantize)),
+        validation=lambda: load_split(folder, "validation"),
+        about=load_about(folder),
+        task=str(job.params.get("task", "")),
+    )
+
+
+def _calibration(folder: Path, quantize: Quantize | None) -> Any:
+    split = quantize.calibration if quantize else "calibration"
+    inputs, _ = load_split(folder, split)
+    if not len(inputs):
+        raise BuildFailed(f"the split {split!r} is empty; ranges need some inputs", hint="zoo plan shows how the splits are cut")
+    asked = quantize.samples if quantize else None
+    if asked is not None and len(inputs) < asked:
+        hint = f"write samples: {len(inputs)}, or make data.splits.{split} larger"
+        raise BuildFailed(f"quantize asks for {asked} calibration inputs, the split {split!r} has {len(inputs)}", hint=hint)
+    return inputs[: asked or SAMPLES]
 
 
 def encode(
     model: Any,
     quantize: Quantize | None,
-    calibration: Callable[[], Any],
+    data: Data,
     *,
+    file: bytes = b"",
     rule: str = "auto",
     report: Callable[[int, int, str], None] = lambda *_: None,
 ) -> Encodings:
-    """Convert `model` dense and, if the rule wants it and a weight tensor has zeros enough, sparse; run what was made.
+    """Convert `model` (or take the finished `file`) dense and, if the rule wants it and a weight tensor has zeros enough, sparse.
+
+    What was made is run on a few inputs before it is given away: a file that converts is not yet one that works.
 
     Raises:
         BuildFailed: the converter refuses the model.
         MeasureFailed: the runtime refuses the dense file.
     """
-    wanted = rule == "always" or (rule == "auto" and most_zeros(model) >= SPARSE_FROM)
-    report(0, 1 + wanted, "convert")
-    dense = to_tflite(model, quantize, calibration, sparse=False)
-    samples = calibration()[:PROBES]
-    expected = _outputs(dense, samples)
-    report(1, 1 + wanted, "convert")
-    if not wanted:
-        return Encodings(dense)
-    sparse = to_tflite(model, quantize, calibration, sparse=True)
+    report(0, 1, "convert")
+    made = quantizing.of_file(file, quantize, data, report) if file else quantizing.of_model(model, quantize, data, report)
+    samples = data.calibration()[:PROBES]
+    expected = _outputs(made.dense, samples)
+    report(1, 1, "convert")
+    tried = rule == "always" or (rule == "auto" and not file and most_zeros(model) >= SPARSE_FROM)
+    if made.sparse is None or not tried:
+        return Encodings(made.dense, why_dense=made.why_dense, about=made.about)
+    sparse = made.sparse()
     report(2, 2, "convert")
-    return Encodings(dense, sparse, _disagreement(sparse, samples, expected), _opens(model, quantize))
+    refused = _disagreement(sparse, samples, expected)
+    return Encodings(made.dense, sparse, refused, _opens(model, quantize), about=made.about)
 
 
 def _outputs(file: bytes, samples: Any) -> list[Any]:
@@ -152,65 +196,6 @@ def most_zeros(model: Any) -> float:
     return max((float(np.mean(kernel == 0)) for kernel in kernels), default=0.0)
 
 
-def to_tflite(model: Any, quantize: Quantize | None, calibration: Callable[[], Any], *, sparse: bool) -> bytes:
-    """Convert once.
-
-    Raises:
-        BuildFailed: the converter's own words, where it refuses.
-    """
-    tensorflow = tf.tensorflow
-    signature = [tensorflow.TensorSpec((1, *model.input_shape[1:]), tensorflow.float32, name="input")]
-    concrete = tensorflow.function(lambda image: model(image, training=False), input_signature=signature).get_concrete_function()
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], model)
-    if wrapped.is_wrapped(model):
-        _trained_ranges(converter, quantize, sparse=sparse)
-    else:
-        _configure(converter, quantize, calibration, sparse=sparse)
-    try:
-        return bytes(converter.convert())
-    except (RuntimeError, ValueError, tf.converter.ConverterError) as error:
-        raise BuildFailed(
-            f"the converter refuses {model.name}: {error}", hint="zoo validate MANIFEST   # what each technique says of the network"
-        ) from error
-
-
-def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) -> None:
-    """Take the ranges that fake quantization learned: no calibration data, and what has no range stays float."""
-    lite = tf.tensorflow.lite
-    converter.optimizations = [lite.Optimize.DEFAULT] + ([lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else [])
-    if quantize is not None and quantize.interface == "int8":
-        converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
-
-
-def _configure(converter: Any, quantize: Quantize | None, calibration: Callable[[], Any], *, sparse: bool) -> None:
-    lite = tf.tensorflow.lite
-    converter.optimizations = ([lite.Optimize.DEFAULT] if quantize else []) + ([lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else [])
-    if quantize is None or quantize.dtype == "dynamic":
-        return
-    if quantize.dtype == "float16":
-        converter.target_spec.supported_types = [tf.tensorflow.float16]
-        return
-    converter.representative_dataset = lambda: _samples(calibration())
-    _integer(converter, quantize)
-
-
-def _integer(converter: Any, quantize: Quantize) -> None:
-    lite = tf.tensorflow.lite
-    kinds: Mapping[str, Any] = {
-        "int8": lite.OpsSet.TFLITE_BUILTINS_INT8,
-        "int16x8": lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-    }
-    fallback = [lite.OpsSet.TFLITE_BUILTINS] if quantize.allow_float_fallback else []
-    converter.target_spec.supported_ops = [kinds[quantize.dtype], *fallback]
-    if quantize.interface == "int8":
-        converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
-
-
-def _samples(inputs: Any) -> Iterator[list[Any]]:
-    for sample in inputs:
-        yield [np.asarray(sample, np.float32)[None]]
-
-
 def _write(job: Job, encodings: Encodings, rule: str) -> None:
     chosen, why = encodings.choose(rule)
     kept = encodings.sparse if chosen == "sparse" and encodings.sparse else encodings.dense
@@ -219,6 +204,8 @@ def _write(job: Job, encodings: Encodings, rule: str) -> None:
         write_bytes(job.out / "dense.tflite", encodings.dense)
     sizes = {"dense": _sizes(encodings.dense), "sparse": _sizes(encodings.sparse) if encodings.sparse else None}
     write_json(job.out / "encodings.json", {"chosen": chosen, "why": why, **sizes})
+    if encodings.about is not None:
+        write_json(job.out / "quantization.json", encodings.about.model_dump(mode="json"))
 
 
 def _sizes(data: bytes) -> dict[str, int]:

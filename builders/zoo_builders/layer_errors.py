@@ -90,7 +90,7 @@ def _decibels(signal: Any, noise: Any) -> Any:
     import numpy as np
 
     tiny = np.finfo(np.float64).tiny
-    return np.clip(10 * np.log10(np.maximum(signal, tiny) / np.maximum(noise, tiny)), -CEILING_DB, CEILING_DB)
+    return np.clip(10 * (np.log10(np.maximum(signal, tiny)) - np.log10(np.maximum(noise, tiny))), -CEILING_DB, CEILING_DB)
 
 
 def of_layers(calibrated: bytes, debug: bytes, examples: "Array", report: Callable[[int, int, str], None]) -> tuple[LayerError, ...]:

@@ -27,6 +27,12 @@ mostly weights. `keep_float` leaves layers that suffer in float: those you name,
 MINIMUM_DYNAMIC = 1024
 """`dynamic` leaves weight tensors with fewer elements in float: the TensorFlow converter's own rule."""
 
+SAMPLES = 200
+"""Calibration inputs where a manifest does not say how many: ranges hardly move after some hundred."""
+
+MAX_DROP, MAX_FLOAT_LAYERS = 0.01, 8
+"""How far `keep_float: auto` goes where a manifest does not say."""
+
 FOUR_BITS = ("CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 """Operators whose weights the LiteRT quantizer stores in four bits; of depthwise and others no runtime has such kernels."""
 
@@ -88,16 +94,21 @@ class Params(Spec):
         default="integer", description="dynamic and int4: quantize activations while running, or widen the weights and compute in float"
     )
     calibration: Name = Field(default="calibration", description="split whose inputs fix the ranges of int8 and int16x8")
-    samples: Annotated[int, Field(ge=1, le=100_000)] = Field(default=200, description="how many of its inputs, from the start")
+    samples: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description=f"how many of its inputs, from the start; default: {SAMPLES}, or all where there are fewer"
+    )
     allow_float_fallback: bool = Field(default=False, description="let operators without an integer kernel stay float instead of failing")
     keep_float: Literal["auto"] | Words = Field(
         default=(),
         description="layers left in float: names, patterns, operator types (MEAN) or re: and an expression; auto: as few as needed",
     )
-    max_drop: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = Field(
-        default=0.01, description="with keep_float: auto: how far the metric may fall below the float file's on the validation split"
+    max_drop: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description=f"with keep_float: auto: how far the metric may fall below float's on the validation split; default: {MAX_DROP}",
     )
-    max_float_layers: Annotated[int, Field(ge=1, le=1000)] = Field(default=8, description="with keep_float: auto: at most so many")
+    max_float_layers: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description=f"with keep_float: auto: how many layers at most; default: {MAX_FLOAT_LAYERS}"
+    )
     rules: tuple[Rule, ...] = Field(default=(), description="other weights for some layers (engine litert)")
     report: bool = Field(default=True, description="measure what int8 or int16x8 does to each layer; stored with the record")
     sparse_encoding: SparseRule | None = Field(
@@ -137,6 +148,12 @@ class Params(Spec):
         return self.engine
 
     @property
+    def limits(self) -> tuple[float, int]:
+        """How far the metric may fall, and how many layers may stay float, where a search leaves some."""
+        most = MAX_FLOAT_LAYERS if self.max_float_layers is None else self.max_float_layers
+        return MAX_DROP if self.max_drop is None else self.max_drop, most
+
+    @property
     def kept(self) -> tuple[str, ...]:
         """Words for the layers left in float by hand."""
         return () if self.keep_float == "auto" else self.keep_float
@@ -144,8 +161,8 @@ class Params(Spec):
 
 def _contradictions(p: Params) -> list[tuple[bool, str]]:
     """List what does not fit together, each with whether it is so."""
-    auto, said = p.keep_float == "auto", p.model_fields_set
-    searched = {"max_drop", "max_float_layers"} & said
+    auto = p.keep_float == "auto"
+    searched = [name for name, value in (("max_drop", p.max_drop), ("max_float_layers", p.max_float_layers)) if value is not None]
     return [
         (p.interface == "int8" and p.dtype != "int8", f"interface: int8 goes with dtype: int8 only, not {p.dtype}"),
         (p.granularity.startswith("block") and p.dtype != "int4", f"granularity: {p.granularity} goes with dtype: int4 only"),
@@ -154,7 +171,7 @@ def _contradictions(p: Params) -> list[tuple[bool, str]]:
         (bool(p.rules) and p.dtype == "float16", "rules: float16 has one kind of weights only"),
         (auto and p.dtype != "int8", f"keep_float: auto goes with dtype: int8 only, not {p.dtype}"),
         (auto and p.engine == "litert", "keep_float: auto needs the TensorFlow converter's debugger; with engine: litert name the layers"),
-        (bool(searched) and not auto, f"{', '.join(sorted(searched))}: only with keep_float: auto"),
+        (bool(searched) and not auto, f"{', '.join(searched)}: only with keep_float: auto"),
         (p.engine == "tensorflow" and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert"),
         (auto and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert, keep_float: auto needs engine: tensorflow"),
         (p.sparse_encoding == "always" and p.made_by == "litert", "sparse_encoding: always: the litert engine stores no weights sparse"),
@@ -162,9 +179,12 @@ def _contradictions(p: Params) -> list[tuple[bool, str]]:
 
 
 def infer(params: Params, before: Sequence[Step]) -> Params:
-    """Choose the engine where the manifest does not."""
+    """Choose the engine, and how far a search goes, where the manifest does not."""
     del before
-    return params.model_copy(update={"engine": params.made_by})
+    changes: dict[str, Any] = {"engine": params.made_by}
+    if params.keep_float == "auto":
+        changes |= {"max_drop": params.limits[0], "max_float_layers": params.limits[1]}
+    return params.model_copy(update=changes)
 
 
 def on_file(params: Params) -> Params | str:
@@ -221,7 +241,7 @@ def _blocked(graph: Graph, granularity: str) -> list[Node]:
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
     """State the dtypes of weights, activations and interface, what is left in float, and how coarse the scales are."""
     del steps
-    search = {"allowed": params.max_float_layers} if params.keep_float == "auto" else {}
+    search = {"allowed": params.limits[1]} if params.keep_float == "auto" else {}
     besides = (*params.kept, *(word for rule in params.rules for word in rule.layers))
     found = [promise.model_copy(update={"besides": besides, **search}) for promise in _weights(graph, params)]
     found += [_left_float(graph, params.kept)] if params.kept else []
