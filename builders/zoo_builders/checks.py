@@ -24,6 +24,7 @@ from zoo_registry.model.query import parse_size
 from zoo_registry.model.ref import parse_version
 
 NEEDED_SPLITS = ("train", "validation", "test", "calibration")
+NEEDED_OF_A_FILE = ("test", "calibration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Found:
         network_file: the file whose bytes decide the network.
         weights: the weights file, with `weights.source: file`.
         data: role → data file.
+        tflite: the finished file that is the base instead of a network.
         remarks: what a user should know of the weights although nothing is wrong.
         trainer: the user's own training loop, if the manifest names one.
         trainer_file: the file whose bytes decide it.
@@ -49,6 +51,7 @@ class Found:
     remarks: tuple[str, ...] = ()
     trainer: Network | None = None
     trainer_file: SourceFile | None = None
+    tflite: SourceFile | None = None
 
     @property
     def ships_graph(self) -> bool:
@@ -86,7 +89,8 @@ def _splits(spec: Manifest, mistakes: Mistakes) -> None:
         for term in terms:
             if known and term.split not in known:
                 mistakes.add(key, f"{spec.data.source} has no split {term.split!r}", nearest(term.split, known))
-    missing = [name for name in NEEDED_SPLITS if name not in spec.data.splits]
+    needed = NEEDED_OF_A_FILE if spec.base.tflite else NEEDED_SPLITS
+    missing = [name for name in needed if name not in spec.data.splits]
     if missing:
         mistakes.add(
             ("data", "splits"), f"the split {', '.join(missing)} is missing", f"add {missing[0]}: train[:200], or whichever examples it is"
@@ -141,7 +145,7 @@ def metric_names(task: str) -> tuple[str, ...]:
 
 def variables(spec: Manifest, mistakes: Mistakes) -> None:
     """Refuse ${…} where nothing fills it in."""
-    allowed: set[Key] = {("base", "network"), ("base", "weights", "path"), ("base", "train", "trainer")}
+    allowed: set[Key] = {("base", "network"), ("base", "tflite"), ("base", "weights", "path"), ("base", "train", "trainer")}
     if spec.data.source in SOURCES.names():
         allowed |= {("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields}
     for key, text in _texts(mistakes.document.data, ()):
@@ -169,12 +173,20 @@ class Finder:
 
     def find(self, *, with_graph: bool) -> Found:
         """Find everything; parts that are wrong are None and noted."""
+        if self.spec.base.tflite:
+            return Found(None, None, None, None, self._data(), tflite=self._tflite())
         network = self._network()
         file = self._hashed(network.file, ("base", "network"), None) if network else None
         known = with_graph or (network is not None and self._ships_unchanged(network))
         graph = self._graph(network) if network and file and known else None
         weights, remarks = self._weights(graph)
         return Found(network, graph, file, weights, self._data(), remarks, *self._trainer())
+
+    def _tflite(self) -> SourceFile | None:
+        base = self.spec.base
+        if not base.tflite.endswith(".tflite"):
+            self.mistakes.add(("base", "tflite"), f"{base.tflite!r} is not called .tflite", "write tflite: folder/model.tflite")
+        return self._file(base.tflite, ("base", "tflite"), base.sha256)
 
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from zoo_builders.evaluate import Evaluation
 from zoo_builders.plan import FLOAT, Plan
 from zoo_registry.model.errors import BuildFailed, InvalidRecord
-from zoo_registry.model.record import Baseline, FileInfo, Finding, Measurement, Provenance, Record, Step, Structure, explain
+from zoo_registry.model.record import Baseline, FileInfo, Finding, Measurement, Provenance, Quantization, Record, Step, Structure, explain
 
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
@@ -25,6 +25,7 @@ class Results:
     Attributes:
         encodings: encoding tried (`dense`, `sparse`) → raw bytes.
         encoding: the one that was kept.
+        quantization: how it was quantized; None where it was not.
     """
 
     structure: Structure
@@ -33,6 +34,7 @@ class Results:
     measurements: tuple[Measurement, ...]
     encodings: Mapping[str, int]
     encoding: str
+    quantization: Quantization | None = None
 
 
 def describe(plan: Plan, results: Mapping[str, Path], provenance: Provenance) -> Record:
@@ -65,7 +67,7 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             description=plan.description, file=file, signature=seen.signature, metrics=seen.metrics, fidelity=seen.fidelity,
             recipe=tuple(Step(technique=step.technique, params=step.params) for step in plan.recipe), structure=results.structure,
             proofs=results.proofs, measurements=_named(results.measurements, baseline), golden=seen.golden, provenance=provenance,
-            reproducible=plan.reproducible, remarks=plan.remarks,
+            reproducible=plan.reproducible, remarks=plan.remarks, quantization=results.quantization,
         )  # fmt: skip
     except ValidationError as error:
         raise InvalidRecord(explain(error)) from error
@@ -87,7 +89,12 @@ def _gather(results: Mapping[str, Path]) -> Results:
         measurements=tuple(m for part in parts for m in _MEASUREMENTS.validate_python(_read(results[part] / "measurements.json"))),
         encodings=sizes,
         encoding=str(encodings["chosen"]),
+        quantization=_quantization(results["convert"] / "quantization.json"),
     )
+
+
+def _quantization(path: Path) -> Quantization | None:
+    return Quantization.model_validate(_read(path)) if path.exists() else None
 
 
 def _read(path: Path) -> Any:

@@ -76,7 +76,9 @@ class Reader:
         raw = self._raw(path, shown)
         document = yaml_lines.read(raw, shown)
         mistakes = Mistakes(shown, document)
-        recipes = read_recipes(document.data.get("variants") if isinstance(document.data, dict) else None, mistakes)
+        recipes = read_recipes(
+            document.data.get("variants") if isinstance(document.data, dict) else None, mistakes, of_file=_of_file(document.data)
+        )
         spec = _spec(document, mistakes)
         found = self._look(spec, path, recipes, mistakes) if spec else None
         mistakes.finish()
@@ -98,6 +100,11 @@ class Reader:
         if found.graph is not None and self.judge and self.refuse:
             judge(recipes, found.graph, mistakes)
         return found
+
+
+def _of_file(data: Any) -> bool:
+    """Whether the base is a finished .tflite file, of which fewer techniques know what to do."""
+    return isinstance(data, dict) and isinstance(data.get("base"), dict) and "tflite" in data["base"]
 
 
 def _spec(document: Document, mistakes: Mistakes) -> Manifest | None:

@@ -17,7 +17,7 @@ from zoo_builders.recipes import graphs
 from zoo_builders.specs import Manifest, Weights
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.toolchain import Toolchain
+from zoo_builders.toolchain import Toolchain, converting
 from zoo_builders.weights_sources import WEIGHTS, epochs
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
@@ -209,6 +209,8 @@ class _Planner:
 
     def _base(self, data: Digest, train: dict[str, Any]) -> Stage:
         base, found = self.spec.base, self.resolved.found
+        if found.tflite is not None:
+            return self._stage("import", "import", {}, files={"tflite": found.tflite}, reproducible="bitwise")
         files = self._trainer()
         if found.network_file is not None and found.network is not None and not found.ships_graph:
             files["network" if found.network.kind == "model" else "network_source"] = found.network_file
@@ -225,7 +227,9 @@ class _Planner:
 
     def _convert(self, name: str, model: Digest, asked: Mapping[str, Any]) -> Stage:
         inputs = {"model": model, "data": self.parts["data"]}
-        return self._stage("convert", f"convert {name}", {"quantize": None, **asked}, inputs=inputs, reproducible="bitwise")
+        plugin, rest = converting(asked, self.spec.task)
+        params = {"quantize": None, **asked, **rest}
+        return self._stage("convert", f"convert {name}", params, plugin=plugin, inputs=inputs, reproducible="bitwise")
 
     def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
         """Plan the float baseline, this variant's file, and the look into it."""

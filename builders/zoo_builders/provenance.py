@@ -10,6 +10,9 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.record import Git, Parent, Provenance
 
+BASES = ("model.keras", "model.tflite")
+"""What a base stage may leave: a Keras model, or the finished file that was imported."""
+
 
 def provenance(plan: Plan, cache: StageCache, git: Git) -> Provenance:
     """Gather what is known of how a plan's file was made; all its stages must have results."""
@@ -20,7 +23,7 @@ def provenance(plan: Plan, cache: StageCache, git: Git) -> Provenance:
         fingerprint=plan.key,
         manifest_sha256=plan.manifest_sha256,
         git=git,
-        base_sha256=base.files["model.keras"].sha256,
+        base_sha256=next(base.files[name].sha256 for name in BASES if name in base.files),
         dataset_sha256=Digest(load_about(cache.folder(plan.parts["data"]))["dataset_sha256"]),
         seed=plan.seed,
         tools={name: version for stage in plan.stages for name, version in sorted(stage.tools.items())},

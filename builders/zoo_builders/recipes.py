@@ -14,19 +14,24 @@ from zoo_builders.yaml_lines import Key
 Recipes = Mapping[str, tuple[Step, ...]]
 
 
-def read_recipes(raw: Any, mistakes: Mistakes) -> Recipes:
-    """Resolve every recipe, noting what cannot be: unknown techniques, wrong parameters, steps in an impossible order."""
+def read_recipes(raw: Any, mistakes: Mistakes, *, of_file: bool = False) -> Recipes:
+    """Resolve every recipe, noting what cannot be: unknown techniques, wrong parameters, steps in an impossible order.
+
+    With `of_file` the base is a finished .tflite file: techniques that need a Keras model are noted, others told.
+    """
     recipes: dict[str, tuple[Step, ...]] = {}
     for variant, steps in raw.items() if isinstance(raw, dict) else ():
         if isinstance(steps, list):
-            recipes[variant] = _recipe(steps, ("variants", variant), mistakes)
+            recipes[variant] = _recipe(steps, ("variants", variant), mistakes, of_file=of_file)
     return recipes
 
 
-def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes) -> tuple[Step, ...]:
+def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes, *, of_file: bool) -> tuple[Step, ...]:
     steps: list[Step] = []
     for index, entry in enumerate(raw):
         step = _step(entry, (*key, index), mistakes)
+        if step is not None and of_file:
+            step = _on_file(step, (*key, index, step.technique), mistakes)
         if step is None:
             continue
         step = Step(step.technique, TECHNIQUES.get(step.technique).infer(step.params, tuple(steps)))
@@ -35,6 +40,16 @@ def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes) -> tuple[Step, ...
             mistakes.add((*key, index, step.technique), message, hint)
         steps.append(step)
     return tuple(steps)
+
+
+def _on_file(step: Step, key: Key, mistakes: Mistakes) -> Step | None:
+    """Adapt a step to a base that is a .tflite file, or note why that cannot be."""
+    adapted = TECHNIQUES.get(step.technique).on_file(step.params)
+    if isinstance(adapted, str):
+        hint = "write quantize: {…}, which takes a .tflite file, or start from a network"
+        mistakes.add(key, f"{step.technique} cannot be applied to a .tflite file: {adapted}", hint)
+        return None
+    return Step(step.technique, adapted)
 
 
 def _out_of_place(step: Step, last: Step) -> tuple[str, str]:

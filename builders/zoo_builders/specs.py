@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -64,12 +64,27 @@ class Train(Spec):
 
 
 class Base(Spec):
-    """The base model: a network with its arguments, or a finished Keras file, and its weights."""
+    """The base model: a network with its arguments, or a finished Keras file, and its weights; or a finished float `.tflite` file."""
 
-    network: str = Field(description="a file in models/, python:package.module:function, or a path to .keras, .h5 or a SavedModel folder")
+    network: str = Field(
+        default="", description="a file in models/, python:package.module:function, or a path to .keras, .h5 or a SavedModel folder"
+    )
+    tflite: str = Field(default="", description="instead of a network: path to a float32 .tflite file, to be quantized as it is")
+    sha256: Sha256 | None = Field(default=None, description="of the .tflite file")
     args: dict[str, Any] = {}
     weights: Weights = Weights()
     train: Train = Train()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Base":
+        if bool(self.network) == bool(self.tflite):
+            raise ValueError("the base is either a network or a tflite file: write one of the two")
+        beside = [name for name in ("args", "weights", "train") if name in self.model_fields_set]
+        if self.tflite and beside:
+            raise ValueError(f"{', '.join(beside)}: a finished .tflite file is neither built nor trained")
+        if self.sha256 is not None and not self.tflite:
+            raise ValueError("sha256 here belongs to a tflite file; that of weights stands below weights")
+        return self
 
 
 class Data(Spec):

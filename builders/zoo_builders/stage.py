@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 
-StageKind = Literal["data", "base", "technique", "convert", "inspect", "evaluate", "benchmark"]
+StageKind = Literal["data", "base", "import", "technique", "convert", "inspect", "evaluate", "benchmark"]
 Reproducible = Literal["bitwise", "weights", "metrics"]
 
 

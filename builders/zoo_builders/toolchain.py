@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import zoo_builders
 from zoo_builders.data import SOURCES
@@ -53,9 +53,13 @@ PLUMBING = frozenset(
 (of a network that can be read before the build: the digest of its graph)."""
 
 _TENSORFLOW = ("tensorflow", "tf_keras", "numpy")
+LITERT = "litert"
+"""Name of the second quantizing engine, as `quantize` spells it."""
+
 TOOLS: Mapping[StageKind, tuple[str, ...]] = {
     "data": ("numpy",),
     "base": _TENSORFLOW,
+    "import": ("ai-edge-litert", "flatbuffers", "numpy"),
     "technique": (*_TENSORFLOW, "tensorflow-model-optimization"),
     "convert": (*_TENSORFLOW, "ai-edge-litert"),
     "inspect": ("ai-edge-litert", "flatbuffers", "numpy"),
@@ -65,6 +69,7 @@ TOOLS: Mapping[StageKind, tuple[str, ...]] = {
 ENTRY: Mapping[StageKind, str] = {
     "data": f"{PACKAGE}.data_stage",
     "base": f"{PACKAGE}.train",
+    "import": f"{PACKAGE}.import_file",
     "technique": f"{PACKAGE}.apply",
     "convert": f"{PACKAGE}.convert",
     "inspect": f"{PACKAGE}.inspect",
@@ -182,17 +187,36 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
     loop = () if spec.base.train.trainer is None else (f"{PACKAGE}.trainers",)
     network = () if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net")
     yield "base", ("base", (*network, *_weights(spec.base.weights.source), *loop), ())
+    yield "import", ("import", (), ())
     yield "convert", ("convert", (), ())
+    yield f"convert {LITERT}", ("convert", (), ("litert-quantizer",))
+    yield f"convert {spec.task}", ("convert", _judging(spec.task), ())
     yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)
     yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
-    yield f"evaluate {spec.task}", ("evaluate", (*_modules_of("tasks", "TASKS", spec.task), *_metrics_of(spec.task)), ())
+    yield f"evaluate {spec.task}", ("evaluate", _judging(spec.task), ())
     for device in {device.partition(":")[0] for device in spec.benchmark.devices}:
         yield f"benchmark {device}", ("benchmark", _modules_of("devices", "DEVICES", device), ())
     for name in {step.technique for steps in resolved.recipes.values() for step in steps}:
         technique = TECHNIQUES.get(name)
         if technique.apply is not None:
             yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules, *loop), ())
+
+
+def converting(asked: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any]]:
+    """Say what else decides a converted file: the plugin of its stage's key, and parameters to add to those it is asked for.
+
+    That is the second engine, or the task whose metric chooses the layers that stay in float; mostly nothing.
+    """
+    quantize = asked.get("quantize") or {}
+    if quantize.get("engine") == LITERT:
+        return LITERT, {}
+    return (task, {"task": task}) if quantize.get("keep_float") == "auto" else ("", {})
+
+
+def _judging(task: str) -> tuple[str, ...]:
+    """Modules of a task and its metrics: nothing imports them by name."""
+    return (*_modules_of("tasks", "TASKS", task), *_metrics_of(task))
 
 
 def _weights(source: str) -> tuple[str, ...]:
