@@ -23,9 +23,6 @@ GZIP_ERROR = 0.2
 SPARSE_FROM = 0.3
 """Share of zeros from which the converter tries to store a tensor sparse."""
 
-DYNAMIC_FROM = 1024
-"""Elements from which `dynamic` stores a kernel as int8."""
-
 _OPERATOR, _TENSOR, _FILE, _SCALE = 130, 120, 1000, 12
 """Bytes that an operator, a tensor (its name included), the file itself, and a scale with its zero point take."""
 
@@ -36,8 +33,8 @@ _FUSED = frozenset({"ReLU", "Activation", "BatchNormalization"})
 _GONE = frozenset({"InputLayer", "Dropout"})
 _WITH_CONSTANT = frozenset({"ZeroPadding2D", "GlobalAveragePooling2D", "Flatten", "Reshape"})
 _KERNELS = frozenset({"Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D"})
-_WIDTH: Mapping[Stored, tuple[int, int]] = {
-    "float32": (4, 4), "float16": (2, 2), "dynamic": (1, 4), "int8": (1, 4), "int16x8": (1, 8), "other": (1, 4),
+_WIDTH: Mapping[Stored, tuple[float, int]] = {
+    "float32": (4, 4), "float16": (2, 2), "dynamic": (1, 4), "int8": (1, 4), "int16x8": (1, 8), "int4": (0.5, 4), "other": (1, 4),
 }  # fmt: skip
 """Bytes of a weight and of a bias."""
 
@@ -50,11 +47,13 @@ class Contents:
         stored: how weights and activations are stored.
         zeros: layer → share of zeros in its kernel.
         distinct: layer → number of different values in its kernel.
+        floats: layers whose kernels stay float32 although others are quantized.
     """
 
     stored: Stored = "float32"
     zeros: Mapping[str, float] = field(default_factory=dict)
     distinct: Mapping[str, int] = field(default_factory=dict)
+    floats: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +71,19 @@ def contents(last: Graph, met: Sequence[Graph], steps: Sequence[Step], verdicts:
     """Say what a recipe leaves in the file, from what its steps promise and which layers each of them touches."""
     zeros: dict[str, float] = {}
     distinct: dict[str, int] = {}
+    floats: set[str] = set()
     for graph, step, said in zip(met, steps, verdicts, strict=True):
+        touched = [name for name, verdict in said.items() if verdict.applies]
         for promise in TECHNIQUES.get(step.technique).promises(graph, step.params, steps):
-            touched = [name for name, verdict in said.items() if verdict.applies]
+            named = [tensor.layer for tensor in promise.layers] or touched
             if promise.kind == "sparsity_at_least":
-                zeros |= {name: max(zeros.get(name, 0.0), float(promise.value)) for name in touched}
+                zeros |= {name: max(zeros.get(name, 0.0), float(promise.value)) for name in named}
             elif promise.kind == "distinct_at_most":
-                distinct |= dict.fromkeys(touched, int(float(promise.value)))
-    there = {node.name for node in last.nodes}
-    stored = stored_as(steps)
-    if stored == "dynamic" and not any(_kernel(node) >= DYNAMIC_FROM for node in last.nodes):
-        stored = "float32"
-    return Contents(
-        stored, {name: share for name, share in zeros.items() if name in there}, {n: k for n, k in distinct.items() if n in there}
-    )
+                distinct |= dict.fromkeys(named, int(float(promise.value)))
+        if "quantize" in TECHNIQUES.get(step.technique).converts(step.params, steps):
+            floats |= {name for name, verdict in said.items() if not verdict.applies}
+    stored = "float32" if all(node.name in floats for node in last.nodes if _kernel(node)) else stored_as(steps)
+    return Contents(stored, zeros, distinct, frozenset(floats))
 
 
 def stored_as(steps: Sequence[Step]) -> Stored:
@@ -103,12 +101,12 @@ def stored_as(steps: Sequence[Step]) -> Stored:
 def size(graph: Graph, inside: Contents) -> Size:
     """Predict the bytes of the file that holds `inside`."""
     kernels = {node.name: _kernel(node) for node in graph.nodes if _kernel(node)}
-    dense = sum(count * _weight_bytes(inside.stored, count) for count in kernels.values())
-    rest = _overhead(graph, inside.stored, len(kernels)) + _biases(graph, inside.stored)
+    dense = round(sum(count * _weight_bytes(inside, name) for name, count in kernels.items()))
+    rest = _overhead(graph, inside, len(kernels)) + _biases(graph, inside.stored)
     spared = sum(_saved(graph.node(name), inside) for name in kernels)
     sparse = inside.stored in {"float32", "float16"} and spared > 0
     raw = dense + rest - (spared if sparse else 0)
-    squeezed = sum(count * _entropy(name, count, inside, indexed=sparse) for name, count in kernels.items())
+    squeezed = sum(count * _entropy(name, inside, indexed=sparse) for name, count in kernels.items())
     return Size(raw, round(squeezed + _squeezed_rest(graph, inside.stored, rest)), "sparse" if sparse else "dense")
 
 
@@ -116,8 +114,8 @@ def _kernel(node: Node) -> int:
     return sum(math.prod(shape) for name, shape in node.weights.items() if name.endswith("kernel"))
 
 
-def _weight_bytes(stored: Stored, count: int) -> int:
-    return 4 if stored == "dynamic" and count < DYNAMIC_FROM else _WIDTH[stored][0]
+def _weight_bytes(inside: Contents, name: str) -> float:
+    return 4 if name in inside.floats else _WIDTH[inside.stored][0]
 
 
 def folded(graph: Graph, node: Node) -> bool:
@@ -144,7 +142,8 @@ def _biases(graph: Graph, stored: Stored) -> int:
     )
 
 
-def _overhead(graph: Graph, stored: Stored, kernels: int) -> int:
+def _overhead(graph: Graph, inside: Contents, kernels: int) -> int:
+    stored = inside.stored
     operators = _operators(graph)
     ops = len(operators) + sum(node.op == "BatchNormalization" for node in operators)
     tensors = 1 + ops + 2 * kernels + sum(node.op in _WITH_CONSTANT for node in operators)
@@ -155,8 +154,8 @@ def _overhead(graph: Graph, stored: Stored, kernels: int) -> int:
         ops, tensors = ops + 2, tensors + 2
         scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node)) + tensors * 20
         scales += sum(node.shape[-1] * 10 for node in graph.nodes if _kernel(node)) if stored == "int16x8" else 0
-    elif stored == "dynamic":
-        scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node) >= DYNAMIC_FROM)
+    elif stored in {"dynamic", "int4"}:
+        scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node) and node.name not in inside.floats)
     return _FILE + ops * _OPERATOR + tensors * _TENSOR + scales
 
 
@@ -169,12 +168,12 @@ def _saved(node: Node, inside: Contents) -> int:
     index = 1 if columns <= 256 else 2  # noqa: PLR2004  indices are bytes where they fit
     kept = round(count * (1 - share))
     offset = 1 if kept < 256 else 2 if kept < 65536 else 4  # noqa: PLR2004  offsets too
-    return (count - kept) * _WIDTH[inside.stored][0] - kept * index - (rows + 1) * offset - _SPARSE.get(inside.stored, 0)
+    return round((count - kept) * _WIDTH[inside.stored][0]) - kept * index - (rows + 1) * offset - _SPARSE.get(inside.stored, 0)
 
 
-def _entropy(name: str, count: int, inside: Contents, *, indexed: bool) -> float:
+def _entropy(name: str, inside: Contents, *, indexed: bool) -> float:
     """Bytes that one weight of a layer takes after gzip; where zeros are left out, what says where they were takes more."""
-    plain = {4: 3.72, 2: 1.86, 1: 0.93}[_weight_bytes(inside.stored, count)]
+    plain = 0.93 * _weight_bytes(inside, name)
     share = inside.zeros.get(name, 0.0)
     if name in inside.distinct:
         plain = min(plain, 0.18 * math.log2(max(2, inside.distinct[name])))

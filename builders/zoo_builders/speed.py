@@ -9,7 +9,7 @@ from typing import Literal
 
 Family = Literal["x86", "arm", "wasm"]
 Word = Literal["faster", "same", "slower", "unknown"]
-Stored = Literal["float32", "float16", "dynamic", "int8", "int16x8", "other"]
+Stored = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4", "other"]
 
 FAMILIES: Mapping[Family, str] = {"x86": "x86 with AVX", "arm": "ARM", "wasm": "browsers (WASM)"}
 
@@ -41,7 +41,7 @@ def chances(stored: Stored, *, opens: bool, share: float, shut: str) -> tuple[Ch
 
 
 def _chance(family: Family, stored: Stored, *, opens: bool, share: float, shut: str) -> Chance:
-    if stored in {"int8", "int16x8", "dynamic", "other"}:
+    if stored in {"int8", "int16x8", "dynamic", "int4", "other"}:
         return _integer(family, stored)
     if opens and family == "x86":
         return Chance(family, "same", "XNNPACK runs no sparse kernels on x86 with AVX: dense ones are quicker there")
@@ -59,6 +59,8 @@ def _integer(family: Family, stored: Stored) -> Chance:
         return Chance(family, "slower", "activations are quantized anew in every run: measured 2.5 (x86) and 3.1 (browser) times float32")
     if stored == "int16x8":
         return Chance(family, "slower", "int16 activations run on reference kernels, which nobody made fast")
+    if stored == "int4":
+        return Chance(family, "unknown", "four-bit kernels exist for dense layers only, and differ by runtime: measure it")
     if stored == "other":
         return Chance(family, "unknown", "no rule for this way of storing weights: measure it")
     reasons: Mapping[Family, tuple[Word, str]] = {
