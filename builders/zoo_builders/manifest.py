@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoo_builders import checks, yaml_lines
+from zoo_builders import checks, data_checks, yaml_lines
 from zoo_builders.checks import Found
 from zoo_builders.inputs import Tree
 from zoo_builders.mistakes import Mistakes, fields_at, validate
@@ -97,6 +97,8 @@ class Reader:
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
         checks.words(spec, mistakes)
         found = checks.Finder(spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data).find(with_graph=self.judge)
+        if self.judge:
+            data_checks.check(spec, found.graph, mistakes)
         if found.graph is not None and self.judge and self.refuse:
             judge(recipes, found.graph, mistakes)
         return found

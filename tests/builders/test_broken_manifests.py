@@ -54,6 +54,13 @@ BROKEN = {
     "unknown argument": ("args: {width: 8}", "args: {widht: 8}", 8, "unexpected keyword argument 'widht'", "width: int"),
     "unset variable": ("network: digits_cnn", "network: ${ZOO_DATA}/x.keras", 7, "${ZOO_DATA} is not set", "export ZOO_DATA="),
     "version": ("version: 1.0.0", "version: 1.0", 3, "expected a valid string, found 1.0 (number)", ""),
+    "features of pictures": (
+        "    - rescale: [-1, 1]", "    - mfcc: {}", 18, "mfcc is of recordings, and digits gives images", "drop mfcc, or use a source of recordings",
+    ),
+    "another shape": (
+        "    - rescale: [-1, 1]", "    - resize: 9", 7,
+        "digits_cnn takes inputs of shape [8, 8, 1], data and preprocessing give [9, 9, 1]", "resolution: 9",
+    ),
     "unknown variant in a goal": (
         "benchmark:", "goals:\n  top1: {max_drop: 0.1, versus: fp64}\nbenchmark:", 29,
         "no variant is called 'fp64'", "did you mean 'fp",

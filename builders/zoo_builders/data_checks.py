@@ -1,0 +1,73 @@
+"""Whether data, preprocessing and network fit together, as far as a manifest says: steps of the right kind, and equal shapes. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from zoo_builders.audio import FEATURES
+from zoo_builders.data import SOURCES
+from zoo_builders.graph import Graph
+from zoo_builders.mistakes import Mistakes
+from zoo_builders.preprocess import STEPS, VALUE_STEPS, shape_after
+from zoo_builders.specs import Manifest
+
+_FEATURES = " or ".join(sorted(FEATURES))
+
+
+def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
+    """Note steps that do not fit what the source gives, and a network that takes another shape than comes out of them.
+
+    Says nothing where the source is unknown, its arguments or a step are wrong (others note that), or only the data know their shape.
+    """
+    known = _source(spec)
+    if known is None:
+        return
+    shape, rate = known
+    wrong = list(_misfits(spec, rate))
+    for index, message, hint in wrong:
+        mistakes.add(("data", "preprocess", index), message, hint)
+    if wrong or shape is None or graph is None:
+        return
+    made = shape_after(spec.data.preprocess, shape, rate)
+    if made != graph.input_shape:
+        message = f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing give {list(made)}"
+        mistakes.add(("base", "network"), message, _hint(made, rate))
+
+
+def _source(spec: Manifest) -> tuple[tuple[int, ...] | None, int] | None:
+    """Give (shape of an example where it is known, sample rate) of the source; None where anything is wrong."""
+    if spec.data.source not in SOURCES.names() or not all(len(step) == 1 and set(step) <= set(STEPS) for step in spec.data.preprocess):
+        return None
+    source = SOURCES.get(spec.data.source)
+    try:
+        args = source.params.model_validate(spec.data.args)
+        for step in spec.data.preprocess:
+            ((name, raw),) = step.items()
+            STEPS[name].model_validate({} if raw is None else raw)
+    except ValidationError:
+        return None
+    return source.shape(args), source.sample_rate(args)
+
+
+def _misfits(spec: Manifest, rate: int) -> Iterator[tuple[int, str, str]]:
+    """Find the steps that do not fit what reaches them: (index, why, what to do)."""
+    sound, values = bool(rate), False
+    for index, step in enumerate(spec.data.preprocess):
+        (name,) = step
+        if name in FEATURES and not sound:
+            again = bool(rate)
+            message = f"{name} is of recordings, and {'the step before it made features' if again else f'{spec.data.source} gives images'}"
+            yield index, message, f"drop {name}" + ("" if again else ", or use a source of recordings: fsdd, audio-folder")
+        elif name in FEATURES and values:
+            yield index, f"{name} after a step that changes values: features are made of the recordings as they are", f"put {name} first"
+        elif name not in FEATURES and name not in VALUE_STEPS and sound:
+            yield index, f"{name} is a step for images, and {spec.data.source} gives recordings", f"put {_FEATURES} before it, or drop it"
+        sound = sound and name not in FEATURES
+        values = values or name in VALUE_STEPS
+
+
+def _hint(made: tuple[int, ...], rate: int) -> str:
+    fitting: dict[str, Any] = {"frames": made[0], "coefficients": made[1]} if rate else {"resolution": made[0]}
+    spelled = ", ".join(f"{name}: {value}" for name, value in fitting.items())
+    return f"args: {{{spelled}}} where the network takes them, or change data.preprocess"
