@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo_builders import tf, wrapped
+from zoo_builders.projection import projection
 
 _EMPTY = 1e-6
 """A range narrower than this tells nothing: the activation was never anything but zero. TFMOT's own start is better then."""
@@ -91,7 +92,7 @@ def hold(model: Any, name: str, *, zeros: Any = None, groups: Any = None) -> Non
         groups: for each weight the number of its group (int, shape of the kernel); a group is trained as one. None: each its own.
     """
     layer = model.get_layer(name)
-    project = _projection(zeros, groups)
+    project = projection(zeros, groups)
     layer._weight_vars = [(weight, _Holding(quantizer, project), ranges) for weight, quantizer, ranges in layer._weight_vars]  # noqa: SLF001
 
 
@@ -113,27 +114,6 @@ class _Holding:
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
         return self.inner(self.project(inputs), training, weights=weights, **kwargs)
-
-
-def _projection(zeros: Any, groups: Any) -> Callable[[Any], Any]:
-    """Make the function kernel → kernel: zeros where they were, and the mean of its group for each weight.
-
-    Its gradient gives every weight of a group the group's mean gradient, so that they move together.
-    """
-    import numpy as np
-
-    tensorflow = tf.tensorflow
-    mask = None if zeros is None else (~np.asarray(zeros)).astype(np.float32)
-    numbers = None if groups is None else np.asarray(groups, np.int32)
-
-    def project(kernel: Any) -> Any:
-        kept = tensorflow.convert_to_tensor(kernel) if mask is None else kernel * mask
-        if numbers is None:
-            return kept
-        means = tensorflow.math.unsorted_segment_mean(kept, numbers, int(numbers.max()) + 1)
-        return tensorflow.gather(means, numbers)
-
-    return project
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,18 @@ def foldable(graph: Graph) -> dict[str, str]:
 
 def fold(graph: Graph, weights: Weights) -> tuple[Graph, dict[str, dict[str, Any]]]:
     """Give the network without the normalisations that can be folded, and its weights."""
+    new = {node.name: dict(weights[node.name]) for node in graph.nodes if node.weights}
+    for layer, norm in foldable(graph).items():
+        new[layer] = _folded(graph.node(layer), weights[layer], graph.node(norm), weights[norm])
+        del new[norm]
+    return folded(graph), new
+
+
+def folded(graph: Graph) -> Graph:
+    """Give the network without the normalisations that can be folded."""
     pairs = foldable(graph)
     gone = {norm: layer for layer, norm in pairs.items()}
-    nodes = tuple(_without(node, pairs, gone) for node in graph.nodes if node.name not in gone)
-    new = {node.name: dict(weights[node.name]) for node in nodes if node.weights}
-    for layer, norm in pairs.items():
-        new[layer] = _folded(graph.node(layer), weights[layer], graph.node(norm), weights[norm])
-    return Graph(graph.name, nodes), new
+    return Graph(graph.name, tuple(_without(node, pairs, gone) for node in graph.nodes if node.name not in gone))
 
 
 def _without(node: Node, pairs: Mapping[str, str], gone: Mapping[str, str]) -> Node:

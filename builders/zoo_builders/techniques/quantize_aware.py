@@ -126,10 +126,8 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
 
 def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:
     """Ask for an int8 file; the ranges are in the model."""
-    from zoo_builders.techniques.quantize import Params as Quantize
-
     del steps
-    return {"quantize": Quantize(dtype="int8", interface=params.interface).model_dump(mode="json", by_alias=True)}
+    return {"quantize": {"dtype": "int8", "interface": params.interface}}
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:

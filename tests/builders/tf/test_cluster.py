@@ -12,7 +12,7 @@ from plugins.digits import TRAIN, a_job
 from zoo_builders.models import NETWORKS
 from zoo_builders.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.cluster import Params, check, clustered_layers, promises
+from zoo_builders.techniques.cluster import Params, Target, check, clustered_layers, layers, promises, rewrites
 from zoo_builders.techniques.prune import Params as Prune
 from zoo_builders.techniques.quantize import Params as Quantize
 
@@ -27,9 +27,9 @@ def test_parameters_that_cannot_be_are_refused(given: Mapping[str, Any]) -> None
 
 
 def test_zeros_of_prune_are_kept_or_the_recipe_is_refused() -> None:
-    [found] = check(GRAPH, Params(), PRUNED)
-    assert found.fix == "set preserve: sparsity"
-    assert check(GRAPH, Params(preserve="sparsity"), PRUNED) == []
+    [found] = check(GRAPH, Params(preserve="none"), PRUNED)
+    assert found.fix == "drop preserve: it is inferred from the recipe"
+    assert check(GRAPH, Params(), PRUNED) == check(GRAPH, Params(preserve="sparsity"), PRUNED) == []
 
 
 def test_there_must_be_zeros_to_preserve() -> None:
@@ -44,8 +44,38 @@ def test_a_network_with_fewer_weights_than_clusters_is_refused() -> None:
 
 
 def test_only_kernels_with_more_weights_than_clusters_are_clustered() -> None:
-    assert clustered_layers(GRAPH, Params(clusters=144)) == ("block1_pointwise", "block2_pointwise", "classifier")
+    assert tuple(clustered_layers(GRAPH, Params(clusters=144))) == ("block1_pointwise", "block2_pointwise", "classifier")
     assert "block1_depthwise" not in clustered_layers(GRAPH, Params())
+
+
+def test_each_layer_is_clustered_as_its_first_rule_says() -> None:
+    rules = [{"name": "block2*", "clusters": 4}, {"type": "Conv2D", "per_channel": True}, {"name": "stem_conv", "clusters": 3}]
+    params = Params.model_validate({"clusters": 8, "layers": rules})
+    assert clustered_layers(GRAPH, params) == {
+        "stem_conv": Target(8, per_channel=True),
+        "block1_pointwise": Target(8, per_channel=True),
+        "block2_pointwise": Target(4, per_channel=False),
+    }
+    assert params.most == 8
+    found = promises(GRAPH, params, [Step("cluster", params)])
+    assert [(p.value, p.per, [layer.layer for layer in p.layers]) for p in found] == [
+        (8, "channel", ["stem_conv", "block1_pointwise"]),
+        (4, "tensor", ["block2_pointwise"]),
+    ]
+
+
+def test_verdicts_say_why_a_layer_is_left_as_it_is() -> None:
+    said = layers(GRAPH, Params.model_validate({"clusters": 200, "skip": [{"name": "classifier"}]}), PRUNED)
+    assert said["block1_pointwise"].reason == "200 values in the whole kernel; keeps the zeros of prune"
+    assert [said[name].applies for name in ("stem_conv", "block1_depthwise", "classifier")] == [False] * 3
+    assert (said["stem_conv"].fix, said["classifier"].fix) == ("lower clusters", "pick it in layers, or drop it from skip")
+
+
+def test_later_steps_meet_the_folded_network() -> None:
+    met = rewrites(GRAPH, Params(), [])
+    assert [node.op for node in met.nodes if node.op == "BatchNormalization"] == []
+    assert met.node("stem_relu").inputs == ("stem_conv",)
+    assert rewrites(GRAPH, Params(fold_batch_norm=False), []) is GRAPH
 
 
 @pytest.mark.parametrize(
