@@ -55,7 +55,8 @@ BROKEN = {
     "unset variable": ("network: digits_cnn", "network: ${ZOO_DATA}/x.keras", 7, "${ZOO_DATA} is not set", "export ZOO_DATA="),
     "version": ("version: 1.0.0", "version: 1.0", 3, "expected a valid string, found 1.0 (number)", ""),
     "features of pictures": (
-        "    - rescale: [-1, 1]", "    - mfcc: {}", 18, "mfcc is of recordings, and digits gives images", "drop mfcc, or use a source of recordings",
+        "    - rescale: [-1, 1]", "    - mfcc: {}", 18,
+        "mfcc is of recordings, and digits gives images", "drop mfcc, or use a source of recordings",
     ),
     "another shape": (
         "    - rescale: [-1, 1]", "    - resize: 9", 7,

@@ -106,7 +106,7 @@ def _decoded(file: Path) -> tuple[Any, int]:
                 raise BadData(f"{told} lasts {frames / rate:.0f} s; at most {LONGEST} s are read", hint="cut it into keywords")
             data = sound.readframes(frames)
     except (OSError, EOFError, wave.Error) as error:
-        raise BadData(f"{told} is not an uncompressed PCM wav: {error or 'it ends too early'}", hint=_TO_WAV) from error
+        raise BadData(f"{told} is not an uncompressed PCM wav: {str(error) or 'it ends too early'}", hint=_TO_WAV) from error
     if len(data) != frames * channels * width:
         expected = frames * channels * width
         raise BadData(f"{told} is cut short: its header promises {expected} bytes, it holds {len(data)}", hint=f"fetch {told} again")
