@@ -54,11 +54,12 @@ class LayerTensor(BaseModel):
 
 
 def kernel_of(node: Node) -> LayerTensor | None:
-    """Say how the kernel of a layer stands in a file; None for a layer without one."""
+    """Say how the kernel of a layer stands in a file; None for a layer without one. A size of 0 is one that training decides."""
     kernel = next((node.weights[name] for name in _KERNELS if name in node.weights), None)
     if kernel is None:
         return None
-    return LayerTensor(layer=node.name, operators=_OPERATORS.get(node.op, ()), shape=_as_stored(node.op, kernel))
+    shape = () if 0 in kernel else _as_stored(node.op, kernel)
+    return LayerTensor(layer=node.name, operators=_OPERATORS.get(node.op, ()), shape=shape)
 
 
 def kernels_of(graph: Graph, names: Iterable[str]) -> tuple[LayerTensor, ...]:
