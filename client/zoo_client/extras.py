@@ -7,6 +7,7 @@ MODULES_OF = {
     "hub": ("huggingface_hub",),
     "registry": ("a2wsgi", "fastapi", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"),
     "tfds": ("tensorflow_datasets",),
+    "weights": ("safetensors", "skimage"),
     "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "sklearn", "tensorflow", "tensorflow_model_optimization",
               "tf_keras", "yaml", "zstandard"),
 }  # fmt: skip
