@@ -15,12 +15,13 @@ from zoo_registry.model.record import Measurement, Record
 from zoo_registry.stores.shelf import Release
 
 _SHOWN_OPERATORS = 8
+_SHOWN_ERRORS = 8
 
 
 def page(release: Release) -> Group:
     """Lay out everything that is known of a release."""
     record = release.record
-    parts = (_quality, _sizes, _structure, _proofs)
+    parts = (_quality, _sizes, _structure, _proofs, _errors)
     sections = [_identity(release), *(part(record) for part in parts), _speed(release), _origin(record), _goals(record)]
     return Group(_title(release), *(Padding(section, (1, 0, 0, 0)) for section in sections if section is not None))
 
@@ -99,6 +100,29 @@ def _proofs(record: Record) -> Table | None:
         values = sorted({finding.found for finding in findings})
         made.add_row(technique, promise, str(len(findings)), values[0] if len(values) == 1 else f"{values[0]} … {values[-1]}")
     return made
+
+
+def _errors(record: Record) -> RenderableType | None:
+    """Show the layers that quantizing hurts most, and which were left in float."""
+    about = record.quantization
+    if about is None or not about.layers:
+        return None
+    worst = sorted(about.layers, key=lambda error: error.sqnr_channels_db)
+    shown = [error for index, error in enumerate(worst) if index < _SHOWN_ERRORS or error.kept_float]
+    how = "by itself" if about.mode == "layer" else "added up towards the output"
+    made = table("layer", "operator", ">RMSE, steps", ">SQNR dB", ">by channel dB", "in this file", title=f"Quantization error, {how}")
+    for e in shown:
+        made.add_row(
+            e.layer,
+            e.operator,
+            f"{e.rmse_over_scale:.2f}",
+            f"{e.sqnr_db:.1f}",
+            f"{e.sqnr_channels_db:.1f}",
+            "float" if e.kept_float else "",
+        )
+    more = f"{len(shown)} worst of {len(about.layers)} layers; " if len(shown) < len(about.layers) else ""
+    line = f"{more}{about.engine} {about.engine_version}, {words.count(about.examples)} examples of {about.split}"
+    return Group(made, Text(line, style="dim"))
 
 
 def _speed(release: Release) -> RenderableType | None:

@@ -10,6 +10,7 @@ from zoo_registry.model import words
 from zoo_registry.model.query import Query, Summary, Timing, main_metric
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.web import charts, snippet, urls, views
+from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale
 
 _SAME = 0.0005  # prints as 0.0 points
@@ -82,6 +83,7 @@ class ArtifactPage:
     relatives_metric: str
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
+    errors: LayerErrors | None
 
 
 def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measurement], family: Sequence[Summary]) -> ArtifactPage:
@@ -112,6 +114,7 @@ def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measu
         devices=_devices(summary, family),
         relatives_metric=metric,
         compare=compare_address(summary, family),
+        errors=layer_errors(record.quantization),
         goals=tuple((goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met) for goal in record.goals),
     )
 
