@@ -188,6 +188,18 @@ def test_blocks_groups_biases_and_shares_stand_in_the_file(
     assert all(finding["held"] for finding in found)
 
 
+def test_wrappers_share_layers_with_what_they_wrap_so_a_copy_is_pruned() -> None:
+    from zoo_builders import tf
+    from zoo_builders.keras_weights import copied
+    from zoo_builders.render import render
+
+    model = render(network())
+    schedule = {"hidden": tf.tfmot.sparsity.keras.ConstantSparsity(0.5, 0, 10, 1)}
+    for mine, changes in ((model, True), (copied(model), False)):
+        inner = wrapped(mine, {"hidden": Target(0.5)}, schedule).get_layer("prune_to_target_hidden").layer
+        assert (inner is model.get_layer("hidden")) == changes, "copying is what keeps the first model as it was"
+
+
 def test_a_file_whose_layers_hold_fewer_zeros_than_promised_fails_by_name(base: Path, data: Path, tmp_path: Path) -> None:
     with pytest.raises(ProofFailed, match=r"hidden.*promised share of zeros at least 0.5, found 0.0"):
         in_file(base, data, tmp_path, Params.model_validate({"layers": [{"name": "hidden"}]}), network(), int8=False)
