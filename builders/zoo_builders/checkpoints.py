@@ -114,7 +114,7 @@ class Checkpoint:
 def _read(path: Path, identity: str, variables: Sequence[Any]) -> tuple[Position, list[Any], list[Any]]:
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as held:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
         about = _About.model_validate_json(held["about"].tobytes())
         if about.identity != identity:
             raise ValueError("it belongs to another training")
