@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_builders.proof import Activation, Promise, demand, judge
+from zoo_builders.layer_tensors import LayerTensor, belonging
+from zoo_builders.proof import Activation, Promise, Zeros, demand, fewest_zeros, judge, zero_blocks
 from zoo_registry.model.errors import ProofFailed
 from zoo_registry.model.record import Signature, Structure, TensorInfo, TensorSparsity, Xnnpack
 
@@ -95,3 +97,118 @@ def test_the_error_names_tensor_promise_and_value() -> None:
     with pytest.raises(ProofFailed, match=r"1 of 1 promises: conv/kernel: cluster promised distinct values per tensor at most 4.*found 6"):
         demand(findings)
     demand(judge([promise.model_copy(update={"value": 6.0})], structure(weight()), SIGNATURE))
+
+
+def named(name: str, **changed: Any) -> TensorSparsity:
+    return weight(name=name, **changed)
+
+
+CONV = LayerTensor(layer="pw", operators=("CONV_2D", "FULLY_CONNECTED"), shape=(4, 5))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model/pw/Conv2D",
+        "model/relu_4/Relu;model/pw/BiasAdd;model/pw/Conv2D;model/pw/BiasAdd/ReadVariableOp1",
+        "model/quant_pw/Conv2D;model/quant_pw/LastValueQuant/FakeQuantWithMinMaxVarsPerChannel",
+        "model/inner/pw/Conv2D",
+        "model/pw_bn/FusedBatchNormV3;model/pw/BiasAdd",
+        "arith.constant",
+        "tfl.pseudo_qconst7",
+        "StatefulPartitionedCall:01",
+    ],
+)
+def test_a_tensor_is_known_as_its_layers_however_the_converter_names_it(name: str) -> None:
+    assert belonging([named("model/pw_2/Conv2D"), named(name)], CONV) == (1,)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        named("model/pw_1/Conv2D"),
+        named("model/my_pw/Conv2D"),
+        named("pw/other/Conv2D"),
+        named("model/pw/Conv2D", shape=(5, 1, 1, 4)),
+        named("model/pw/depthwise", operator="DEPTHWISE_CONV_2D"),
+        named("arith.constant", shape=(4, 4)),
+    ],
+)
+def test_a_tensor_of_another_name_shape_or_operator_is_not(other: TensorSparsity) -> None:
+    assert belonging([other], CONV) == ()
+
+
+def test_a_neighbour_that_is_named_along_is_not_the_layers_own() -> None:
+    fused = named("model/sum/add;model/pw/BiasAdd;model/next/Conv2D")
+    assert belonging([fused, named("model/pw/Conv2D")], CONV) == (1,)
+
+
+def test_a_pattern_means_several_layers_and_never_a_nameless_tensor() -> None:
+    weights = [named("model/block1_pw/Conv2D"), named("model/block2_pw/Conv2D"), named("arith.constant")]
+    assert belonging(weights, LayerTensor(layer="block*_pw")) == (0, 1)
+
+
+def test_each_layer_is_held_to_its_promise_and_must_be_there() -> None:
+    promise = {"kind": "sparsity_at_least", "value": 0.7, "layers": [{"layer": "a"}, {"layer": "b"}]}
+    dense, sparse = named("m/b/Conv2D", sparsity=0.1), named("m/a/Conv2D")
+    assert held(promise, sparse, named("m/c/Conv2D", sparsity=0)) == [False, True]
+    assert held(promise, sparse, dense, named("m/c/Conv2D", sparsity=0)) == [True, False]
+    found = judge([Promise.model_validate({"technique": "t"} | promise)], structure(sparse), SIGNATURE)
+    assert [finding.tensor for finding in found] == ["layer b", "m/a/Conv2D"]
+
+
+def test_what_is_left_out_by_name_is_not_held_to_it() -> None:
+    promise = {"kind": "sparsity_at_least", "value": 0.7, "besides": ("head*",)}
+    assert held(promise, weight(name="m/a/Conv2D"), weight(name="m/head/MatMul", sparsity=0)) == [True]
+
+
+def places(promise: dict[str, Any], zeros: Zeros) -> list[bool]:
+    made = Promise.model_validate({"technique": "t"} | promise)
+    return [finding.held for finding in judge([made], structure(weight()), SIGNATURE, zeros=(zeros,))]
+
+
+KERNEL = np.array([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 1, 1]], bool)  # 1 = zero
+
+
+@pytest.mark.parametrize(
+    ("promise", "expected"),
+    [
+        ({"kind": "blocks_at_least", "value": 0.25, "block": (1, 4)}, True),
+        ({"kind": "blocks_at_least", "value": 0.5, "block": (1, 4)}, False),
+        ({"kind": "blocks_at_least", "value": 0.5, "block": (1, 2)}, True),
+        ({"kind": "blocks_at_least", "value": 0.25, "block": (2, 2)}, True),
+        ({"kind": "zeros_in_groups", "value": "1:4"}, False),
+        ({"kind": "zeros_in_groups", "value": "4:8"}, True),
+        ({"kind": "zeros_in_groups", "value": "5:8"}, False),
+        ({"kind": "bias_sparsity_at_least", "value": 0.5}, True),
+        ({"kind": "bias_sparsity_at_least", "value": 0.9}, False),
+    ],
+)
+def test_places_of_zeros(promise: dict[str, Any], expected: bool) -> None:
+    assert places(promise, Zeros(KERNEL, np.arange(10) < 5)) == [expected]
+    assert held(promise, weight()) == [False], "what was not read is not proven"
+
+
+def test_a_layer_without_a_bias_adds_nothing_that_is_not_zero() -> None:
+    assert places({"kind": "bias_sparsity_at_least", "value": 0.5}, Zeros(KERNEL)) == [True]
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**16))
+def test_blocks_and_groups_cover_a_kernel_of_any_size(rows: int, columns: int, down: int, across: int, seed: int) -> None:
+    zero = np.random.default_rng(seed).random((rows, columns)) < 0.6
+    whole = zero_blocks(zero, (down, across))
+    expected = [[zero[r : r + down, c : c + across].all() for c in range(0, columns, across)] for r in range(0, rows, down)]
+    assert whole.tolist() == expected
+    cut = [
+        np.pad(row[c : c + across], (0, max(0, c + across - columns)), constant_values=True)
+        for row in zero
+        for c in range(0, columns, across)
+    ]
+    assert fewest_zeros(zero, across) == min(int(group.sum()) for group in cut)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "expected"), [("parameters_at_most", 1, True), ("parameters_at_most", 0, False), ("macs_at_most", 1, True)]
+)
+def test_totals_of_the_file(kind: str, value: float, expected: bool) -> None:
+    assert held({"kind": kind, "value": value}, weight()) == [expected]
