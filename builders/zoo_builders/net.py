@@ -186,7 +186,15 @@ class Net:
         return self._add(Node(self._fresh("rescaling", name), "Rescaling", config, (after or self.last,), self.shape(after)))
 
     def graph(self) -> Graph:
-        """Finish; branches are ordered as Keras orders them, so that a graph read back from its Keras model is the same."""
+        """Finish; branches are ordered as Keras orders them, so that a graph read back from its Keras model is the same.
+
+        Raises:
+            ValueError: a layer leads nowhere.
+        """
+        read = {origin for node in self._nodes for origin in node.inputs} | {self.last}
+        unread = [node.name for node in self._nodes if node.name not in read]
+        if unread:
+            raise ValueError(f"network {self._name}: no layer reads {', '.join(unread)}")
         return Graph(self._name, _in_keras_order(self._nodes))
 
 
