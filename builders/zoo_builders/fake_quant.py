@@ -17,6 +17,7 @@ from typing import Any
 
 from zoo_builders import tf, wrapped
 from zoo_builders.projection import projection
+from zoo_registry.model.errors import BuildFailed
 
 _EMPTY = 1e-6
 """A range narrower than this tells nothing: the activation was never anything but zero. TFMOT's own start is better then."""
@@ -90,8 +91,16 @@ def hold(model: Any, name: str, *, zeros: Any = None, groups: Any = None) -> Non
         name: of a layer with one quantized weight.
         zeros: which weights are zero (bool, shape of the kernel); None: none need be.
         groups: for each weight the number of its group (int, shape of the kernel); a group is trained as one. None: each its own.
+
+    Raises:
+        BuildFailed: the layer's weights are not quantized (a quantize config of the user's leaves them out).
     """
     layer = model.get_layer(name)
+    if not layer._weight_vars:  # noqa: SLF001
+        raise BuildFailed(
+            f"layer {name}: its kernel carries no fake quantization, so nothing keeps what earlier steps made of it",
+            hint=f"skip: [{{name: {name}}}] leaves the layer float; or give it a quantize config with weights",
+        )
     project = projection(zeros, groups)
     layer._weight_vars = [(weight, _Holding(quantizer, project), ranges) for weight, quantizer, ranges in layer._weight_vars]  # noqa: SLF001
 

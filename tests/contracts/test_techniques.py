@@ -83,15 +83,14 @@ def _build(technique: Technique, params: Spec, base: Path, data: Path, folder: P
     """Run a technique as the pipeline does and convert the result; give the folder of the file."""
     from zoo_builders import apply, convert
 
-    model, quantize = base, None
-    if technique.apply is None:
-        quantize = params.model_dump(mode="json")
-    else:
+    model = base
+    if technique.apply is not None:
         stage = {"technique": technique.name, "params": params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
         job = a_job("technique", folder / "model", stage, inputs={"model": base, "data": data})
         apply.run(job)
         model = job.out
-    job = a_job("convert", folder / "file", {"quantize": quantize}, inputs={"model": model, "data": data})
+    asked = {"quantize": None, **technique.converts(params, [Step(technique.name, params)])}
+    job = a_job("convert", folder / "file", asked, inputs={"model": model, "data": data})
     convert.run(job)
     return job.out
 

@@ -1,0 +1,170 @@
+"""Fake quantization: on every kernel, with measured ranges, holding zeros and shared values; saved, loaded and converted."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
+from zoo_builders.techniques.quantize_aware import Params, quantized_layers
+from zoo_registry.model.errors import BuildFailed
+
+KERNELS = ("stem", "left", "right", "gate", "classifier")
+
+
+def residual() -> Graph:
+    """Write a folded network: kernels right before a ReLU, before Add and Concatenate, 1x1 ones, a gate that is multiplied."""
+    net = Net("residual", (8, 8, 1))
+    net.conv(4, 3, padding="same", name="stem")
+    stem = net.relu(name="stem_relu")
+    left = net.conv(4, 1, name="left")
+    right = net.conv(4, 1, name="right", after=stem)
+    net.concat([left, right], name="both")
+    wide = net.last
+    net.conv(8, 1, name="gate", after=stem)
+    net.activation("sigmoid", name="open")
+    net.multiply(wide, "open", name="gated")
+    net.add("gated", wide, name="sum")
+    net.relu(name="sum_relu")
+    net.global_pool(keepdims=True, name="pool")
+    net.flatten(name="flatten")
+    net.dense(10, name="classifier")
+    return net.graph()
+
+
+@pytest.fixture(scope="module")
+def plain() -> Any:
+    """Random weights; `left` half zeros and three values, `right` with one channel of nothing but zeros, `gate` without a zero."""
+    from zoo_builders import tf
+    from zoo_builders.render import render
+
+    tf.deterministic(3)
+    model = render(residual())
+    random = np.random.default_rng(3)
+    right = random.normal(size=(1, 1, 4, 4))
+    right[..., 1] = 0
+    model.get_layer("left").set_weights([random.permutation(np.repeat([0.0, 0.0, -0.75, 0.5], 4)).reshape(1, 1, 4, 4), np.zeros(4)])
+    model.get_layer("right").set_weights([right, np.zeros(4)])
+    return model
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Any:
+    """Far larger than the six that TFMOT's ranges start at."""
+    return np.random.default_rng(4).uniform(0, 60, size=(32, 8, 8, 1)).astype(np.float32)
+
+
+def _wrapped(plain: Any) -> Any:
+    from zoo_builders import fake_quant, qat_layers
+    from zoo_builders.keras_weights import copied
+
+    graph = residual()
+    layers = quantized_layers(graph, Params())
+    model = fake_quant.wrap(copied(plain), layers, qat_layers.configs(graph, layers))
+    fake_quant.settle(model)
+    return model
+
+
+@pytest.fixture(scope="module")
+def observed(plain: Any, inputs: Any) -> Any:
+    """Wrapped, ranges measured."""
+    from zoo_builders import fake_quant
+
+    model = _wrapped(plain)
+    fake_quant.observe(model, [inputs[:16], inputs[16:]])
+    return model
+
+
+def _quantizers(model: Any, name: str) -> list[Any]:
+    return [quantizer for _, quantizer, _ in model.get_layer(name)._weight_vars]
+
+
+def test_every_kernel_is_quantized_also_before_a_relu_and_a_concatenation(observed: Any) -> None:
+    assert {name: len(_quantizers(observed, name)) for name in KERNELS} == dict.fromkeys(KERNELS, 1)
+
+
+def test_what_tfmot_alone_makes_of_it_leaves_a_kernel_before_a_relu_in_float(plain: Any) -> None:
+    """If this fails, TFMOT has mended it and `fake_quant.wrap` need not any more."""
+    from zoo_builders import tf
+    from zoo_builders.keras_weights import copied
+    from zoo_builders.render import render
+
+    net = Net("short", (8, 8, 1))
+    net.conv(4, 3, name="stem")
+    net.relu(name="stem_relu")
+    model = tf.tfmot.quantization.keras.quantize_model(copied(render(net.graph())), quantized_layer_name_prefix="")
+    assert _quantizers(model, "stem") == []
+
+
+def test_measured_ranges_follow_the_float_network_where_tfmot_starts_clip_it(plain: Any, observed: Any, inputs: Any) -> None:
+    expected = plain(inputs).numpy()
+    unmeasured = np.abs(_wrapped(plain)(inputs).numpy() - expected).max()
+    measured = np.abs(observed(inputs).numpy() - expected).max()
+    assert measured < 0.05 * np.abs(expected).max()
+    assert unmeasured > 5 * measured
+
+
+def test_a_wrapped_model_is_the_same_after_saving_and_loading(observed: Any, inputs: Any, tmp_path: Path) -> None:
+    from zoo_builders.train import load, save
+    from zoo_builders.wrapped import is_wrapped
+
+    save(observed, tmp_path / "model.keras")
+    again = load(tmp_path / "model.keras")
+    assert is_wrapped(again)
+    assert np.array_equal(again(inputs).numpy(), observed(inputs).numpy())
+
+
+def test_zeros_and_shared_values_outlast_training_in_each_kernel_that_has_them(plain: Any, observed: Any, inputs: Any) -> None:
+    from zoo_builders import fake_quant
+    from zoo_builders.wrapped import is_wrapper
+
+    before = {name: plain.get_layer(name).kernel.numpy() for name in KERNELS}
+    values, groups = np.unique(before["left"], return_inverse=True)
+    fake_quant.hold(observed, "left", zeros=before["left"] == 0, groups=groups.reshape(before["left"].shape))
+    fake_quant.hold(observed, "gate", zeros=before["gate"] == 0)
+    fake_quant.hold(observed, "right", zeros=before["right"] == 0)
+    observed.compile("adam", loss="mse")
+    observed.fit(inputs, np.random.default_rng(0).normal(size=(32, 10)), epochs=2, batch_size=8, verbose=0)
+    fake_quant.release(observed)
+    after = {name: observed.get_layer(name)._weight_vars[0][0].numpy() for name in KERNELS}
+    assert len(np.unique(after["left"])) == len(values) == 3
+    assert [(after[name] == 0).sum() for name in KERNELS] == [(before[name] == 0).sum() for name in KERNELS]
+    assert all(not np.array_equal(after[name], before[name]) for name in KERNELS)
+    assert all(type(q).__name__ != "_Holding" for layer in observed.layers if is_wrapper(layer) for _, q, _ in layer._weight_vars)
+
+
+def test_a_kernel_that_is_not_quantized_cannot_be_held(observed: Any) -> None:
+    from zoo_builders import fake_quant
+
+    with pytest.raises(BuildFailed, match="pool"):
+        fake_quant.hold(observed, "pool", zeros=np.zeros(3, bool))
+
+
+def test_a_group_moves_by_the_mean_of_its_gradients() -> None:
+    from zoo_builders import tf
+    from zoo_builders.projection import projection
+
+    project = projection(np.array([False, False, True, False]), np.array([0, 0, 1, 2]))
+    weights = tf.tensorflow.Variable([1.0, 3.0, 5.0, 7.0])
+    with tf.tensorflow.GradientTape() as tape:
+        projected = project(weights)
+        loss = tf.tensorflow.reduce_sum(projected * [1.0, 2.0, 4.0, 8.0])
+    assert projected.numpy().tolist() == [2.0, 2.0, 0.0, 7.0]
+    assert tf.tensorflow.convert_to_tensor(tape.gradient(loss, weights)).numpy().tolist() == [1.5, 1.5, 0.0, 8.0]
+
+
+def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(observed: Any, inputs: Any) -> None:
+    from zoo_builders.converter import to_tflite
+    from zoo_builders.inspect import examine
+    from zoo_builders.litert import Session
+
+    file = to_tflite(observed, None, lambda: inputs, sparse=False)
+    assert {activation.dtype for activation in examine(file).activations} == {"int8"}
+    session = Session(file)
+    port = session.inputs[0]
+    found = np.concatenate([session.run([port.store(one[None])])[0] for one in inputs[:4]])
+    expected = observed(inputs[:4]).numpy()
+    assert np.isfinite(found).all()
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
