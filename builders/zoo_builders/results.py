@@ -1,8 +1,9 @@
-"""Results as a page: a table of built variants with its conditions, and a plot of accuracy over latency, drawn from their records.
+"""Results as a page: a table of built variants with its conditions, plots drawn from their records, and what others published beside them.
 
     python -m zoo_builders.results [--builds .zoo/builds] [--out docs/results.md] [--model M]…
 
-Writes `<out>` and `<out>` with `.svg`; every number in them is read from a `record.json`.
+Writes `<out>`, `<out>` with `.svg`, and `<out>-<model>.svg` for each model. Every number of ours is read from a `record.json`; every other
+from `published.yaml` beside `<out>`, which names its sources.
 """
 
 import argparse
@@ -11,7 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from zoo_builders import published, results_dots
 from zoo_builders.plan import FLOAT
+from zoo_builders.published import Table
 from zoo_builders.results_plot import Point, draw
 from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.files import write_bytes
@@ -44,19 +47,31 @@ def load(builds: Path, models: Sequence[str] = ()) -> list[Record]:
     return sorted(newest.values(), key=lambda r: (r.model, r.variant != FLOAT, r.variant))
 
 
-def render(records: Sequence[Record], plot: str) -> str:
-    """Give the page as Markdown; `plot` is the name of the picture beside it."""
+def render(records: Sequence[Record], plot: str, tables: Sequence[Table] = ()) -> str:
+    """Give the page as Markdown; `plot` is the name of the picture beside it, `tables` what others published."""
     parts = ["# Results", "", "Written by `python -m zoo_builders.results` from the records of finished builds; do not edit.", ""]
     parts += [f"![{_METRIC} over median latency, one point a file]({plot})", ""]
     for model, family in groupby(records, key=lambda r: r.model):
-        parts += _family(model, list(family))
+        held = list(family)
+        picture = picture_of(plot, model) if published.dots(tables, model, held) else ""
+        parts += [*_family(model, held, picture), *published.page(tables, model, held)]
     return "\n".join(parts)
 
 
-def _family(model: str, records: Sequence[Record]) -> list[str]:
+def picture_of(plot: str, model: str) -> str:
+    """Name the picture of one model beside the page's own."""
+    return f"{plot.removesuffix('.svg')}-{model}.svg"
+
+
+def _family(model: str, records: Sequence[Record], picture: str) -> list[str]:
     first = records[0]
     metric = next((m for m in first.metrics if m.metric == _METRIC), None)
     parts = [f"## {model} {first.version}", "", first.description, ""]
+    parts += (
+        [f"![what each variant of {model} costs and saves against its float file, beside published results]({picture})", ""]
+        if picture
+        else []
+    )
     if metric:
         parts += [f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples} examples, run by the runtime itself.", ""]
     for key, rows in _by_conditions(records).items():
@@ -131,9 +146,14 @@ def write(builds: Path, out: Path, models: Sequence[str] = ()) -> list[Record]:
     Raises:
         NotFound: there is no finished build.
     """
-    records, plot = load(builds, models), out.with_suffix(".svg")
+    records, plot, tables = load(builds, models), out.with_suffix(".svg"), published.load(out.with_name("published.yaml"))
     write_bytes(plot, draw(points(records)).encode())
-    write_bytes(out, render(records, plot.name).encode())
+    for model, family in groupby(records, key=lambda r: r.model):
+        dots = published.dots(tables, model, list(family))
+        if dots:
+            title = f"{model}: what each variant costs and saves"
+            write_bytes(out.with_name(picture_of(plot.name, model)), results_dots.draw(title, dots).encode())
+    write_bytes(out, render(records, plot.name, tables).encode())
     return records
 
 

@@ -1,0 +1,145 @@
+"""Published results stand beside ours as changes, each against its own float file, and nothing is made up where we built nothing."""
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoo_builders import published
+from zoo_builders.inputs import Digests, WorkTree
+from zoo_builders.manifest import Reader
+from zoo_builders.published import Change, Table
+from zoo_builders.results import main
+from zoo_builders.results_dots import Dot, draw
+from zoo_registry.model.errors import WrongUse
+from zoo_registry.model.record import Record
+from zoo_registry.model.words import DASH
+
+ROOT = Path(__file__).parents[3]
+SVG = "{http://www.w3.org/2000/svg}"
+MakeRecord = Callable[..., Record]
+
+TABLE = Table.model_validate(
+    {
+        "title": "A net", "beside": ["tiny"], "source": "A paper", "url": "https://example.org", "data": "Their data", "metric": "top-1",
+        "reference": {"quality": 0.9, "packed": 1000, "ms": 10},
+        "rows": [
+            {"what": "int8", "ours": "int8", "quality": 0.88, "packed": 250, "ms": 5},
+            {"what": "magic", "ours": "magic", "quality": 0.95},
+        ],
+    }
+)  # fmt: skip
+
+
+def family(make_record: MakeRecord) -> list[Record]:
+    def one(variant: str, quality: float, packed: int) -> Record:
+        record = make_record(variant=variant)
+        metrics = [metric.model_copy(update={"value": quality, "ci95": (quality - 0.02, quality + 0.01)}) for metric in record.metrics]
+        file = record.file.model_copy(update={"size_gzip": packed})
+        return record.model_copy(update={"metrics": tuple(metrics), "file": file})
+
+    return [one("fp32", 0.8, 5000), one("int8", 0.79, 1500)]
+
+
+def test_every_row_of_the_shipped_file_has_a_source_and_stands_beside_a_model() -> None:
+    tables = published.load(ROOT / "docs/published.yaml")
+    assert len(tables) > 5
+    for table in tables:
+        assert table.url.startswith("https://")
+        assert table.beside
+        assert table.rows
+
+
+def test_variants_named_for_shipped_manifests_are_theirs() -> None:
+    tables = published.load(ROOT / "docs/published.yaml")
+    reader = Reader(WorkTree(Digests(Path("/nonexistent"))), {"ZOO_DATA": "/data"}, judge=False, need_data=False)
+    spec = reader.read(ROOT / "manifests/ds-cnn.yaml").spec
+    wanted = {row.ours for table in tables if table.beside == ("ds-cnn",) for row in table.rows if row.ours}
+    assert wanted <= set(spec.variants)
+
+
+def test_changes_are_against_each_ones_own_float_file(make_record: MakeRecord) -> None:
+    int8, magic = published.pairs(TABLE, family(make_record))
+    assert int8.theirs == Change(quality=0.88 - 0.9, packed=0.25, ms=0.5)
+    assert int8.ours is not None
+    assert (int8.ours.quality, int8.ours.packed) == (pytest.approx(-0.01), pytest.approx(0.3))
+    assert magic.ours is None
+    assert magic.theirs.packed is None
+
+
+def test_the_page_says_what_was_not_built(make_record: MakeRecord) -> None:
+    page = "\n".join(published.page([TABLE], "tiny", family(make_record)))
+    assert "| int8 | 88.00% | -2.00 |" in page
+    assert "| `int8` | 79.00% | -1.00 |" in page
+    assert "| magic | 95.00% | +5.00 |" in page
+    assert "not built" in page
+    assert "https://example.org" in page
+    assert published.page([TABLE], "other", family(make_record)) == []
+
+
+def test_without_a_float_file_of_ours_nothing_is_compared(make_record: MakeRecord) -> None:
+    alone = family(make_record)[1:]
+    assert [pair.ours for pair in published.pairs(TABLE, alone)] == [None, None]
+    assert published.dots([TABLE], "tiny", alone) == []
+
+
+def test_a_model_without_labels_is_compared_by_size_alone(make_record: MakeRecord) -> None:
+    silent = [record.model_copy(update={"metrics": ()}) for record in family(make_record)]
+    int8, _ = published.pairs(TABLE, silent)
+    assert int8.ours is not None
+    assert (int8.ours.quality, int8.ours.packed) == (None, pytest.approx(0.3))
+    (dot,) = published.dots([TABLE], "tiny", silent)
+    assert (dot.points, dot.interval, dot.packed) == (None, None, pytest.approx(0.3))
+    assert f"| `int8` | {DASH} | {DASH} |" in "\n".join(published.page([TABLE], "tiny", silent))
+
+
+def test_dots_carry_both_and_the_interval_of_ours(make_record: MakeRecord) -> None:
+    (dot,) = published.dots([TABLE], "tiny", family(make_record))
+    assert (dot.what, dot.points, dot.packed) == ("int8", pytest.approx(-1), pytest.approx(0.3))
+    assert dot.interval == (pytest.approx(-3), pytest.approx(0))
+    assert (dot.published_points, dot.published_packed) == (pytest.approx(-2), 0.25)
+
+
+def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path) -> None:
+    (tmp_path / "published.yaml").write_text("- {title: x, rows: []}")
+    with pytest.raises(WrongUse, match="beside"):
+        published.load(tmp_path / "published.yaml")
+    (tmp_path / "published.yaml").write_text("{")
+    with pytest.raises(WrongUse, match=r"published\.yaml"):
+        published.load(tmp_path / "published.yaml")
+    assert published.load(tmp_path / "none.yaml") == ()
+
+
+def test_the_page_has_a_picture_for_each_model(make_record: MakeRecord, tmp_path: Path) -> None:
+    records = family(make_record)
+    for record in records:
+        folder = tmp_path / "builds" / record.name / record.version
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_bytes(record.to_bytes())
+    assert main(["--builds", str(tmp_path / "builds"), "--out", str(tmp_path / "results.md")]) == 0
+    picture = f"results-{records[0].model}.svg"
+    assert f"]({picture})" in (tmp_path / "results.md").read_text()
+    drawn = ET.fromstring((tmp_path / picture).read_text())  # noqa: S314  our own picture
+    assert "int8" in [text.text for text in drawn.iter(f"{SVG}text")]
+
+
+number = st.none() | st.floats(-30, 30)
+share = st.none() | st.floats(0, 3)
+dots = st.builds(
+    Dot, what=st.just("a & <b>"), points=number, packed=share, interval=st.none() | st.tuples(st.floats(-40, 0), st.floats(0, 40)),
+    published_points=number, published_packed=share,
+)  # fmt: skip
+
+
+@given(st.lists(dots, max_size=6))
+def test_every_picture_is_valid_and_keeps_inside_its_frame(found: list[Dot]) -> None:
+    picture: Any = ET.fromstring(draw("title", found))  # noqa: S314  our own picture
+    _, _, width, height = map(float, picture.get("viewBox").split())
+    for mark in (*picture.iter(f"{SVG}circle"), *picture.iter(f"{SVG}text")):
+        x, y = float(mark.get("cx") or mark.get("x")), float(mark.get("cy") or mark.get("y"))
+        assert 0 <= x <= width
+        assert 0 <= y <= height
