@@ -1,10 +1,13 @@
 """Pruning before TensorFlow: schedules reach their targets, layers are chosen or refused by name, promises say what was chosen."""
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -243,3 +246,14 @@ def test_a_network_nobody_can_read_yet_is_promised_by_names() -> None:
     [named] = promises(unknown, params(layers=[{"name": "mix*", "final": 0.7}]), [])
     assert (named.value, [layer.layer for layer in named.layers]) == (0.7, ["mix*"])
     assert json.loads(named.model_dump_json())["layers"][0]["layer"] == "mix*"
+
+
+def test_every_example_of_the_guide_is_a_step_that_can_be_read() -> None:
+    text = (Path(__file__).parents[2] / "docs/guides/model-engineer.md").read_text()
+    [example] = re.findall(r"## Prune: what, when and how\n\n```yaml\n(.*?)```", text, re.DOTALL)
+    recipes = yaml.safe_load(example)["variants"]
+    assert len(recipes) >= 8
+    for name, recipe in recipes.items():
+        for step in recipe:
+            for technique, said in step.items():
+                assert validate(TECHNIQUES.get(technique).params, said), name

@@ -1,54 +1,36 @@
-"""What every compression algorithm promises; a new one is tested here by being there.
-
-`PowersOfTwo` below is a second example, in the other style: no layer is replaced, weights are projected after every step.
-"""
+"""What every compression algorithm promises; a new one is tested here by being there, and so is the example of the guide."""
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from plugins.digits import a_job
 from zoo_builders.compressing import Compressor, macs, replaced, stored_parameters, technique_of
-from zoo_builders.compression import ALGORITHMS, Algorithm, Arrays, Params
+from zoo_builders.compression import ALGORITHMS, Algorithm, Params
 from zoo_builders.graph import Graph, Node
-from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.net import Net
-from zoo_builders.proof import Promise, judge
+from zoo_builders.proof import judge
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 
+GUIDE = Path(__file__).parents[2] / "docs/guides/algorithm-author.md"
 TRAIN = {"epochs": 1, "batch_size": 50, "learning_rate": 1e-3, "seed": 7}
 
 
-class PowersOfTwo(Algorithm):
-    """Every weight is 0 or a power of two, as shifts instead of multiplications want it."""
-
-    name: ClassVar[str] = "powers-of-two"
-    doc: ClassVar[str] = "Only for tests."
-    LEVELS: ClassVar[int] = 6
-
-    def fits(self, node: Node, params: Params) -> str:
-        del params
-        return "" if math.prod(node.weights["kernel"]) >= 64 else "fewer than 64 weights"
-
-    def project(self, node: Node, params: Params, weights: Arrays) -> Arrays:
-        del node, params
-        size = np.abs(weights["kernel"])
-        power = np.clip(np.round(np.log2(np.maximum(size, 1e-9))), -self.LEVELS, 0)
-        nearest = np.where(size < 2.0 ** (-self.LEVELS - 1), 0, np.sign(weights["kernel"]) * 2.0**power)
-        return {**weights, "kernel": nearest.astype(np.float32)}
-
-    def promises(self, before: Graph, after: Graph, layers: Sequence[str], params: Params) -> list[Promise]:
-        del before, params
-        values, named = 2 * (self.LEVELS + 1) + 1, kernels_of(after, layers)
-        return [Promise(technique=self.name, kind="distinct_at_most", value=values, per="channel", layers=named)]
+def of_the_guide() -> Algorithm:
+    """The guide's example, in the other style: no layer is replaced, weights are projected after every step."""
+    [code] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    with ALGORITHMS.collecting() as found:
+        exec(compile(code, str(GUIDE), "exec"), {"__name__": "guide_example"})  # noqa: S102  our own guide, run as its reader runs it
+    [example] = found.values()
+    return example
 
 
-EVERY = [*(ALGORITHMS.get(name) for name in ALGORITHMS.names()), PowersOfTwo()]
+EVERY = [*(ALGORITHMS.get(name) for name in ALGORITHMS.names()), of_the_guide()]
 
 
 def network() -> Graph:
@@ -89,7 +71,7 @@ def made(algorithm: Algorithm, params: Params) -> dict[str, tuple[Node, ...]]:
 def test_registered_it_is_a_technique_of_its_own_name() -> None:
     for name in ALGORITHMS.names():
         assert TECHNIQUES.get(name).doc == ALGORITHMS.get(name).doc
-        assert len(ALGORITHMS.get(name).doc.split()) > 30
+    assert all(len(algorithm.doc.split()) > 30 for algorithm in EVERY)
 
 
 def test_the_network_is_whole_after_it(algorithm: Algorithm) -> None:
