@@ -53,7 +53,8 @@ class Bench:
 
     def build(self, steps: Sequence[Step]) -> bytes:
         """Run the steps as a build does, prove what they promise, give the file."""
-        model, asked = self.base.out, {}
+        model = self.base.out
+        asked: dict[str, Any] = {}
         for step in steps:
             technique = TECHNIQUES.get(step.technique)
             asked |= technique.converts(step.params, steps)
