@@ -119,6 +119,12 @@ def _rows(workshop: Workshop, plan: Plan, stages: Sequence[Stage]) -> Table:
 
 def _promised(promise: Promise) -> str:
     """Spell a promise as a person would say it."""
+    if promise.kind in {"parameters_at_most", "macs_at_most"}:
+        return f"{promise.technique}: {promise.kind.replace('_', ' ')} {int(float(promise.value)):,}"
+    blocks = f" of {promise.block[0]}x{promise.block[1]}" if promise.kind == "blocks_at_least" else ""
+    if promise.layers:
+        named = ", ".join(tensor.layer for tensor in promise.layers)
+        return f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value}{blocks} in each of {named}"
     where = " 1x1 CONV_2D" if promise.pointwise_only else f" {', '.join(promise.operators)}" if promise.operators else ""
     least = f" of {promise.at_least_elements:,} elements or more" if promise.at_least_elements else ""
     return f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value} in every{where} {promise.per}{least}"
