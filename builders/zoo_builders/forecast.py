@@ -110,6 +110,11 @@ def size(graph: Graph, inside: Contents) -> Size:
     return Size(raw, round(squeezed + _squeezed_rest(graph, inside.stored, rest)), "sparse" if sparse else "dense")
 
 
+def kernels(graph: Graph) -> int:
+    """Count the weights in all kernels: what an inference multiplies with."""
+    return sum(_kernel(node) for node in graph.nodes)
+
+
 def _kernel(node: Node) -> int:
     return sum(math.prod(shape) for name, shape in node.weights.items() if name.endswith("kernel"))
 

@@ -83,7 +83,7 @@ def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
     columns = (*asked, *((kept,) if kept else ()), sparse)
     contents = forecast.contents(last, met, steps, [column.verdicts for column in asked])
     return Preflight(
-        variant, tuple(steps), rows([*met, last], columns), columns, forecast.size(last, contents), _chances(last, contents, sparse)
+        variant, tuple(steps), rows([*met, last], columns), columns, forecast.size(last, contents), _chances(graph, last, contents, sparse)
     )
 
 
@@ -170,7 +170,7 @@ def preserves(step: Step) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else tuple(said)
 
 
-def _chances(graph: Graph, contents: forecast.Contents, sparse: Column) -> tuple[speed.Chance, ...]:
+def _chances(base: Graph, graph: Graph, contents: forecast.Contents, sparse: Column) -> tuple[speed.Chance, ...]:
     share = sparse_path.share_of_zeros(graph, contents.zeros)
     shut = ""
     if sparse.refused:
@@ -178,5 +178,7 @@ def _chances(graph: Graph, contents: forecast.Contents, sparse: Column) -> tuple
         shut = f"{first.layer}: {first.reason}" + (f" (and {len(sparse.refused) - 1} more)" if len(sparse.refused) > 1 else "")
     elif not sparse_path.enough(share):
         shut = f"{share:.0%} zeros in the 1x1 convolutions, XNNPACK wants more than 2/3"
+    before, after = forecast.kernels(base), forecast.kernels(graph)
+    fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)
-    return speed.chances(contents.stored, opens=not shut and share > 0, share=any_zeros if shut else share, shut=shut)
+    return speed.chances(contents.stored, opens=not shut and share > 0, share=any_zeros if shut else share, shut=shut, fewer=fewer)

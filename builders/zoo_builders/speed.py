@@ -28,7 +28,7 @@ def family_of(arch: str) -> Family:
     return "arm" if arch.startswith(("arm", "aarch")) else "x86"
 
 
-def chances(stored: Stored, *, opens: bool, share: float, shut: str) -> tuple[Chance, ...]:
+def chances(stored: Stored, *, opens: bool, share: float, shut: str, fewer: float = 0.0) -> tuple[Chance, ...]:
     """Judge one variant on every family.
 
     Args:
@@ -36,8 +36,15 @@ def chances(stored: Stored, *, opens: bool, share: float, shut: str) -> tuple[Ch
         opens: XNNPACK's structure rules hold, and there are zeros enough in 1x1 kernels.
         share: share of zeros in those kernels.
         shut: why the sparse path stays shut, when it does.
+        fewer: share of the float network's weights that the rewritten one no longer has.
     """
-    return tuple(_chance(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES)
+    said = (_chance(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES)
+    return tuple(_smaller(chance, fewer) if fewer > 0 and chance.word == "same" else chance for chance in said)
+
+
+def _smaller(chance: Chance, fewer: float) -> Chance:
+    why = f"{fewer:.0%} fewer weights to multiply with, but more operators: wide layers gain, narrow ones lose; measure it"
+    return Chance(chance.family, "unknown", why)
 
 
 def _chance(family: Family, stored: Stored, *, opens: bool, share: float, shut: str) -> Chance:

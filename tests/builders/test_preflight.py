@@ -14,7 +14,10 @@ from zoo_builders import preflight, preflight_view, sparse_path
 from zoo_builders.graph import Graph
 from zoo_builders.models import NETWORKS
 from zoo_builders.net import Net
-from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.proof import Promise
+from zoo_builders.recipes import objections
+from zoo_builders.specs import Spec
+from zoo_builders.techniques import TECHNIQUES, Step, Technique, Verdict
 from zoo_builders.workshop import Workshop
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +63,38 @@ def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx
 def test_int8_closes_the_sparse_path() -> None:
     steps = [step("prune", policy="xnnpack", final=0.75), step("quantize", dtype="int8")]
     assert words(preflight.recipe(friendly(), "sparse-int8", steps))["wasm"] != "faster"
+
+
+def test_what_runs_on_reference_kernels_is_said_to_be_slower() -> None:
+    assert set(words(preflight.recipe(friendly(), "int16x8", [step("quantize", dtype="int16x8")])).values()) == {"slower"}
+
+
+class _Nothing(Spec):
+    """Parameters of a technique that has none."""
+
+
+@pytest.mark.parametrize(
+    ("said", "promised", "remarks", "reason"),
+    [
+        ({"classifier": Verdict(applies=False, reason="too small")}, True, [], "would change nothing: too small"),
+        ({"classifier": Verdict(applies=False, reason="too small")}, True, ["changes nothing here"], ""),
+        ({"classifier": Verdict(applies=True)}, False, [], "promises nothing"),
+        ({"classifier": Verdict(applies=True)}, True, [], ""),
+    ],
+)
+def test_a_step_that_changes_nothing_in_silence_is_refused(
+    said: dict[str, Verdict], promised: bool, remarks: list[str], reason: str
+) -> None:
+    promise = Promise(technique="idle", kind="weights_dtype", value="float32")
+    idle = Technique(
+        "idle", _Nothing, None, lambda *_: [], lambda *_: [promise] if promised else [], remarks=lambda *_: remarks, layers=lambda *_: said
+    )
+    with TECHNIQUES.collecting():
+        TECHNIQUES.add("idle", idle)
+        found = objections(friendly(), Step("idle", _Nothing()), ())
+    assert reason in (found[0].reason if found else "")
+    assert bool(found) == bool(reason)
+    assert all(objection.fix for objection in found)
 
 
 def test_the_share_of_zeros_is_that_of_all_pointwise_kernels_together() -> None:
@@ -204,7 +239,7 @@ def _advice() -> list[tuple[str, str]]:
 
 def test_every_fix_names_parameters_that_exist() -> None:
     known = {field for name in TECHNIQUES.names() for field in TECHNIQUES.get(name).params.model_fields}
-    known |= {name for name in TECHNIQUES.names()} | {"name", "type", "position"}
+    known |= set(TECHNIQUES.names()) | {"name", "type", "position"}
     advice = _advice()
     assert advice
     for technique, fix in advice:

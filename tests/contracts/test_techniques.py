@@ -56,6 +56,18 @@ def test_checks_and_promises_without_changing_anything(technique: Technique, gra
     assert technique.promises(graph, params, [step]), "a technique without a promise proves nothing"
 
 
+@pytest.mark.parametrize("network", NETWORKS.names())
+def test_every_layer_with_weights_gets_a_verdict(technique: Technique, network: str) -> None:
+    judged = NETWORKS.get(network)()
+    said = technique.layers(judged, technique.params(), [])
+    silent = [node.name for node in judged.nodes if node.weights and node.op != "BatchNormalization" and node.name not in said]
+    assert not silent, f"{technique.name}: Technique.layers says nothing of these"
+    unknown = set(said) - {node.name for node in judged.nodes}
+    assert not unknown
+    for name, verdict in said.items():
+        assert verdict.applies or verdict.reason, f"{technique.name}: {name} is left as it is without a reason"
+
+
 @pytest.mark.parametrize("earlier", TECHNIQUES.names())
 def test_every_objection_names_a_place_a_reason_and_a_way_out(technique: Technique, earlier: str, graph: Graph) -> None:
     empty = Graph("nothing", graph.nodes[:1])
