@@ -19,6 +19,7 @@ from zoo_builders.data import SOURCES
 from zoo_builders.devices import DEVICES
 from zoo_builders.metrics import METRICS
 from zoo_builders.models import NETWORKS
+from zoo_builders.preprocess import STEPS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES
 from zoo_client import settings as client_settings
@@ -42,6 +43,18 @@ def plugins(title: str, kind: Kind[Any]) -> Iterator[str]:
     for name in kind.names():
         yield f"- `{name}`: {first_line(kind.get(name))}\n"
     yield "\n"
+
+
+def preprocessing() -> Iterator[str]:
+    """List the steps between a data source and the model, with the keys of those that have some."""
+    yield "## Preprocessing\n\n"
+    for name, step in STEPS.items():
+        yield f"- `{name}`: {first_line(step)}\n"
+    yield "\n"
+    for name, step in STEPS.items():
+        if issubclass(step, specs.Spec) and step.model_fields:
+            yield f"### `{name}`\n\n"
+            yield from fields(step)
 
 
 def fields(model: type[BaseModel]) -> Iterator[str]:
@@ -134,9 +147,12 @@ def reference() -> str:
         ("Devices", DEVICES),
     ):
         parts += plugins(title, kind)
-        if kind is TECHNIQUES:
-            for name in TECHNIQUES.names():
-                parts += [f"### `{name}`\n\n", *fields(TECHNIQUES.get(name).params)]
+        if kind is TECHNIQUES or kind is SOURCES:
+            for name in kind.names():
+                params = kind.get(name).params
+                parts += [f"### `{name}`\n\n", *fields(params)] if params.model_fields else []
+        if kind is SOURCES:
+            parts += preprocessing()
     parts.append("## Manifest\n\n")
     for model in (
         specs.Manifest,
