@@ -30,6 +30,22 @@ def _groups(column: Any, values: int, init: str, random: Any, *, keep_zeros: boo
     return numbers
 
 
+def groups_in(kernel: Any, most: int) -> tuple[Any, int]:
+    """Find which weights share a value: (a number for each weight, how many values), in the whole kernel or else in each output channel.
+
+    (None, 0) where neither has at most `most` values and fewer than weights: the kernel is not clustered.
+    """
+    values, numbers = np.unique(kernel, return_inverse=True)
+    if len(values) <= most and len(values) < kernel.size:
+        return numbers.reshape(kernel.shape), len(values)
+    channel = kernel.size // kernel.shape[-1]
+    by_channel = numbers.reshape(kernel.shape) + np.arange(kernel.shape[-1]) * len(values)
+    found = [len(np.unique(column)) for column in by_channel.reshape(-1, kernel.shape[-1]).T]
+    if max(found) > most or max(found) >= channel:
+        return None, 0
+    return np.unique(by_channel, return_inverse=True)[1].reshape(kernel.shape), max(found)
+
+
 def kmeans(weights: Any, values: int, init: str, random: Any) -> Any:
     """Number each weight [n] by the nearest of at most `values` centres, which are the means of their weights (Lloyd 1982)."""
     distinct = np.unique(weights)

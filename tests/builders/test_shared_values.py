@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from zoo_builders.shared_values import groups_by_channel, kmeans
+from zoo_builders.shared_values import groups_by_channel, groups_in, kmeans
 
 INITS = ["kmeans++", "linear", "density", "random"]
 KERNELS = hnp.arrays(
@@ -42,3 +42,19 @@ def test_a_channel_with_few_weights_keeps_each_and_one_of_zeros_is_one_group() -
     kernel[:, 0, 0, 0] = [0.1, 0.2, 0.3]
     groups = groups_by_channel(kernel, 8, "kmeans++", 0, keep_zeros=True)
     assert [len(np.unique(groups[..., channel])) for channel in (0, 1)] == [3, 1]
+
+
+def test_shared_values_are_found_in_the_kernel_or_else_in_its_channels() -> None:
+    random = np.random.default_rng(0)
+    whole = random.choice([0.5, -0.5, 0.0], size=(3, 3, 4, 8))
+    groups, values = groups_in(whole, 3)
+    assert values == len(np.unique(groups)) == 3
+    channels = whole * random.uniform(1, 2, size=8)
+    groups, values = groups_in(channels, 3)
+    assert (values, len(np.unique(groups))) == (3, 24)
+    assert all(len(np.unique(channels[groups == number])) == 1 for number in range(24))
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (1, 1, 1, 8), (2, 1)])
+def test_a_kernel_of_weights_of_their_own_is_not_clustered(shape: tuple[int, ...]) -> None:
+    assert groups_in(np.random.default_rng(0).normal(size=shape), 16) == (None, 0)

@@ -1,6 +1,5 @@
 """`quantize_aware`: train with quantization in the loop, so that the weights learn to live with int8 (Jacob et al. 2018)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -155,24 +154,23 @@ def apply(model: Any, params: Params, context: Context) -> Any:
 
 def _hold(model: Any, name: str, kernel: Any, params: Params) -> dict[str, Any]:
     """Hold what a kernel has of zeros and shared values; give what that is."""
-    import numpy as np
-
     from zoo_builders import fake_quant
+    from zoo_builders.shared_values import groups_in
 
-    values, groups = np.unique(kernel, return_inverse=True)
-    sparse = "sparsity" in (params.preserve or ()) and bool((kernel == 0).any())
-    shared = "clusters" in (params.preserve or ()) and len(values) <= min(params.clusters or 0, math.prod(kernel.shape) - 1)
-    if not sparse and not shared:
+    preserve = params.preserve or ()
+    zeros = kernel == 0 if "sparsity" in preserve and (kernel == 0).any() else None
+    groups, values = groups_in(kernel, params.clusters or 0) if "clusters" in preserve else (None, 0)
+    if zeros is None and groups is None:
         return {}
-    fake_quant.hold(model, name, zeros=kernel == 0 if sparse else None, groups=groups.reshape(kernel.shape) if shared else None)
-    return ({"zeros": float((kernel == 0).mean())} if sparse else {}) | ({"values": len(values)} if shared else {})
+    fake_quant.hold(model, name, zeros=zeros, groups=groups)
+    return ({"zeros": float(zeros.mean())} if zeros is not None else {}) | ({"values": values} if values else {})
 
 
 QUANTIZE_AWARE = TECHNIQUES.add(
     "quantize_aware",
     Technique(
         "quantize_aware", Params, apply, check, promises, DOC,
-        modules=("zoo_builders.fit", "zoo_builders.fake_quant", "zoo_builders.qat_layers", "zoo_builders.select"),
+        modules=("zoo_builders.fit", "zoo_builders.fake_quant", "zoo_builders.qat_layers", "zoo_builders.shared_values"),
         layers=layers, infer=infer, converts=converts, ends=True,
     ),
 )  # fmt: skip

@@ -1,0 +1,156 @@
+"""PQAT, CQAT and PCQAT on a residual network whose stem stays dense: what each step made stands in the int8 file, tensor by tensor."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.digits import TRAIN, a_job
+from zoo_builders.graph import Graph
+from zoo_builders.net import Net
+from zoo_builders.recipes import graphs
+from zoo_builders.techniques import TECHNIQUES, Step
+
+POINTWISE = ("squeeze", "expand", "wide")
+SHARED = {"clusters": 6, "epochs": 1, "learning_rate": 1e-3}
+Recipe = Sequence[Mapping[str, Any]]
+
+
+def residual() -> Graph:
+    """Write a bottleneck with a shortcut, a depthwise layer and a Dense behind a convolution with batch normalisation as stem."""
+    net = Net("residual", (8, 8, 1))
+    net.conv(12, 3, padding="same", bias=False, name="stem")
+    net.batch_norm(momentum=0.9, name="stem_bn")
+    shortcut = net.relu(name="stem_relu")
+    net.conv(8, 1, bias=False, name="squeeze")
+    net.batch_norm(momentum=0.9, name="squeeze_bn")
+    net.relu(name="squeeze_relu")
+    net.conv(12, 1, bias=False, name="expand")
+    net.batch_norm(momentum=0.9, name="expand_bn")
+    net.add(shortcut, net.last, name="sum")
+    net.relu(name="sum_relu")
+    net.depthwise(3, 2, name="depthwise")
+    net.relu(name="depthwise_relu")
+    net.conv(32, 1, name="wide")
+    net.relu(name="wide_relu")
+    net.global_pool(keepdims=True, name="pool")
+    net.flatten(name="flatten")
+    net.dense(10, name="classifier")
+    return net.graph()
+
+
+@pytest.fixture(scope="module")
+def base(digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained as a base stage trains it."""
+    from zoo_builders import tf, train
+    from zoo_builders.context import JobContext, write_json
+    from zoo_builders.fit import fit
+    from zoo_builders.render import render
+    from zoo_builders.specs import Train
+
+    folder = tmp_path_factory.mktemp("residual")
+    settings = Train.model_validate({**TRAIN, "learning_rate": 1e-2})
+    context = JobContext(a_job("base", folder, {}, inputs={"data": digits_data}), settings, 7)
+    tf.deterministic(7)
+    model = render(residual())
+    fit(model, context, settings, note="train")
+    train.save(model, folder / "model.keras")
+    write_json(folder / "report.json", {"accuracy": train.accuracy(model, context)})
+    return folder
+
+
+class Cascades:
+    """Runs recipes as the pipeline does, each step once."""
+
+    def __init__(self, base: Path, data: Path, folder: Path) -> None:
+        self.base, self.data, self.folder = base, data, folder
+
+    def resolved(self, recipe: Recipe) -> list[Step]:
+        steps: list[Step] = []
+        for entry in recipe:
+            ((name, said),) = entry.items()
+            technique = TECHNIQUES.get(name)
+            steps.append(Step(name, technique.infer(technique.params.model_validate(said), tuple(steps))))
+        return steps
+
+    def model(self, steps: Sequence[Step]) -> Path:
+        """Apply the steps, or find them applied; give the folder of the last one's result."""
+        from zoo_builders import apply
+
+        if not steps:
+            return self.base
+        out = self.folder / "-".join(step.technique for step in steps)
+        if not (out / "model.keras").exists():
+            last = steps[-1]
+            params = {"technique": last.technique, "params": last.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
+            apply.run(a_job("technique", out, params, inputs={"model": self.model(steps[:-1]), "data": self.data}))
+        return out
+
+    def proven(self, recipe: Recipe) -> Mapping[str, tuple[float, int]]:
+        """Build the file, hold it to every promise, give {layer: (share of zeros, distinct values in a channel)}.
+
+        Raises:
+            ProofFailed: a promise is broken.
+        """
+        from zoo_builders import convert
+        from zoo_builders import inspect as look
+
+        steps, graph = self.resolved(recipe), residual()
+        met = graphs(graph, steps)
+        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+        file = a_job("convert", self.model(steps) / "file", {"quantize": None, **asked}, inputs=self._inputs(steps))
+        convert.run(file)
+        found = [p for step, at in zip(steps, met, strict=True) for p in TECHNIQUES.get(step.technique).promises(at, step.params, steps)]
+        proofs = a_job("inspect", file.out / "look", {"promises": [p.model_dump(mode="json") for p in found]}, inputs={"file": file.out})
+        look.run(proofs)
+        weights = json.loads((proofs.out / "structure.json").read_text())["weights"]
+        return {weight["name"].split("/")[1]: (weight["sparsity"], weight["distinct_per_channel"]) for weight in weights}
+
+    def _inputs(self, steps: Sequence[Step]) -> dict[str, Path]:
+        return {"model": self.model(steps), "data": self.data}
+
+    def accuracy(self, recipe: Recipe) -> float:
+        report = json.loads((self.model(self.resolved(recipe)) / "report.json").read_text())
+        return float(report["accuracy"]["validation"])
+
+
+@pytest.fixture(scope="module")
+def cascades(base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Cascades:
+    return Cascades(base, digits_data, tmp_path_factory.mktemp("cascades"))
+
+
+PRUNE = {"prune": {"final": 0.5, "epochs": 1, "skip": [{"name": "stem"}]}}
+CLUSTER = {"cluster": SHARED}
+PER_CHANNEL = {"cluster": {**SHARED, "clusters": 3, "per_channel": True}}
+AWARE = {"quantize_aware": {"epochs": 1, "learning_rate": 1e-3}}
+
+
+@pytest.mark.train
+def test_pcqat_keeps_zeros_and_shared_values_in_every_tensor_that_had_them(cascades: Cascades) -> None:
+    found = cascades.proven([PRUNE, CLUSTER, AWARE])
+    for name in (*POINTWISE, "classifier"):
+        zeros, values = found[name]
+        assert 0.5 <= zeros < 0.7, f"{name} is {zeros:.0%} zero"
+        assert values <= 6
+    assert found["stem"][0] < 0.3
+    assert found["stem"][1] <= 6
+    assert found["depthwise"][1] > 6
+    assert cascades.accuracy([PRUNE, CLUSTER, AWARE]) > cascades.accuracy([]) - 0.05
+
+
+@pytest.mark.train
+def test_pqat_keeps_zeros_through_batch_normalisation_beside_a_dense_stem(cascades: Cascades) -> None:
+    found = cascades.proven([PRUNE, AWARE])
+    assert all(0.5 <= found[name][0] < 0.7 for name in (*POINTWISE, "classifier"))
+    assert found["stem"][0] < 0.3
+    assert cascades.accuracy([PRUNE, AWARE]) > cascades.accuracy([]) - 0.05
+
+
+@pytest.mark.train
+def test_values_of_each_channel_survive_to_the_file(cascades: Cascades) -> None:
+    found = cascades.proven([PER_CHANNEL, AWARE])
+    assert all(found[name][1] <= 3 for name in ("stem", *POINTWISE))
+    report = json.loads((cascades.model(cascades.resolved([PER_CHANNEL, AWARE])) / "report.json").read_text())
+    assert report["preserved"]["wide"] == {"values": 3}
