@@ -168,7 +168,11 @@ def test_the_file_holds_what_was_promised_and_works_with_quantize(
     model, kept = applied(technique, data, tmp_path, params.model_dump(mode="json"))
     save(model, tmp_path / "model.keras")
     assert len(kept["history"]["epochs"]) == 1
-    quantize = None if dtype == "float32" else TECHNIQUES.get("quantize").params.model_validate({"dtype": dtype}).model_dump(mode="json")
+    quantize = (
+        None
+        if dtype == "float32"
+        else TECHNIQUES.get("quantize").params.model_validate({"dtype": dtype, "samples": 20, "report": False}).model_dump(mode="json")
+    )
     job = a_job("convert", tmp_path / "file", {"quantize": quantize}, inputs={"model": tmp_path, "data": data})
     convert.run(job)
     seen = examine((job.out / "model.tflite").read_bytes())

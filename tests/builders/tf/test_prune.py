@@ -136,7 +136,7 @@ def in_file(model: Path, data: Path, folder: Path, params: Params, graph: Graph,
     """Convert and hold the promises against the file; give the findings."""
     from zoo_builders import convert, inspect
 
-    quantize = {"dtype": "int8"} if int8 else None
+    quantize = {"dtype": "int8", "samples": 20, "report": False} if int8 else None
     job = a_job("convert", folder / "file", {"quantize": quantize}, inputs={"model": model, "data": data})
     convert.run(job)
     made = [promise.model_dump(mode="json") for promise in promises(graph, params, [Step("prune", params)])]
