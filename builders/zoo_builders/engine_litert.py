@@ -152,7 +152,8 @@ def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report =
         )
     _ports(quantizer, settings)
     try:
-        return bytes(_run(quantizer, file, samples, report))
+        with quiet():
+            return bytes(_run(quantizer, file, samples, report))
     except (ValueError, RuntimeError, KeyError, AttributeError, NotImplementedError, IndexError) as error:
         raise BuildFailed(
             f"litert-quantizer refuses the file: {type(error).__name__}: {error}", hint="name the layer in keep_float"
@@ -164,8 +165,7 @@ def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
     if quantizer.need_calibration:
         name = _input_name(file)
         report(0, len(samples), "calibrate")
-        with quiet():
-            ranges = quantizer.calibrate({SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1)
+        ranges = quantizer.calibrate({SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1)
     return quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
 
 

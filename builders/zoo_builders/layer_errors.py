@@ -7,7 +7,7 @@ Two ways of looking, and both are told apart in the record (`Quantization.mode`)
     network   the quantized file beside the float one, each on its own values: errors add up towards the output. Needs only the two files.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from zoo_builders import weights
 from zoo_builders.file_names import layer_of
 from zoo_builders.flatbuffer import Operator, Subgraph, Tensor, read
 from zoo_builders.litert import Session
+from zoo_builders.techniques.quantize import MOVING
 from zoo_registry.model.record import LayerError
 
 if TYPE_CHECKING:
@@ -54,6 +55,18 @@ def operators(float_file: bytes) -> tuple[Quantized, ...]:
         Quantized(operator.code, weights.known_as(graph, producers, operator), graph.tensors[operator.outputs[0]].name)
         for operator in shown
     )
+
+
+def with_followers(float_file: bytes, kept: Collection[str]) -> tuple[str, ...]:
+    """Add to the operators called `kept` those that only move on what these give (`PAD` between two convolutions)."""
+    graph = read(float_file).main
+    producers = graph.producers()
+    found = set(kept)
+    for operator in graph.operators:
+        source = producers.get(operator.inputs[0]) if operator.code in MOVING and operator.inputs else None
+        if source is not None and graph.tensors[source.outputs[0]].name in found:
+            found |= {graph.tensors[index].name for index in operator.outputs}
+    return tuple(sorted(found))
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ Keras model, engine litert         float file first, then litert-quantizer
 float .tflite file                 litert-quantizer, or the file itself
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +136,15 @@ def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Ma
         kept, trials, metric = _searched(calibrated, quantize, errors, data, report)
     else:
         kept, trials, metric = _named(calibrated, quantize.kept), (), ""
-    dense = converter.quantize_calibrated(calibrated, quantize, keep=kept)
+    dense = _keeping(calibrated, quantize, kept)
     marked = [error.model_copy(update={"kept_float": error.tensor in kept}) for error in errors]
     about = _about(quantize, tf.tensorflow.__version__, marked, "layer", data)
     about = about.model_copy(update={"search": trials, "metric": metric})
     return Made(dense, lambda: converter.sparsify(dense), about=about)
+
+
+def _keeping(calibrated: bytes, quantize: Quantize, kept: Collection[str]) -> bytes:
+    return converter.quantize_calibrated(calibrated, quantize, keep=layer_errors.with_followers(calibrated, kept))
 
 
 def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
@@ -164,7 +168,7 @@ def _searched(
         nonlocal tried
         tried += 1
         report(tried, tried, f"{len(kept)} layers in float")
-        return quality.drop(converter.quantize_calibrated(calibrated, quantize, keep=sorted(kept)))
+        return quality.drop(_keeping(calibrated, quantize, kept))
 
     limits = selective.Limits(*quantize.limits)
     choice = selective.choose(selective.worst_first(errors), cost, limits, metric=quality.metric)

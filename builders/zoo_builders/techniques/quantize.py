@@ -42,6 +42,12 @@ EIGHT_BITS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "EMBEDDING_LOOKUP"
 BLOCKWISE = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 """Operators whose scales may stand for blocks of inputs."""
 
+MOVING = (
+    "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PACK", "PAD", "PADV2", "RESHAPE",
+    "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK",
+)  # fmt: skip
+"""Operators that only move values about: they stay in float with the layer they follow, or rounding there undoes what that saved."""
+
 _TYPES = {"Conv2D": "CONV_2D", "Dense": "FULLY_CONNECTED", "DepthwiseConv2D": "DEPTHWISE_CONV_2D", "Conv2DTranspose": "TRANSPOSE_CONV"}
 _FUSED = frozenset({"InputLayer", "BatchNormalization", "ReLU", "Activation", "Dropout", "Flatten", "Reshape", "ZeroPadding2D"})
 """Layers that are no operator of their own, or one that keeps the numbers of the layer before it."""
@@ -249,6 +255,7 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     found += [promise.model_copy(update={"besides": besides}) for promise in _scales(graph, params)]
     if params.dtype in {"int8", "int16x8"} and not params.allow_float_fallback:
         value, kept = "int8" if params.dtype == "int8" else "int16", _float_words(params)
+        kept += MOVING if params.keep_float else ()
         twice = {name: 2 * number for name, number in search.items()}  # what goes in and what comes out
         found.append(Promise(technique="quantize", kind="activations_dtype", value=value, besides=kept, **twice))
     return [*found, Promise(technique="quantize", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
