@@ -15,13 +15,18 @@ LIMIT = 4 << 30
 IMAGENET = 1000
 
 
+def folder() -> Path:
+    """Where fetched weights are kept."""
+    return Settings.read().home.absolute() / "cache" / "weights"
+
+
 def kept(sha256: str, name: str, fetch: Callable[[], Iterable[bytes]], report: Report) -> Path:
     """Give the file that has this digest, from the project's folder or, once, from elsewhere.
 
     Raises:
         DigestMismatch: the other side gives other bytes; nothing is kept.
     """
-    path = Settings.read().home.absolute() / "cache" / "weights" / f"{sha256}{PurePosixPath(name).suffix}"
+    path = folder() / f"{sha256}{PurePosixPath(name).suffix}"
     if path.is_file() and digest_file(path) == sha256:
         return path
     path.unlink(missing_ok=True)

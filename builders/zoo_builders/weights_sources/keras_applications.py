@@ -1,7 +1,7 @@
 """`keras-applications`: ImageNet weights as Keras publishes them, for the networks that both have.
 
 They fit `variant: stock` exactly. In `variant: xnnpack` the same weights see other pixels at every stride: a remark names the layers, and
-`fine_tune` mends it. Keras downloads the file (into `~/.keras/models`), from `ZOO_KERAS_WEIGHTS` instead of its own address if that is set.
+`fine_tune` mends it. Keras downloads the file, from `ZOO_KERAS_WEIGHTS` instead of its own address if that is set.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from zoo_builders import tf, weight_files
-from zoo_builders.fetched_weights import IMAGENET, padding_remarks
+from zoo_builders.fetched_weights import IMAGENET, folder, padding_remarks, verified
 from zoo_builders.specs import Sha256, Spec
 from zoo_builders.weights_sources import WEIGHTS, Complaint, Report, Wanted, WeightsSource
 from zoo_client.settings import Settings
@@ -96,20 +96,24 @@ def _address(wanted: Wanted) -> str:
 
 
 def bring(wanted: Wanted, report: Report) -> Path:
-    """Let Keras fetch the file once, and verify it.
+    """Let Keras fetch the file once, into the project's folder.
 
     Raises:
-        Unreachable: it cannot be fetched, or is another file than the manifest demands.
+        Unreachable: it cannot be fetched.
+        DigestMismatch: it is another file than the manifest demands.
     """
-    address = _address(wanted)
-    name = PurePosixPath(address).name
-    report(0, 1, f"fetching {name}")
+    address, sha256 = _address(wanted), wanted.params.sha256
+    kept = folder() / "keras" / PurePosixPath(address).name
+    kept.parent.mkdir(parents=True, exist_ok=True)  # Keras goes to /tmp where its folder is not there yet
+    report(0, 1, f"fetching {kept.name}")
     try:
-        path = tf.keras.utils.get_file(name, address, cache_subdir="models", file_hash=wanted.params.sha256, hash_algorithm="sha256")
-    except Exception as error:  # Keras raises bare Exceptions for what the network does
-        hint = f"curl -L {address} | sha256sum   # what is there"
-        raise Unreachable(f"{address}: {str(error).strip()[:300]}", hint=hint) from error
-    return Path(path)
+        tf.keras.utils.get_file(
+            kept.name, address, cache_dir=str(folder()), cache_subdir="keras", file_hash=sha256, hash_algorithm="sha256"
+        )
+    except Exception as error:  # Keras raises bare Exceptions for what the network does, and ValueError for another file
+        if not kept.exists():
+            raise Unreachable(f"{address}: {str(error).strip()[:300]}", hint=f"curl -L {address} | sha256sum   # what is there") from error
+    return verified(kept, sha256)
 
 
 WEIGHTS.add(
