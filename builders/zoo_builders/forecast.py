@@ -15,7 +15,10 @@ from zoo_builders.speed import Stored
 from zoo_builders.techniques import TECHNIQUES, Step, Verdict
 
 RAW_ERROR = 0.06
-"""Share by which the raw size may be off: operators' and tensors' bytes are an average."""
+"""Share by which the raw size may be off: operators' and tensors' bytes are an average, …"""
+
+RAW_SLACK = 1300
+"""… but never fewer bytes than these, which are a larger share of a small file."""
 
 GZIP_ERROR = 0.2
 """Share by which the gzip size may be off: it depends on the values that training finds."""
@@ -63,8 +66,8 @@ class Size:
     raw: int
     gzip: int
     encoding: str
-    raw_error: float = RAW_ERROR
-    gzip_error: float = GZIP_ERROR
+    raw_error: float
+    gzip_error: float
 
 
 def contents(last: Graph, met: Sequence[Graph], steps: Sequence[Step], verdicts: Sequence[Mapping[str, Verdict]]) -> Contents:
@@ -107,7 +110,8 @@ def size(graph: Graph, inside: Contents) -> Size:
     sparse = inside.stored in {"float32", "float16"} and spared > 0
     raw = dense + rest - (spared if sparse else 0)
     squeezed = sum(count * _entropy(name, inside, indexed=sparse) for name, count in kernels.items())
-    return Size(raw, round(squeezed + _squeezed_rest(graph, inside.stored, rest)), "sparse" if sparse else "dense")
+    squeezed += _squeezed_rest(graph, inside.stored, rest)
+    return Size(raw, round(squeezed), "sparse" if sparse else "dense", max(RAW_ERROR, RAW_SLACK / raw), GZIP_ERROR)
 
 
 def kernels(graph: Graph) -> int:
