@@ -17,12 +17,12 @@ class _Size:
     """What differs between the sizes: channels everywhere, stride of the stem, stride of each block."""
 
     channels: int
-    stem: tuple[int, int]
+    stem: int | tuple[int, int]
     blocks: tuple[int, ...]
 
 
 _SIZES = {
-    "small": _Size(64, (2, 2), (1, 1, 1, 1)),
+    "small": _Size(64, 2, (1, 1, 1, 1)),
     "medium": _Size(172, (2, 1), (2, 1, 1, 1)),
     "large": _Size(276, (2, 1), (2, 1, 1, 1, 1)),
 }
