@@ -29,7 +29,7 @@ SPARSE_FROM = 0.3
 _OPERATOR, _TENSOR, _FILE, _SCALE = 130, 120, 1000, 12
 """Bytes that an operator, a tensor (its name included), the file itself, and a scale with its zero point take."""
 
-_SPARSE: Mapping[Stored, int] = {"float32": 560, "float16": 270}
+_SPARSE: Mapping[Stored, int] = {"float32": 480, "float16": 270}
 """Bytes that the description of a sparse tensor takes; a float16 one is widened by an operator in any case."""
 
 _FUSED = frozenset({"ReLU", "Activation", "BatchNormalization"})
