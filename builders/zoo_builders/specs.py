@@ -143,7 +143,7 @@ class Manifest(Spec):
     task: str = "image-classification"
     license: str
     description: str = ""
-    base: Base
+    base: Base = Field(description="network: … with args, weights and train; or tflite: … with its sha256, and nothing else")
     data: Data
     variants: dict[Name, list[dict[str, Any]]] = Field(min_length=1, description="variant → recipe: a list of {technique: parameters}")
     goals: dict[str, MetricGoal | SizeGoal | RatioGoal] = {}
