@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from zoo_builders.plan import FLOAT
-from zoo_builders.results_dots import Dot
+from zoo_builders.results_dots import Dot, Mark
 from zoo_builders.specs import Name, Spec
 from zoo_registry.model import words
 from zoo_registry.model.errors import WrongUse
@@ -29,6 +29,12 @@ class Numbers(Spec):
     bytes: Quantity | None = None
     packed: Quantity | None = None
     ms: Quantity | None = None
+
+
+class Known(Numbers):
+    """One file of ours: its latency as the ratio to its float file, measured in one session."""
+
+    ratio: Quantity | None = None
 
 
 class Row(Numbers):
@@ -86,10 +92,10 @@ def load(path: Path) -> tuple[Table, ...]:
         raise WrongUse(f"{path.name}: {told}", hint="the keys are those at the top of the file") from error
 
 
-def numbers(record: Record) -> Numbers:
+def numbers(record: Record) -> Known:
     """Give what is known of a file of ours; no quality where its task measures none."""
-    latency = record.measurements[0].latency_ms.median if record.measurements else None
-    return Numbers(quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip, ms=latency)
+    ratio = record.measurements[0].ratio.value if record.measurements else None
+    return Known(quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip, ratio=ratio)
 
 
 def change(found: Numbers, reference: Numbers) -> Change:
@@ -98,7 +104,7 @@ def change(found: Numbers, reference: Numbers) -> Change:
         quality=None if found.quality is None or reference.quality is None else found.quality - reference.quality,
         bytes=_ratio(found.bytes, reference.bytes),
         packed=_ratio(found.packed, reference.packed),
-        ms=_ratio(found.ms, reference.ms),
+        ms=found.ratio if isinstance(found, Known) else _ratio(found.ms, reference.ms),
     )
 
 
@@ -135,8 +141,12 @@ def _dot(record: Record, base: Numbers, theirs: Change | None) -> Dot:
     ours, theirs = change(numbers(record), base), theirs or Change()
     ends = next((metric.ci95 for metric in record.metrics if metric.metric == METRIC), None)
     interval = None if ends is None or base.quality is None else (100 * (ends[0] - base.quality), 100 * (ends[1] - base.quality))
+    ratio = record.measurements[0].ratio if record.measurements else None
     return Dot(
-        record.variant, _points(ours), ours.packed, interval=interval, published_points=_points(theirs), published_packed=theirs.packed
+        record.variant,
+        points=Mark(_points(ours), interval, _points(theirs)),
+        packed=Mark(ours.packed, None, theirs.packed),
+        latency=Mark(ratio.value if ratio else None, ratio.ci95 if ratio else None, theirs.ms),
     )
 
 

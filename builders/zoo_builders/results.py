@@ -2,8 +2,8 @@
 
     python -m zoo_builders.results [--builds .zoo/builds] [--out docs/results.md] [--model M]…
 
-Writes `<out>`, `<out>` with `.svg`, and `<out>-<model>.svg` for each model. Every number of ours is read from a `record.json`; every other
-from `published.yaml` beside `<out>`, which names its sources.
+Writes `<out>`, and `<out>-<model>.svg` for each model. Every number of ours is read from a `record.json`; every other from `published.yaml`
+beside `<out>`, which names its sources.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from pathlib import Path
 from zoo_builders import published, results_dots
 from zoo_builders.plan import FLOAT
 from zoo_builders.published import Table
-from zoo_builders.results_plot import Point, draw
 from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.record import Fidelity, Measurement, Record
@@ -47,20 +46,19 @@ def load(builds: Path, models: Sequence[str] = ()) -> list[Record]:
     return sorted(newest.values(), key=lambda r: (r.model, r.variant != FLOAT, r.variant))
 
 
-def render(records: Sequence[Record], plot: str, tables: Sequence[Table] = ()) -> str:
-    """Give the page as Markdown; `plot` is the name of the picture beside it, `tables` what others published."""
+def render(records: Sequence[Record], stem: str, tables: Sequence[Table] = ()) -> str:
+    """Give the page as Markdown; `stem` begins the names of the pictures beside it, `tables` is what others published."""
     parts = ["# Results", "", "Written by `python -m zoo_builders.results` from the records of finished builds; do not edit.", ""]
-    parts += [f"![{_METRIC} over median latency, one point a file]({plot})", ""]
     for model, family in groupby(records, key=lambda r: r.model):
         held = list(family)
-        picture = picture_of(plot, model) if published.dots(tables, model, held) else ""
+        picture = picture_of(stem, model) if published.dots(tables, model, held) else ""
         parts += [*_family(model, held, picture), *published.page(tables, model, held)]
     return "\n".join(parts)
 
 
-def picture_of(plot: str, model: str) -> str:
-    """Name the picture of one model beside the page's own."""
-    return f"{plot.removesuffix('.svg')}-{model}.svg"
+def picture_of(stem: str, model: str) -> str:
+    """Name the picture of one model beside the page."""
+    return f"{stem}-{model}.svg"
 
 
 def _family(model: str, records: Sequence[Record], picture: str) -> list[str]:
@@ -131,29 +129,19 @@ def _digests(records: Sequence[Record]) -> list[str]:
     return [*noise, "Files (sha256):", "", *(f"- {record.name} {record.version}: `{record.file.sha256}`" for record in records)]
 
 
-def points(records: Sequence[Record]) -> list[Point]:
-    """Give what the plot shows: one point for each measured file, on its first device."""
-    return [
-        Point(record.name, record.measurements[0].latency_ms.median, quality, record.measurements[0].noisy)
-        for record in records
-        if record.measurements and (quality := record.best(_METRIC)) is not None
-    ]
-
-
 def write(builds: Path, out: Path, models: Sequence[str] = ()) -> list[Record]:
-    """Write the page and its plot; give the records they show.
+    """Write the page and its pictures; give the records they show.
 
     Raises:
         NotFound: there is no finished build.
     """
-    records, plot, tables = load(builds, models), out.with_suffix(".svg"), published.load(out.with_name("published.yaml"))
-    write_bytes(plot, draw(points(records)).encode())
+    records, tables = load(builds, models), published.load(out.with_name("published.yaml"))
     for model, family in groupby(records, key=lambda r: r.model):
         dots = published.dots(tables, model, list(family))
         if dots:
-            title = f"{model}: what each variant costs and saves"
-            write_bytes(out.with_name(picture_of(plot.name, model)), results_dots.draw(title, dots).encode())
-    write_bytes(out, render(records, plot.name, tables).encode())
+            title = f"{model}: what each variant costs and saves against {FLOAT}"
+            write_bytes(out.with_name(picture_of(out.stem, model)), results_dots.draw(title, dots).encode())
+    write_bytes(out, render(records, out.stem, tables).encode())
     return records
 
 
@@ -161,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors go to stderr with their hint."""
     parser = argparse.ArgumentParser(prog="python -m zoo_builders.results", description="Write the results page from finished builds.")
     parser.add_argument("--builds", type=Path, default=Path(".zoo/builds"), help="folder of finished builds")
-    parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="page to write; the plot goes beside it")
+    parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="page to write; pictures go beside it")
     parser.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
     args = parser.parse_args(argv)
     try:

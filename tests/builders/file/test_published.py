@@ -14,7 +14,7 @@ from zoo_builders.inputs import Digests, WorkTree
 from zoo_builders.manifest import Reader
 from zoo_builders.published import Change, Table
 from zoo_builders.results import main
-from zoo_builders.results_dots import Dot, draw
+from zoo_builders.results_dots import Dot, Mark, draw
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.record import Record
 from zoo_registry.model.words import DASH
@@ -93,15 +93,17 @@ def test_a_model_without_labels_is_compared_by_size_alone(make_record: MakeRecor
     assert int8.ours is not None
     assert (int8.ours.quality, int8.ours.packed) == (None, pytest.approx(0.3))
     (dot,) = published.dots([TABLE], "tiny", silent)
-    assert (dot.points, dot.interval, dot.packed) == (None, None, pytest.approx(0.3))
+    assert (dot.points.ours, dot.points.interval, dot.packed.ours) == (None, None, pytest.approx(0.3))
     assert f"| `int8` | {DASH} | {DASH} |" in "\n".join(published.page([TABLE], "tiny", silent))
 
 
 def test_dots_carry_both_and_the_interval_of_ours(make_record: MakeRecord) -> None:
     (dot,) = published.dots([TABLE], "tiny", family(make_record))
-    assert (dot.what, dot.points, dot.packed) == ("int8", pytest.approx(-1), pytest.approx(0.3))
-    assert dot.interval == (pytest.approx(-3), pytest.approx(0))
-    assert (dot.published_points, dot.published_packed) == (pytest.approx(-2), 0.25)
+    assert (dot.what, dot.points.ours, dot.packed.ours) == ("int8", pytest.approx(-1), pytest.approx(0.3))
+    assert dot.points.interval == (pytest.approx(-3), pytest.approx(0))
+    assert (dot.points.published, dot.packed.published, dot.latency.published) == (pytest.approx(-2), 0.25, 0.5)
+    ratio = family(make_record)[1].measurements[0].ratio
+    assert (dot.latency.ours, dot.latency.interval) == (ratio.value, ratio.ci95)
 
 
 def test_a_wrong_file_is_refused_with_its_key(tmp_path: Path) -> None:
@@ -127,12 +129,13 @@ def test_the_page_has_a_picture_for_each_model(make_record: MakeRecord, tmp_path
     assert "int8" in [text.text for text in drawn.iter(f"{SVG}text")]
 
 
-number = st.none() | st.floats(-30, 30)
-share = st.none() | st.floats(0, 3)
-dots = st.builds(
-    Dot, what=st.just("a & <b>"), points=number, packed=share, interval=st.none() | st.tuples(st.floats(-40, 0), st.floats(0, 40)),
-    published_points=number, published_packed=share,
-)  # fmt: skip
+def marks(low: float, high: float) -> st.SearchStrategy[Mark]:
+    value = st.floats(low, high)
+    ends = st.tuples(value, value).map(lambda pair: (min(pair), max(pair)))
+    return st.builds(Mark, st.none() | value, st.none() | ends, st.none() | value)
+
+
+dots = st.builds(Dot, st.just("a & <b>"), points=marks(-40, 40), packed=marks(0, 3), latency=marks(0.01, 80))
 
 
 @given(st.lists(dots, max_size=6))
