@@ -12,6 +12,7 @@ from typing import Any
 
 from zoo_builders import tf
 
+_SCALAR = 1  # DataClass.DATA_CLASS_SCALAR of summary.proto
 _KERNELS = frozenset({"kernel", "depthwise_kernel"})
 
 
@@ -31,9 +32,12 @@ def observe(folder: Path, model: Any, note: str) -> Sequence[Any]:
 
 
 def _write(writer: Any, values: Mapping[str, float], step: int) -> None:
+    """Write scalars as TensorBoard's own `tf.summary.scalar` does, which TensorFlow has only where TensorBoard is installed."""
+    scalars = tf.tensorflow.compat.v1.SummaryMetadata(data_class=_SCALAR)
+    scalars.plugin_data.plugin_name = "scalars"
     with writer.as_default():
         for name, value in values.items():
-            tf.tensorflow.summary.scalar(name, float(value), step=step)
+            tf.tensorflow.summary.write(name, tf.tensorflow.constant(float(value)), step=step, metadata=scalars)
         writer.flush()
 
 

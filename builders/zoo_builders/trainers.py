@@ -154,7 +154,8 @@ def _insist_on_work(run: Run, before: Sequence[Any]) -> None:
     if at < run.train.epochs and not run.model.stop_training:
         raise BuildFailed(f"{name} ended after {at} of {run.train.epochs} epochs", hint="for epoch in training.epochs(): …   # to its end")
     after = [variable.numpy() for variable in run.model.trainable_variables]
-    if all((old == new).all() for old, new in zip(before, after, strict=True)) and not run.resumed:
+    moved = any(((old != new) & (new != 0)).any() for old, new in zip(before, after, strict=True))  # masks set zeros without training
+    if not moved and not run.resumed:
         raise BuildFailed(f"{name} changed no weight", hint="training.optimizer.apply_gradients(zip(gradients, variables))")
 
 
