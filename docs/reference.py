@@ -22,6 +22,7 @@ from zoo_builders.models import NETWORKS
 from zoo_builders.preprocess import STEPS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.weights_sources import WEIGHTS
 from zoo_client import settings as client_settings
 from zoo_client.cli import VERBS, load
 from zoo_registry import settings as server_settings
@@ -142,12 +143,13 @@ def reference() -> str:
         ("Networks", NETWORKS),
         ("Techniques", TECHNIQUES),
         ("Data sources", SOURCES),
+        ("Weights sources", WEIGHTS),
         ("Tasks", TASKS),
         ("Metrics", METRICS),
         ("Devices", DEVICES),
     ):
         parts += plugins(title, kind)
-        if kind is TECHNIQUES or kind is SOURCES:
+        if kind in (TECHNIQUES, SOURCES, WEIGHTS):
             for name in kind.names():
                 params = kind.get(name).params
                 parts += [f"### `{name}`\n\n", *fields(params)] if params.model_fields else []

@@ -1,7 +1,7 @@
 """The JSON schema of manifests, for editors: `python -m zoo_builders.schema` writes manifests/schema.json.
 
-The types of `specs` say almost everything; techniques, data sources and preprocessing steps are filled in from their plugins, so that an
-editor completes `prune: {final: …}` too.
+The types of `specs` say almost everything; techniques, sources of data and weights, and preprocessing steps are filled in from their
+plugins, so that an editor completes `prune: {final: …}` too.
 """
 
 import json
@@ -13,8 +13,9 @@ from pydantic import TypeAdapter
 
 from zoo_builders.data import SOURCES
 from zoo_builders.preprocess import STEPS
-from zoo_builders.specs import Manifest
+from zoo_builders.specs import Manifest, Weights
 from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.weights_sources import WEIGHTS
 from zoo_registry.model.files import write_bytes
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -33,6 +34,8 @@ def schema() -> dict[str, Any]:
     data["properties"]["preprocess"]["items"] = _one_of_keys({name: _part(model, defs) for name, model in STEPS.items()})
     data["properties"]["source"]["enum"] = list(SOURCES.names())
     data["allOf"] = [_args_of(name, defs) for name in SOURCES.names()]
+    defs["Weights"]["properties"]["source"]["enum"] = list(WEIGHTS.names())
+    defs["Weights"]["allOf"] = [_weights_of(name, defs) for name in WEIGHTS.names()]
     return {
         "$schema": _DIALECT,
         "title": "edgezoo manifest",
@@ -56,6 +59,17 @@ def _one_of_keys(parts: dict[str, Any]) -> dict[str, Any]:
 def _args_of(source: str, defs: dict[str, Any]) -> dict[str, Any]:
     params = _part(SOURCES.get(source).params, defs)
     return {"if": {"properties": {"source": {"const": source}}}, "then": {"properties": {"args": params}}}
+
+
+def _weights_of(source: str, defs: dict[str, Any]) -> dict[str, Any]:
+    """What may stand beside `source: NAME` below `weights`; a manifest that names no source trains."""
+    params = _part(WEIGHTS.get(source).params, defs)
+    common = dict.fromkeys(Weights.model_fields, True)
+    named = {} if source == Weights().source else {"required": ["source"]}
+    return {
+        "if": {"properties": {"source": {"const": source}}} | named,
+        "then": {**params, "properties": common | params.get("properties", {})},
+    }
 
 
 def spelled() -> str:

@@ -28,3 +28,22 @@ def test_it_refuses_what_the_verbs_refuse(old: str, new: str) -> None:
     text = (ROOT / "manifests/digits-cnn.yaml").read_text().replace(old, new)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(yaml.safe_load(text), schema())
+
+
+@pytest.mark.parametrize(
+    ("weights", "fits"),
+    [
+        ({}, True),
+        ({"source": "train"}, True),
+        ({"source": "train", "path": "x.h5"}, False),
+        ({"source": "file", "path": "x.h5", "fine_tune": 3}, True),
+        ({"source": "file"}, False),
+        ({"source": "hub", "repo": "timm/x", "sha256": "0" * 64}, True),
+        ({"source": "hub", "repo": "timm/x"}, False),
+        ({"source": "hup", "repo": "timm/x", "sha256": "0" * 64}, False),
+    ],
+)
+def test_each_source_of_weights_has_keys_of_its_own(weights: dict[str, object], fits: bool) -> None:
+    manifest = yaml.safe_load((ROOT / "manifests/digits-cnn.yaml").read_text())
+    manifest["base"]["weights"] = weights
+    assert jsonschema.Draft202012Validator(schema()).is_valid(manifest) == fits

@@ -18,6 +18,7 @@ KINDS = {
     "networks": "zoo_builders.models:NETWORKS",
     "techniques": "zoo_builders.techniques:TECHNIQUES",
     "data": "zoo_builders.data:SOURCES",
+    "weights": "zoo_builders.weights_sources:WEIGHTS",
     "tasks": "zoo_builders.tasks:TASKS",
     "metrics": "zoo_builders.metrics:METRICS",
     "devices": "zoo_builders.devices:DEVICES",
@@ -31,7 +32,7 @@ def list_kind(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
     as_json: Json = False,
 ) -> None:
-    """List networks, techniques, data sources, tasks, metrics, devices, stores or remotes; each is one file that registers itself."""
+    """List networks, techniques, sources of data and weights, tasks, metrics, devices, stores or remotes; each is one file."""
     found = {name: first_line(plugin) for name, plugin in plugins(kind).items()}
     if as_json:
         emit_json([{"name": name, "about": about} for name, about in found.items()])
