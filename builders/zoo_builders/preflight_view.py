@@ -13,6 +13,7 @@ from zoo_builders.graph import Graph, Node
 from zoo_builders.manifest import Resolved
 from zoo_builders.preflight import Column, Preflight
 from zoo_builders.repair import Repaired
+from zoo_builders.specs import Base
 from zoo_client.output import console, table
 from zoo_registry.model import words
 
@@ -35,7 +36,7 @@ class _Notes:
         return number
 
 
-def show(resolved: Resolved, graph: Graph, offered: Preflight | None, recipes: Sequence[Preflight], here: str) -> None:
+def show(shown: str, resolved: Resolved, graph: Graph, offered: Preflight | None, recipes: Sequence[Preflight], *, here: str) -> None:
     """Print one manifest: the techniques at their defaults or the variants asked for, layer by layer; then a line a variant."""
     out = console()
     head = f"network {resolved.spec.base.network}: {len(graph.nodes)} layers, {graph.parameters:,} parameters"
@@ -50,7 +51,7 @@ def show(resolved: Resolved, graph: Graph, offered: Preflight | None, recipes: S
     if recipes:
         _worth(recipes, here)
     if offered is not None and recipes:
-        out.print(Text(f"layer by layer for one of them: zoo preflight {resolved.path.name} --variant {recipes[-1].variant}", style="dim"))
+        out.print(Text(f"layer by layer for one of them: zoo preflight {shown} --variant {recipes[-1].variant}", style="dim"))
 
 
 def _recipe(report: Preflight) -> str:
@@ -185,11 +186,17 @@ def _row(node: Node, columns: Sequence[Column]) -> Mapping[str, Any]:
     return {"layer": node.name, "class": node.op, "parameters": node.parameters, "verdicts": said}
 
 
-def unknown(network: str) -> str:
-    """Say why nothing can be said of a network."""
+def unknown(base: Base) -> str:
+    """Say why nothing can be said of a base layer by layer."""
+    if base.tflite:
+        return (
+            f"{base.tflite}: a finished .tflite file is quantized as it is, and its operators are looked at when it is imported; "
+            "techniques that need a Keras model are refused when the manifest is read."
+        )
     return (
-        f"network {network}: its layers are known only when it is built (a SavedModel, or code that imports TensorFlow), so nothing can be "
-        "said of them here; a build that cannot do what a recipe says still fails. Give it as a Graph or a .keras file to have it judged."
+        f"network {base.network}: its layers are known only when it is built (a SavedModel, or code that imports TensorFlow), so "
+        "nothing can be said of them here; a build that cannot do what a recipe says still fails. Give it as a Graph or a .keras file "
+        "to have it judged."
     )
 
 

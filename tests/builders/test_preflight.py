@@ -148,8 +148,9 @@ def test_the_text_for_one_manifest(golden: Callable[[Path, str], None], capsys: 
     assert graph is not None
     names = ["int8", "sparse75", "sparse75-int8", "clustered16"]
     recipes = [preflight.recipe(graph, name, resolved.recipes[name]) for name in names]
-    preflight_view.show(resolved, graph, preflight.offer(graph), recipes, "x86")
-    preflight_view.show(resolved, graph, None, recipes[2:3], "arm")
+    shown = "manifests/cifar10-cnn.yaml"
+    preflight_view.show(shown, resolved, graph, preflight.offer(graph), recipes, here="x86")
+    preflight_view.show(shown, resolved, graph, None, recipes[2:3], here="arm")
     text = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
     assert max(map(len, text.splitlines())) <= 100
     golden(ROOT / "tests/golden/preflight.txt", text + "\n")

@@ -46,15 +46,15 @@ def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> N
 def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool) -> tuple[Mapping[str, Any], int]:
     """Show one manifest; give it as JSON too, and the exit code."""
     graph = resolved.found.graph
-    about = {"manifest": str(path), "network": resolved.spec.base.network, "graph_known": graph is not None}
+    about = {"manifest": str(path), "network": resolved.spec.base.network or resolved.spec.base.tflite, "graph_known": graph is not None}
     if graph is None:
         if not json:
-            console().print(view.unknown(resolved.spec.base.network))
-        return {**about, "why_unknown": view.unknown(resolved.spec.base.network)}, 0
+            console().print(view.unknown(resolved.spec.base))
+        return {**about, "why_unknown": view.unknown(resolved.spec.base)}, 0
     recipes = [core.recipe(graph, name, steps) for name, steps in resolved.recipes.items() if not variants or name in variants]
     offered = None if variants else core.offer(graph)
     if not json:
-        view.show(resolved, graph, offered, recipes, here)
+        view.show(str(path), resolved, graph, offered, recipes, here=here)
     repaired = repair(resolved, graph) if fix else None
     if repaired is not None and not json:
         view.show_repair(repaired, str(path))
