@@ -206,6 +206,32 @@ def test_an_artifact_page_carries_every_condition_of_its_measurements(client: Te
     assert measurement.file_sha256 in page.text
 
 
+FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
+
+
+def test_an_artifact_without_labels_is_known_by_its_fidelity(client: TestClient, registry: Registry) -> None:
+    for variant, agreement in (("int8", 0.98), ("masks", None)):
+        record = make(data=variant.encode(), variant=variant, metrics=[], fidelity={**FIDELITY, "top1_agreement": agreement})
+        stock(registry, record, variant.encode())
+    scores, masks = (client.get(f"/artifacts/digits-cnn-{variant}").text for variant in ("int8", "masks"))
+    assert "21.5 dB" in scores
+    assert "same top-1" in scores
+    assert "21.5 dB" in masks
+    assert "same top-1" not in masks
+    assert client.get("/").status_code == 200
+
+
+def test_a_metric_made_of_classes_shows_each_the_worst_first(client: TestClient, registry: Registry) -> None:
+    classes = [{"label": "yes", "examples": 30, "value": 0.9}, {"label": "st<b>op", "examples": 20, "value": 0.4}]
+    metric = {"dataset": "words", "dataset_sha256": "cd" * 32, "split": "test", "examples": 50, "metric": "macro_recall", "value": 0.65,
+              "ci95": [0.5, 0.8], "classes": classes}  # fmt: skip
+    stock(registry, make(data=b"words", metrics=[metric]), b"words")
+    page = client.get("/artifacts/digits-cnn-int8").text
+    assert "macro recall, class by class" in page
+    assert page.index("st&lt;b&gt;op") < page.index(">yes<")
+    assert "<b>op" not in page
+
+
 def test_a_yanked_release_says_so_and_why_and_names_the_better_one(client: TestClient, registry: Registry) -> None:
     for version in ("1.0.0", "1.1.0"):
         record = make(version=version)
