@@ -78,7 +78,7 @@ def _layers(report: Preflight, title: str) -> None:
             if objection.layer not in column.verdicts:
                 notes.number(column.name, objection.reason, objection.fix, objection.layer)
         for remark in column.remarks:
-            console().print(Text(f"note: {remark}", style="yellow"))
+            console().print(Text(f"note: {column.name}: {remark}", style="yellow"))
     _print_notes(notes)
 
 
