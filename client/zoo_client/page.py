@@ -11,11 +11,12 @@ from rich.text import Text
 from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
 from zoo_registry.model import words
 from zoo_registry.model.query import Timing
-from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.record import Measurement, Metric, Record
 from zoo_registry.stores.shelf import Release
 
 _SHOWN_OPERATORS = 8
 _SHOWN_ERRORS = 8
+_SHOWN_CLASSES = 3
 
 
 def page(release: Release) -> Group:
@@ -51,18 +52,28 @@ def _identity(release: Release) -> Table:
 
 
 def _quality(record: Record) -> RenderableType | None:
-    if not record.metrics and record.fidelity is None:
-        return None
+    if not record.metrics:
+        return _fidelity(record)
     made = table("quality", ">value", ">95 % interval", "measured on", ">examples", title="Quality, measured on the file itself")
     for m in record.metrics:
         made.add_row(m.metric, f"{m.value:.4f}", f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}", f"{m.dataset} {m.split}", words.count(m.examples))
+    lines = [_worst(m) for m in record.metrics if m.classes]
+    return Group(made, *lines, *filter(None, [_fidelity(record)]))
+
+
+def _worst(metric: Metric) -> Text:
+    worst = sorted(metric.classes, key=lambda one: (one.value, one.label))[:_SHOWN_CLASSES]
+    told = ", ".join(f"{one.label} {one.value:.2%} of {words.count(one.examples)}" for one in worst)
+    return Text(f"{metric.metric}: lowest for {told}", style="dim")
+
+
+def _fidelity(record: Record) -> Text | None:
     if record.fidelity is None:
-        return made
+        return None
     f = record.fidelity
     where = f"{f.split} ({words.count(f.examples)} examples)"
     agrees = f"on {where}" if f.top1_agreement is None else f"same top-1 for {f.top1_agreement:.2%} of {where}"
-    line = Text(f"against float32: {agrees}, SQNR {f.sqnr_db:.1f} dB", style="dim")
-    return Group(made, line) if record.metrics else line
+    return Text(f"against float32: {agrees}, SQNR {f.sqnr_db:.1f} dB", style="dim")
 
 
 def _sizes(record: Record) -> Table:

@@ -1,0 +1,36 @@
+"""One artifact on the terminal: classes that a model serves worst, and files that only fidelity speaks of."""
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from plugins.records import make
+from zoo_client.page import page
+from zoo_registry.model.digest import Digest
+from zoo_registry.stores.reading import Release
+
+FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
+
+
+def printed(**changes: Any) -> str:
+    record = make(**changes)
+    data, out = record.to_bytes(), io.StringIO()
+    Console(file=out, width=160, no_color=True).print(page(Release(record, data, Digest.of(data), "2026-01-02T03:04:05Z")))
+    return out.getvalue()
+
+
+def test_the_classes_served_worst_are_named() -> None:
+    classes = [{"label": f"word {index}", "examples": 30, "value": 0.5 + index / 10} for index in range(5)]
+    metric = {"dataset": "words", "dataset_sha256": "cd" * 32, "split": "test", "examples": 150, "metric": "macro_recall", "value": 0.7,
+              "ci95": [0.6, 0.8], "classes": classes}  # fmt: skip
+    shown = printed(metrics=[metric])
+    assert "macro_recall: lowest for word 0 50.00% of 30, word 1 60.00% of 30, word 2 70.00% of 30" in shown
+    assert "word 3" not in shown
+
+
+def test_without_metrics_fidelity_is_told() -> None:
+    scores = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": 0.98})
+    assert "against float32: same top-1 for 98.00% of calibration (105 examples), SQNR 21.5 dB" in scores
+    values = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": None})
+    assert "against float32: on calibration (105 examples), SQNR 21.5 dB" in values
