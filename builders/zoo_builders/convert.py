@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders import quantizing, tf, xnnpack_policy
+from zoo_builders import quantize_configs, quantizing, tf, xnnpack_policy
 from zoo_builders.context import write_json
 from zoo_builders.converter import to_tflite
 from zoo_builders.data_stage import load_about, load_split
@@ -86,8 +86,9 @@ def run(job: Job) -> None:
     """Write `model.tflite`, `encodings.json`, and, when the sparse encoding is kept, its dense twin `dense.tflite`.
 
     Writes `quantization.json` (a record's `Quantization`) too where it quantizes. Reads params `quantize` (resolved parameters, or null
-    for float32), `sparse_encoding` (`auto`, `always`, `never`) and `task` (whose metric decides where layers are left in float by search);
-    inputs `model` (a Keras model, or a finished float `.tflite`) and `data`.
+    for float32), `sparse_encoding` (`auto`, `always`, `never`), `task` (whose metric decides where layers are left in float by search),
+    `quantize_configs` (functions of the user, [{function, sha256}], whose modules define classes that the model holds); inputs `model`
+    (a Keras model, or a finished float `.tflite`) and `data`.
 
     Raises:
         BuildFailed: the converter refuses the model, there are fewer calibration inputs than asked for, or `always` meets a sparse file
@@ -102,7 +103,8 @@ def run(job: Job) -> None:
         encodings = encode(None, quantize, _data(job, quantize), file=file.read_bytes(), rule=rule, report=job.progress)
     else:
         tf.deterministic(0)
-        model = load(job.inputs["model"] / "model.keras")
+        with quantize_configs.scope(one["function"] for one in job.params.get("quantize_configs", ())):
+            model = load(job.inputs["model"] / "model.keras")
         encodings = encode(model, quantize, _data(job, quantize), rule=rule, report=job.progress)
     _write(job, encodings, rule)
 

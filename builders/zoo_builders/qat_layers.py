@@ -14,15 +14,20 @@ KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 PRESERVABLE = ("Conv2D", "Dense")
 """Kernels whose zeros and shared values are kept; depthwise ones are neither pruned nor clustered."""
 
-_WITH_RANGE = ("Multiply", "ELU", "Rescaling")
+_WITH_RANGE = ("Multiply", "Rescaling")
 """Not in TFMOT's registry, but one integer operator each: their output is given a range as an Add's is."""
 
 _PLAIN = frozenset({
     "Add", "AveragePooling2D", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D",
     "InputLayer", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "Softmax", "UpSampling2D", "ZeroPadding2D",
 })  # fmt: skip
-_OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "swish", "gelu"})
-_ACTIVATION_LAYERS = _OWN_ACTIVATIONS | {"relu6"}
+KNOWN = _PLAIN | frozenset(_WITH_RANGE) | {"Activation", "BatchNormalization"}
+"""Classes that are int8 in the file, Rescaling and normalisation within limits."""
+
+OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "gelu"})
+"""What a kernel's own `activation` may be; of swish the product in its middle would have no range."""
+
+ACTIVATION_LAYERS = OWN_ACTIVATIONS | {"relu6", "swish"}
 _FLOAT = "or leave it float: skip: [{{name: {}}}]"
 
 
@@ -39,9 +44,9 @@ def _trouble(graph: Graph, node: Node) -> tuple[str, str]:
         two = node.config.get("scale", 1.0) != 1.0 and node.config.get("offset", 0.0) != 0.0
         return ("Rescaling scales and shifts: two operations with no range between them", "move it into preprocess") if two else ("", "")
     if node.op == "Activation":
-        return _activation(node, _ACTIVATION_LAYERS)
+        return _activation(node, ACTIVATION_LAYERS)
     if node.op in KERNELS:
-        return _activation(node, _OWN_ACTIVATIONS)
+        return _activation(node, OWN_ACTIVATIONS)
     if node.op in _PLAIN or node.op in _WITH_RANGE:
         return "", ""
     return f"quantization-aware training knows no {node.op}", "use quantize: {dtype: int8}, which needs no training"
@@ -51,6 +56,8 @@ def _activation(node: Node, known: frozenset[str]) -> tuple[str, str]:
     name = node.config.get("activation") or "linear"
     if name in known:
         return "", ""
+    if name in ACTIVATION_LAYERS:
+        return f"activation {name!r} within a {node.op} stays float", "put it into an Activation layer of its own"
     return f"quantization-aware training knows no activation {name!r}", f"use one of {', '.join(sorted(known))}"
 
 

@@ -104,6 +104,16 @@ def test_every_layer_that_cannot_be_quantized_is_named_with_a_way_out() -> None:
     assert objected([skipped], _strange()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("swish", "Activation layer of its own"), ("relu6", "layer of its own"), ("selu", "use one of gelu")]
+)
+def test_an_activation_within_a_convolution_that_would_stay_float_is_refused(kind: str, hint: str) -> None:
+    net = Net("short", (8, 8, 3))
+    net.conv(4, 3, name="conv", activation=kind)
+    [found] = objected([Q], net.graph())
+    assert hint in found
+
+
 def test_rules_that_pick_nothing_are_refused() -> None:
     assert "classifier" in objected([{"quantize_aware": {"layers": [{"name": "clasifier"}]}}])[0]
     assert "stem_pad" in objected([{"quantize_aware": {"skip": [{"name": "stem_pat"}]}}])[0]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from zoo_builders import qat_layers, select
 from zoo_builders.graph import Graph
@@ -25,6 +25,15 @@ _MAKES = {"prune": "sparsity", "cluster": "clusters"}
 Kept = Literal["sparsity", "clusters"]
 
 
+class ConfigRule(select.Rule):
+    """One rule of `configs`: which layers, and the function that says how they are quantized."""
+
+    function: Annotated[str, StringConstraints(pattern=r"^python:[\w.]+:\w+$")] = Field(
+        description="python:package.module:function, which takes a Keras layer and gives a tfmot QuantizeConfig"
+    )
+    sha256: str = Field(default="", description="of the function's file; filled in")
+
+
 class Params(Spec):
     """What a manifest may say about `quantize_aware`."""
 
@@ -42,6 +51,10 @@ class Params(Spec):
     )
     layers: tuple[select.Rule, ...] = Field(default=(), description="which Conv2D, DepthwiseConv2D and Dense are quantized; empty: all")
     skip: tuple[select.Rule, ...] = Field(default=(), description="which layers, of any class, stay float although `layers` has them")
+    configs: tuple[ConfigRule, ...] = Field(
+        default=(),
+        description="layers that are quantized by a config of your own, each as its first rule says; also such as are refused else",
+    )
 
 
 def quantized_layers(graph: Graph, params: Params) -> tuple[str, ...]:
@@ -65,17 +78,38 @@ def infer(params: Params, before: Sequence[Step]) -> Params:
     shared = [step.params.most for step in before if step.technique == "cluster" and hasattr(step.params, "most")]
     changes: dict[str, Any] = {} if params.preserve is not None else {"preserve": tuple(dict.fromkeys(made))}
     changes |= {"clusters": max(shared)} if shared and params.clusters is None else {}
+    changes |= {"configs": tuple(_dated(rule) for rule in params.configs)} if params.configs else {}
     return params.model_copy(update=changes)
+
+
+def _dated(rule: ConfigRule) -> ConfigRule:
+    """Put the digest of the function's file into the rule, so that another file is another build."""
+    from zoo_builders import quantize_configs
+
+    return rule.model_copy(update={"sha256": quantize_configs.digest(rule.function)})
+
+
+def _own(graph: Graph, params: Params) -> dict[str, str]:
+    """Give the layers that are quantized by a function of the user: layer → function."""
+    rules = select.chosen(params.configs, graph.nodes[1:]) if params.configs else {}
+    return {name: rule.function for name, rule in rules.items() if rule is not None}
 
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
     """Refuse every layer that cannot be quantized, rules that pick nothing, and a `preserve` that contradicts the recipe."""
-    chosen = quantized_layers(graph, params)
+    chosen, own = quantized_layers(graph, params), _own(graph, params)
+    judged = [node for node in graph.nodes if node.name in chosen and node.name not in own]
     found = [
         *_contradictions(graph, params, before),
         *select.objections("quantize_aware", params.layers, graph, _kernels(graph)),
         *select.objections("quantize_aware", params.skip, graph, graph.nodes[1:]),
-        *(objection for node in graph.nodes if node.name in chosen and (objection := qat_layers.objection(graph, node)) is not None),
+        *select.objections("quantize_aware", params.configs, graph, graph.nodes[1:]),
+        *(
+            Objection(rule.function, "no such module", "make it importable where zoo runs")
+            for rule in params.configs
+            if not _dated(rule).sha256
+        ),
+        *(objection for node in judged if (objection := qat_layers.objection(graph, node)) is not None),
     ]
     if graph.nodes and not any(graph.node(name).op in qat_layers.KERNELS for name in chosen):
         found.append(
@@ -104,20 +138,22 @@ def _contradictions(graph: Graph, params: Params, before: Sequence[Step]) -> lis
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
     """State int8 weights in all layers that are not left float, int8 activations where none is, and the interface."""
     del steps
-    chosen = quantized_layers(graph, params)
-    left = tuple(node.name for node in graph.nodes if node.weights and node.name not in chosen)
+    chosen, own = quantized_layers(graph, params), _own(graph, params)
+    left = tuple(node.name for node in graph.nodes if node.weights and (node.name not in chosen or node.name in own))
     found = [Promise(technique="quantize_aware", kind="weights_dtype", value="int8", besides=left)]
-    if len(chosen) == len(graph.nodes[1:]):
+    if len(chosen) == len(graph.nodes[1:]) and not own:
         found.append(Promise(technique="quantize_aware", kind="activations_dtype", value="int8"))
     return [*found, Promise(technique="quantize_aware", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
 
 
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
     """Say of every layer with weights, and of every one that cannot be quantized, what happens to it."""
-    chosen = quantized_layers(graph, params)
+    chosen, own = quantized_layers(graph, params), _own(graph, params)
     kept = " and ".join(infer(params, before).preserve or ())
     return {
-        node.name: qat_layers.verdict(graph, node, chosen=node.name in chosen, kept=kept)
+        node.name: Verdict(applies=True, reason=f"quantized by {own[node.name]}")
+        if node.name in own
+        else qat_layers.verdict(graph, node, chosen=node.name in chosen, kept=kept)
         for node in graph.nodes
         if node.weights or qat_layers.objection(graph, node) is not None
     }
@@ -126,12 +162,13 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
 def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:
     """Ask for an int8 file; the ranges are in the model."""
     del steps
-    return {"quantize": {"dtype": "int8", "interface": params.interface}}
+    own = [rule.model_dump(mode="json", include={"function", "sha256"}) for rule in params.configs]
+    return {"quantize": {"dtype": "int8", "interface": params.interface}} | ({"quantize_configs": own} if own else {})
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:
     """Wrap the layers, measure ranges, fine-tune while zeros and shared values are held; the result keeps its wrappers."""
-    from zoo_builders import fake_quant
+    from zoo_builders import fake_quant, quantize_configs
     from zoo_builders.fit import fine_tuning, fit
     from zoo_builders.render import graph_of
 
@@ -139,7 +176,9 @@ def apply(model: Any, params: Params, context: Context) -> Any:
     chosen = quantized_layers(graph, params)
     kernels = {name: model.get_layer(name).kernel.numpy() for name in chosen if graph.node(name).op in qat_layers.PRESERVABLE}
     train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
-    quantized = fake_quant.wrap(model, chosen, qat_layers.configs(graph, chosen))
+    own = {name: quantize_configs.config_of(function, model.get_layer(name)) for name, function in _own(graph, params).items()}
+    with quantize_configs.scope(rule.function for rule in params.configs):
+        quantized = fake_quant.wrap(model, chosen, qat_layers.configs(graph, chosen) | own)
     fake_quant.settle(quantized)
     batches = context.batches("train", batch_size=train.batch_size, shuffle=False)
     fake_quant.observe(quantized, (inputs for inputs, _ in batches.take(OBSERVED)))
@@ -170,7 +209,6 @@ QUANTIZE_AWARE = TECHNIQUES.add(
     "quantize_aware",
     Technique(
         "quantize_aware", Params, apply, check, promises, DOC,
-        modules=("zoo_builders.fit", "zoo_builders.fake_quant", "zoo_builders.qat_layers", "zoo_builders.shared_values"),
         layers=layers, infer=infer, converts=converts, ends=True,
     ),
 )  # fmt: skip

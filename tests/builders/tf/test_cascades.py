@@ -154,3 +154,78 @@ def test_values_of_each_channel_survive_to_the_file(cascades: Cascades) -> None:
     assert all(found[name][1] <= 3 for name in ("stem", *POINTWISE))
     report = json.loads((cascades.model(cascades.resolved([PER_CHANNEL, AWARE])) / "report.json").read_text())
     assert report["preserved"]["wide"] == {"values": 3}
+
+
+OWN = """
+from zoo_builders import tf
+
+kinds = tf.tfmot.quantization.keras
+EIGHT = dict(num_bits=8, per_axis=False)
+
+class OneScale(kinds.QuantizeConfig):
+    def get_weights_and_quantizers(self, layer):
+        return [(layer.kernel, kinds.quantizers.LastValueQuantizer(symmetric=True, narrow_range=True, **EIGHT))]
+    def get_activations_and_quantizers(self, layer):
+        return []
+    def set_quantize_weights(self, layer, weights):
+        layer.kernel = weights[0]
+    def set_quantize_activations(self, layer, activations):
+        pass
+    def get_output_quantizers(self, layer):
+        return [kinds.quantizers.MovingAverageQuantizer(symmetric=False, narrow_range=False, **EIGHT)]
+    def get_config(self):
+        return {}
+
+def one_scale(layer):
+    return OneScale() if layer.name.startswith("conv") else None
+"""
+
+
+def _short() -> Graph:
+    net = Net("short", (8, 8, 1))
+    net.conv(4, 3, name="conv")
+    net.relu(name="conv_relu")
+    net.conv(6, 3, name="conv2")
+    net.flatten(name="flatten")
+    net.dense(10, name="classifier")
+    return net.graph()
+
+
+@pytest.mark.train
+def test_a_layer_with_a_config_of_the_users_own_is_quantized_by_it(digits_data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    from zoo_builders import apply, convert, train
+    from zoo_builders.inspect import inspect
+    from zoo_builders.render import render
+    from zoo_registry.model.errors import BuildFailed
+
+    (tmp_path / "scaling.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    technique, graph = TECHNIQUES.get("quantize_aware"), _short()
+    said = {"epochs": 1, "configs": [{"name": "conv", "function": "python:scaling:one_scale"}]}
+    params = technique.infer(technique.params.model_validate(said), ())
+    assert technique.check(graph, params, ()) == []
+    assert len(params.model_dump()["configs"][0]["sha256"]) == 64
+
+    train.save(render(graph), tmp_path / "model.keras")
+    inputs = {"model": tmp_path, "data": digits_data}
+    plain = params.model_dump(mode="json")
+    stage = {"technique": "quantize_aware", "params": plain, "train": TRAIN, "seed": 7}
+    apply.run(job := a_job("technique", tmp_path / "aware", stage, inputs=inputs))
+    file = a_job("convert", tmp_path / "file", technique.converts(params, ()), inputs={**inputs, "model": job.out})
+    convert.run(file)
+    weights = inspect((file.out / "model.tflite").read_bytes()).weights
+    assert [(weight.dtype, weight.granularity) for weight in weights][:2] == [("int8", "tensor"), ("int8", "channel")]
+
+    configs = [{"name": "classifier", "function": "python:scaling:one_scale"}]
+    with pytest.raises(BuildFailed, match="gave a NoneType for layer classifier"):
+        apply.run(a_job("technique", tmp_path / "none", {**stage, "params": {**plain, "configs": configs}}, inputs=inputs))
+
+
+def test_a_config_that_cannot_be_found_is_refused_before_anything_is_trained() -> None:
+    technique = TECHNIQUES.get("quantize_aware")
+    said = {"configs": [{"name": "conv", "function": "python:no_such_module:any"}, {"name": "konv", "function": "python:json:loads"}]}
+    found = technique.check(_short(), technique.infer(technique.params.model_validate(said), ()), ())
+    assert [(o.layer, o.fix.split("?")[0]) for o in found] == [
+        ("{name: konv}", "did you mean 'conv'"),
+        ("python:no_such_module:any", "make it importable where zoo runs"),
+    ]

@@ -56,11 +56,11 @@ def inputs() -> Any:
     return np.random.default_rng(4).uniform(0, 60, size=(32, 8, 8, 1)).astype(np.float32)
 
 
-def _wrapped(plain: Any) -> Any:
+def _wrapped(plain: Any, graph: Graph | None = None) -> Any:
     from zoo_builders import fake_quant, qat_layers
     from zoo_builders.keras_weights import copied
 
-    graph = residual()
+    graph = graph or residual()
     layers = quantized_layers(graph, Params())
     model = fake_quant.wrap(copied(plain), layers, qat_layers.configs(graph, layers))
     fake_quant.settle(model)
@@ -168,3 +168,44 @@ def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(o
     expected = observed(inputs[:4]).numpy()
     assert np.isfinite(found).all()
     assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+
+
+def _everything() -> Any:
+    """Make a Keras model with every class and activation that `check` lets pass."""
+    from zoo_builders import qat_layers, tf
+
+    kinds = tf.keras.layers
+    start = tf.keras.Input((8, 8, 3), name="input")
+    x = kinds.ZeroPadding2D(1, name="pad")(start)
+    x = kinds.DepthwiseConv2D(3, use_bias=False, name="depthwise")(x)
+    x = kinds.BatchNormalization(name="norm")(x)
+    x = kinds.LeakyReLU(name="leaky")(x)
+    x = kinds.UpSampling2D(2, name="up")(x)
+    x = kinds.AveragePooling2D(2, name="average")(x)
+    x = kinds.MaxPooling2D(1, name="max")(x)
+    for kind in sorted(qat_layers.ACTIVATION_LAYERS):
+        x = kinds.Activation(kind, name=f"is_{kind}")(kinds.Conv2D(4, 1, name=f"before_{kind}")(x))
+    for kind in sorted(qat_layers.OWN_ACTIVATIONS):
+        x = kinds.Conv2D(4, 1, activation=kind, name=f"with_{kind}")(x)
+    shifted = kinds.ReLU(6.0, name="relu")(kinds.Rescaling(1.0, 3.0, name="shift")(x))
+    x = kinds.Multiply(name="product")([x, kinds.Rescaling(1 / 6, name="scale")(shifted)])
+    x = kinds.Concatenate(name="both")([x, kinds.Add(name="sum")([x, shifted])])
+    x = kinds.GlobalAveragePooling2D(name="pool")(kinds.Dropout(0.1, name="drop")(kinds.Reshape((8, 8, 8), name="reshape")(x)))
+    return tf.keras.Model(start, kinds.Softmax(name="softmax")(kinds.Dense(3, name="dense")(kinds.Flatten(name="flatten")(x))), name="all")
+
+
+def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
+    from zoo_builders import fake_quant, qat_layers, tf
+    from zoo_builders.converter import to_tflite
+    from zoo_builders.inspect import examine
+    from zoo_builders.render import graph_of
+
+    tf.deterministic(5)
+    graph = graph_of(model := _everything())
+    assert {node.op for node in graph.nodes} == qat_layers.KNOWN
+    assert [found for node in graph.nodes if (found := qat_layers.objection(graph, node))] == []
+    wrapped = _wrapped(model, graph)
+    images = np.random.default_rng(0).uniform(-3, 3, size=(4, 8, 8, 3)).astype(np.float32)
+    fake_quant.observe(wrapped, [images])
+    activations = examine(to_tflite(wrapped, None, lambda: images, sparse=False)).activations
+    assert [(one.operator, one.tensor) for one in activations if one.dtype != "int8"] == []
