@@ -13,6 +13,7 @@ from zoo_builders import inspect, proof
 from zoo_builders.layer_tensors import belonging, kernels_of
 from zoo_builders.models import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
+from zoo_builders.techniques.quantize import Params
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import Quantization, TensorSparsity
 
@@ -194,9 +195,9 @@ def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runti
     model = tf.keras.Model(image, layers.Dense(10)(layers.Flatten()(difference)))
     from zoo_builders import convert
 
-    params = QUANTIZE.params.model_validate({"dtype": "int16x8"})
+    params = Params.model_validate({"dtype": "int16x8"})
     calibration = np.load(digits_data / "calibration_x.npy")[:10].astype(np.float32).reshape(-1, 8, 8, 1)
-    data = convert.Data(calibration=lambda: calibration, validation=lambda: (calibration, None), about={})
+    data = convert.Data(calibration=lambda: calibration, validation=lambda: (calibration, np.zeros(10)), about={})
     with pytest.raises(MeasureFailed, match=r"(?i)squared_?difference"):
         convert.encode(model, params, data)
 
