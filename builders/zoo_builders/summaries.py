@@ -3,7 +3,7 @@
     DIR/<stage>-<fingerprint>/<note>/events.out.tfevents.…
 
 Scalars after each epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`; for every layer with a kernel
-`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`.
+`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`, the smallest magnitude it keeps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,16 +47,17 @@ def _learning_rate(optimizer: Any) -> float:
 
 
 def layers(model: Any) -> Iterator[tuple[str, float]]:
-    """Give (`what/layer`, value) for every layer with a kernel, and for every mask and threshold TFMOT keeps."""
+    """Give (`what/layer`, value) for every layer with a kernel, and for every mask TFMOT's wrappers keep."""
     for layer in model.layers:
         name = getattr(layer, "layer", layer).name
         for weight in layer.weights:
             if weight.name.rpartition("/")[2].partition(":")[0] in _KERNELS:
                 yield f"sparsity/{name}", _zeros(weight)
-        for number, (_, mask, threshold) in enumerate(getattr(layer, "pruning_vars", ())):
+        for number, (weight, mask, _) in enumerate(getattr(layer, "pruning_vars", ())):
             pruned = name if number == 0 else f"{name}/{number}"
+            kept = abs(weight.numpy())[mask.numpy() != 0]
             yield f"mask_sparsity/{pruned}", _zeros(mask)
-            yield f"threshold/{pruned}", float(threshold.numpy())
+            yield f"threshold/{pruned}", float(kept.min()) if kept.size else 0.0
 
 
 def _zeros(variable: Any) -> float:
