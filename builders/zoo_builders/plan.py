@@ -17,7 +17,7 @@ from zoo_builders.recipes import graphs
 from zoo_builders.specs import Manifest, Weights
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.toolchain import Toolchain, converting
+from zoo_builders.toolchain import Toolchain, asked, converting
 from zoo_builders.weights_sources import WEIGHTS, epochs
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
@@ -225,17 +225,16 @@ class _Planner:
         trained: Reproducible = "weights" if epochs(weights, self.spec.base.train.epochs) else "bitwise"
         return self._stage("base", "base", params, inputs={"data": data}, files=files, reproducible=trained)
 
-    def _convert(self, name: str, model: Digest, asked: Mapping[str, Any]) -> Stage:
+    def _convert(self, name: str, model: Digest, wanted: Mapping[str, Any]) -> Stage:
         inputs = {"model": model, "data": self.parts["data"]}
-        plugin, rest = converting(asked, self.spec.task)
-        params = {"quantize": None, **asked, **rest}
+        plugin, rest = converting(wanted, self.spec.task)
+        params = {"quantize": None, **wanted, **rest}
         return self._stage("convert", f"convert {name}", params, plugin=plugin, inputs=inputs, reproducible="bitwise")
 
     def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
         """Plan the float baseline, this variant's file, and the look into it."""
-        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
         self._add("baseline", self._convert(FLOAT, self.parts["base"], {}))
-        file = self._add("convert", self._convert(name, self.parts["model"], asked))
+        file = self._add("convert", self._convert(name, self.parts["model"], asked(steps)))
         spelled = [promise.model_dump(mode="json") for promise in promises]
         self._add(
             "inspect", self._stage("inspect", f"inspect {name}", {"promises": spelled}, inputs={"file": file}, reproducible="bitwise")

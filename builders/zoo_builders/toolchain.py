@@ -8,7 +8,7 @@ the end; modules that hold only types and plumbing (`PLUMBING`) do not count.
 import ast
 import importlib
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -19,7 +19,7 @@ import zoo_builders
 from zoo_builders.data import SOURCES
 from zoo_builders.inputs import Tree
 from zoo_builders.stage import StageKind
-from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound
@@ -187,10 +187,11 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
     loop = () if spec.base.train.trainer is None else (f"{PACKAGE}.trainers",)
     network = () if known else (f"{PACKAGE}.networks", f"{PACKAGE}.net")
     yield "base", ("base", (*network, *_weights(spec.base.weights.source), *loop), ())
-    yield "import", ("import", (), ())
+    if spec.base.tflite:
+        yield "import", ("import", (), ())
     yield "convert", ("convert", (), ())
-    yield f"convert {LITERT}", ("convert", (), ("litert-quantizer",))
-    yield f"convert {spec.task}", ("convert", _judging(spec.task), ())
+    for plugin in {converting(asked(steps), spec.task)[0] for steps in resolved.recipes.values()} - {""}:
+        yield f"convert {plugin}", ("convert", (), ("litert-quantizer",)) if plugin == LITERT else ("convert", _judging(plugin), ())
     yield "inspect", ("inspect", (f"{PACKAGE}.proof",), ())
     source = SOURCES.get(spec.data.source)
     yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
@@ -203,12 +204,17 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
             yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules, *loop), ())
 
 
-def converting(asked: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any]]:
+def asked(steps: Sequence[Step]) -> dict[str, Any]:
+    """Gather what the steps of a recipe ask of the `convert` stage; a later step overrides an earlier one."""
+    return {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+
+
+def converting(wanted: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any]]:
     """Say what else decides a converted file: the plugin of its stage's key, and parameters to add to those it is asked for.
 
     That is the second engine, or the task whose metric chooses the layers that stay in float; mostly nothing.
     """
-    quantize = asked.get("quantize") or {}
+    quantize = wanted.get("quantize") or {}
     if quantize.get("engine") == LITERT:
         return LITERT, {}
     return (task, {"task": task}) if quantize.get("keep_float") == "auto" else ("", {})
