@@ -76,10 +76,17 @@ def sparsify(file: bytes) -> bytes:
 
 
 def _converter(model: Any) -> Any:
+    """Give a converter of the model's function for one input.
+
+    The converter saves what it is given to keep the variables alive, function by function where that is a Keras model: four times the work
+    for the same bytes, so it is given the variables alone.
+    """
     tensorflow = tf.tensorflow
+    kept = tensorflow.Module()
+    kept.of_the_model = list(model.variables)
     signature = [tensorflow.TensorSpec((1, *model.input_shape[1:]), tensorflow.float32, name="input")]
     concrete = tensorflow.function(lambda image: model(image, training=False), input_signature=signature).get_concrete_function()
-    return tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], model)
+    return tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], kept)
 
 
 def _convert(converter: Any, name: str) -> bytes:
