@@ -14,6 +14,7 @@ import pytest
 from plugins.digits import TRAIN, a_job
 from zoo_builders.specs import Train
 from zoo_registry.model.errors import BuildFailed, WrongUse
+from zoo_registry.model.files import digest_file
 
 pytestmark = pytest.mark.train
 
@@ -94,15 +95,48 @@ def test_every_form_keras_saves_is_taken_as_it_is(form: str, digits_base: Path, 
     assert json.loads((tmp_path / "out/report.json").read_text())["history"] == []
 
 
+def borrowing(**more: Any) -> dict[str, Any]:
+    return {"source": "file", "params": {"path": "file"}, **more}
+
+
 def test_weights_from_a_file_fit_or_are_refused(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
     from zoo_builders import train
 
     files = {"weights": digits_base / "model.keras"}
-    fitting = params(args={"width": 16}, weights={"source": "file"})
+    fitting = params(args={"width": 16}, weights=borrowing())
     train.run(a_job("base", tmp_path / "fits", fitting, inputs={"data": digits_data}, files=files))
     assert weights(tmp_path / "fits") == weights(digits_base)
+    report = json.loads((tmp_path / "fits/report.json").read_text())
+    assert report["history"] == []
+    assert report["weights"] == {"source": "file", "sha256": digest_file(files["weights"]), "layers": 11, "fresh": []}
     with pytest.raises(BuildFailed, match="do not fit"):
-        train.run(a_job("base", tmp_path / "not", params(weights={"source": "file"}), inputs={"data": digits_data}, files=files))
+        train.run(a_job("base", tmp_path / "not", params(weights=borrowing()), inputs={"data": digits_data}, files=files))
+
+
+def test_borrowed_weights_are_tuned_for_as_long_as_asked(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+    from zoo_builders import train
+
+    files = {"weights": digits_base / "model.keras"}
+    tuning = params(args={"width": 16}, weights=borrowing(fine_tune=1), train={**TRAIN, "epochs": 9, "learning_rate": 1e-4})
+    train.run(a_job("base", tmp_path / "tuned", tuning, inputs={"data": digits_data}, files=files))
+    before, after = (json.loads((path / "report.json").read_text()) for path in (digits_base, tmp_path / "tuned"))
+    assert len(after["history"]) == 1
+    assert after["history"][0]["loss"] < before["history"][0]["loss"], "it starts from what was learned"
+    assert weights(tmp_path / "tuned") != weights(digits_base)
+
+
+def test_a_layer_without_weights_or_with_others_is_named(digits_base: Path) -> None:
+    from zoo_builders.keras_weights import put, weights_of
+    from zoo_builders.render import graph_of
+    from zoo_builders.train import load
+
+    model = load(digits_base / "model.keras")
+    graph = graph_of(model)
+    held = weights_of(model, graph)
+    lacking = {name: arrays for name, arrays in held.items() if name != "stem_bn"}
+    with pytest.raises(BuildFailed, match=r"layer stem_bn: expected .*gamma.* found none; layer classifier: expected"):
+        put(model, graph, {**lacking, "classifier": held["stem_conv"]})
+    put(model, graph, lacking, fresh=("stem_bn",))
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"PK\x03\x04"])
