@@ -8,6 +8,8 @@ Built on TFMOT's `quantize_apply` with its 8-bit scheme (Jacob et al. 2018, arXi
 - Its schemes for PQAT, CQAT and PCQAT share one quantizer among all layers of a kind, which stops keeping zeros at the first kernel without
   one, gives up on more than 1,024 values, zeroes the smallest value of channels that had no zero, and forgets kernels that feed a
   concatenation. `hold` puts a quantizer of its own around each kernel instead, which knows that kernel's zeros and equal weights.
+- Depthwise kernels get one scale as a whole (its per-channel quantizer counts the last axis, which of theirs is the multiplier), far too
+  coarse once batch normalisation is folded into them: each channel gets its own here, as the converter gives it.
 - Weight ranges are those of the last step but one: `settle` takes them from the weights that are stored.
 """
 
@@ -27,6 +29,8 @@ _START = 6.0
 _KERNELS = {"Conv2D": ("kernel", True), "DepthwiseConv2D": ("depthwise_kernel", True), "Dense": ("kernel", False)}
 """Class → its kernel, and whether TFMOT quantizes it for each output channel."""
 
+_DEPTHWISE = "DepthwiseConv2D"
+
 
 def wrap(model: Any, layers: Collection[str], configs: Mapping[str, Any]) -> Any:
     """Give `model` with fake quantization on `layers`, which keep their names; `configs` are quantize configs other than TFMOT's own.
@@ -44,8 +48,13 @@ def wrap(model: Any, layers: Collection[str], configs: Mapping[str, Any]) -> Any
 
     clone = tf.keras.models.clone_model
     with kinds.quantize_scope():
-        quantized = kinds.quantize_apply(clone(model, clone_function=annotated), quantized_layer_name_prefix="")
-        return clone(quantized, clone_function=mended)
+        quantized = clone(
+            kinds.quantize_apply(clone(model, clone_function=annotated), quantized_layer_name_prefix=""), clone_function=mended
+        )
+    for layer in _wrappers(quantized):
+        if type(layer.layer).__name__ == _DEPTHWISE and layer.name not in configs:
+            layer._weight_vars = [(kernel, _by_channel, None) for kernel, _, _ in layer._weight_vars]  # noqa: SLF001  as below
+    return quantized
 
 
 def _lost_config(layer: Any, configs: Mapping[str, Any]) -> Any:
@@ -105,13 +114,37 @@ def hold(model: Any, name: str, *, zeros: Any = None, groups: Any = None) -> Non
     layer._weight_vars = [(weight, _Holding(quantizer, project), ranges) for weight, quantizer, ranges in layer._weight_vars]  # noqa: SLF001
 
 
-def release(model: Any) -> None:
-    """Store what was held: from here on the kernels are what they were trained as, and nothing keeps them so."""
+def finish(model: Any) -> None:
+    """End the training: store kernels as they were trained; take off what only this module knows, so that TFMOT alone loads the model."""
     for layer in _wrappers(model):
         for weight, quantizer, _ in layer._weight_vars:  # noqa: SLF001
             if isinstance(quantizer, _Holding):
                 weight.assign(quantizer.project(weight))
+            elif quantizer is _by_channel:
+                weight.assign(quantizer(weight))
+                _store_quantized(layer, weight)
         layer._weight_vars = [(w, getattr(quantizer, "inner", quantizer), ranges) for w, quantizer, ranges in layer._weight_vars]  # noqa: SLF001
+    settle(model)
+
+
+def _store_quantized(layer: Any, kernel: Any) -> None:
+    """Let a wrapper leave its depthwise kernel alone, whose values are on the grid of int8: the converter finds the same scales."""
+    name = _KERNELS[_DEPTHWISE][0]
+    setattr(layer.layer, name, kernel)  # in whose place the last call left a tensor
+    layer.quantize_config.weight_attrs = []
+    layer._weight_vars = []  # noqa: SLF001
+    ranges = (f"/{name}_min:0", f"/{name}_max:0")
+    layer._non_trainable_weights = [one for one in layer._non_trainable_weights if not one.name.endswith(ranges)]  # noqa: SLF001
+
+
+def _by_channel(kernel: Any, training: Any = None, weights: Any = None, **_: Any) -> Any:
+    """Quantize a depthwise kernel [height, width, channels, multiplier] with a scale for each output channel: that of its values."""
+    del training, weights
+    tensorflow = tf.tensorflow
+    columns = tensorflow.reshape(kernel, (-1, kernel.shape[2] * kernel.shape[3]))
+    top = tensorflow.stop_gradient(tensorflow.reduce_max(tensorflow.abs(columns), axis=0))
+    quantized = tensorflow.quantization.fake_quant_with_min_max_vars_per_channel(columns, -top, top, num_bits=8, narrow_range=True)
+    return tensorflow.reshape(quantized, kernel.shape)
 
 
 @dataclass(frozen=True, slots=True)

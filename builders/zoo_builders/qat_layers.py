@@ -80,7 +80,7 @@ def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     if node.op == "BatchNormalization":
         return Verdict(applies=True, reason=f"folded into {node.inputs[0]} by the converter")
     if node.op == "DepthwiseConv2D":
-        return Verdict(applies=True, reason="one scale for the whole kernel" + (f"; {kept}: nothing to preserve here" if kept else ""))
+        return Verdict(applies=True, reason=f"{kept}: nothing to preserve here" if kept else "")
     return Verdict(applies=True, reason=f"preserves {kept}" if kept else "")
 
 

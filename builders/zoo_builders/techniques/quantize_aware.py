@@ -184,8 +184,7 @@ def apply(model: Any, params: Params, context: Context) -> Any:
     fake_quant.observe(quantized, (inputs for inputs, _ in batches.take(OBSERVED)))
     kept = {name: _hold(quantized, name, kernel, params) for name, kernel in kernels.items()}
     history = fit(quantized, context, train, note="quantize_aware")
-    fake_quant.release(quantized)
-    fake_quant.settle(quantized)
+    fake_quant.finish(quantized)
     context.keep("history", {"epochs": history})
     context.keep("preserved", {name: words for name, words in kept.items() if words})
     return quantized

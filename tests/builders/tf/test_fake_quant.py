@@ -127,7 +127,7 @@ def test_zeros_and_shared_values_outlast_training_in_each_kernel_that_has_them(p
     fake_quant.hold(observed, "right", zeros=before["right"] == 0)
     observed.compile("adam", loss="mse")
     observed.fit(inputs, np.random.default_rng(0).normal(size=(32, 10)), epochs=2, batch_size=8, verbose=0)
-    fake_quant.release(observed)
+    fake_quant.finish(observed)
     after = {name: observed.get_layer(name)._weight_vars[0][0].numpy() for name in KERNELS}
     assert len(np.unique(after["left"])) == len(values) == 3
     assert [(after[name] == 0).sum() for name in KERNELS] == [(before[name] == 0).sum() for name in KERNELS]
@@ -207,5 +207,37 @@ def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
     wrapped = _wrapped(model, graph)
     images = np.random.default_rng(0).uniform(-3, 3, size=(4, 8, 8, 3)).astype(np.float32)
     fake_quant.observe(wrapped, [images])
-    activations = examine(to_tflite(wrapped, None, lambda: images, sparse=False)).activations
-    assert [(one.operator, one.tensor) for one in activations if one.dtype != "int8"] == []
+    fake_quant.finish(wrapped)
+    file = examine(to_tflite(wrapped, None, lambda: images, sparse=False))
+    assert [(one.operator, one.tensor) for one in file.activations if one.dtype != "int8"] == []
+    assert {weight.granularity for weight in file.structure.weights if weight.operator == "DEPTHWISE_CONV_2D"} == {"channel"}
+
+
+def _narrow() -> Graph:
+    net = Net("narrow", (8, 8, 3))
+    net.depthwise(3, name="depthwise")
+    return net.graph()
+
+
+def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_saved(tmp_path: Path) -> None:
+    from zoo_builders import fake_quant, tf
+    from zoo_builders.render import render
+    from zoo_builders.train import load, save
+
+    tf.deterministic(6)
+    model = render(_narrow())
+    random = np.random.default_rng(6)
+    kernel = random.normal(size=(3, 3, 3, 1)) * np.array([1.0, 0.01, 0.0])[:, None]
+    model.get_layer("depthwise").set_weights([kernel, np.zeros(3)])
+    images = random.normal(size=(4, 8, 8, 3)).astype(np.float32)
+    expected = model(images).numpy()
+    wrapped = _wrapped(model, _narrow())
+    fake_quant.observe(wrapped, [images])
+    [(quantized, quantizer, _)] = wrapped.get_layer("depthwise")._weight_vars
+    error = np.abs(quantizer(quantized).numpy() - kernel)[..., 0].max((0, 1))
+    assert (error <= np.abs(kernel)[..., 0].max((0, 1)) / 127).all()
+    fake_quant.finish(wrapped)
+    again = wrapped(images).numpy()
+    assert np.abs(again - expected).max() < 0.02 * np.abs(expected).max()
+    save(wrapped, tmp_path / "model.keras")
+    assert np.array_equal(load(tmp_path / "model.keras")(images).numpy(), again)
