@@ -59,8 +59,9 @@ def wilson(held: int, count: int) -> tuple[float, float]:
 def margins(scores: Array) -> Array:
     """By how much of probability the first class leads."""
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    first = np.sort(shares / shares.sum(axis=1, keepdims=True), axis=1)
-    return first[:, -1] - first[:, -2]
+    first: Array = np.sort(shares / shares.sum(axis=1, keepdims=True), axis=1)
+    lead: Array = first[:, -1] - first[:, -2]
+    return lead
 
 
 def main() -> None:
