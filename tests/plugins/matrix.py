@@ -296,11 +296,13 @@ def said(findings: Iterable[Finding]) -> str:
 def _phrase(promise: str, expected: str, count: int) -> str:
     tensors = f"in {count} tensor{'s' * (count > 1)}"
     if promise.startswith("share of zeros"):
-        return f"{float(expected):.0%} zeros {tensors}"
+        where = "biases" if "bias" in promise else "kernels"
+        return f"{float(expected):.0%} zeros in {count} {where}"
     if promise.startswith("distinct values per"):
-        per = promise.split()[3]
-        return f"≤ {float(expected):.0f} values a {per} {tensors}"
-    kind = re.fullmatch(r"(weights|activations|interface) dtype", promise)
+        return f"≤ {float(expected):.0f} values a {promise.split()[3]} {tensors}"
+    if promise == "weights dtype":
+        return f"{expected} weights {tensors}"
+    kind = re.fullmatch(r"(activations|interface) dtype", promise)
     return f"{expected} {kind[1]}" if kind else f"{promise} {expected} {tensors}"
 
 
