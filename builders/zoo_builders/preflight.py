@@ -177,7 +177,7 @@ def _chances(base: Graph, graph: Graph, contents: forecast.Contents, sparse: Col
         first = sparse.refused[0]
         shut = f"{first.layer}: {first.reason}" + (f" (and {len(sparse.refused) - 1} more)" if len(sparse.refused) > 1 else "")
     elif not sparse_path.enough(share):
-        shut = f"{share:.0%} zeros in the 1x1 convolutions, XNNPACK wants more than 2/3"
+        shut = f"{share:.0%} zeros in the 1x1 and fully connected layers that XNNPACK counts, which wants more than 2/3"
     before, after = forecast.kernels(base), forecast.kernels(graph)
     fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)

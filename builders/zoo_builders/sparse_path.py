@@ -12,6 +12,7 @@ from zoo_builders.graph import Graph, Node
 from zoo_builders.techniques import Objection, Verdict
 
 FOLDS_INTO = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
+_PASSED_OVER = frozenset({"Flatten", "Dropout", "Dense"})
 _CLIPS = (None, 1, 6)
 """`max_value` of a ReLU that has an operator of its own in TFLite: RELU, RELU_0_TO_1, RELU6."""
 
@@ -49,10 +50,24 @@ def _verdict(node: Node, faults: Mapping[str, Objection], *, outside: bool) -> V
 
 
 def share_of_zeros(graph: Graph, zeros: Mapping[str, float]) -> float:
-    """Predict the share of zeros over all 1x1 kernels between stem and pooling, given each layer's own; 0 where there are none."""
-    sizes = {node.name: _kernel(node) for node in _inside(graph) if node.is_pointwise}
+    """Predict the share of zeros over all kernels that XNNPACK counts, given each layer's own; 0 where there are none.
+
+    It counts the 1x1 kernels between stem and pooling and, since 2025, the fully connected layers right behind the pooling.
+    """
+    sizes = {node.name: _kernel(node) for node in (*_inside(graph), *_at_the_end(graph)) if node.is_pointwise or node.op == "Dense"}
     total = sum(sizes.values())
     return sum(size * zeros.get(name, 0.0) for name, size in sizes.items()) / total if total else 0.0
+
+
+def _at_the_end(graph: Graph) -> list[Node]:
+    """Fully connected layers behind the global pooling with nothing between that is an operator of its own in the file."""
+    reached = {node.name for node in graph.nodes if node.op == "GlobalAveragePooling2D"}
+    found = []
+    for node in graph.nodes:
+        if node.op in _PASSED_OVER and any(origin in reached for origin in node.inputs):
+            reached.add(node.name)
+            found += [node] if node.op == "Dense" else []
+    return found
 
 
 def enough(share: float) -> bool:

@@ -51,11 +51,12 @@ def test_a_variant_is_judged_with_its_own_parameters() -> None:
     ("final", "word", "reason"),
     [
         (0.75, "faster", "75% zeros in the 1x1 convolutions"),
-        (0.5, "same", "50% zeros in the 1x1 convolutions, XNNPACK wants more than 2/3"),
+        (0.5, "same", "50% zeros in the 1x1 and fully connected layers that XNNPACK counts, which wants more than 2/3"),
     ],
 )
 def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx(final: float, word: str, reason: str) -> None:
-    report = preflight.recipe(friendly(), "sparse", [step("prune", policy="xnnpack", final=final)])
+    network = NETWORKS.get("mobilenet_v2")(alpha=0.35, resolution=32, classes=10)
+    report = preflight.recipe(network, "sparse", [step("prune", policy="xnnpack", final=final)])
     assert words(report) == {"x86": "same", "arm": word, "wasm": word}
     assert reason in next(chance.reason for chance in report.chances if chance.family == "arm")
 
@@ -97,8 +98,15 @@ def test_a_step_that_changes_nothing_in_silence_is_refused(
     assert all(objection.fix for objection in found)
 
 
-def test_the_share_of_zeros_is_that_of_all_pointwise_kernels_together() -> None:
-    assert sparse_path.share_of_zeros(friendly(), {"block2_pointwise": 0.9}) == pytest.approx(0.9 * 512 / (512 + 128))
+def test_the_share_of_zeros_is_that_of_all_kernels_xnnpack_counts_the_classifier_among_them() -> None:
+    assert sparse_path.share_of_zeros(friendly(), {"block2_pointwise": 0.9}) == pytest.approx(0.9 * 512 / (512 + 128 + 320))
+
+
+def test_a_dense_classifier_that_stays_dense_can_keep_the_sparse_path_shut() -> None:
+    report = preflight.recipe(friendly(), "sparse75", [step("prune", final=0.75, policy="xnnpack")])
+    arm = next(chance for chance in report.chances if chance.family == "arm")
+    assert arm.word == "same"
+    assert "50% zeros" in arm.reason
 
 
 def test_what_an_earlier_step_made_is_said_to_be_kept_or_not() -> None:
