@@ -301,7 +301,7 @@ def _phrase(promise: str, expected: str, count: int) -> str:
     if promise.startswith("distinct values per"):
         return f"≤ {float(expected):.0f} values a {promise.split()[3]} {tensors}"
     if promise in {"parameters at most", "macs at most"}:
-        return f"at most {float(expected):,.0f} {promise.split()[0]}"
+        return f"at most {float(expected):,.0f} {promise.split(maxsplit=1)[0]}"
     if promise == "weights dtype":
         return f"{expected} weights {tensors}"
     kind = re.fullmatch(r"(activations|interface) dtype", promise)
