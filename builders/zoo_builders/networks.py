@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo_builders.graph import Graph
+from zoo_builders.graph import Graph, Node
 from zoo_builders.models import NETWORKS
 from zoo_registry.model.errors import WrongUse, ZooError
 
@@ -189,11 +189,17 @@ def graph(network: Network, args: Mapping[str, Any]) -> Graph:
         raise WrongUse(
             f"{network.function} gave a {type(made).__name__}; expected a zoo_builders.graph.Graph", hint="return Net(...).graph()"
         )
-    empty = next((node for node in made.nodes if any(size < 1 for shape in (node.shape, *node.weights.values()) for size in shape)), None)
-    if empty is not None:
-        weights = f" and weights {dict(empty.weights)}" if empty.weights else ""
+    wrong = next((node for node in made.nodes if not _sized(node)), None)
+    if wrong is not None:
+        weights = f" and weights {dict(wrong.weights)}" if wrong.weights else ""
         raise WrongUse(
-            f"{network.function}: layer {empty.name} has shape {empty.shape}{weights}; every size must be at least 1",
+            f"{network.function}: layer {wrong.name} has shape {wrong.shape}{weights}; every size must be a whole number of at least 1",
             hint=f"its arguments: {_spelled(inspect.signature(function_of(network)))}",
         )
     return made
+
+
+def _sized(node: Node) -> bool:
+    """Whether every size is one: what a manifest gives as an argument can be text, a fraction or less than nothing."""
+    sizes = [size for shape in (node.shape, *node.weights.values()) for size in shape]
+    return all(isinstance(size, int) and not isinstance(size, bool) and size >= 1 for size in sizes)

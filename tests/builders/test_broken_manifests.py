@@ -52,6 +52,8 @@ BROKEN = {
         27, "ends in a TFLite file", "move 'prune' before 'quantize'",
     ),
     "unknown argument": ("args: {width: 8}", "args: {widht: 8}", 8, "unexpected keyword argument 'widht'", "width: int"),
+    "argument that is no number": ("args: {width: 8}", "args: {width: ''}", 8, "every size must be a whole number", "width: int"),
+    "argument that is a fraction": ("args: {width: 8}", "args: {width: 1.5}", 8, "every size must be a whole number", "width: int"),
     "unset variable": ("network: digits_cnn", "network: ${ZOO_DATA}/x.keras", 7, "${ZOO_DATA} is not set", "export ZOO_DATA="),
     "version": ("version: 1.0.0", "version: 1.0", 3, "expected a valid string, found 1.0 (number)", ""),
     "features of pictures": (

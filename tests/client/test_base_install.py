@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +19,8 @@ ROOT = Path(__file__).parents[2]
 def base_install(tmp_path: Path) -> Path:
     """Install the project without extras into a fresh environment; give its folder of commands."""
     where = tmp_path / "venv"
-    uv = shutil.which("uv")
-    if uv:
-        subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(where)], check=True)
-        subprocess.run([uv, "pip", "install", "-q", "--python", str(where / "bin" / "python"), str(ROOT)], check=True)
-    else:
-        subprocess.run([sys.executable, "-m", "venv", str(where)], check=True)
-        subprocess.run([where / "bin" / "python", "-m", "pip", "install", "-q", str(ROOT)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", str(where)], check=True)
+    subprocess.run([where / "bin" / "python", "-m", "pip", "install", "-q", str(ROOT)], check=True)
     return where / "bin"
 
 

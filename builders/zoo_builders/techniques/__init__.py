@@ -55,7 +55,7 @@ class Context(Protocol):
         """Give (inputs, labels) arrays batch by batch, as something Keras' `fit` takes; values as the model expects them."""
 
     def passes(self, train: Train, *, epoch: int, step: int) -> Any:
-        """Give the training batches from a step of an epoch to the end of the last one, in the order and with the changes of their epoch."""
+        """Give the training batches from a step of an epoch to the end of the last one, in their order and with their changes."""
 
     def arrays(self, split: str) -> tuple[Any, Any]:
         """Give (inputs float32 [N, ...], labels int [N]) of a split, preprocessed."""
