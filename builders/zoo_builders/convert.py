@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders import quantize_configs, quantizing, tf, xnnpack_policy
+from zoo_builders import quantize_configs, quantizing, sparse_path, tf
 from zoo_builders.context import write_json
 from zoo_builders.converter import to_tflite
 from zoo_builders.data_stage import load_about, load_split
@@ -186,10 +186,8 @@ def _opens(model: Any, quantize: Quantize | None) -> bool:
         graph = graph_of(model)
     except Unsupported:
         return False
-    return (
-        not xnnpack_policy.objections(graph)
-        and xnnpack_policy.zeros_in_pointwise(graph, weights_of(model, graph)) > xnnpack_policy.ENOUGH_ZEROS
-    )
+    zeros = {name: float(np.mean(own["kernel"] == 0)) for name, own in weights_of(model, graph).items() if "kernel" in own}
+    return not sparse_path.objections(graph) and sparse_path.enough(sparse_path.share_of_zeros(graph, zeros))
 
 
 def most_zeros(model: Any) -> float:

@@ -33,6 +33,7 @@ class Workshop:
 
     settings: Settings = field(default_factory=Settings.read)
     env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    _read: dict[Path, Resolved] = field(default_factory=dict)
 
     @property
     def home(self) -> Path:
@@ -75,9 +76,11 @@ class Workshop:
         return Reader(tree or self.tree, self.env, judge=judge, need_data=need_data, refuse=refuse)
 
     def read(self, path: Path) -> Resolved:
-        """Read one manifest of the working tree; InvalidManifest with all its mistakes."""
+        """Read one manifest of the working tree, once; InvalidManifest with all its mistakes."""
         try:
-            return self.reader().read(path, str(path))
+            if path not in self._read:
+                self._read[path] = self.reader().read(path, str(path))
+            return self._read[path]
         finally:
             self.digests.save()
 

@@ -31,13 +31,6 @@ def objections(graph: Graph) -> list[Objection]:
     return found + [Objection(node.name, *why) for node in inside if (why := _why_not(graph, node))]
 
 
-def zeros_in_pointwise(graph: Graph, weights: Mapping[str, Mapping[str, Any]]) -> float:
-    """Share of zeros over all 1x1 convolution kernels together; `weights` is layer → weight name → array."""
-    kernels = [weights[node.name]["kernel"] for node in graph.nodes if node.is_pointwise]
-    total = sum(kernel.size for kernel in kernels)
-    return float(sum((kernel == 0).sum() for kernel in kernels) / total) if total else 0.0
-
-
 def _reach(origin: Node, stop: Callable[[Node], bool], step: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
     """Walk from `origin` until every way meets a layer that stops it; nothing if one way never does."""
     waiting, seen, found = [origin], set[str](), []

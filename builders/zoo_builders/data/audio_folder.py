@@ -17,15 +17,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from zoo_builders import class_folders
 from zoo_builders.audio import Seconds, fitted
-from zoo_builders.data import SOURCES, BadData, Dataset, Examples, FileArg, Report, Source
-from zoo_builders.data.image_folder import class_files, split_folders
+from zoo_builders.data import SOURCES, BadData, Dataset, FileArg, Report, Source
 from zoo_builders.specs import Sha256, Spec
 
 LONGEST = 600
 """Seconds: a longer file is no keyword, and would fill the memory while it is resampled."""
 
-_EVERY = 100
 _TO_WAV = "ffmpeg -i FILE -c:a pcm_s16le OUT.wav   # or any tool that writes uncompressed PCM"
 
 
@@ -49,31 +48,20 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     Raises:
         BadData: no recordings, or a file that is no uncompressed wav; the message names it and why.
     """
-    root = files["path"]
-    found = {name: class_files(folder, frozenset({".wav", ".wave"})) for name, folder in split_folders(root).items()}
-    classes = tuple(sorted({name for listing in found.values() for name, _ in listing}))
-    if not classes:
-        raise BadData(f"{root.name} holds no .wav files in class folders", hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav")
-    total = sum(map(len, found.values()))
-    done = 0
-    splits = {}
-    for name, listing in found.items():
-        splits[name] = _examples(listing, classes, args, lambda count, base=done: report(base + count, total, "read recordings"))
-        done += len(listing)
-    return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate)
-
-
-def _examples(listing: list[tuple[str, Path]], classes: tuple[str, ...], args: AudioFolderArgs, report: Any) -> Examples:
     import numpy as np
 
-    recordings = np.empty((len(listing), args.samples, 1, 1), np.int16)
-    labels = np.empty(len(listing), np.int64)
-    for place, (name, file) in enumerate(listing):
-        recordings[place, :, 0, 0], labels[place] = recording(file, args.sample_rate, args.samples), classes.index(name)
-        if place % _EVERY == 0:
-            report(place)
-    report(len(listing))
-    return Examples(recordings, labels).mixed()
+    root = files["path"]
+    found = class_folders.find(root, frozenset({".wav", ".wave"}))
+    classes = class_folders.classes_of(found)
+    if not classes:
+        raise BadData(f"{root.name} holds no .wav files in class folders", hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav")
+    like = np.empty((args.samples, 1, 1), np.int16)
+
+    def one(file: Path) -> Any:
+        return recording(file, args.sample_rate, args.samples)[:, None, None]
+
+    splits = class_folders.read(found, like, one, report, "read recordings")
+    return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate)
 
 
 def recording(file: Path, sample_rate: int, samples: int) -> Any:

@@ -13,13 +13,13 @@ Recordings are of many lengths (0.14 to 2.3 seconds): each is brought to `second
 put in the middle of silence. Both splits are mixed by a permutation that depends on their length alone.
 """
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from zoo_builders import npz
 from zoo_builders.audio import Seconds, fitted
 from zoo_builders.data import SOURCES, BadData, Dataset, Examples, FileArg, Report, Source
 from zoo_builders.specs import Sha256, Spec
@@ -47,7 +47,7 @@ def load(args: FsddArgs, files: Mapping[str, Path], report: Report) -> Dataset:
     """
     import numpy as np
 
-    arrays = _checked(_read(files["path"]))
+    arrays = _checked(npz.arrays(files["path"], LIMIT))
     count, samples = len(arrays["digit"]), round(args.seconds * RATE)
     pcm, offsets = arrays["pcm"], arrays["offsets"]
     recordings = np.stack([fitted(pcm[offsets[i] : offsets[i + 1]], samples) for i in range(count)])[..., None, None]
@@ -55,20 +55,6 @@ def load(args: FsddArgs, files: Mapping[str, Path], report: Report) -> Dataset:
     report(count, count, "read recordings")
     splits = {name: Examples(recordings[mask], labels[mask]).mixed() for name, mask in (("train", ~is_test), ("test", is_test))}
     return Dataset(splits, tuple(str(digit) for digit in range(DIGITS)), (-32768.0, 32767.0), RATE)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > LIMIT:
-            raise BadData(f"{path.name} unpacks to {unpacked} bytes; at most {LIMIT} are read")
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise BadData(f"{path.name} is not a readable .npz file: {error}", hint="write it with numpy.savez, without objects") from error
 
 
 def _checked(arrays: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,18 +8,18 @@ Images are read as RGB (or grey, with `channels: 1`) and brought to `size`. Orde
 by a permutation that is always the same, so that any slice holds all classes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from zoo_builders.data import SOURCES, UNLABELLED, BadData, Dataset, Examples, FileArg, Report, Source
+from zoo_builders import class_folders
+from zoo_builders.data import SOURCES, BadData, Dataset, FileArg, Report, Source
 from zoo_builders.preprocess import Pixels
 from zoo_builders.specs import Sha256, Spec
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm"})
-_EVERY = 100
 
 
 class ImageFolderArgs(Spec):
@@ -37,55 +37,20 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     Raises:
         BadData: no images, splits with different classes, or a file that is no image.
     """
+    import numpy as np
+
     root = files["path"]
-    found = {name: class_files(folder, _SUFFIXES) for name, folder in split_folders(root).items()}
-    classes = tuple(sorted({name for listing in found.values() for name, _ in listing}))
+    found = class_folders.find(root, _SUFFIXES)
+    classes = class_folders.classes_of(found)
     if not classes:
-        found = {"all": [("", file) for file in _files_in(root, _SUFFIXES)]}
+        found = {"all": [("", file) for file in class_folders.files_in(root, _SUFFIXES)]}
     if not any(found.values()):
         raise BadData(
             f"{root.name} holds no images", hint="FOLDER/CLASS/FILE.jpg, FOLDER/SPLIT/CLASS/FILE.jpg, or FOLDER/FILE.jpg without labels"
         )
-    total = sum(map(len, found.values()))
-    done = 0
-    splits = {}
-    for name, listing in found.items():
-        splits[name] = _examples(listing, classes, args, lambda count, base=done: report(base + count, total, "read images"))
-        done += len(listing)
+    like = np.empty((*args.size, args.channels), np.uint8)
+    splits = class_folders.read(found, like, lambda file: _image(file, args), report, "read images")
     return Dataset(splits, classes, (0.0, 255.0))
-
-
-def _folders(root: Path) -> list[Path]:
-    return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-
-
-def split_folders(root: Path) -> dict[str, Path]:
-    """Give split → its folder: those of the first level where each of them holds folders, else the folder itself as `all`."""
-    inner = _folders(root)
-    nested = bool(inner) and all(_folders(folder) for folder in inner)
-    return {folder.name: folder for folder in inner} if nested else {"all": root}
-
-
-def class_files(folder: Path, suffixes: Collection[str]) -> list[tuple[str, Path]]:
-    """List (class, file) of the files with these suffixes in the folders of `folder`, by class, then by file name."""
-    return [(inner.name, file) for inner in _folders(folder) for file in _files_in(inner, suffixes)]
-
-
-def _files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    return [file for file in sorted(folder.iterdir()) if file.suffix.lower() in suffixes and file.is_file()]
-
-
-def _examples(listing: list[tuple[str, Path]], classes: tuple[str, ...], args: ImageFolderArgs, report: Any) -> Examples:
-    import numpy as np
-
-    images = np.empty((len(listing), *args.size, args.channels), np.uint8)
-    labels = np.empty(len(listing), np.int64)
-    for place, (name, file) in enumerate(listing):
-        images[place], labels[place] = _image(file, args), classes.index(name) if classes else UNLABELLED
-        if place % _EVERY == 0:
-            report(place)
-    report(len(listing))
-    return Examples(images, labels).mixed()
 
 
 def _image(file: Path, args: ImageFolderArgs) -> Any:

@@ -13,7 +13,6 @@ Files are read without pickle; shapes, offsets and labels are checked before any
 """
 
 import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from zoo_builders import npz
 from zoo_builders.data import SOURCES, BadData, Dataset, Examples, FileArg, Report, Source
 from zoo_builders.specs import Sha256, Spec
 
@@ -47,25 +47,11 @@ def load(args: NpzImagesArgs, files: Mapping[str, Path], report: Report) -> Data
     Raises:
         BadData: it is not an .npz of either layout, or its parts do not fit together.
     """
-    arrays = _read(files["path"])
+    arrays = npz.arrays(files["path"], LIMIT)
     dataset = (_stream(arrays, report) if "jpeg" in arrays else _plain(arrays)).checked()
     if args.order == "stored":
         return dataset
     return replace(dataset, splits={name: examples.mixed() for name, examples in dataset.splits.items()})
-
-
-def _read(path: Path) -> dict[str, Any]:
-    import numpy as np
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > LIMIT:
-            raise BadData(f"{path.name} unpacks to {unpacked} bytes; at most {LIMIT} are read")
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise BadData(f"{path.name} is not a readable .npz file: {error}", hint="write it with numpy.savez, without objects") from error
 
 
 def _classes(arrays: Mapping[str, Any], labels: Any) -> tuple[str, ...]:

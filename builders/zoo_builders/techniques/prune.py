@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from zoo_builders import select, sparsity_targets, xnnpack_policy
+from zoo_builders import select, sparse_path, sparsity_targets, xnnpack_policy
 from zoo_builders.graph import Graph, Node
 from zoo_builders.proof import Promise
 from zoo_builders.select import Rule
@@ -231,10 +231,11 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
 def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     """Say what will not come of it: latency below two thirds of zeros, blocks the converter stores one by one, checks put off."""
     found = []
-    share = _pointwise_share(graph, params)
-    if params.policy == "xnnpack" and graph.nodes and share <= xnnpack_policy.ENOUGH_ZEROS:
+    chosen = sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)
+    share = sparse_path.share_of_zeros(graph, {layer.node.name: sparsity_targets.share_of_zeros(layer) for layer in chosen})
+    if params.policy == "xnnpack" and graph.nodes and not sparse_path.enough(share):
         found.append(
-            f"{share:.0%} zeros in the 1x1 convolutions never open XNNPACK's sparse path, which wants more than 2/3: "
+            f"{share:.0%} zeros in the layers that XNNPACK counts never open its sparse path, which wants more than 2/3: "
             "the file gets smaller, not faster"
         )
     if params.block != (1, 1):
@@ -247,14 +248,6 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     elif {params.begin_step, params.end_step, params.frequency} != {None}:
         found.append("steps an epoch are known once the data are: whether the schedule reaches its target is checked before it trains")
     return found
-
-
-def _pointwise_share(graph: Graph, params: Params) -> float:
-    """Give the share of zeros promised for all 1x1 convolutions together."""
-    chosen = {t.node.name: t for t in sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)}
-    sizes = {node.name: math.prod(node.weights["kernel"]) for node in graph.nodes if node.is_pointwise}
-    zeros = sum(sizes[name] * sparsity_targets.share_of_zeros(layer) for name, layer in chosen.items() if name in sizes)
-    return zeros / max(1, sum(sizes.values()))
 
 
 def _block_remarks(params: Params, stored: str) -> list[str]:
