@@ -44,7 +44,7 @@ def test_publish_search_and_read(client: httpx.Client, make_record: Callable[...
 
 
 def test_nothing_is_left_running(folder: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     app = application(folder)
     with httpx.Client(transport=httpx.WSGITransport(app), base_url="http://zoo") as client:
         client.get("/v1/artifacts").raise_for_status()
@@ -52,7 +52,10 @@ def test_nothing_is_left_running(folder: Path) -> None:
         answer.close()
     app.close()
     app.close()
-    assert threading.active_count() == before
+    begun = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in begun:
+        thread.join(timeout=10)  # a worker that was told to end needs a moment
+    assert not [thread.name for thread in begun if thread.is_alive()]
 
 
 def test_several_processes_publish_at_once(folder: Path, tmp_path: Path, make_record: Callable[..., Record]) -> None:

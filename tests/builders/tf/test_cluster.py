@@ -132,3 +132,27 @@ def test_pruned_and_clustered_keeps_both_promises_in_every_dtype(digits_base: Pa
         looked = a_job("inspect", tmp_path / f"{dtype}-proofs", {"promises": promised}, inputs={"file": job.out})
         look.run(looked)  # raises ProofFailed where a promise is broken
         assert len(json.loads((looked.out / "proofs.json").read_text()))
+
+
+@pytest.mark.train
+def test_normalisation_goes_on_learning_while_kernels_are_clustered(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+    """TFMOT's wrapper around a whole model calls every layer without `training`: the moving statistics then stand still."""
+    from zoo_builders import apply, tf
+    from zoo_builders.fit import compile_classifier
+    from zoo_builders.keras_weights import copied
+    from zoo_builders.specs import Train
+    from zoo_builders.train import load
+
+    base = load(digits_base / "model.keras")
+    before = base.get_layer("stem_bn").get_weights()
+    stage = {"technique": "cluster", "params": {"clusters": 8, "fold_batch_norm": False, "epochs": 1}, "train": TRAIN, "seed": 7}
+    apply.run(a_job("technique", tmp_path, stage, inputs={"model": digits_base, "data": digits_data}))
+    after = load(tmp_path / "model.keras").get_layer("stem_bn").get_weights()
+    assert not np.array_equal(before[2], after[2])
+
+    start = tf.tfmot.clustering.keras.CentroidInitialization.LINEAR
+    whole = tf.tfmot.clustering.keras.cluster_weights(copied(base), number_of_clusters=8, cluster_centroids_init=start)
+    compile_classifier(whole, Train())
+    whole.fit(np.random.default_rng(0).random((64, 8, 8, 1)).astype(np.float32), np.zeros(64), verbose=0)
+    theirs = tf.tfmot.clustering.keras.strip_clustering(whole).get_layer("stem_bn").get_weights()
+    np.testing.assert_array_equal(theirs[2], before[2])
