@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from zoo_builders import golden, host, protocol
-from zoo_builders.devices import DEVICES, Contender, Device, Ready, Setting, Subject
+from zoo_builders.devices import DEVICES, Contender, Device, Place, Ready, Setting, Subject
 from zoo_builders.inspect import inspect
 from zoo_builders.stage import Job
 from zoo_registry.model.digest import Digest
@@ -56,7 +56,9 @@ def run(job: Job) -> None:
         MeasureFailed: the device cannot run the file, its outputs are not the golden ones, or its process hung or died.
         Unsupported: the device cannot run as asked.
     """
-    measurement = _Bench.of(job).measure(job.progress)
+    bench = _Bench.of(job)
+    with bench.place:
+        measurement = bench.measure(job.progress)
     plain = [measurement.model_dump(mode="json")]
     write_bytes(job.out / "measurements.json", (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
@@ -67,6 +69,7 @@ class _Bench:
 
     settings: _Settings
     device: Device
+    place: Place
     machine: Host
     sha256: Digest
     baseline_sha256: Digest
@@ -81,28 +84,28 @@ class _Bench:
         sha256 = digest_file(job.inputs["file"] / MODEL)
         settings = _Settings(device=str(job.params["device"]), seed=int(sha256[:_SEED_DIGITS], 16), **numbers)
         device = DEVICES.get(settings.device.partition(":")[0])
-        machine = device.host()
+        place = device.connect(Setting(settings.device, settings.threads))
+        machine = place.host
         predicted = host.xnnpack_cpu(machine) in inspect((job.inputs["file"] / MODEL).read_bytes()).xnnpack.cpus
         subjects = _subjects(job, with_twin=predicted)
         return cls(
-            settings=settings, device=device, machine=machine, sha256=sha256, predicted=predicted, subjects=subjects,
+            settings=settings, device=device, place=place, machine=machine, sha256=sha256, predicted=predicted, subjects=subjects,
             baseline_sha256=digest_file(job.inputs["baseline"] / MODEL), timed={name: _Timed() for name in subjects},
         )  # fmt: skip
 
     def measure(self, progress: Callable[[int, int, str], None]) -> Measurement:
         """Run all rounds, watching how busy the machine is, and conclude."""
-        before, started, total = host.Clock.look(), datetime.now(UTC), self.settings.rounds
+        started, total = datetime.now(UTC), self.settings.rounds
         for index in range(total):
             progress(index, total, f"{self.settings.device}, {self.settings.threads} thread(s)")
             self._round(self.settings.seed + index)
         progress(total, total, self.settings.device)
-        return self._conclude(host.Clock.look().since(before), started)
+        return self._conclude(self.place.busy(), started)
 
     def _round(self, seed: int) -> None:
         """Start all contenders, load and warm up one after the other, then let them take turns."""
-        setting = Setting(self.settings.device, self.settings.threads)
         with ExitStack() as stack:
-            running = {name: stack.enter_context(self.device.prepare(subject, setting)) for name, subject in self.subjects.items()}
+            running = {name: stack.enter_context(self.place.prepare(subject)) for name, subject in self.subjects.items()}
             for name in protocol.loading_order(tuple(running), seed=seed):
                 self.timed[name].ready.append(running[name].ready)
                 _warm_up(running[name], self.settings.warmup)
@@ -133,7 +136,7 @@ class _Bench:
         own, settings = self.timed[FILE], self.settings
         first = own.ready[0]
         return {
-            "file_sha256": self.sha256, "device": settings.device, "runtime": self.device.runtime, "runtime_version": self.device.version(),
+            "file_sha256": self.sha256, "device": settings.device, "runtime": self.device.runtime, "runtime_version": self.place.version,
             "delegate": first.delegate, "nodes_delegated": first.nodes_delegated, "nodes_total": first.nodes_total,
             "partitions": first.partitions, "threads": settings.threads, "pinned": all(ready.pinned for ready in own.ready),
             "warmup": settings.warmup, "runs": settings.runs, "rounds": settings.rounds, "peak_memory_mb": max(own.memory),

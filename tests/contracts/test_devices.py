@@ -1,12 +1,13 @@
 """Every device that this machine has keeps the contract, by being there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zoo_builders import golden
-from zoo_builders.devices import DEVICES, Device, Setting, Subject
+from zoo_builders.devices import DEVICES, Device, Place, Setting, Subject
 from zoo_builders.inspect import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
@@ -17,6 +18,12 @@ SETTING = Setting("", threads=1, timeout_s=60)
 @pytest.fixture(params=DEVICES.names())
 def device(request: pytest.FixtureRequest) -> Device:
     return DEVICES.get(request.param)
+
+
+@pytest.fixture
+def place(device: Device) -> Iterator[Place]:
+    with device.connect(SETTING) as connected:
+        yield connected
 
 
 @pytest.fixture
@@ -33,16 +40,20 @@ def test_it_is_registered_under_its_name_and_says_what_it_needs(device: Device) 
     assert DEVICES.get(device.name) is device
     assert (type(device).__doc__ or "").strip()
     assert device.runtime
-    assert device.version()
+    for line in device.found():
+        assert line.device.partition(":")[0] == device.name
+        assert bool(line.missing) == bool(line.hint)
 
 
-def test_it_describes_its_machine_the_same_way_each_time(device: Device) -> None:
-    assert device.host() == device.host()
-    assert device.host().arch
+def test_it_describes_its_machine_the_same_way_each_time(place: Place) -> None:
+    assert place.host == place.host
+    assert place.host.arch
+    assert place.version
+    assert place.busy().others >= 0
 
 
-def test_it_loads_checks_and_runs(device: Device, subject: Subject) -> None:
-    with device.prepare(subject, SETTING) as contender:
+def test_it_loads_checks_and_runs(place: Place, subject: Subject) -> None:
+    with place.prepare(subject) as contender:
         ready = contender.ready
         assert ready == contender.ready
         assert ready.init_ms > 0
@@ -52,21 +63,22 @@ def test_it_loads_checks_and_runs(device: Device, subject: Subject) -> None:
         assert len(times) == 5
         assert all(seconds > 0 for seconds in times)
         assert contender.peak_memory_mb() >= 0
+        assert all(operator.kind and operator.ms >= 0 for operator in contender.profile(5))
 
 
-def test_wrong_outputs_stop_it_before_anything_is_timed(device: Device, subject: Subject) -> None:
+def test_wrong_outputs_stop_it_before_anything_is_timed(place: Place, subject: Subject) -> None:
     data = subject.file.with_name("sparse.tflite")
     data.write_bytes(FILE.with_name("sparse.tflite").read_bytes())
-    with device.prepare(Subject(data, subject.golden, subject.atol), SETTING) as contender, pytest.raises(MeasureFailed):
+    with place.prepare(Subject(data, subject.golden, subject.atol)) as contender, pytest.raises(MeasureFailed):
         _ = contender.ready
 
 
-def test_a_missing_file_is_an_error_of_ours(device: Device, subject: Subject) -> None:
+def test_a_missing_file_is_an_error_of_ours(place: Place, subject: Subject) -> None:
     missing = Subject(subject.file.with_name("none.tflite"), subject.golden, subject.atol)
-    with device.prepare(missing, SETTING) as contender, pytest.raises(MeasureFailed):
+    with place.prepare(missing) as contender, pytest.raises(MeasureFailed):
         _ = contender.ready
 
 
-def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device, subject: Subject) -> None:
+def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device) -> None:
     with pytest.raises(Unsupported):
-        device.prepare(subject, Setting("", threads=100_000))
+        device.connect(Setting("", threads=100_000))

@@ -1,13 +1,21 @@
-"""Devices, one file each: places where a file's latency can be measured."""
+"""Devices, one file each: ways to reach a place where a file's latency can be measured.
+
+A device only connects, loads files and runs them; rounds, order, warming up, statistics and verdicts are `protocol`'s and `lab`'s.
+
+    Device ─ connect(setting) ─► Place ─ prepare(subject) ─► Contender ─ ready, run(count) ─► seconds
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from zoo_registry.model.plugins import Kind
 from zoo_registry.model.record import Host
+
+if TYPE_CHECKING:
+    from zoo_builders.host import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,21 @@ class Ready:
     pinned: bool
 
 
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """What one operator took, on average, in a run of the whole file.
+
+    Attributes:
+        name: the runtime's name for this operator, as it says it.
+        kind: the kernel or operator type, as the runtime says it; `SPMM` in it is a sparse kernel.
+        ms: milliseconds a run.
+    """
+
+    name: str
+    kind: str
+    ms: float
+
+
 class Contender(Protocol):
     """One file, loaded afresh in a process of its own. Golden outputs are checked before anything is timed."""
 
@@ -57,6 +80,13 @@ class Contender(Protocol):
     def peak_memory_mb(self) -> float:
         """How far loading and running raised the memory of the process at its highest, so far."""
 
+    def profile(self, count: int) -> Sequence[OperatorTime]:
+        """Say where the time of a run goes, from `count` runs; empty where the runtime does not tell. Not for timing: it slows runs down.
+
+        Raises:
+            MeasureFailed: the process hung, died, or the runtime reported an error.
+        """
+
     def __enter__(self) -> Self:
         """Start."""
 
@@ -73,23 +103,62 @@ class Setting:
     timeout_s: float = field(default=120.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A line of `zoo devices`: a place that this machine can measure on, or could if something were there.
+
+    Attributes:
+        device: full name, as `--device` takes it; `android:<serial>` where none is connected.
+        what: the processor or the browser behind it; empty where it is not known.
+        missing: what is not there; empty when it can measure now.
+        hint: the command that brings what is missing.
+    """
+
+    device: str
+    what: str = ""
+    missing: str = ""
+    hint: str = ""
+
+
+class Place(Protocol):
+    """A connected device, for one session."""
+
+    @property
+    def host(self) -> Host:
+        """The machine that computes."""
+
+    @property
+    def version(self) -> str:
+        """Version of the runtime there."""
+
+    def busy(self) -> "Load":
+        """How busy that machine was with other things since connecting; zeros where it does not tell."""
+
+    def prepare(self, subject: Subject) -> Contender:
+        """Give a contender, not started yet."""
+
+    def __enter__(self) -> Self:
+        """Give itself: it is connected already."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Disconnect, and remove what was left on the other side."""
+
+
 class Device(Protocol):
-    """A place to measure. The class docstring says what it needs (`zoo list devices`)."""
+    """A way to measure. The class docstring says what it needs (`zoo list devices`)."""
 
     name: str
     runtime: str
 
-    def version(self) -> str:
-        """Version of the runtime."""
+    def found(self) -> Sequence[Found]:
+        """List the places it reaches from here, without starting anything that lasts; one line with what is missing where there is none."""
 
-    def host(self) -> Host:
-        """Describe the machine that computes."""
-
-    def prepare(self, subject: Subject, setting: Setting) -> Contender:
-        """Give a contender, not started yet.
+    def connect(self, setting: Setting) -> Place:
+        """Reach the place that the setting names.
 
         Raises:
-            Unsupported: the device cannot run as the setting asks.
+            Unsupported: it cannot run as the setting asks, or something is not installed here; the hint says what brings it.
+            MeasureFailed: (kind `device`) it does not answer.
         """
 
 

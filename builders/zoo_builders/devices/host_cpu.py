@@ -8,11 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from types import TracebackType
 from typing import IO, Any, Self
 
 from zoo_builders import agent, host, litert
-from zoo_builders.devices import DEVICES, Contender, Ready, Setting, Subject
+from zoo_builders.devices import DEVICES, Contender, Found, OperatorTime, Ready, Setting, Subject
+from zoo_builders.host import Load
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.record import Host
 
@@ -25,16 +27,16 @@ class HostCpu:
     name = "host-cpu"
     runtime = litert.RUNTIME
 
-    def version(self) -> str:
-        """Version of LiteRT."""
-        return litert.version()
+    def found(self) -> Sequence[Found]:
+        """Give this machine; LiteRT may be missing."""
+        machine = host.describe()
+        what = f"{machine.cpu}, {machine.cores} cores"
+        if find_spec("ai_edge_litert") is None:
+            return (Found(self.name, what, missing="LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[build]'"),)
+        return (Found(self.name, what),)
 
-    def host(self) -> Host:
-        """Describe this machine."""
-        return host.describe()
-
-    def prepare(self, subject: Subject, setting: Setting) -> Contender:
-        """Give a child process that will run `subject`, on the last `threads` cores this process may use.
+    def connect(self, setting: Setting) -> "Machine":
+        """Give this machine, of which a session uses the last `threads` cores this process may use.
 
         Raises:
             Unsupported: fewer cores than threads.
@@ -42,7 +44,39 @@ class HostCpu:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
         if len(cores) < setting.threads:
             raise Unsupported(f"{setting.threads} threads on {len(cores)} cores", hint="lower benchmark.threads in the manifest")
-        return Child(subject, setting, cores[-setting.threads :])
+        return Machine(setting, cores[-setting.threads :])
+
+
+class Machine:
+    """This machine for one session; children are started by its contenders."""
+
+    def __init__(self, setting: Setting, cores: Sequence[int]) -> None:
+        self._setting, self._cores, self._since = setting, cores, host.Clock.look()
+
+    @property
+    def host(self) -> Host:
+        """This machine."""
+        return host.describe()
+
+    @property
+    def version(self) -> str:
+        """Version of LiteRT."""
+        return litert.version()
+
+    def busy(self) -> Load:
+        """How busy other processes kept it since connecting."""
+        return host.Clock.look().since(self._since)
+
+    def prepare(self, subject: Subject) -> Contender:
+        """Give a child process that will run `subject`."""
+        return Child(subject, self._setting, self._cores)
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """There is nothing to disconnect."""
 
 
 class Child:
@@ -101,6 +135,11 @@ class Child:
             MeasureFailed: it hung or died.
         """
         return float(self._ask("memory")["peak_memory_mb"])
+
+    def profile(self, count: int) -> Sequence[OperatorTime]:
+        """Give nothing: LiteRT's Python interpreter does not tell."""
+        del count
+        return ()
 
     def _ask(self, what: str, **order: Any) -> dict[str, Any]:
         process = self._process

@@ -233,9 +233,30 @@ class BuildFailed(OtherSide):
 
 
 class MeasureFailed(OtherSide):
-    """The device could not run the file; the message is the runtime's own."""
+    """The device could not run the file; the message is the runtime's own.
+
+    Attributes:
+        kind: one of `MEASURE_FAILURES`.
+    """
 
     slug = "measure-failed"
+
+    def __init__(self, message: str, *, kind: str = "runtime", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
+
+MEASURE_FAILURES = {
+    "load": "the runtime cannot read or prepare the file",
+    "interface": "this device cannot take the file's inputs or outputs",
+    "runtime": "the runtime reported an error while it ran",
+    "wrong-output": "the outputs are not the golden ones",
+    "not-finite": "the outputs hold NaN or infinity",
+    "hang": "no answer in time; the process was ended",
+    "died": "the process that ran the file ended",
+    "device": "the device itself does not answer",
+}
+"""Why a file has no latency on a device: never a number, always one of these with the runtime's words."""
 
 
 def _revive(kind: type[ZooError], args: tuple[Any, ...], state: Mapping[str, Any]) -> ZooError:

@@ -50,7 +50,7 @@ SETTING = Setting("host-cpu", threads=1, timeout_s=60)
 
 
 def child(subject: Subject, setting: Setting = SETTING) -> Child:
-    contender = DEVICES.get("host-cpu").prepare(subject, setting)
+    contender = DEVICES.get("host-cpu").connect(setting).prepare(subject)
     assert isinstance(contender, Child)
     return contender
 
