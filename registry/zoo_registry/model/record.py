@@ -7,27 +7,56 @@ A record is written once, as canonical JSON, and stored as a blob beside the fil
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
+from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, Ratio
+from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, shorten
+from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
+from zoo_registry.model.structure import Finding, Structure, TensorSparsity, Xnnpack
+
+__all__ = [
+    "Baseline",
+    "ClassMetric",
+    "Count",
+    "Fidelity",
+    "FileInfo",
+    "Finding",
+    "Finite",
+    "Git",
+    "GoalResult",
+    "Golden",
+    "Host",
+    "Interval",
+    "Latency",
+    "LayerError",
+    "Measurement",
+    "Metric",
+    "Parent",
+    "Part",
+    "Positive",
+    "Provenance",
+    "Quantization",
+    "Ratio",
+    "Record",
+    "Share",
+    "Signature",
+    "Slug",
+    "Step",
+    "Structure",
+    "TensorInfo",
+    "TensorSparsity",
+    "Trial",
+    "Values",
+    "Xnnpack",
+    "explain",
+    "shorten",
+]
 
 SCHEMA: Literal["edgezoo/record/v1"] = "edgezoo/record/v1"
-
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,94}[a-z0-9])?$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Interval = tuple[Finite, Finite]
-
-
-class Part(BaseModel):
-    """Base of all parts of a record: frozen values, plain JSON."""
-
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
 class FileInfo(Part):
@@ -113,171 +142,6 @@ class Fidelity(Part):
     examples: Annotated[int, Field(gt=0)]
     top1_agreement: Share | None
     sqnr_db: Finite
-
-
-class TensorSparsity(Part):
-    """One weight tensor as it stands in the file."""
-
-    name: str
-    operator: str = Field(description="flatbuffer operator that reads it, such as CONV_2D")
-    shape: tuple[int, ...]
-    dtype: str
-    sparsity: Share
-    distinct: Count = Field(description="distinct stored values over the whole tensor")
-    distinct_per_channel: Count = Field(description="the most distinct stored values in any one output channel")
-    encoded_sparse: bool = Field(description="stored with sparse encoding (behind a DENSIFY)")
-    granularity: str = Field(default="", description="of integers: what one scale stands for: tensor, channel, or block32 (32 inputs)")
-
-
-class LayerError(Part):
-    """What quantizing one operator costs, measured at the tensor it gives, against float, in the unit of `Quantization.mode`.
-
-    A step of the grid is `scale`; rounding alone gives a root mean square error of 1/sqrt(12) = 0.29 steps. One channel that is far larger
-    than the others stretches the grid until the others fall below one step: that error is small against the scale, and only
-    `sqnr_channels_db` shows it.
-    """
-
-    layer: str = Field(description="the layer it comes from, as far as the file's names tell")
-    tensor: str
-    operator: str
-    rmse_over_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="root mean square error in steps of the grid")
-    sqnr_db: Finite = Field(description="signal to noise over all values")
-    sqnr_channels_db: Finite = Field(description="signal to noise of each channel (last dimension), averaged over the channels")
-    kept_float: bool = Field(default=False, description="left in float in this file; the errors are what it would have cost")
-
-
-class Trial(Part):
-    """One choice of layers that was tried: how many were left in float, and how far the metric fell below the float file's."""
-
-    kept: Count
-    drop: Finite
-
-
-class Quantization(Part):
-    """How a file was quantized, and what that does to each layer.
-
-    Attributes:
-        engine: `tensorflow` (the converter) or `litert` (litert-quantizer), and its version.
-        mode: `layer`: each operator computed twice on the same quantized inputs, so the errors are its own; `network`: the quantized
-            against the float file, each on its own values, so errors add up towards the output.
-        search: what was tried before layers were left in float, in order; empty where they were named.
-        metric: what the drops of `search` are of.
-    """
-
-    engine: Literal["tensorflow", "litert"]
-    engine_version: str
-    split: str = ""
-    examples: Count = 0
-    mode: Literal["layer", "network"] = "layer"
-    layers: tuple[LayerError, ...] = ()
-    metric: str = ""
-    search: tuple[Trial, ...] = ()
-
-
-class Xnnpack(Part):
-    """Whether XNNPACK takes its sparse kernels for this graph, on which CPUs, and why not."""
-
-    predicted_sparse: bool
-    cpus: tuple[str, ...] = Field(default=(), description="CPU families on which the sparse path is predicted")
-    reason: str
-
-
-class Structure(Part):
-    """What the flatbuffer holds, read back from its bytes."""
-
-    parameters: Count
-    macs: Count
-    operators: dict[str, int]
-    tensors_by_dtype: dict[str, int]
-    sparsity_overall: Share
-    weights: tuple[TensorSparsity, ...]
-    densify: Count = Field(description="number of DENSIFY operators")
-    xnnpack: Xnnpack
-
-
-class Finding(Part):
-    """One promise of a technique held against one tensor of the file."""
-
-    technique: str
-    promise: str
-    tensor: str
-    expected: str
-    found: str
-    held: bool
-
-
-class Latency(Part):
-    """Milliseconds per inference over all runs of all rounds."""
-
-    median: Positive
-    mean: Positive
-    p5: Positive
-    p95: Positive
-    p99: Positive
-    min: Positive
-    max: Positive
-    std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Baseline(Part):
-    """The float file that ran interleaved in the same session."""
-
-    name: str
-    sha256: Digest
-
-
-class Ratio(Part):
-    """Median of this file divided by median of the baseline, with a bootstrap 95 % interval."""
-
-    value: Positive
-    ci95: Interval
-
-
-class Host(Part):
-    """The machine a measurement was made on. `fingerprint` hashes the rest."""
-
-    cpu: str
-    arch: str
-    cores: int
-    features: tuple[str, ...] = ()
-    memory_gb: Finite = 0.0
-    os: str = ""
-    governor: str = ""
-    virtual: str = ""
-    fingerprint: Digest
-
-
-class Measurement(Part):
-    """Latency of one file on one device under one protocol. No number without its conditions."""
-
-    file_sha256: Digest
-    device: str
-    runtime: str
-    runtime_version: str
-    delegate: str
-    nodes_delegated: Count
-    nodes_total: Count
-    partitions: Count = 0
-    threads: Annotated[int, Field(ge=1)]
-    pinned: bool
-    warmup: Count
-    runs: Annotated[int, Field(ge=1)]
-    rounds: Annotated[int, Field(ge=1)]
-    latency_ms: Latency
-    init_ms: Positive
-    first_ms: Positive
-    peak_memory_mb: Annotated[float, Field(ge=0)]
-    baseline: Baseline
-    ratio: Ratio
-    aa_ratio: Ratio
-    verdict: Literal["faster", "slower", "within noise", "baseline"]
-    noisy: bool
-    noise_causes: tuple[str, ...] = ()
-    sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
-    output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
-    host: Host
-    protocol: str
-    when: datetime
 
 
 class Golden(Part):
@@ -409,17 +273,3 @@ class Record(Part):
     def best(self, metric: str) -> float | None:
         """Value of `metric` on the first split that has it, or None."""
         return next((m.value for m in self.metrics if m.metric == metric), None)
-
-
-def shorten(text: str, limit: int) -> str:
-    """Cut `text` to at most `limit` characters, with an ellipsis where it was cut."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def explain(error: ValidationError) -> str:
-    """Turn pydantic's report into one line a mistake: `key: what (found …)`."""
-    lines = []
-    for item in error.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in item["loc"]) or "record"
-        lines.append(f"{key}: {item['msg']} (found {shorten(repr(item.get('input')), 80)})")
-    return "; ".join(lines)

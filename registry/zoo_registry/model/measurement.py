@@ -1,0 +1,83 @@
+"""The part of a record that says how fast the file is: latency on one device under one protocol, with all its conditions."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.part import Count, Finite, Interval, Part, Positive
+
+
+class Latency(Part):
+    """Milliseconds per inference over all runs of all rounds."""
+
+    median: Positive
+    mean: Positive
+    p5: Positive
+    p95: Positive
+    p99: Positive
+    min: Positive
+    max: Positive
+    std: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Baseline(Part):
+    """The float file that ran interleaved in the same session."""
+
+    name: str
+    sha256: Digest
+
+
+class Ratio(Part):
+    """Median of this file divided by median of the baseline, with a bootstrap 95 % interval."""
+
+    value: Positive
+    ci95: Interval
+
+
+class Host(Part):
+    """The machine a measurement was made on. `fingerprint` hashes the rest."""
+
+    cpu: str
+    arch: str
+    cores: int
+    features: tuple[str, ...] = ()
+    memory_gb: Finite = 0.0
+    os: str = ""
+    governor: str = ""
+    virtual: str = ""
+    fingerprint: Digest
+
+
+class Measurement(Part):
+    """Latency of one file on one device under one protocol. No number without its conditions."""
+
+    file_sha256: Digest
+    device: str
+    runtime: str
+    runtime_version: str
+    delegate: str
+    nodes_delegated: Count
+    nodes_total: Count
+    partitions: Count = 0
+    threads: Annotated[int, Field(ge=1)]
+    pinned: bool
+    warmup: Count
+    runs: Annotated[int, Field(ge=1)]
+    rounds: Annotated[int, Field(ge=1)]
+    latency_ms: Latency
+    init_ms: Positive
+    first_ms: Positive
+    peak_memory_mb: Annotated[float, Field(ge=0)]
+    baseline: Baseline
+    ratio: Ratio
+    aa_ratio: Ratio
+    verdict: Literal["faster", "slower", "within noise", "baseline"]
+    noisy: bool
+    noise_causes: tuple[str, ...] = ()
+    sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
+    output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
+    host: Host
+    protocol: str
+    when: datetime

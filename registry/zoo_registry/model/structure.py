@@ -1,0 +1,51 @@
+"""The part of a record that says what the file holds: weights and operators, read back from its bytes, and what was promised of them."""
+
+from pydantic import Field
+
+from zoo_registry.model.part import Count, Part, Share
+
+
+class TensorSparsity(Part):
+    """One weight tensor as it stands in the file."""
+
+    name: str
+    operator: str = Field(description="flatbuffer operator that reads it, such as CONV_2D")
+    shape: tuple[int, ...]
+    dtype: str
+    sparsity: Share
+    distinct: Count = Field(description="distinct stored values over the whole tensor")
+    distinct_per_channel: Count = Field(description="the most distinct stored values in any one output channel")
+    encoded_sparse: bool = Field(description="stored with sparse encoding (behind a DENSIFY)")
+    granularity: str = Field(default="", description="of integers: what one scale stands for: tensor, channel, or block32 (32 inputs)")
+
+
+class Xnnpack(Part):
+    """Whether XNNPACK takes its sparse kernels for this graph, on which CPUs, and why not."""
+
+    predicted_sparse: bool
+    cpus: tuple[str, ...] = Field(default=(), description="CPU families on which the sparse path is predicted")
+    reason: str
+
+
+class Structure(Part):
+    """What the flatbuffer holds, read back from its bytes."""
+
+    parameters: Count
+    macs: Count
+    operators: dict[str, int]
+    tensors_by_dtype: dict[str, int]
+    sparsity_overall: Share
+    weights: tuple[TensorSparsity, ...]
+    densify: Count = Field(description="number of DENSIFY operators")
+    xnnpack: Xnnpack
+
+
+class Finding(Part):
+    """One promise of a technique held against one tensor of the file."""
+
+    technique: str
+    promise: str
+    tensor: str
+    expected: str
+    found: str
+    held: bool
