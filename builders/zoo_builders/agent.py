@@ -1,12 +1,20 @@
 """The measuring child: loads one file, proves that it computes the golden outputs, then times runs when told to.
 
-`python -m zoo_builders.agent`, one JSON object a line on stdin, one answer a line on stdout:
+`python -m zoo_builders.agent`, one JSON object a line on stdin, one answer a line on stdout, beginning with a greeting:
 
+    (nothing)                                                      → {"awake": true, "agent": AGENT, "edgezoo": version}
     {"do": "load", "file", "golden", "atol", "threads", "cores"}   → {"init_ms", "first_ms", "delegate", …}
     {"do": "run", "count"}                                         → {"seconds": […]}
     {"do": "memory"}                                               → {"peak_memory_mb"}
 
-An error is answered as {"error": message}, and ends the child. It imports LiteRT and numpy, nothing else that weighs.
+On another machine it also keeps files and speaks of the machine (see `agent_keeper`):
+
+    {"do": "store", "sha256", "size"}, then that many bytes        → {"file": path there, until stdin ends}
+    {"do": "host"}                                                 → {"host", "cores", "runtime_version"}
+    {"do": "busy", "own_s"}                                        → {"others", "stolen"}, less `own_s` of its other agents
+    {"do": "spent"}                                                → {"cpu_s"} of this agent so far
+
+An error is answered as {"error": message, "kind"}, and ends the child. It imports LiteRT and numpy, nothing else that weighs.
 """
 
 import json
@@ -15,11 +23,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from zoo_builders import litert
+from zoo_builders import agent_keeper, litert
 from zoo_registry.model.errors import ZooError
+
+AGENT = 2
+"""Number of these orders and answers: raised when an older agent would not understand them."""
 
 _LEAD_IN_RUNS, _LEAD_IN_S = 2, 0.001
 
@@ -109,20 +121,39 @@ def _peak_mb() -> float:
 
 
 def main() -> int:
-    """Answer orders until stdin ends."""
+    """Answer orders until stdin ends, then remove what was kept."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what the runtime prints must not mix with the answers
-    agent = Agent()
-    answers.write('{"awake": true}\n')
-    for line in sys.stdin:
-        order = json.loads(line)
+    orders = os.fdopen(os.dup(0), "rb")
+    with agent_keeper.Keeper(orders) as keeper:
+        return _serve(orders, answers, keeper)
+
+
+def _serve(orders: IO[bytes], answers: IO[str], keeper: agent_keeper.Keeper) -> int:
+    try:
+        agent = Agent()
+    except ImportError as error:
+        answers.write(json.dumps({"error": f"LiteRT is not installed there: {error}", "kind": "device"}) + "\n")
+        return 1
+    known = {"load": agent.load, "run": agent.run, "memory": agent.memory} | keeper.orders()
+    answers.write(json.dumps({"awake": True, "agent": AGENT, "edgezoo": _version()}) + "\n")
+    for line in orders:
         try:
-            answer = {"load": agent.load, "run": agent.run, "memory": agent.memory}[order["do"]](order)
-        except (ZooError, OSError, ValueError, KeyError, MemoryError) as error:
-            answers.write(json.dumps({"error": getattr(error, "message", "") or f"{type(error).__name__}: {error}"}) + "\n")
+            order = json.loads(line)
+            answer = known[order["do"]](order)
+        except (ZooError, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
+            message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+            answers.write(json.dumps({"error": message, "kind": getattr(error, "kind", "runtime")}) + "\n")
             return 1
         answers.write(json.dumps(answer) + "\n")
     return 0
+
+
+def _version() -> str:
+    try:
+        return version("edgezoo")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import os
 import platform
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,17 @@ def describe() -> Host:
         "virtual": _virtual(flags),
     }
     return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+
+
+def usable_cores() -> list[int]:
+    """List the cores this process may use, the fastest last (as their highest clock says, where the system tells it)."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    return sorted(cores, key=_highest_clock)
+
+
+def _highest_clock(core: int) -> int:
+    text = _read(Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/cpuinfo_max_freq"))
+    return int(text) if text.isdecimal() else 0
 
 
 def xnnpack_cpu(host: Host) -> str:
@@ -103,6 +114,10 @@ class Clock:
         times = os.times()
         own = (times.user + times.system + times.children_user + times.children_system) * _ticks()
         return cls(user + nice + system + irq + softirq, stolen, sum((user, nice, system, idle, waiting, irq, softirq, stolen)), own)
+
+    def plus_own(self, seconds: float) -> "Clock":
+        """Count as this process's own what its companions took."""
+        return replace(self, own=self.own + seconds * _ticks())
 
     def since(self, before: "Clock") -> Load:
         """Say how busy the machine was from `before` to this look; this process and its ended children do not count."""

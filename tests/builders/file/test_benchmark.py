@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from zoo_builders import benchmark, evaluate, host, protocol
+from zoo_builders.agent_contender import AgentContender
 from zoo_builders.benchmark import run
 from zoo_builders.devices import DEVICES, Setting, Subject
-from zoo_builders.devices.host_cpu import Child
 from zoo_builders.golden import load
 from zoo_builders.stage import Job
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -49,9 +49,9 @@ def subject(judged: Callable[[str], tuple[Path, Path]]) -> Subject:
 SETTING = Setting("host-cpu", threads=1, timeout_s=60)
 
 
-def child(subject: Subject, setting: Setting = SETTING) -> Child:
+def child(subject: Subject, setting: Setting = SETTING) -> AgentContender:
     contender = DEVICES.get("host-cpu").connect(setting).prepare(subject)
-    assert isinstance(contender, Child)
+    assert isinstance(contender, AgentContender)
     return contender
 
 
@@ -118,22 +118,20 @@ def test_a_damaged_file_is_the_runtimes_error(subject: Subject) -> None:
 def test_a_child_that_dies_is_an_error_and_leaves_nothing_behind(subject: Subject) -> None:
     with child(subject) as one:
         _ = one.ready
-        assert one._process is not None
-        one._process.kill()
+        one._talk.process.kill()
         with pytest.raises(MeasureFailed, match="ended with code -9"):
             one.run(1)
-    assert one._process.returncode == -signal.SIGKILL
+    assert one._talk.process.returncode == -signal.SIGKILL
 
 
 def test_a_child_that_hangs_is_ended(subject: Subject) -> None:
     with child(subject, Setting("host-cpu", threads=1, timeout_s=20)) as one:
         _ = one.ready
-        assert one._process is not None
-        os.kill(one._process.pid, signal.SIGSTOP)
-        one._setting = Setting("host-cpu", threads=1, timeout_s=0.2)
+        os.kill(one._talk.process.pid, signal.SIGSTOP)
+        one._talk.timeout_s = 0.2
         with pytest.raises(MeasureFailed, match=r"no answer within 0\.2 s"):
             one.run(1)
-    assert one._process.poll() is not None
+    assert one._talk.process.poll() is not None
 
 
 def test_more_threads_than_cores_are_refused(subject: Subject) -> None:
