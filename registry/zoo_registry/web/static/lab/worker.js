@@ -1,0 +1,167 @@
+// One file in one WASM instance of its own. A classic worker: the glue code of LiteRT.js comes in by importScripts.
+//
+//   {id, do: "load", base, threads, bytes, golden, atol}   → what loading took and gave
+//   {id, do: "run", count}                                  → {seconds: […], batch}
+//   {id, do: "memory"}                                      → {mb}
+//
+// answered as {id, answer} or {id, error: {kind, message}}. Golden outputs are compared before anything is timed.
+"use strict";
+
+const LEAD_IN_RUNS = 2, LEAD_IN_MS = 1;
+const CLOCK_STEPS = 50; // browsers round the clock: one timed run lasts at least this many of its steps, so that rounding is below 2 %
+const MAX_BATCH = 4096;
+const LAST_WORDS = 400;
+const GLUE = "core/wasm/";
+const REPLACING = /Replacing (\d+) out of (\d+) node\(s\) with delegate \(\w*XNN\w*\) node, yielding (\d+) partitions/;
+const UNTAKEN = /Element type (\w+) is not supported/;
+
+const said = []; // what the runtime prints
+let held = null;
+
+class Refusal extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+onmessage = async ({ data: order }) => {
+  try {
+    const answer = await { load, run, memory }[order.do](order);
+    postMessage({ id: order.id, answer });
+  } catch (error) {
+    postMessage({ id: order.id, error: { kind: error.kind ?? "runtime", message: words(error) } });
+  }
+};
+
+async function load({ base, threads, bytes, golden, atol }) {
+  refuseTypes(golden);
+  const runtime = await start(base, threads);
+  const began = performance.now();
+  const { model, signature } = await compile(runtime, bytes, threads);
+  const loaded = performance.now();
+  const inputs = feeds(runtime, signature, golden);
+  const buffers = inputs.map((of) => of[0].liteRtTensorBuffer);
+  const first = performance.now();
+  for (const output of await signature.liteRtCompiledModel.run(signature.signatureIndex, buffers)) output.delete();
+  const ended = performance.now();
+  for (let example = 0; example < golden.examples; example++) await compare(signature, inputs, golden, example, atol);
+  held = { wasm: runtime.wasm, compiled: signature.liteRtCompiledModel, index: signature.signatureIndex, buffers, signature, step: clockStep(), batch: 1 };
+  return { init_ms: loaded - began, first_ms: ended - first, fully: Boolean(model.isFullyAccelerated), ...coverage() };
+}
+
+function refuseTypes({ inputs, outputs }) {
+  const other = [...inputs, ...outputs].find(({ dtype }) => !["float32", "int32", "uint8"].includes(dtype));
+  if (other) throw new Refusal("interface", `LiteRT.js has no ${other.dtype} tensors at the interface`);
+}
+
+async function start(base, threads) {
+  // No GPU is wanted: without this, LiteRT.js would start one for nothing.
+  if (navigator.gpu) Object.defineProperty(navigator, "gpu", { value: undefined });
+  for (const level of ["log", "info", "warn", "error", "debug"]) console[level] = (...parts) => said.push(parts.join(" "));
+  self.Module = { locateFile: (name) => base + GLUE + name, mainScriptUrlOrBlob: `${base}${GLUE}litert_wasm_threaded_internal.js` };
+  try {
+    const library = await import(`${base}core/dist/index.js`);
+    const litert = await library.loadLiteRt(base + GLUE, threads > 1 ? { threads: true } : {});
+    return { library, litert, wasm: litert.liteRtWasm };
+  } catch (error) {
+    throw new Refusal("device", `LiteRT.js does not start: ${words(error)}`);
+  }
+}
+
+async function compile({ library }, bytes, threads) {
+  try {
+    const model = await library.loadAndCompile(bytes, { accelerator: "wasm", cpuOptions: { numThreads: threads } });
+    return { model, signature: Object.values(model.signatures)[0] };
+  } catch (error) {
+    const untaken = UNTAKEN.exec(error?.message ?? "");
+    if (untaken) throw new Refusal("interface", `LiteRT.js has no ${untaken[1].toLowerCase()} tensors at the interface`);
+    throw new Refusal("load", words(error));
+  }
+}
+
+function feeds({ library }, { inputDetails, outputDetails }, { inputs, outputs, examples }) {
+  if (inputs.length !== inputDetails.length || outputs.length !== outputDetails.length)
+    throw new Refusal("wrong-output", `the file has ${inputDetails.length} inputs and ${outputDetails.length} outputs, its golden vectors ${inputs.length} and ${outputs.length}`);
+  return inputs.map((vector, port) => {
+    const { dtype, shape } = inputDetails[port];
+    const one = vector.data.length / examples;
+    if (dtype !== vector.dtype || one !== shape.reduce((all, size) => all * size, 1))
+      throw new Refusal("wrong-output", `input ${port} is ${dtype} [${shape}], its golden vector ${vector.dtype} [${vector.shape.slice(1)}]`);
+    return Array.from({ length: examples }, (_, i) => new library.Tensor(vector.data.slice(i * one, (i + 1) * one), [...shape]));
+  });
+}
+
+async function compare(signature, inputs, golden, example, atol) {
+  const outputs = await signature.run(inputs.map((of) => of[example]));
+  outputs.forEach((tensor, port) => {
+    const found = tensor.toTypedArray(), vector = golden.outputs[port], size = vector.data.length / golden.examples;
+    tensor.delete();
+    const expected = vector.data.subarray(example * size, (example + 1) * size);
+    if (found.length !== size) throw new Refusal("wrong-output", `output ${port} has ${found.length} values, its golden vector ${size}`);
+    if (!found.every(Number.isFinite)) throw new Refusal("not-finite", `output ${port} holds NaN or infinity (example ${example})`);
+    const off = found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
+    if (!(off <= atol)) throw new Refusal("wrong-output", `output ${port} is off by ${off.toPrecision(3)}, allowed ${atol} (example ${example})`);
+  });
+}
+
+/** What XNNPACK said while the file was compiled; without its words, nothing is known: zeros. */
+function coverage() {
+  const told = said.map((line) => REPLACING.exec(line)).filter(Boolean);
+  if (told.length === 0) return { delegate: "", nodes_delegated: 0, nodes_total: 0, partitions: 0 };
+  const [, delegated, total, partitions] = told[0].map(Number);
+  return { delegate: partitions ? "XNNPACK" : "none", nodes_delegated: delegated, nodes_total: total, partitions };
+}
+
+/** The smallest step of this clock, in ms. */
+function clockStep() {
+  let least = Infinity;
+  for (let found = 0, last = performance.now(); found < 20; ) {
+    const now = performance.now();
+    if (now === last) continue;
+    least = Math.min(least, now - last);
+    [last, found] = [now, found + 1];
+  }
+  return least;
+}
+
+/** Time `count` inferences on the input that is set. A turn begins with a few that do not count: the caches are still those of whoever ran before. */
+async function run({ count }) {
+  if (!held) throw new Refusal("runtime", "run before load");
+  held.batch = Math.max(held.batch, Math.min(MAX_BATCH, Math.ceil((CLOCK_STEPS * held.step) / (await leadIn()))));
+  const seconds = [];
+  for (let i = 0; i < count; i++) seconds.push((await timed(held.batch)) / held.batch / 1e3);
+  return { seconds, batch: held.batch };
+}
+
+async function leadIn() {
+  const began = performance.now();
+  let runs = 0, now = began;
+  for (; runs < LEAD_IN_RUNS || now - began < Math.max(LEAD_IN_MS, CLOCK_STEPS * held.step); now = performance.now(), runs++) await timed(1);
+  return (now - began) / runs;
+}
+
+async function timed(batch) {
+  const { compiled, index, buffers } = held;
+  const began = performance.now();
+  let outputs = await compiled.run(index, buffers);
+  for (let i = 1; i < batch; i++) {
+    for (const output of outputs) output.delete();
+    outputs = await compiled.run(index, buffers);
+  }
+  const ended = performance.now();
+  for (const output of outputs) output.delete();
+  return ended - began;
+}
+
+/** The whole WASM heap, in MB (2^20 bytes): the runtime's own, the file and what it computes in. It never shrinks. */
+function memory() {
+  if (!held) throw new Refusal("runtime", "memory before load");
+  return { mb: held.wasm.HEAPU8.byteLength / 2 ** 20 };
+}
+
+function words(error) {
+  const own = error instanceof Error ? error.message : String(error);
+  const last = said.filter((line) => /error|fail|unsupported|abort/i.test(line)).slice(-3).join("; ");
+  return (own + (last && !own.includes(last) ? ` (${last})` : "")).slice(0, LAST_WORDS);
+}
