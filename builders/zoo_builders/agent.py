@@ -3,7 +3,7 @@
 `python -m zoo_builders.agent`, one JSON object a line on stdin, one answer a line on stdout, beginning with a greeting:
 
     (nothing)                                                      → {"awake": true, "agent": AGENT, "edgezoo": version}
-    {"do": "load", "file", "golden", "atol", "threads", "cores"}   → {"init_ms", "first_ms", "delegate", …}
+    {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"} → {"init_ms", "first_ms", "delegate", …}
     {"do": "run", "count"}                                         → {"seconds": […]}
     {"do": "memory"}                                               → {"peak_memory_mb"}
 
@@ -47,12 +47,17 @@ class Agent:
         self._session: litert.Session | None = None
         self._memory_before = _peak_mb()
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a file is loaded, and gave its golden outputs."""
+        return self._session is not None
+
     def load(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Pin, load, run the golden examples and compare."""
         pinned = _pin(order["cores"])
         inputs, outputs = self._golden(Path(order["golden"]))
         started = time.perf_counter()
-        session = litert.Session(Path(order["file"]), threads=int(order["threads"]))
+        session = litert.Session(Path(order["file"]), threads=int(order["threads"]), kernels=order.get("kernels", "xnnpack"))
         loaded = time.perf_counter()
         session.feed([array[0] for array in inputs])
         first = time.perf_counter()
@@ -142,11 +147,16 @@ def _serve(orders: IO[bytes], answers: IO[str], keeper: agent_keeper.Keeper) -> 
             order = json.loads(line)
             answer = known[order["do"]](order)
         except (ZooError, OSError, ValueError, KeyError, TypeError, MemoryError) as error:
-            message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
-            answers.write(json.dumps({"error": message, "kind": getattr(error, "kind", "runtime")}) + "\n")
+            answers.write(json.dumps(_failure(error, loaded=agent.loaded)) + "\n")
             return 1
         answers.write(json.dumps(answer) + "\n")
     return 0
+
+
+def _failure(error: Exception, *, loaded: bool) -> dict[str, str]:
+    """Spell an error: the runtime's own with its kind; what numpy or the system says before a file is loaded is of that file."""
+    message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
+    return {"error": message, "kind": getattr(error, "kind", "runtime" if loaded else "load")}
 
 
 def _version() -> str:

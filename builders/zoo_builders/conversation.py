@@ -6,6 +6,7 @@ The process may run here or, through `ssh` or an emulator, elsewhere: all that i
 import json
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,15 @@ class Ended:
 
     code: int | None
     words: str
+
+    @property
+    def how(self) -> str:
+        """The code, and of a signal its name."""
+        number = -(self.code or 0)
+        if number <= 0:
+            return str(self.code)
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        return f"{self.code} ({name}{', as when memory runs out' if name == 'SIGKILL' else ''})"
 
 
 @dataclass(slots=True)
@@ -176,7 +186,7 @@ class Conversation:
     def _died(self) -> MeasureFailed:
         ended = self.ended()
         reason = ended.words or "without a word"
-        return MeasureFailed(f"{self.about}: the measuring process ended with code {ended.code}: {reason}", kind="died")
+        return MeasureFailed(f"{self.about}: the measuring process ended with code {ended.how}: {reason}", kind="died")
 
     def ended(self) -> Ended:
         """Wait for a process that said it ends (or kill it), and say how it did."""

@@ -11,10 +11,23 @@ from pydantic import TypeAdapter, ValidationError
 from zoo_builders.evaluate import Evaluation
 from zoo_builders.plan import FLOAT, Plan
 from zoo_registry.model.errors import BuildFailed, InvalidRecord
-from zoo_registry.model.record import Baseline, FileInfo, Finding, Measurement, Provenance, Quantization, Record, Step, Structure, explain
+from zoo_registry.model.record import (
+    Baseline,
+    FileInfo,
+    Finding,
+    Measurement,
+    NotMeasured,
+    Provenance,
+    Quantization,
+    Record,
+    Step,
+    Structure,
+    explain,
+)
 
 _FINDINGS = TypeAdapter(tuple[Finding, ...])
 _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+_NOT_MEASURED = TypeAdapter(tuple[NotMeasured, ...])
 _BENCHMARK = "benchmark "
 
 
@@ -32,6 +45,7 @@ class Results:
     proofs: tuple[Finding, ...]
     evaluation: Evaluation
     measurements: tuple[Measurement, ...]
+    not_measured: tuple[NotMeasured, ...]
     encodings: Mapping[str, int]
     encoding: str
     quantization: Quantization | None = None
@@ -66,7 +80,8 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             name=plan.name, version=plan.version, model=plan.model, variant=plan.variant, task=plan.task, license=plan.license,
             description=plan.description, file=file, signature=seen.signature, metrics=seen.metrics, fidelity=seen.fidelity,
             recipe=tuple(Step(technique=step.technique, params=step.params) for step in plan.recipe), structure=results.structure,
-            proofs=results.proofs, measurements=_named(results.measurements, baseline), golden=seen.golden, provenance=provenance,
+            proofs=results.proofs, measurements=_named(results.measurements, baseline), not_measured=results.not_measured,
+            golden=seen.golden, provenance=provenance,
             reproducible=plan.reproducible, remarks=plan.remarks, quantization=results.quantization,
         )  # fmt: skip
     except ValidationError as error:
@@ -87,6 +102,7 @@ def _gather(results: Mapping[str, Path]) -> Results:
         proofs=_FINDINGS.validate_python(_read(results["inspect"] / "proofs.json")),
         evaluation=Evaluation.model_validate(_read(results["evaluate"] / "evaluation.json")),
         measurements=tuple(m for part in parts for m in _MEASUREMENTS.validate_python(_read(results[part] / "measurements.json"))),
+        not_measured=tuple(row for part in parts for row in _rows(results[part] / "not_measured.json")),
         encodings=sizes,
         encoding=str(encodings["chosen"]),
         quantization=_quantization(results["convert"] / "quantization.json"),
@@ -95,6 +111,11 @@ def _gather(results: Mapping[str, Path]) -> Results:
 
 def _quantization(path: Path) -> Quantization | None:
     return Quantization.model_validate(_read(path)) if path.exists() else None
+
+
+def _rows(path: Path) -> tuple[NotMeasured, ...]:
+    """Read what a device could not measure; results from before there was such a file have none."""
+    return _NOT_MEASURED.validate_python(_read(path)) if path.exists() else ()
 
 
 def _read(path: Path) -> Any:

@@ -49,7 +49,9 @@ def _highest_clock(core: int) -> int:
 
 
 def xnnpack_cpu(host: Host) -> str:
-    """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64."""
+    """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64. LiteRT's WebAssembly builds all use SIMD."""
+    if host.arch.startswith("wasm"):
+        return "wasm-simd"
     return "riscv" if host.arch.startswith("riscv") else host.arch
 
 

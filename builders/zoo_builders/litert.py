@@ -126,7 +126,7 @@ class Session:
                 self._interpreter = Interpreter(**where, num_threads=threads, **options)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise MeasureFailed(f"the runtime cannot prepare the file: {error}", hint="zoo doctor") from error
+            raise MeasureFailed(f"the runtime cannot prepare the file: {error}", kind="load", hint="zoo doctor") from error
         self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
         self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
 
@@ -137,12 +137,12 @@ class Session:
             MeasureFailed: number, shape or dtype is not what the file takes.
         """
         if len(arrays) != len(self.inputs):
-            raise MeasureFailed(f"{len(arrays)} inputs given, the file takes {len(self.inputs)}")
+            raise MeasureFailed(f"{len(arrays)} inputs given, the file takes {len(self.inputs)}", kind="interface")
         for port, array in zip(self.inputs, arrays, strict=True):
             try:
                 self._interpreter.set_tensor(port.index, array)
             except (RuntimeError, ValueError) as error:
-                raise MeasureFailed(f"input {port.name!r}: {error}") from error
+                raise MeasureFailed(f"input {port.name!r}: {error}", kind="interface") from error
 
     def invoke(self) -> None:
         """Run once.
@@ -166,7 +166,7 @@ class Session:
         arrays = tuple(self._interpreter.get_tensor(port.index) for port in self.outputs)
         for port, array in zip(self.outputs, arrays, strict=True):
             if not np.issubdtype(array.dtype, np.integer) and not np.isfinite(array).all():
-                raise MeasureFailed(f"output {port.name!r} holds values that are not numbers")
+                raise MeasureFailed(f"output {port.name!r} holds values that are not numbers", kind="not-finite")
         return arrays
 
     def value(self, index: int) -> "np.ndarray[Any, Any]":
@@ -219,11 +219,12 @@ def _near(where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, An
     import numpy as np
 
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        raise MeasureFailed(f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}")
+        raise MeasureFailed(f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}", kind="wrong-output")
     off = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
     if off.size and float(off.max()) > atol:
         place = int(off.argmax())
-        raise MeasureFailed(f"{where}: found {found.reshape(-1)[place]}, expected {wanted.reshape(-1)[place]} within {atol:g}")
+        seen, expected = found.reshape(-1)[place], wanted.reshape(-1)[place]
+        raise MeasureFailed(f"{where}: found {seen}, expected {expected} within {atol:g}", kind="wrong-output")
 
 
 def _behind(delegate: dict[str, Any], own: list[dict[str, Any]], producers: dict[int, int]) -> set[int]:
@@ -244,6 +245,6 @@ def _port(detail: dict[str, Any]) -> Port:
 
     scale, zero_point = detail["quantization"]
     if not math.isfinite(scale):
-        raise MeasureFailed(f"tensor {detail['name']!r} has the scale {scale}")
+        raise MeasureFailed(f"tensor {detail['name']!r} has the scale {scale}", kind="load")
     shape = tuple(int(size) for size in detail["shape"])
     return Port(int(detail["index"]), str(detail["name"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
-from zoo_registry.model.record import Latency, Ratio
+from zoo_registry.model.measurement import Host, Latency, Ratio
+from zoo_registry.model.structure import Xnnpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,13 +177,62 @@ def noise(session: Session, control: Ratio, limits: Limits | None = None) -> tup
     return tuple(found)
 
 
-def confirm(predicted: bool, against_dense: Ratio | None) -> Literal["none", "predicted", "confirmed", "contradicted"]:
-    """Hold the predicted sparse path against the ratio to the same graph with dense weights.
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Whether sparse kernels should run on the machine that computes, and why."""
 
-    Confirmed when the whole interval is below 1, contradicted when it is not; `predicted` where no dense twin was measured.
+    sparse: bool
+    reason: str
+
+
+def predict(structure: Xnnpack, machine: Host, *, here: bool, kernels: str = "xnnpack") -> Prediction:
+    """Bring together what the structure promises, the machine, and who computes; `here`: the machine is one of `structure.cpus`."""
+    if here or not structure.predicted_sparse:
+        return Prediction(here, structure.reason)
+    if kernels != "xnnpack":
+        return Prediction(False, f"the {kernels} kernels compute, and only XNNPACK has sparse ones")
+    if machine.arch == "x86_64" and any(feature.startswith("avx") for feature in machine.features):
+        return Prediction(False, "XNNPACK runs no sparse kernels on x86 with AVX")
+    return Prediction(False, f"XNNPACK's sparse kernels are known on {', '.join(structure.cpus)}, not on {machine.arch}")
+
+
+@dataclass(frozen=True, slots=True)
+class SparsePath:
+    """What became of the predicted sparse path, and on what evidence."""
+
+    state: Literal["none", "predicted", "confirmed", "contradicted"]
+    reason: str
+
+
+SPARSE_KERNEL, DENSE_KERNEL = "SPMM", "GEMM"
+"""In the names of XNNPACK's operators: sparse matrix by dense matrix; dense matrices (GEMM, and IGEMM for larger windows)."""
+
+
+def confirm(prediction: Prediction, against_dense: Ratio | None, control: Ratio, *, kernels: Sequence[str], noisy: bool) -> SparsePath:
+    """Hold a predicted sparse path against evidence: names of kernels that ran, else the ratio to the same graph with dense weights.
+
+    Names decide where the runtime tells them. A ratio confirms when its whole interval is faster than the A/A control could be by chance,
+    and contradicts only in a quiet session, when its whole interval is as clearly slower: times alone cannot tell a sparse kernel that
+    gains nothing (small networks) from one that did not run, so an interval in between decides nothing and stays `predicted`.
     """
-    if not predicted:
-        return "none"
+    if not prediction.sparse:
+        return SparsePath("none", prediction.reason)
+    ran = [name for name in kernels if SPARSE_KERNEL in name.upper()]
+    if ran:
+        return SparsePath("confirmed", f"{len(ran)} of its operators ran sparse kernels ({ran[0]})")
+    if any(DENSE_KERNEL in name.upper() for name in kernels):
+        return SparsePath("contradicted", f"its operators ran dense kernels only, though {prediction.reason}")
     if against_dense is None:
-        return "predicted"
-    return "confirmed" if against_dense.ci95[1] < 1 else "contradicted"
+        return SparsePath("predicted", f"{prediction.reason}; there is no dense twin to compare with")
+    return _against_twin(prediction, against_dense, noise_floor(control), noisy=noisy)
+
+
+def _against_twin(prediction: Prediction, found: Ratio, floor: float, *, noisy: bool) -> SparsePath:
+    low, high = found.ci95
+    told = f"{found.value:.2f} [{low:.2f}, {high:.2f}] of the time of the same graph with dense weights"
+    if high < 1 / floor:
+        return SparsePath("confirmed", told)
+    if low > floor and not noisy:
+        return SparsePath("contradicted", f"{told}, though {prediction.reason}")
+    why = "the session was noisy" if noisy else "no difference that could be told from chance"
+    return SparsePath("predicted", f"{told}: {why}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from zoo_builders.litert import Kernels
 from zoo_registry.model.plugins import Kind
 from zoo_registry.model.record import Host
 
@@ -96,11 +97,15 @@ class Contender(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How to run: `device` is the full name with what stands behind the colon, such as `android:R5CT…`."""
+    """How to run: `device` is the full name with what stands behind the colon, such as `android:R5CT…`; `kernels` as in `litert`.
+
+    A device that can run other kernels than XNNPACK's says so in a class attribute `kernels`; others are never asked for them.
+    """
 
     device: str
     threads: int
     timeout_s: float = field(default=120.0)
+    kernels: Kernels = "xnnpack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,12 @@ class Device(Protocol):
             Unsupported: it cannot run as the setting asks, or something is not installed here; the hint says what brings it.
             MeasureFailed: (kind `device`) it does not answer.
         """
+
+
+def kernels_of(device: Device) -> tuple[Kernels, ...]:
+    """List who may compute on a device: `xnnpack` alone, unless its class says otherwise in `kernels`."""
+    found: tuple[Kernels, ...] = getattr(device, "kernels", ("xnnpack",))
+    return found
 
 
 DEVICES: Kind[Device] = Kind("device", __name__)

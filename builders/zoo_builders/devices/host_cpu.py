@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from zoo_builders import agent, host, litert
 from zoo_builders.agent_contender import AgentContender, Where
@@ -20,6 +20,7 @@ class HostCpu:
 
     name = "host-cpu"
     runtime = litert.RUNTIME
+    kernels: tuple[litert.Kernels, ...] = ("xnnpack", "builtin", "reference")
 
     def found(self) -> Sequence[Found]:
         """Give this machine; LiteRT may be missing."""
@@ -64,7 +65,10 @@ class Machine:
     def prepare(self, subject: Subject) -> AgentContender:
         """Give a child process that will run `subject`."""
         talk = Conversation((sys.executable, "-m", agent.__name__), subject.file.name, self._setting.timeout_s)
-        return AgentContender(subject, talk, self._where, {"threads": self._setting.threads})
+        return AgentContender(subject, talk, self._where, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return {"threads": self._setting.threads, "kernels": self._setting.kernels}
 
     def _where(self, subject: Subject) -> Where:
         return Where(str(subject.file), str(subject.golden), self._cores)

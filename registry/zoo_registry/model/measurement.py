@@ -8,6 +8,17 @@ from pydantic import Field
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.part import Count, Finite, Interval, Part, Positive
 
+XNNPACK = "xnnpack"
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a field that came later is left out: what was written before it must keep its bytes."""
+    return not value
+
+
+def _is_xnnpack(value: str) -> bool:
+    return value == XNNPACK
+
 
 class Latency(Part):
     """Milliseconds per inference over all runs of all rounds."""
@@ -61,6 +72,9 @@ class Measurement(Part):
     nodes_delegated: Count
     nodes_total: Count
     partitions: Count = 0
+    kernels: str = Field(
+        default=XNNPACK, exclude_if=_is_xnnpack, description="who computed: xnnpack, or the runtime's own kernels: builtin, reference"
+    )
     threads: Annotated[int, Field(ge=1)]
     pinned: bool
     warmup: Count
@@ -77,7 +91,19 @@ class Measurement(Part):
     noisy: bool
     noise_causes: tuple[str, ...] = ()
     sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
+    sparse_reason: str = Field(default="", exclude_if=_is_empty, description="what `sparse_path` rests on, in words")
     output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
     host: Host
     protocol: str
+    when: datetime
+
+
+class NotMeasured(Part):
+    """A device on which the file has no latency, and why: never a number. `kind` is one of `errors.MEASURE_FAILURES`."""
+
+    file_sha256: Digest
+    device: str
+    threads: Annotated[int, Field(ge=1)]
+    kind: str
+    message: str
     when: datetime

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
-from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, Ratio
+from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, NotMeasured, Ratio
 from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, shorten
 from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
@@ -35,6 +35,7 @@ __all__ = [
     "LayerError",
     "Measurement",
     "Metric",
+    "NotMeasured",
     "Parent",
     "Part",
     "Positive",
@@ -214,6 +215,9 @@ class Record(Part):
     quantization: Quantization | None = None
     remarks: tuple[str, ...] = Field(default=(), description="what a user should know of the recipe on this network")
     measurements: tuple[Measurement, ...] = ()
+    not_measured: tuple[NotMeasured, ...] = Field(
+        default=(), exclude_if=lambda rows: not rows, description="devices that cannot run the file, and why"
+    )
     golden: Golden | None = None
     provenance: Provenance
     reproducible: Literal["bitwise", "weights", "metrics"]
@@ -231,6 +235,9 @@ class Record(Part):
         for index, measurement in enumerate(self.measurements):
             if measurement.file_sha256 != self.file.sha256:
                 raise ValueError(f"measurements[{index}].file_sha256 {measurement.file_sha256} is not this file's {self.file.sha256}")
+        for index, row in enumerate(self.not_measured):
+            if row.file_sha256 != self.file.sha256:
+                raise ValueError(f"not_measured[{index}].file_sha256 {row.file_sha256} is not this file's {self.file.sha256}")
         broken = next((finding for finding in self.proofs if not finding.held), None)
         if broken is not None:
             raise ValueError(f"proof does not hold: {broken.tensor}: {broken.promise}: {broken.found}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_builders import benchmark, evaluate, host, protocol
+from zoo_builders import evaluate, host, protocol
 from zoo_builders.agent_contender import AgentContender
 from zoo_builders.benchmark import run
 from zoo_builders.devices import DEVICES, Setting, Subject
@@ -79,20 +79,6 @@ def test_the_baseline_measures_itself_by_the_control(judged: Callable[[str], tup
     found = Measurement.model_validate(json.loads((job.out / "measurements.json").read_bytes())[0])
     assert found.verdict == "baseline"
     assert found.ratio == found.aa_ratio
-
-
-def test_a_dense_twin_runs_along_where_the_sparse_path_is_predicted(
-    judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob, files: Files
-) -> None:
-    (file, golden), (baseline, baseline_golden) = judged("sparse"), judged("fp32")
-    (file / "dense.tflite").write_bytes(files["sparse"])
-    job = make_job("benchmark", PARAMS | {"runs": 10}, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
-    subjects = benchmark._subjects(job, with_twin=True)
-    assert set(benchmark._subjects(job, with_twin=False)) | {benchmark.DENSE} == set(subjects)
-    bench = benchmark._Bench.of(job)
-    bench.predicted, bench.subjects, bench.timed = True, subjects, {name: benchmark._Timed() for name in subjects}
-    found = bench.measure(job.progress)
-    assert found.sparse_path in {"confirmed", "contradicted"}
 
 
 def test_a_child_runs_as_often_as_told_and_is_pinned(subject: Subject) -> None:
@@ -171,11 +157,3 @@ def test_load_counts_others_but_not_ourselves() -> None:
     after = host.Clock.look()
     alone = host.Clock(after.busy, after.stolen, after.total, own=before.own)
     assert after.since(before).others < alone.since(before).others
-
-
-def test_names_of_contenders_are_those_of_the_protocol() -> None:
-    assert {turn.contender for turn in protocol.turns((benchmark.FILE, benchmark.BASELINE, benchmark.CONTROL), runs=5, seed=0)} == {
-        "file",
-        "baseline",
-        "control",
-    }

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo_builders import protocol
-from zoo_builders.protocol import Session, noise, ratio, steady, summarize, turns, verdict
-from zoo_registry.model.record import Ratio
+from zoo_builders.protocol import Prediction, Session, noise, ratio, steady, summarize, turns, verdict
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.measurement import Host, Ratio
+from zoo_registry.model.structure import Xnnpack
 
 names = st.lists(st.sampled_from(["file", "baseline", "control", "dense"]), min_size=1, max_size=4, unique=True)
 seconds = st.lists(st.floats(1e-6, 10), min_size=3, max_size=12)
@@ -124,9 +126,63 @@ def test_a_quiet_session_has_no_cause() -> None:
     assert noise(Session(quiet(1), quiet(2)), EVEN) == ()
 
 
-def test_the_sparse_path_is_confirmed_by_its_ratio_to_dense_weights() -> None:
-    faster, even = Ratio(value=0.5, ci95=(0.45, 0.55)), Ratio(value=1.0, ci95=(0.95, 1.05))
-    assert protocol.confirm(predicted=False, against_dense=None) == "none"
-    assert protocol.confirm(predicted=True, against_dense=None) == "predicted"
-    assert protocol.confirm(predicted=True, against_dense=faster) == "confirmed"
-    assert protocol.confirm(predicted=True, against_dense=even) == "contradicted"
+PREDICTED = Prediction(True, "75.0% of its weights are zero")
+FASTER, STRADDLING, SLOWER = (Ratio(value=v, ci95=(v * 0.95, v * 1.05)) for v in (0.5, 1.0, 1.3))
+SLIGHTLY_SLOWER = Ratio(value=1.04, ci95=(1.03, 1.05))
+ANDROID_SPARSE = ("Convolution (NHWC, F32) IGEMM", "Convolution (NCHW, F32) SPMM")
+
+
+@pytest.mark.parametrize(
+    ("against", "kernels", "noisy", "state"),
+    [
+        (None, (), False, "predicted"),
+        (FASTER, (), False, "confirmed"),
+        (FASTER, (), True, "confirmed"),
+        (STRADDLING, (), False, "predicted"),
+        (SLOWER, (), False, "contradicted"),
+        (SLOWER, (), True, "predicted"),
+        (None, ANDROID_SPARSE, False, "confirmed"),
+        (SLOWER, ANDROID_SPARSE, False, "confirmed"),
+        (None, ANDROID_SPARSE[:1], False, "contradicted"),
+        (FASTER, ANDROID_SPARSE[:1], True, "contradicted"),
+        (None, ("TfLiteXNNPackDelegate",), False, "predicted"),
+    ],
+)
+def test_the_sparse_path_is_held_against_kernel_names_then_times(
+    against: Ratio | None, kernels: tuple[str, ...], noisy: bool, state: str
+) -> None:
+    found = protocol.confirm(PREDICTED, against, EVEN, kernels=kernels, noisy=noisy)
+    assert found.state == state
+    assert found.reason
+
+
+def test_no_contradiction_comes_from_what_the_control_could_do_as_well() -> None:
+    shaky = Ratio(value=1 / 1.05, ci95=(0.9, 1.0))
+    assert protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, EVEN, kernels=(), noisy=False).state == "contradicted"
+    assert protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, shaky, kernels=(), noisy=False).state == "predicted"
+
+
+def machine(arch: str, *features: str) -> Host:
+    return Host(cpu="a cpu", arch=arch, cores=1, features=features, fingerprint=Digest("ab" * 32))
+
+
+SPARSE = Xnnpack(predicted_sparse=True, cpus=("arm64", "wasm-simd"), reason="75.0% are zero")
+DENSE = Xnnpack(predicted_sparse=False, reason="no weight is stored sparse")
+
+
+@pytest.mark.parametrize(
+    ("structure", "where", "kernels", "here", "reason"),
+    [
+        (SPARSE, machine("arm64"), "xnnpack", True, "75.0% are zero"),
+        (SPARSE, machine("x86_64", "sse4_1", "avx2"), "xnnpack", False, "XNNPACK runs no sparse kernels on x86 with AVX"),
+        (SPARSE, machine("x86_64", "sse4_1"), "xnnpack", False, "known on arm64, wasm-simd, not on x86_64"),
+        (SPARSE, machine("arm64"), "builtin", False, "the builtin kernels compute"),
+        (DENSE, machine("arm64"), "xnnpack", False, "no weight is stored sparse"),
+    ],
+)
+def test_what_is_not_predicted_says_why(structure: Xnnpack, where: Host, kernels: str, here: bool, reason: str) -> None:
+    found = protocol.predict(structure, where, here=here, kernels=kernels)
+    assert found.sparse is here
+    assert reason in found.reason
+    if not here:
+        assert protocol.confirm(found, None, EVEN, kernels=(), noisy=False) == protocol.SparsePath("none", found.reason)
