@@ -16,6 +16,7 @@ from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement,
 from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, shorten
 from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
+from zoo_registry.model.signature import Signature, Sound, TensorInfo, Values
 from zoo_registry.model.structure import Finding, Structure, TensorSparsity, Xnnpack
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Share",
     "Signature",
     "Slug",
+    "Sound",
     "Step",
     "Structure",
     "TensorInfo",
@@ -70,38 +72,6 @@ class FileInfo(Part):
     path: str = Field(description="file name offered to whoever pulls it")
     encodings: dict[str, Count] = Field(default={}, description="raw bytes of each encoding tried: dense, sparse")
     encoding: Literal["dense", "sparse"] = "dense"
-
-
-class TensorInfo(Part):
-    """One input or output. `scale` and `zero_point` are 0 for float tensors."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scale: Finite = 0.0
-    zero_point: int = 0
-
-
-class Values(Part):
-    """What the value steps of the preprocessing come to: `float32(stored) * scale + offset`, lists one entry a channel.
-
-    `low` and `high` bound the stored values, which is not always 0 to 255; of features of recordings, they are what training data held.
-    """
-
-    scale: Finite | tuple[Finite, ...]
-    offset: Finite | tuple[Finite, ...]
-    low: Finite
-    high: Finite
-
-
-class Signature(Part):
-    """What goes in and what comes out, and how to prepare it."""
-
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    preprocess: tuple[dict[str, Any], ...] = ()
-    values: Values | None = None
-    labels: tuple[str, ...] = ()
 
 
 class Step(Part):
