@@ -193,8 +193,8 @@ class DigestMismatch(AnswerIsNo):
     status = 422
     slug = "digest-mismatch"
 
-    def __init__(self, what: str, *, expected: str, actual: str, hint: str = "") -> None:
-        super().__init__(f"{what}: expected sha256:{expected}, found sha256:{actual}", hint=hint)
+    def __init__(self, what: str, *, expected: str, actual: str, hint: str = "", algorithm: str = "sha256") -> None:
+        super().__init__(f"{what}: expected {algorithm}:{expected}, found {algorithm}:{actual}", hint=hint)
         self.expected, self.actual = expected, actual
 
 
