@@ -12,7 +12,7 @@ On another machine it also keeps files and speaks of the machine (see `agent_kee
     {"do": "store", "sha256", "size"}, then that many bytes        → {"file": path there, until stdin ends}
     {"do": "host"}                                                 → {"host", "cores", "runtime_version"}
     {"do": "busy", "own_s"}                                        → {"others", "stolen"}, less `own_s` of its other agents
-    {"do": "spent"}                                                → {"cpu_s"} of this agent so far
+    {"do": "spent"}                                                → {"cpu_s", "pid"} of this agent so far
 
 An error is answered as {"error": message, "kind"}, and ends the child. It imports LiteRT and numpy, nothing else that weighs.
 """
@@ -131,6 +131,7 @@ def main() -> int:
     os.dup2(2, 1)  # what the runtime prints must not mix with the answers
     orders = os.fdopen(os.dup(0), "rb")
     with agent_keeper.Keeper(orders) as keeper:
+        keeper.end_when_alone()
         return _serve(orders, answers, keeper)
 
 

@@ -5,8 +5,11 @@ Standard library only, until it is asked for the machine's description.
 
 import hashlib
 import os
+import select
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +18,7 @@ from typing import IO, Any, Self
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, TooLarge
 
 _PIECE = 1 << 16
+_LAST_ORDERS_S = 5.0
 _LARGEST = 4 << 30
 _HEX = frozenset("0123456789abcdef")
 _DIGEST_LENGTH = 64
@@ -37,6 +41,19 @@ class Keeper:
         """Remove the files."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def end_when_alone(self) -> None:
+        """From now on watch for the other side to leave: a run that never ends must not outlive the session, nor its files."""
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Sleep until nobody can write orders any more; whoever is still busy some seconds later is ended."""
+        watched = select.poll()
+        watched.register(self._stream.fileno(), getattr(select, "POLLRDHUP", 0))
+        watched.poll()
+        time.sleep(_LAST_ORDERS_S)
+        self.__exit__(None, None, None)
+        os._exit(1)
 
     def orders(self) -> dict[str, Callable[[Order], dict[str, Any]]]:
         """List what it can do, by the order's name."""
@@ -97,7 +114,7 @@ class Keeper:
         return {"others": load.others, "stolen": load.stolen}
 
     def spent(self, order: Order) -> dict[str, Any]:
-        """Say how much CPU time this agent took so far."""
+        """Say how much CPU time this agent took so far, and its process id."""
         del order
         times = os.times()
-        return {"cpu_s": times.user + times.system + times.children_user + times.children_system}
+        return {"cpu_s": times.user + times.system + times.children_user + times.children_system, "pid": os.getpid()}

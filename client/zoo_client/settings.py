@@ -25,6 +25,9 @@ class Settings:
         hub_endpoint: `HF_ENDPOINT`, address of a Hugging Face Hub; None = the public one.
         hub_token: `HF_TOKEN`; None = what `hf auth login` stored.
         keras_weights: `ZOO_KERAS_WEIGHTS`, address of a mirror of keras.applications' weights; None = Keras' own.
+        chromium: `ZOO_CHROMIUM`, the browser that `web-wasm` measures in; None = the first Chromium or Chrome on the search path.
+        litertjs: `ZOO_LITERTJS`, folder where LiteRT.js is, or is installed; None = one in the user's cache folder.
+        ssh_agent: `ZOO_SSH_AGENT`, the command that the shell of an `ssh:` device runs to measure there.
     """
 
     home: Path
@@ -38,6 +41,9 @@ class Settings:
     hub_endpoint: str | None = None
     hub_token: str | None = field(default=None, repr=False)
     keras_weights: str | None = None
+    chromium: Path | None = None
+    litertjs: Path | None = None
+    ssh_agent: str = "zoo bench --agent"
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -62,6 +68,9 @@ class Settings:
             hub_endpoint=env.get("HF_ENDPOINT"),
             hub_token=env.get("HF_TOKEN"),
             keras_weights=env.get("ZOO_KERAS_WEIGHTS"),
+            chromium=Path(env["ZOO_CHROMIUM"]) if "ZOO_CHROMIUM" in env else None,
+            litertjs=Path(env["ZOO_LITERTJS"]) if "ZOO_LITERTJS" in env else None,
+            ssh_agent=env.get("ZOO_SSH_AGENT", "zoo bench --agent"),
         )
 
 

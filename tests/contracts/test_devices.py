@@ -1,6 +1,7 @@
 """Every device that this machine has keeps the contract, by being there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from zoo_builders.inspect import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"
-SETTING = Setting("", threads=1, timeout_s=60)
+REACHED_BY = {"ssh": "ssh_here"}
+"""Fixtures that bring the other side of a device; each gives an object whose `device` is its full name."""
 
 
 @pytest.fixture(params=DEVICES.names())
@@ -21,8 +23,14 @@ def device(request: pytest.FixtureRequest) -> Device:
 
 
 @pytest.fixture
-def place(device: Device) -> Iterator[Place]:
-    with device.connect(SETTING) as connected:
+def setting(device: Device, request: pytest.FixtureRequest) -> Setting:
+    other_side = request.getfixturevalue(REACHED_BY[device.name]) if device.name in REACHED_BY else None
+    return Setting(other_side.device if other_side else device.name, threads=1, timeout_s=60)
+
+
+@pytest.fixture
+def place(device: Device, setting: Setting) -> Iterator[Place]:
+    with device.connect(setting) as connected:
         yield connected
 
 
@@ -79,6 +87,6 @@ def test_a_missing_file_is_an_error_of_ours(place: Place, subject: Subject) -> N
         _ = contender.ready
 
 
-def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device) -> None:
+def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device, setting: Setting) -> None:
     with pytest.raises(Unsupported):
-        device.connect(Setting("", threads=100_000))
+        device.connect(replace(setting, threads=100_000))
