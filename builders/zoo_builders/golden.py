@@ -6,6 +6,7 @@ golden.npz    input_0 [E, …], …; output_0 [E, …], …    as the file takes
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,13 +82,44 @@ def make(data: bytes, structure: Structure, examples: "Array") -> Vectors:
         MeasureFailed: a path cannot run the file.
         BuildFailed: the delegate gives other outputs than the runtime without it.
     """
+    session = litert.Session(data, kernels="builtin")
+    return _agreed(data, structure, session, [[session.inputs[0].store(example[None])] for example in examples])
+
+
+def seeded(data: bytes, structure: Structure, *, examples: int = EXAMPLES, seed: int = 0) -> Vectors:
+    """Make vectors for a file of which no real inputs are known: numbers drawn from a seed.
+
+    Floats are uniform in [-1, 1], quantized inputs over all their steps; other integers (indices, lengths) are 0, which every file takes.
+
+    Raises:
+        MeasureFailed: a path cannot run the file.
+        BuildFailed: the delegate gives other outputs than the runtime without it.
+    """
     import numpy as np
 
-    session = litert.Session(data, kernels="builtin")
-    stored = [session.inputs[0].store(example[None]) for example in examples]
-    outputs = [session.run([one]) for one in stored]
+    session, random = litert.Session(data, kernels="builtin"), np.random.default_rng(seed)
+    return _agreed(data, structure, session, [[_drawn(port, random) for port in session.inputs] for _ in range(examples)])
+
+
+def _drawn(port: litert.Port, random: "np.random.Generator") -> "Array":
+    import numpy as np
+
+    if np.issubdtype(port.dtype, np.floating):
+        return random.uniform(-1, 1, port.shape).astype(port.dtype)
+    if port.scale:
+        limits = np.iinfo(port.dtype)
+        return random.integers(limits.min, limits.max, port.shape, port.dtype, endpoint=True)
+    return np.zeros(port.shape, port.dtype)
+
+
+def _agreed(data: bytes, structure: Structure, session: litert.Session, stored: "Sequence[Sequence[Array]]") -> Vectors:
+    """Run examples (one array a port, as stored) by the runtime's own kernels, and hold the delegate's outputs against them."""
+    import numpy as np
+
+    outputs = [session.run(one) for one in stored]
     by_port = tuple(np.stack([output[port] for output in outputs]) for port in range(len(session.outputs)))
-    vectors = Vectors((np.stack(stored),), by_port, _tolerance(structure, by_port))
+    inputs = tuple(np.stack([one[port] for one in stored]) for port in range(len(session.inputs)))
+    vectors = Vectors(inputs, by_port, _tolerance(structure, by_port))
     try:
         litert.compare(litert.Session(data), vectors.inputs, vectors.outputs, vectors.atol)
     except MeasureFailed as error:

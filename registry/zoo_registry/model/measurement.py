@@ -41,7 +41,7 @@ class Baseline(Part):
 
 
 class Ratio(Part):
-    """Median of this file divided by median of the baseline, with a bootstrap 95 % interval."""
+    """Lower tenth of this file's times by the baseline's (medians up to protocol interleaved/v1), with a 95 % interval by bootstrap."""
 
     value: Positive
     ci95: Interval

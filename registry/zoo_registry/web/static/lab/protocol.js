@@ -6,9 +6,13 @@
 
 import { below, shuffled, source } from "./random.js";
 
-export const NAME = "interleaved/v1";
+export const NAME = "interleaved/v2";
 export const BLOCKS = 5;
 export const RESAMPLES = 1000;
+
+/** Percentile that stands for the runs nobody disturbed, and the ratio below which no two files are told apart. */
+export const UNDISTURBED = 10;
+export const LEAST_FLOOR = 1.02;
 
 /** When a session is too noisy to be quoted without saying so; a browser does not tell load and steal. `hidden`: seconds. */
 export const LIMITS = Object.freeze({ aa: 0.05, spread: 2.0, drift: 1.25, hidden: 0 });
@@ -69,14 +73,18 @@ function total(values) {
   return values.reduce((sum, value) => sum + value, 0);
 }
 
-/** Median of the candidate by median of the baseline, with a 95 % interval by bootstrap over rounds (the same for both), then runs. */
+/** Lower tenth of the candidate by that of the baseline, with a 95 % interval by bootstrap over rounds (the same for both), then runs. */
 export function ratio(candidate, baseline, seed = 0) {
   if (candidate.length !== baseline.length || !candidate.length) throw new RangeError("a ratio needs as many rounds of both, at least one");
   const next = source(`ratio ${seed}`);
   const pairs = candidate.map((ours, index) => [Float64Array.from(ours), Float64Array.from(baseline[index])]);
-  const value = median(joined(pairs, 0)) / median(joined(pairs, 1));
+  const value = lowerTenth(joined(pairs, 0)) / lowerTenth(joined(pairs, 1));
   const drawn = Float64Array.from({ length: RESAMPLES }, () => resampled(pairs, next)).sort();
   return { value, ci95: [Math.min(percentile(drawn, 2.5), value), Math.max(percentile(drawn, 97.5), value)] };
+}
+
+function lowerTenth(values) {
+  return percentile(Float64Array.from(values).sort(), UNDISTURBED);
 }
 
 function joined(pairs, side) {
@@ -85,22 +93,22 @@ function joined(pairs, side) {
 
 function resampled(pairs, next) {
   const rounds = pairs.map(() => pairs[below(next, pairs.length)]);
-  return redrawnMedian(rounds, 0, next) / redrawnMedian(rounds, 1, next);
+  return redrawnTenth(rounds, 0, next) / redrawnTenth(rounds, 1, next);
 }
 
-function redrawnMedian(rounds, side, next) {
+function redrawnTenth(rounds, side, next) {
   const values = new Float64Array(rounds.reduce((count, pair) => count + pair[side].length, 0));
   let at = 0;
   for (const pair of rounds) {
     const from = pair[side];
     for (let i = 0; i < from.length; i++) values[at++] = from[below(next, from.length)];
   }
-  return middle(values.sort());
+  return percentile(values.sort(), UNDISTURBED);
 }
 
-/** How far from 1, as a factor of at least 1, two instances of one and the same file were in this session. */
+/** How far from 1, as a factor, chance can take a ratio: as far as two instances of one file were apart, at least `LEAST_FLOOR`. */
 export function noiseFloor(control) {
-  return Math.max(control.value, 1 / control.value);
+  return Math.max(control.value, 1 / control.value, LEAST_FLOOR);
 }
 
 /** Say what a ratio means: a difference counts only when its whole interval lies beyond what the A/A control reached. */
