@@ -8,11 +8,22 @@ from zoo_registry.model.errors import Forbidden, Unauthorized
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The doorkeeper of one registry. `trusted` lets everybody write: the registry in a project's own folder."""
+    """The doorkeeper of one registry.
+
+    Attributes:
+        trusted: everybody may write: the registry in a project's own folder.
+        public_reads: reading needs no token.
+        open_measurements: adding a measurement needs no token: visitors submit what their browsers measured.
+    """
 
     catalogue: Catalogue
     trusted: bool = False
     public_reads: bool = True
+    open_measurements: bool = False
+
+    def opens(self, scope: str) -> bool:
+        """Whether `scope` needs no token here."""
+        return self.trusted or (scope == "read" and self.public_reads) or (scope == "measure" and self.open_measurements)
 
     def check(self, authorization: str | None, scope: str) -> None:
         """Let a request through that carries a token with `scope`.
@@ -25,7 +36,7 @@ class Access:
             Unauthorized: there is no token, or nobody made it.
             Forbidden: it has other scopes only.
         """
-        if self.trusted or (scope == "read" and self.public_reads):
+        if self.opens(scope):
             return
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not token.strip():

@@ -9,11 +9,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from zoo_registry import problems, routes
+from zoo_registry import litertjs, problems, routes
 from zoo_registry.access import Access
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import READ, Problem
+from zoo_registry.runtime_files import RuntimeFiles
 from zoo_registry.settings import Settings
 from zoo_registry.stores import open_store
 from zoo_registry.telemetry import Telemetry
@@ -55,8 +56,11 @@ def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
 
     app = FastAPI(title="edgezoo", summary="A model zoo for on-device inference", version="1", lifespan=lifespan, **_DESCRIBED)
     app.state.registry = registry
-    app.state.access = Access(registry.catalogue, settings.trusted, settings.public_reads)
+    app.state.access = Access(
+        registry.catalogue, trusted=settings.trusted, public_reads=settings.public_reads, open_measurements=settings.open_measurements
+    )
     app.state.presign = settings.presign
+    app.state.litertjs = RuntimeFiles(litertjs.folder(settings.litertjs))
     app.state.numbers = CollectorRegistry()
     app.add_middleware(Telemetry, numbers=app.state.numbers)
     problems.install(app)

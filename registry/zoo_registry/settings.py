@@ -1,14 +1,16 @@
 """What the server is told by its environment; the only reader of it.
 
-    ZOO_DB             .zoo/registry/zoo.db   path of the SQLite catalogue, or an SQLAlchemy URL
-    ZOO_STORE          .zoo/registry          where blobs and releases are: a folder, file:///folder or s3://bucket/prefix
-    ZOO_SPOOL          beside the database    folder where uploads wait until they are whole
-    ZOO_HOST           127.0.0.1              address to listen on
-    ZOO_PORT           8080                   port to listen on; 0 = any free one
-    ZOO_PUBLIC_READS   true                   whether reading needs no token
-    ZOO_TRUSTED        false                  whether writing needs no token: only where nobody else can reach the port
-    ZOO_MAX_BLOB       4GiB                   largest blob taken
-    ZOO_PRESIGN        0                      seconds that presigned S3 addresses hold; 0 = the server sends the bytes itself
+    ZOO_DB                  .zoo/registry/zoo.db    path of the SQLite catalogue, or an SQLAlchemy URL
+    ZOO_STORE               .zoo/registry           where blobs and releases are: a folder, file:///folder or s3://bucket/prefix
+    ZOO_SPOOL               beside the database     folder where uploads wait until they are whole
+    ZOO_HOST                127.0.0.1               address to listen on
+    ZOO_PORT                8080                    port to listen on; 0 = any free one
+    ZOO_PUBLIC_READS        true                    whether reading needs no token
+    ZOO_TRUSTED             false                   whether writing needs no token: only where nobody else can reach the port
+    ZOO_OPEN_MEASUREMENTS   false                   whether adding a measurement needs no token, so that visitors may submit theirs
+    ZOO_MAX_BLOB            4GiB                    largest blob taken
+    ZOO_PRESIGN             0                       seconds that presigned S3 addresses hold; 0 = the server sends the bytes itself
+    ZOO_LITERTJS            the user's cache        folder where LiteRT.js is installed, for measuring in the visitor's browser
 
 The S3 server and its credentials are botocore's own business: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_PROFILE and so on.
 """  # fmt: skip
@@ -45,8 +47,10 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     public_reads: bool = True
     trusted: bool = False
+    open_measurements: bool = False
     max_blob: Annotated[int, Field(gt=0), BeforeValidator(_size)] = 4 << 30
     presign: Annotated[int, Field(ge=0, le=7 * 24 * 3600)] = 0
+    litertjs: Path | None = None
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None, **given: Any) -> Self:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from zoo_registry.model.digest import Digest
@@ -21,15 +21,16 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     307: {"description": "the store itself sends the bytes"},
     **problems(401, 403, 404, 416, 422, 503),
 }
+Direct = Annotated[bool, Query(description="the registry sends the bytes itself, also where it could point to its store: for pages")]
 
 
 @router.get("/{sha256}", responses=ANSWERS, response_class=Response)
-def blob(sha256: str, request: Request, zoo: Zoo) -> Response:
+def blob(sha256: str, request: Request, zoo: Zoo, *, direct: Direct = False) -> Response:
     """Send a blob: Range (one), If-None-Match and If-Range are honoured; the ETag is the digest and never changes."""
     digest = Digest(sha256)
     seconds: int = request.app.state.presign
     info = zoo.blob(digest)
-    if seconds and (place := zoo.store.presign(digest, seconds)):
+    if seconds and not direct and (place := zoo.store.presign(digest, seconds)):
         return RedirectResponse(place, status_code=307, headers={"Cache-Control": "no-store"})
     return send(request, _headers(digest), info.size, lambda start, end: zoo.store.read(digest, start, end))
 

@@ -4,22 +4,28 @@ Everything works without JavaScript. A mistake or a missing artifact is a page t
 """
 
 import difflib
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from zoo_registry.access import Access
 from zoo_registry.model import words
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
-from zoo_registry.model.query import Page, Query, Resolution, main_metric
+from zoo_registry.model.query import Page, Query, Resolution, Summary, main_metric
 from zoo_registry.model.ref import Ref
+from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read_search
+from zoo_registry.runtime_files import RuntimeFiles
 from zoo_registry.stores.shelf import Release
 from zoo_registry.web import render, urls, views
 from zoo_registry.web.artifact import artifact_page
 from zoo_registry.web.compare import comparison
 from zoo_registry.web.form import form
+from zoo_registry.web.lab import Lab, Runtime, lab
 from zoo_registry.web.urls import Params
 
 MOST_COMPARED = 8
@@ -127,8 +133,27 @@ def _artifact(request: Request, release: Release) -> HTMLResponse:
     versions = registry.versions(record.name)
     family = registry.search(Query(model=record.model), limit=FAMILY).items
     view = artifact_page(record, release.summary, (*record.measurements, *release.added), family)
+    bench = _lab(request, [release.summary], _same_version(registry, release.summary, family))
     newest = Ref(record.name).pick(item.version for item in versions if not item.yanked) or ""
-    return render.page("artifact.html", view=view, versions=versions, newest=newest, yank_reason=release.yank_reason)
+    return render.page("artifact.html", view=view, versions=versions, newest=newest, yank_reason=release.yank_reason, lab=bench)
+
+
+def _same_version(registry: Registry, item: Summary, family: Sequence[Summary]) -> Sequence[Summary]:
+    """Choose the relatives to measure beside a release: those built with it, where it is not among the latest."""
+    if any(one.version == item.version and not one.techniques for one in family):
+        return [one for one in family if one.version == item.version]
+    every = registry.search(Query(model=item.model, all_versions=True), limit=FAMILY).items
+    return [one for one in every if one.version == item.version]
+
+
+def _lab(request: Request, chosen: Sequence[Summary], family: Sequence[Summary]) -> Lab | None:
+    """Give what the page needs to measure in the visitor's browser."""
+    files: RuntimeFiles = request.app.state.litertjs
+    access: Access = request.app.state.access
+    runtime = None
+    with suppress(NotFound):
+        runtime = Runtime(files.version, files.download)
+    return lab(chosen, family, runtime, needs_token=not access.opens("measure"))
 
 
 @router.get("/compare")
@@ -139,4 +164,15 @@ def compare_page(request: Request) -> Response:
     if len(chosen) > MOST_COMPARED:
         raise InvalidQuery(f"{len(chosen)} artifacts to compare; at most {MOST_COMPARED} fit side by side")
     registry = registry_of(request)
-    return render.page("compare.html", view=comparison([registry.release(Ref.parse(ref)).summary for ref in chosen]))
+    items = [registry.release(Ref.parse(ref)).summary for ref in chosen]
+    floats = [one for item in items for one in _floats(registry, item)]
+    return render.page("compare.html", view=comparison(items), lab=_lab(request, items, floats))
+
+
+def _floats(registry: Registry, item: Summary) -> Sequence[Summary]:
+    """Find the plain float releases that an artifact is compared with: of its version, else the latest."""
+    asked = Query(model=item.model, technique="none")
+    same = [
+        one for one in registry.search(asked.model_copy(update={"all_versions": True}), limit=FAMILY).items if one.version == item.version
+    ]
+    return same or registry.search(asked, limit=1).items

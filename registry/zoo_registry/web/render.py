@@ -12,15 +12,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from zoo_registry.model import words
 from zoo_registry.model.errors import NotFound
 
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",  # this and the next: precise clocks and threads for what is measured in the browser
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
+}
+WORKER_HEADERS: Mapping[str, str] = {
+    **HEADERS,
+    # A worker has a policy of its own: in the lab's workers, and only there, WebAssembly may be compiled.
+    "Content-Security-Policy": POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"),
 }
 STATIC: Mapping[str, str] = {"zoo.css": "text/css", "zoo.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -42,6 +50,24 @@ def static_file(name: str) -> bytes:
     return (files("zoo_registry.web") / "static" / name).read_bytes()
 
 
+@cache
+def lab_files() -> Mapping[str, bytes]:
+    """Give the modules of the lab by name: all that lie there."""
+    folder = files("zoo_registry.web") / "static" / "lab"
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(".js")}
+
+
+@cache
+def lab_version() -> str:
+    """Name the state of all modules of the lab together: they import each other, so they are kept or replaced together."""
+    return sha256(b"".join(name.encode() + data for name, data in sorted(lab_files().items()))).hexdigest()[:12]
+
+
+def lab_address(name: str) -> str:
+    """Give the address of a module of the lab; it changes with any of them."""
+    return f"/static/lab/{lab_version()}/{name}"
+
+
 def static_address(name: str) -> str:
     """Give the address of a file the pages use; it changes with the bytes, so that it may be cached for ever."""
     return f"/static/{name}?v={sha256(static_file(name)).hexdigest()[:12]}"
@@ -56,7 +82,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"static": static_address, "here": ""}
+    environment.globals |= {"static": static_address, "lab_module": lab_address, "here": ""}
     environment.filters |= {
         "size": words.size,
         "ms": words.milliseconds,

@@ -1,0 +1,81 @@
+"""LiteRT.js as it was installed beside the registry, for pages to load: the known files only, held against their digests, read once."""
+
+import gzip
+import json
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from zoo_registry import litertjs
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import NotFound
+
+_LARGEST = "core/wasm/litert_wasm_internal.wasm"
+
+
+@dataclass(frozen=True)
+class RuntimeFile:
+    """One file, whole in memory."""
+
+    media: str
+    data: bytes
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Give the sha256 of the bytes."""
+        return Digest.of(self.data)
+
+    @cached_property
+    def packed(self) -> bytes:
+        """Give the bytes in gzip: of WebAssembly, a visitor's phone then loads a quarter."""
+        return gzip.compress(self.data, 6, mtime=0)
+
+
+class RuntimeFiles:
+    """The files of one folder; it may be filled, emptied or replaced while the registry runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kept: dict[tuple[str, str], RuntimeFile] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def version(self) -> str:
+        """Version that is installed now; empty where none is."""
+        return litertjs.version_in(self._folder)
+
+    def get(self, name: str) -> RuntimeFile:
+        """Give a file of `litertjs.FILES`; no other name ever becomes a path.
+
+        Raises:
+            NotFound: nothing is installed, it is not one of the known files, or it changed since it was installed.
+        """
+        version = self.version
+        if not version:
+            raise NotFound("LiteRT.js is not installed beside this registry", hint=litertjs.COMMAND)
+        if name not in litertjs.FILES:
+            raise NotFound(f"LiteRT.js has no file {name[:80]!r}")
+        with self._lock:
+            if (version, name) not in self._kept:
+                self._kept[version, name] = self._read(name)
+            return self._kept[version, name]
+
+    def _read(self, name: str) -> RuntimeFile:
+        try:
+            file = RuntimeFile(litertjs.FILES[name], (self._folder / name).read_bytes())
+            noted = json.loads((self._folder / litertjs.ABOUT).read_bytes())["files"]
+        except (OSError, ValueError, KeyError) as error:
+            raise NotFound(f"{name} of LiteRT.js cannot be read", hint=f"{litertjs.COMMAND} --again") from error
+        if name != litertjs.ABOUT and noted.get(name) != file.digest:
+            raise NotFound(f"{name} of LiteRT.js changed since it was installed", hint=f"{litertjs.COMMAND} --again")
+        return file
+
+    @property
+    def download(self) -> int:
+        """Bytes that a visitor loads once, about: by far the largest file, packed.
+
+        Raises:
+            NotFound: as `get`.
+        """
+        return len(self.get(_LARGEST).packed)

@@ -1,0 +1,127 @@
+// What a session found, as the page shows it: a table, two fronts, and what to do next. It draws and decides nothing about numbers.
+
+import { onFront, scatter } from "./chart.js";
+import { copyButton, make } from "./dom.js";
+import * as words from "./words.js";
+
+const TONES = { faster: "good", slower: "bad" };
+const NEAR = 0.01; // of a share: files this close to float's accuracy compete for the fastest
+
+/**
+ * Draw everything.
+ *
+ * @param {object} data as the page holds it: metric, metric_name, device
+ * @param {object[]} rows each {entry, measured, sparse} or {entry, failure}
+ */
+export function results(data, rows) {
+  return [table(data, rows), noise(rows), best(data, rows), fronts(data, rows)].flat().filter(Boolean);
+}
+
+function table(data, rows) {
+  const heads = ["Artifact", words.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Verdict", "Published"];
+  const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", "", data.device ? `ratio, ${data.device}` : "ratio"];
+  const cells = heads.map((head, i) => {
+    const note = notes[i] ? make("small", {}, notes[i]) : null;
+    return make("th", { role: "columnheader", scope: "col", class: [1, 2, 3].includes(i) ? "num" : null }, head, note && " ", note);
+  });
+  return make(
+    "table", { class: "results lab", role: "table", "aria-label": "Measured in this browser" },
+    make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...cells)),
+    make("tbody", { role: "rowgroup" }, ...rows.map((row) => line(data, row))),
+  );
+}
+
+function line(data, { entry, measured, sparse, failure }) {
+  const name = make("th", { role: "rowheader", scope: "row", class: "name" }, make("a", { href: entry.href }, entry.name), " ", make("small", {}, entry.version));
+  if (failure) return make("tr", { role: "row", class: "failed" }, name, refusal(failure));
+  const { latency_ms: ms, ratio: found } = measured;
+  const interval = words.span(found.ci95[0], found.ci95[1], words.ratio);
+  const [quality, published] = [entry.metric === null ? words.DASH : words.metric(data.metric, entry.metric), entry.published];
+  return make(
+    "tr", { role: "row" }, name,
+    cell(words.metricName(data.metric), "num", quality),
+    cell("Latency, ms", "num", words.milliseconds(ms.median)),
+    cell("p5 – p95, ms", "num", words.span(ms.p5, ms.p95, words.milliseconds)),
+    cell("Ratio", null, make("strong", {}, words.ratio(found.value)), " ", make("small", {}, interval)),
+    cell("Verdict", null, ...badges(measured, sparse)),
+    cell("Published ratio", null, published ? words.ratio(published.ratio) : words.DASH),
+  );
+}
+
+function cell(label, kind, ...content) {
+  return make("td", { role: "cell", "data-label": label, class: kind }, ...content);
+}
+
+function refusal({ kind, message }) {
+  const hint = kind === "interface" ? [make("br"), make("small", {}, "Quantized with "), make("code", {}, "interface: float"), make("small", {}, ", it would.")] : [];
+  return make("td", { role: "cell", colspan: 6, "data-label": "Verdict" }, make("span", { class: "badge bad" }, "not runnable in this browser"), ` ${message}`, ...hint);
+}
+
+function badges({ verdict, noisy, noise_causes: causes }, sparse) {
+  const found = [make("span", { class: `badge ${TONES[verdict] ?? "even"}` }, verdict)];
+  if (noisy) found.push(" ", make("span", { class: "badge warn", title: causes.join("; ") }, "noisy"));
+  if (sparse.sparse_path !== "none") found.push(" ", make("span", { class: "badge even", title: sparse.sparse_reason }, `sparse path ${sparse.sparse_path}`));
+  return found;
+}
+
+function noise(rows) {
+  const noisy = rows.filter(({ measured }) => measured?.noisy);
+  if (!noisy.length) return null;
+  const causes = noisy.map(({ entry, measured }) => make("li", {}, `${entry.name}: ${measured.noise_causes.join("; ")}`));
+  const title = make("summary", {}, `Noisy: ${noisy.length} of ${rows.length} — what was off`);
+  return make("details", { class: "fold" }, title, make("ul", { class: "misses" }, ...causes), make("p", { class: "about" }, "Close other tabs and programs, plug the device in, and measure again."));
+}
+
+/** Choose the fastest of those about as accurate as float, and say by which rule. */
+export function choose(data, rows) {
+  const usable = rows.filter(({ measured }) => measured);
+  const float = usable.find(({ entry }) => entry.float)?.entry.metric ?? null;
+  const judged = float !== null && words.isShare(data.metric);
+  const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
+  const chosen = close.reduce((one, other) => (one && one.measured.latency_ms.median <= other.measured.latency_ms.median ? one : other), null);
+  return chosen && { row: chosen, why: judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest" };
+}
+
+function best(data, rows) {
+  const found = choose(data, rows);
+  if (!found) return null;
+  const { entry, measured } = found.row;
+  const command = make("div", { class: "command line" }, make("pre", { tabindex: 0, "aria-label": "Pull the best for this browser" }, make("code", {}, entry.pull)));
+  const told = measured.verdict === "baseline" ? "" : `, ${words.ratio(measured.ratio.value)} of float's time`;
+  return make(
+    "div", { class: "panel best-here" },
+    make("h3", {}, "Best in this browser"),
+    make("p", {}, make("a", { href: entry.href }, entry.name), `: ${found.why}${told}.`),
+    command, make("p", { class: "actions" }, copyButton("Copy the command", () => entry.pull)),
+  );
+}
+
+function fronts(data, rows) {
+  const ours = rows.filter(({ entry, measured }) => measured && entry.metric !== null);
+  if (!ours.length) return null;
+  const theirs = ours.filter(({ entry }) => entry.published);
+  const chosen = choose(data, rows)?.row.entry;
+  const mine = ours.map(({ entry, measured }) => place(data, entry, measured.latency_ms.median));
+  const published = theirs.map(({ entry }) => place(data, entry, entry.published.median_ms));
+  const also = [...mine, ...published].flatMap((dot) => [dot.y, ...(dot.bar ?? [])]);
+  const figures = [figure(data, "Here", "this browser", marked(mine, chosen), also, "lab-here")];
+  if (published.length) figures.push(figure(data, "Published", data.device, marked(published, null), also, "lab-published"));
+  return make("div", { class: "split fronts" }, ...figures);
+}
+
+function place(data, entry, x) {
+  const note = `${entry.name} ${entry.version}: ${words.metric(data.metric, entry.metric)}, ${words.milliseconds(x)} ms`;
+  return { x, y: entry.metric, label: entry.variant, note, href: entry.href, bar: entry.ci95, sha256: entry.sha256 };
+}
+
+function marked(dots, chosen) {
+  const front = onFront(dots);
+  return dots.map((dot, i) => ({ ...dot, kind: chosen?.sha256 === dot.sha256 ? "chosen" : front[i] ? "front" : "beaten" }));
+}
+
+function figure(data, title, where, dots, also, ident) {
+  const share = words.isShare(data.metric);
+  const y = { title: words.metricName(data.metric) + (share ? ", %" : ""), factor: share ? 100 : 1, also };
+  const chart = scatter(dots, { title: `median latency, ${where}, ms`, mayLog: true }, y, { width: 420, height: 300, ident });
+  return make("figure", { class: "panel chart" }, make("figcaption", {}, title, make("small", {}, "stair line: nothing is both faster and better")), chart);
+}
