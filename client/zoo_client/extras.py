@@ -8,6 +8,7 @@ MODULES_OF = {
     "registry": ("a2wsgi", "fastapi", "jinja2", "prometheus_client", "sqlalchemy", "starlette", "uvicorn"),
     "tfds": ("tensorflow_datasets",),
     "weights": ("safetensors", "skimage"),
+    "web-bench": ("playwright",),
     "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "sklearn", "tensorflow", "tensorflow_model_optimization",
               "tf_keras", "yaml", "zstandard"),
 }  # fmt: skip

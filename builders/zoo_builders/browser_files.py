@@ -1,0 +1,95 @@
+"""What a measuring browser loads: the lab's modules, LiteRT.js, and the files under test, over loopback, for one session.
+
+Every answer isolates the page from other origins (COOP, COEP), which threads and a fine clock need. Only what was named is ever
+opened: modules of `litertjs.LAB`, files of `litertjs.FILES`, and what `offer` was given, under a name that nobody can guess.
+"""
+
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from zoo_registry import litertjs
+
+HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "max-age=3600",
+}
+_PAGE = b"<!doctype html><html lang=en><meta charset=utf-8><title>edgezoo: web-wasm</title><link rel=icon href=data:,>"
+_BYTES = "application/octet-stream"
+
+
+class BrowserFiles:
+    """A server on a loopback port of its own; runs from `__enter__` to `__exit__`."""
+
+    def __init__(self, runtime: Path) -> None:
+        self._runtime, self._offered = runtime, dict[str, Path]()
+        files = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                """Answer with a file, or that there is none."""
+                found = files.find(self.path)
+                self.send_response(200 if found else 404)
+                media, body = found or ("text/plain", b"")
+                for name, value in {**HEADERS, "Content-Type": media, "Content-Length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing: a session is not a log."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    @property
+    def address(self) -> str:
+        """Where it is, without a slash at the end."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def offer(self, file: Path) -> str:
+        """Serve a file; give its path on this server."""
+        path = f"/files/{secrets.token_hex(16)}"
+        self._offered[path] = file
+        return path
+
+    def withdraw(self, path: str) -> None:
+        """Serve it no longer."""
+        self._offered.pop(path, None)
+
+    def find(self, path: str) -> tuple[str, bytes] | None:
+        """Give media type and bytes of what lies at a path; None where nothing does."""
+        if path == "/":
+            return "text/html", _PAGE
+        area, _, name = path.removeprefix("/").partition("/")
+        known = {"lab": self._module, "litertjs": self._library}.get(area)
+        media, file = known(name) if known else (_BYTES, self._offered.get(path))
+        try:
+            return (media, file.read_bytes()) if file else None
+        except OSError:
+            return None
+
+    def _module(self, name: str) -> tuple[str, Path | None]:
+        known = {file.name: file for file in litertjs.LAB.glob("*.js")}
+        return "text/javascript", known.get(name)
+
+    def _library(self, name: str) -> tuple[str, Path | None]:
+        return litertjs.FILES.get(name, _BYTES), self._runtime / name if name in litertjs.FILES else None
+
+    def __enter__(self) -> Self:
+        """Start to serve."""
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop."""
+        self._server.shutdown()
+        self._server.server_close()

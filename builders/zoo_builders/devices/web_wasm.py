@@ -1,0 +1,236 @@
+"""`web-wasm`: LiteRT.js in a real headless Chromium on this machine.
+
+One WASM instance, in a page and a renderer process of its own, for each file and round; all of the browser is pinned.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from zoo_builders import browser_agent, host
+from zoo_builders.conversation import Conversation
+from zoo_builders.devices import DEVICES, Found, OperatorTime, Ready, Setting, Subject
+from zoo_builders.host import Clock, Load
+from zoo_client import browser
+from zoo_client.settings import Settings
+from zoo_registry import litertjs
+from zoo_registry.model.canonical import digest_of
+from zoo_registry.model.errors import MeasureFailed, Unsupported
+from zoo_registry.model.record import Host
+
+_GRACE_S = 30.0
+"""How much longer than a page may take for an answer the browser as a whole may: then it is the browser that hangs."""
+
+
+class WebWasm:
+    """LiteRT.js (XNNPACK in WebAssembly with SIMD) in headless Chromium on this machine. Runs XNNPACK's sparse kernels on every processor.
+
+    Needs Playwright (`pip install 'edgezoo[web-bench]'`), a Chromium, and LiteRT.js (`zoo devices install web-wasm`). Takes float32, int32
+    and uint8 at a file's interface only: an int8 file needs `interface: float`.
+    """
+
+    name = "web-wasm"
+    runtime = "litert.js"
+
+    def found(self) -> Sequence[Found]:
+        """Give this machine's browser; anything of the three may be missing."""
+        settings = Settings.read()
+        executable, (missing, hint) = browser.find(settings), _missing(settings)
+        return (Found(self.name, str(executable or ""), missing=missing, hint=hint),)
+
+    def connect(self, setting: Setting) -> "WebBrowser":
+        """Start the browser; of the machine it uses the last (fastest) `threads` cores that this process may use.
+
+        Raises:
+            Unsupported: a part is missing here, or fewer cores than threads.
+            MeasureFailed: (kind `device`) the browser does not start.
+        """
+        settings = Settings.read()
+        cores = host.usable_cores()
+        if len(cores) < setting.threads:
+            raise Unsupported(f"{setting.threads} threads on {len(cores)} cores", hint="lower benchmark.threads in the manifest")
+        missing, hint = _missing(settings)
+        executable = browser.find(settings)
+        if missing or executable is None:
+            raise Unsupported(f"{self.name} needs {missing}, which is not installed here", hint=hint)
+        return WebBrowser(setting, cores[-setting.threads :], executable, litertjs.found(settings.litertjs))
+
+
+def _missing(settings: Settings) -> tuple[str, str]:
+    """Name the first part that is missing, and the command that brings it; empty when all are there."""
+    if find_spec("playwright") is None:
+        return "Playwright", "pip install 'edgezoo[web-bench]'"
+    if browser.find(settings) is None:
+        return "Chromium", browser.HINT
+    if not litertjs.version_in(litertjs.folder(settings.litertjs)):
+        return "LiteRT.js", litertjs.COMMAND
+    return "", ""
+
+
+class WebBrowser:
+    """A running browser, for one session."""
+
+    def __init__(self, setting: Setting, cores: Sequence[int], executable: Path, runtime: Path) -> None:
+        self._setting, self._ids = setting, count()
+        self.version = litertjs.version_in(runtime)
+        self._order = {
+            "chromium": str(executable), "litertjs": str(runtime), "threads": setting.threads, "timeout_s": setting.timeout_s,
+            "cores": list(cores),
+        }  # fmt: skip
+        self._talk = self._started()
+        self._since, self._taken = Clock.look(), _cpu_seconds(self._talk.process.pid)
+
+    def _started(self) -> Conversation:
+        talk = Conversation((sys.executable, "-m", browser_agent.__name__), WebWasm.name, self._setting.timeout_s + _GRACE_S)
+        try:
+            answer = talk.__enter__().ask("start", **self._order)
+            self._about = _unless_failed(answer)
+        except BaseException as error:
+            talk.__exit__(type(error), error, error.__traceback__)
+            if isinstance(error, MeasureFailed):
+                raise MeasureFailed(error.message, kind="device", hint="zoo doctor") from error
+            raise
+        self.pinned = bool(self._about["pinned"])
+        return talk
+
+    @property
+    def host(self) -> Host:
+        """The machine, as the file sees it: WebAssembly on this processor, in this version of the browser."""
+        machine = host.describe()
+        known = machine.model_dump(exclude={"fingerprint"}) | {
+            "arch": "wasm", "features": tuple(self._about["features"]), "os": f"{self._about['browser']} on {machine.os}",
+        }  # fmt: skip
+        return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+
+    def busy(self) -> Load:
+        """How busy processes other than this one and the browser's kept the machine since connecting."""
+        own = _cpu_seconds(self._talk.process.pid) - self._taken
+        return Clock.look().plus_own(max(0.0, own)).since(self._since)
+
+    def prepare(self, subject: Subject) -> "Tab":
+        """Give a page that will run `subject`."""
+        return Tab(subject, self, next(self._ids))
+
+    def ask(self, what: str, **order: Any) -> dict[str, Any]:
+        """Ask the process that drives the browser.
+
+        Raises:
+            MeasureFailed: what was asked failed, with its kind; or the browser as a whole hangs or ended: then others get a new one.
+        """
+        try:
+            answer = self._talk.ask(what, **order)
+        except MeasureFailed as error:
+            self._talk.__exit__(type(error), error, error.__traceback__)
+            self._talk = self._started()
+            self._since, self._taken = Clock.look(), _cpu_seconds(self._talk.process.pid)
+            raise
+        return _unless_failed(answer)
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """End the browser and all that belongs to it."""
+        self._talk.part()
+        self._talk.__exit__(kind, error, trace)
+
+
+def _unless_failed(answer: dict[str, Any]) -> dict[str, Any]:
+    if "failed" not in answer:
+        return answer
+    kind, message = answer["failed"]["kind"], answer["failed"]["message"]
+    raise MeasureFailed(message, kind=kind, hint=FLOAT_TWIN if kind == "interface" else "")
+
+
+FLOAT_TWIN = "write `interface: float` in the variant's quantize step: the same file, with float32 at its interface, runs in a browser"
+
+
+class Tab:
+    """One file in one page; opened on `__enter__`, loaded by the first look at `ready`, closed on `__exit__`."""
+
+    def __init__(self, subject: Subject, place: WebBrowser, number: int) -> None:
+        self._subject, self._place, self._id = subject, place, number
+        self._ready: Ready | None = None
+        self.batch = 1
+        """Inferences behind one number of `run`, where the browser's clock is too coarse for one."""
+
+    def __enter__(self) -> Self:
+        """Open the page."""
+        self._place.ask("open", id=self._id)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the page; its process ends with it."""
+        with suppress(MeasureFailed):
+            self._place.ask("close", id=self._id)
+
+    @property
+    def ready(self) -> Ready:
+        """Load the file, check the golden outputs, and say what that took. LiteRT.js tells no node counts: they are 0.
+
+        Raises:
+            MeasureFailed: the file cannot be loaded, has types at its interface that LiteRT.js has not, or computes something else.
+        """
+        if self._ready is None:
+            subject = self._subject
+            order = {"name": subject.file.name, "file": str(subject.file), "golden": str(subject.golden), "atol": subject.atol}
+            told = self._place.ask("load", id=self._id, **order)
+            self._ready = Ready(
+                init_ms=float(told["init_ms"]), first_ms=float(told["first_ms"]), delegate=str(told["delegate"]), pinned=self._place.pinned,
+                nodes_delegated=int(told["nodes_delegated"]), nodes_total=int(told["nodes_total"]), partitions=int(told["partitions"]),
+            )  # fmt: skip
+        return self._ready
+
+    def run(self, count: int) -> Sequence[float]:
+        """Time `count` inferences, seconds each.
+
+        Raises:
+            MeasureFailed: the page hung, its process ended, or the runtime reported an error.
+        """
+        answer = self._place.ask("run", id=self._id, count=count)
+        self.batch = int(answer["batch"])
+        seconds: list[float] = answer["seconds"]
+        return seconds
+
+    def peak_memory_mb(self) -> float:
+        """Size of the WASM heap, which never shrinks: the runtime's own, the file, and what it computes in.
+
+        Raises:
+            MeasureFailed: the page hung, or its process ended.
+        """
+        return float(self._place.ask("memory", id=self._id)["mb"])
+
+    def profile(self, count: int) -> Sequence[OperatorTime]:
+        """Give nothing: LiteRT.js does not tell."""
+        del count
+        return ()
+
+
+def _cpu_seconds(root: int) -> float:
+    """What a process, all that descend from it, and those of them that ended took of processors; 0 where the system does not tell."""
+    taken, parents = dict[int, int](), dict[int, int]()
+    for pid, fields in _processes():
+        parents[pid], taken[pid] = int(fields[1]), sum(int(value) for value in fields[11:15])
+    family, waiting = set[int](), [root]
+    while waiting:
+        one = waiting.pop()
+        family.add(one)
+        waiting += [pid for pid, parent in parents.items() if parent == one and pid not in family]
+    return sum(taken.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Give number and fields (from the state on, see proc(5)) of every process there is."""
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            yield int(entry.parent.name), entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
+
+
+DEVICES.add(WebWasm.name, WebWasm())
