@@ -16,7 +16,7 @@ from zoo_builders.lab import Candidate, Failure, Order, Outcome, Progress, measu
 from zoo_client.cache import Cache
 from zoo_client.pull import find
 from zoo_client.remotes.base import Remote
-from zoo_registry.model.errors import MeasureFailed, NotFound, Unsupported, WrongUse, Yanked
+from zoo_registry.model.errors import MeasureFailed, NotFound, Unsupported, WrongUse, Yanked, ZooError
 from zoo_registry.model.measurement import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.shelf import Release
@@ -53,13 +53,21 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one file in one session. `baseline` is the file its ratio is to."""
+    """What became of one file in one session.
+
+    Attributes:
+        baseline: the file its ratio is to.
+        submitted: whether the measurement was added to what is published.
+        refused: why it was not, though that was asked for.
+    """
 
     asked: Asked
     order: Order
-    baseline: Asked | None
-    outcome: Outcome | None
-    failure: Failure | None
+    baseline: Asked
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    submitted: bool = False
+    refused: ZooError | None = None
 
     @property
     def measurement(self) -> Measurement | None:
@@ -161,18 +169,26 @@ class Session:
     def run(self, progress: Progress) -> tuple[Result, ...]:
         """Measure; a device that cannot do it is a failure of each file."""
         running = [asked for asked in self.files if asked.candidate is not None]
-        broken = [Result(asked, self.order, self.baseline, None, asked.failure) for asked in self.files if asked.candidate is None]
+        found = {asked.name: result for asked, result in zip(running, self._measured(running, progress), strict=True)}
+        return tuple(found.get(asked.name) or self._failed(asked, asked.failure) for asked in self.files)
+
+    def _measured(self, running: Sequence[Asked], progress: Progress) -> Sequence[Result]:
+        """Give a result of each file that can be run at all."""
         if self.baseline.candidate is None:
             why = self.baseline.failure or Failure("load", "it cannot be read")
             told = replace(why, message=f"no ratio without the float baseline {self.baseline.name}: {why.message}")
-            return (*broken, *(Result(asked, self.order, self.baseline, None, told) for asked in running))
+            return [self._failed(asked, told) for asked in running]
+        if not running:
+            return []
         try:
             outcomes = measure([asked.candidate for asked in running if asked.candidate], self.baseline.candidate, self.order, progress)
         except (Unsupported, MeasureFailed) as error:
-            lost = Failure("device", error.message, error.hint)
-            return (*broken, *(Result(asked, self.order, self.baseline, None, lost) for asked in running))
+            return [self._failed(asked, Failure("device", error.message, error.hint)) for asked in running]
         pairs = zip(running, outcomes, strict=True)
-        return (*broken, *(Result(asked, self.order, self.baseline, outcome, outcome.failure) for asked, outcome in pairs))
+        return [Result(asked, self.order, self.baseline, outcome, outcome.failure) for asked, outcome in pairs]
+
+    def _failed(self, asked: Asked, failure: Failure | None) -> Result:
+        return Result(asked, self.order, self.baseline, failure=failure)
 
 
 def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequence[Order]) -> Iterator[Session]:
@@ -184,3 +200,19 @@ def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequenc
         for baseline, group in by_baseline.values():
             for start in range(0, len(group), MOST_AT_ONCE):
                 yield Session(order, baseline, tuple(group[start : start + MOST_AT_ONCE]))
+
+
+def submit(remote: Remote, results: Sequence[Result]) -> tuple[Result, ...]:
+    """Add every measurement of a published file to it; one that the other side refuses does not keep back the others."""
+    return tuple(_submitted(remote, result) for result in results)
+
+
+def _submitted(remote: Remote, result: Result) -> Result:
+    if result.asked.release is None or result.measurement is None:
+        return result
+    record = result.asked.release.record
+    try:
+        remote.add_measurement(record.name, record.version, result.measurement)
+    except ZooError as error:
+        return replace(result, refused=error)
+    return replace(result, submitted=True)

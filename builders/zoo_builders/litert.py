@@ -60,7 +60,7 @@ def schema() -> Any:
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra("running a .tflite file needs LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[build]'")
+    return MissingExtra("running a .tflite file needs LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[bench]'")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def _verb(name: str, text: str, package: str = "zoo_client", *, what: str = "", 
 
 
 _BUILD = {"package": "zoo_builders", "extra": "build"}
+_BENCH = {"package": "zoo_builders", "extra": "bench"}
 _SERVER = {"package": "zoo_registry", "extra": "registry"}
 
 VERBS: dict[str, tuple[Verb, ...]] = {
@@ -46,6 +47,8 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("pull", "Download one artifact, by name or by budget, verified.", what="app"),
         _verb("show", "Show everything that is known of one artifact."),
         _verb("verify", "Check a file, or a published artifact, against its record."),
+        _verb("bench", "Measure latency on this machine's devices, beside what was published.", what="bench_verb", **_BENCH),
+        _verb("devices", "List what this machine can measure on, and what is missing.", what="app", **_BENCH),
         _verb("list", "List networks, techniques, data, tasks, devices, stores or remotes.", what="list_kind"),
         _verb("cache", "List, clean or check the pulled files kept on this machine.", what="app"),
         _verb("doctor", "Check this installation and say how to fix what is missing."),

@@ -9,6 +9,7 @@ MODULES_OF = {
     "tfds": ("tensorflow_datasets",),
     "weights": ("safetensors", "skimage"),
     "web-bench": ("playwright",),
+    "bench": ("ai_edge_litert", "flatbuffers", "numpy"),
     "build": ("ai_edge_litert", "flatbuffers", "numpy", "PIL", "sklearn", "tensorflow", "tensorflow_model_optimization",
               "tf_keras", "yaml", "zstandard"),
 }  # fmt: skip

@@ -27,7 +27,7 @@ class HostCpu:
         machine = host.describe()
         what = f"{machine.cpu}, {machine.cores} cores"
         if find_spec("ai_edge_litert") is None:
-            return (Found(self.name, what, missing="LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[build]'"),)
+            return (Found(self.name, what, missing="LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[bench]'"),)
         return (Found(self.name, what),)
 
     def connect(self, setting: Setting) -> "Machine":

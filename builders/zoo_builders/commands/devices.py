@@ -1,0 +1,50 @@
+"""`zoo devices`: what this machine can measure on, what is missing, and how to get it."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from zoo_builders.devices import DEVICES, Found
+from zoo_client.commands.options import Json
+from zoo_client.output import NOTHING, console, emit_json, remark, table
+from zoo_registry.model.errors import Unsupported
+
+app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_help=False)
+
+
+@app.callback()
+def devices(context: typer.Context, *, as_json: Json = False) -> None:
+    """List the places that files can be measured on from here; with what is missing where one could be."""
+    if context.invoked_subcommand is not None:
+        return
+    found = [line for name in DEVICES.names() for line in DEVICES.get(name).found()]
+    if as_json:
+        emit_json({"devices": [asdict(line) | {"ready": not line.missing} for line in found]})
+        return
+    rows = table("device", "what it is", "ready", "to get it")
+    for line in found:
+        rows.add_row(line.device, line.what or NOTHING, _state(line), line.hint or NOTHING)
+    console().print(rows)
+    remark("zoo bench REF|FILE --device DEVICE measures there")
+
+
+def _state(line: Found) -> Text:
+    return Text(f"no: {line.missing}", style="yellow") if line.missing else Text("yes", style="green")
+
+
+@app.command("install")
+def install(name: Annotated[str, typer.Argument(metavar="DEVICE", help="A device that brings what it needs, such as web-wasm.")]) -> None:
+    """Bring what a device needs, where that is no matter of another program.
+
+    Raises:
+        UnknownPlugin: no device is called so.
+        Unsupported: it brings nothing itself; the hint says what its machine wants.
+    """
+    device = DEVICES.get(name.partition(":")[0])
+    bring: Any = getattr(device, "install", None)
+    if bring is None:
+        wanted = next((line.hint for line in device.found() if line.hint), "zoo devices")
+        raise Unsupported(f"{device.name} has nothing that could be installed this way", hint=wanted)
+    console().print(Text(f"{device.name}: {bring(remark)}"))
