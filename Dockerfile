@@ -19,6 +19,11 @@ RUN python -m venv /opt/zoo && /opt/zoo/bin/pip install --no-cache-dir --require
 COPY --from=wheel /dist/*.whl /tmp/
 RUN /opt/zoo/bin/pip install --no-cache-dir --no-deps /tmp/*.whl
 
+# what a visitor's browser runs: fetched by npm and verified here, so that the server's image needs no npm
+FROM registry-deps AS litertjs
+RUN apt-get update && apt-get install -y --no-install-recommends npm && rm -rf /var/lib/apt/lists/*
+RUN ZOO_LITERTJS=/opt/litertjs /opt/zoo/bin/zoo devices install web-wasm
+
 FROM python:${PYTHON} AS builder-deps
 COPY requirements.lock /tmp/
 RUN python -m venv /opt/zoo && /opt/zoo/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
@@ -38,7 +43,8 @@ CMD ["--help"]
 FROM python:${PYTHON} AS registry
 RUN useradd --uid 10001 --create-home zoo && mkdir /data && chown zoo /data
 COPY --from=registry-deps /opt/zoo /opt/zoo
-ENV PATH=/opt/zoo/bin:$PATH PYTHONUNBUFFERED=1 ZOO_DB=sqlite:////data/zoo.db ZOO_STORE=file:///data/store
+COPY --from=litertjs /opt/litertjs /opt/litertjs
+ENV PATH=/opt/zoo/bin:$PATH PYTHONUNBUFFERED=1 ZOO_LITERTJS=/opt/litertjs ZOO_DB=sqlite:////data/zoo.db ZOO_STORE=file:///data/store
 USER zoo
 VOLUME /data
 EXPOSE 8080

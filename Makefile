@@ -22,6 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/zoo devices install web-wasm || echo "files cannot be measured in a browser yet; everything else works"
 	@touch $@
 
 demo: $(READY) ## build a family on real data, publish, search by budget, pull, run

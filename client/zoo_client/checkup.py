@@ -1,7 +1,6 @@
 """What `zoo doctor` looks at: one function a check; each says what it found and how to mend it."""
 
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from zoo_client import browser
 from zoo_client.cache import Cache
 from zoo_client.extras import MODULES_OF
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
+from zoo_registry import litertjs
 from zoo_registry.model import words
-from zoo_registry.model.errors import ZooError
+from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.query import Query
 
 State = Literal["ok", "note", "broken"]
@@ -35,7 +36,7 @@ class Finding:
 
 def checkup(settings: Settings) -> tuple[Finding, ...]:
     """Look at everything. Slow parts are the registry, which is asked one question, and the cache, which is hashed."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (python, extras, registry, cache, data, chromium, processor)
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (python, extras, registry, cache, data, chromium, litert_js, processor)
     return tuple(finding for check in checks for finding in check(settings))
 
 
@@ -95,13 +96,28 @@ def data(settings: Settings) -> Iterator[Finding]:
         yield Finding("ZOO_DATA", "broken", f"{settings.data} is not a folder", "export ZOO_DATA=/path/to/data")
 
 
-def chromium(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+def chromium(settings: Settings) -> Iterator[Finding]:
     """Whether there is a browser to measure in."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = browser.find(settings)
     if found:
-        yield Finding("browser", "ok", found)
+        yield Finding("browser", "ok", str(found))
+    elif settings.chromium is not None:
+        yield Finding("browser", "broken", f"ZOO_CHROMIUM: there is no {settings.chromium}", "export ZOO_CHROMIUM=/path/to/chrome")
     else:
-        yield Finding("browser", "note", "no Chromium; web-wasm cannot be measured", "apt-get install chromium")
+        yield Finding("browser", "note", "no Chromium; web-wasm cannot be measured", browser.HINT)
+
+
+def litert_js(settings: Settings) -> Iterator[Finding]:
+    """Whether the runtime that browsers run is there, undamaged; pages of a registry on this machine offer it to visitors."""
+    where = litertjs.folder(settings.litertjs)
+    try:
+        litertjs.verify(where)
+    except NotFound:
+        yield Finding("LiteRT.js", "note", "not installed; nothing can be measured in a browser", litertjs.COMMAND)
+    except ZooError as error:
+        yield Finding("LiteRT.js", "broken", error.message, litertjs.COMMAND)
+    else:
+        yield Finding("LiteRT.js", "ok", f"{litertjs.version_in(where)} in {where}")
 
 
 def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks

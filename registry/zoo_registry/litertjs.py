@@ -116,11 +116,11 @@ def verify(where: Path) -> None:
     for path in sorted(set(FILES) - {ABOUT}):
         actual = digest_file(where / path)
         if actual != noted.get(path):
-            raise DigestMismatch(str(where / path), expected=str(noted.get(path)), actual=actual, hint=f"{COMMAND} --again")
+            raise DigestMismatch(str(where / path), expected=str(noted.get(path)), actual=actual, hint=COMMAND)
 
 
-def install(where: Path, *, again: bool = False, npm: str = "npm", progress: Progress = lambda *_: None) -> bool:
-    """Fetch both packages with npm, verify them and put them in place, whole or not at all; False if they were there already.
+def install(where: Path, *, npm: str = "npm", progress: Progress = lambda *_: None) -> bool:
+    """Fetch both packages with npm, verify them and put them in place, whole or not at all; False if they were there already, undamaged.
 
     npm asks whichever registry the user's own configuration names; no script of a package is run.
 
@@ -129,8 +129,10 @@ def install(where: Path, *, again: bool = False, npm: str = "npm", progress: Pro
         Unreachable: npm could not fetch a package; the message is npm's own.
         DigestMismatch: a package is not the one this version of edgezoo was tested with; nothing is kept.
     """
-    if not again and version_in(where) == VERSION:
-        return False
+    if version_in(where) == VERSION:
+        with suppress(DigestMismatch):
+            verify(where)
+            return False
     _refuse_foreign(where)
     try:
         where.parent.mkdir(parents=True, exist_ok=True)

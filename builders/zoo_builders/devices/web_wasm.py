@@ -5,7 +5,7 @@ One WASM instance, in a page and a renderer process of its own, for each file an
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
@@ -60,6 +60,18 @@ class WebWasm:
         if missing or executable is None:
             raise Unsupported(f"{self.name} needs {missing}, which is not installed here", hint=hint)
         return WebBrowser(setting, cores[-setting.threads :], executable, litertjs.found(settings.litertjs))
+
+    def install(self, tell: Callable[[str], None]) -> str:
+        """Fetch LiteRT.js, saying what is fetched; do nothing where it is already. Gives the folder.
+
+        Raises:
+            Unsupported: there is no npm, or the folder cannot be written.
+            Unreachable: npm could not fetch it.
+            DigestMismatch: what came is not what was committed to.
+        """
+        where = litertjs.folder(Settings.read().litertjs)
+        fresh = litertjs.install(where, progress=lambda _done, _total, what: tell(what))
+        return f"LiteRT.js {litertjs.VERSION} {'is now' if fresh else 'was already'} in {where}"
 
 
 def _missing(settings: Settings) -> tuple[str, str]:
