@@ -16,7 +16,7 @@ const MOST_AT_ONCE = 4;
 const [LOAD_S, MACS_PER_S, SLOW] = [0.5, 5e9, 3]; // rough, for the estimate only
 const SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 
-const data = JSON.parse(the("lab-data").textContent);
+const data = JSON.parse(the("lab-data").dataset.lab);
 const boxes = new Map();
 let hiddenFor = 0;
 let hiddenSince = null;
