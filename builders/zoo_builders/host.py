@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ def describe() -> Host:
     info = _cpu_info()
     flags = set((info.get("flags") or info.get("features") or "").split())
     known: dict[str, Any] = {
-        "cpu": info.get("model name") or info.get("hardware") or platform.processor() or "unknown",
+        "cpu": info.get("model name") or info.get("hardware") or _board() or platform.processor() or "unknown",
         "arch": _ARM.get(platform.machine().lower(), platform.machine().lower()),
         "cores": os.cpu_count() or 1,
         "features": tuple(feature for feature in FEATURES if feature in flags),
@@ -48,6 +49,11 @@ def _highest_clock(core: int) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def slug(name: str) -> str:
+    """Spell a name of a machine so that it can stand in a device's name: `Raspberry Pi 4` is `raspberry-pi-4`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unknown"
+
+
 def xnnpack_cpu(host: Host) -> str:
     """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64. LiteRT's WebAssembly builds all use SIMD."""
     if host.arch.startswith("wasm"):
@@ -66,6 +72,11 @@ def _cpu_info() -> dict[str, str]:
     first = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
     pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
     return {name.strip().lower(): value.strip() for name, value in pairs}
+
+
+def _board() -> str:
+    """Name the board, where the kernel is told of it: `Raspberry Pi 4 Model B Rev 1.4`."""
+    return _read(Path("/proc/device-tree/model")).rstrip("\0")
 
 
 def _memory_gb() -> float:
@@ -91,10 +102,12 @@ class Load:
     Attributes:
         others: cores kept busy by other processes, on average.
         stolen: share of time that the hypervisor gave to someone else.
+        causes: what else keeps the machine from what it can do, each as a sentence: heat, capped clocks, saving power.
     """
 
     others: float
     stolen: float
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +122,30 @@ class Clock:
     @classmethod
     def look(cls) -> "Clock":
         """Read the counters now."""
+        times = os.times()
+        return cls.of(_read(Path("/proc/stat")), times.user + times.system + times.children_user + times.children_system)
+
+    @classmethod
+    def of(cls, stat: str, own_s: float) -> "Clock":
+        """Read counters from the text of /proc/stat; `own_s` are the CPU seconds that are ours."""
         fields = [0] * 8
         with suppress(ValueError, IndexError):
-            fields = [int(value) for value in _read(Path("/proc/stat")).splitlines()[0].split()[1:9]]
+            fields = [int(value) for value in stat.splitlines()[0].split()[1:9]]
         user, nice, system, idle, waiting, irq, softirq, stolen = fields
-        times = os.times()
-        own = (times.user + times.system + times.children_user + times.children_system) * _ticks()
+        own = own_s * _ticks()
         return cls(user + nice + system + irq + softirq, stolen, sum((user, nice, system, idle, waiting, irq, softirq, stolen)), own)
 
     def plus_own(self, seconds: float) -> "Clock":
         """Count as this process's own what its companions took."""
         return replace(self, own=self.own + seconds * _ticks())
 
-    def since(self, before: "Clock") -> Load:
-        """Say how busy the machine was from `before` to this look; this process and its ended children do not count."""
+    def since(self, before: "Clock", cores: int | None = None) -> Load:
+        """Say how busy the machine (with `cores` cores; None: this one) was from `before` to this look; what is ours does not count."""
         total = self.total - before.total
         if total <= 0:
             return Load(0.0, 0.0)
         others = max(0.0, (self.busy - before.busy) - (self.own - before.own))
-        return Load(others / total * (os.cpu_count() or 1), (self.stolen - before.stolen) / total)
+        return Load(others / total * (cores or os.cpu_count() or 1), (self.stolen - before.stolen) / total)
 
 
 def _ticks() -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders import host, protocol
-from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of
+from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of, known_as
 from zoo_builders.inspect import inspect
 from zoo_builders.litert import Kernels
 from zoo_registry.model.digest import Digest
@@ -271,7 +271,7 @@ class _Session:
             return Outcome(one, failure=Failure.of(own.failure))
         aa = self._ratio(CONTROL, BASELINE)
         found = aa if itself else self._ratio(_file(one), BASELINE)
-        causes = protocol.noise(protocol.Session(own.rounds, self._timed[BASELINE].rounds, load.others, load.stolen), aa)
+        causes = protocol.noise(protocol.Session(own.rounds, self._timed[BASELINE].rounds, load.others, load.stolen), aa) + load.causes
         twin = self._timed.get(_twin(one))
         against = self._ratio(_file(one), _twin(one)) if twin is not None and twin.failure is None else None
         path = protocol.confirm(self._prediction(one), against, aa, kernels=[step.kind for step in own.profile], noisy=bool(causes))
@@ -291,7 +291,7 @@ class _Session:
         """All of a measurement that is not a time of its runs."""
         order, first = self._order, own.ready[0]
         return {
-            "file_sha256": one.sha256, "device": order.device, "runtime": self._device.runtime, "runtime_version": self._place.version,
+            "file_sha256": one.sha256, "device": known_as(self._place, order.device), "runtime": self._device.runtime, "runtime_version": self._place.version,
             "delegate": first.delegate, "nodes_delegated": first.nodes_delegated, "nodes_total": first.nodes_total,
             "partitions": first.partitions, "threads": order.threads, "pinned": all(ready.pinned for ready in own.ready),
             "warmup": order.warmup, "runs": order.runs, "rounds": order.rounds, "peak_memory_mb": max(own.memory),

@@ -28,6 +28,10 @@ class Settings:
         chromium: `ZOO_CHROMIUM`, the browser that `web-wasm` measures in; None = the first Chromium or Chrome on the search path.
         litertjs: `ZOO_LITERTJS`, folder where LiteRT.js is, or is installed; None = one in the user's cache folder.
         ssh_agent: `ZOO_SSH_AGENT`, the command that the shell of an `ssh:` device runs to measure there.
+        benchmark_model: `ZOO_BENCHMARK_MODEL`, path of Google's benchmark_model for phones, with `#sha256:…` behind it to pin it;
+            None = the one in the cache (`tools/<abi>/benchmark_model`).
+        adb_server: `ANDROID_ADB_SERVER_PORT` (and `…_ADDRESS`), where adb's server is looked for before it is spoken to; None =
+            `ADB_SERVER_SOCKET` says something else than a port.
     """
 
     home: Path
@@ -44,6 +48,8 @@ class Settings:
     chromium: Path | None = None
     litertjs: Path | None = None
     ssh_agent: str = "zoo bench --agent"
+    benchmark_model: str | None = None
+    adb_server: tuple[str, int] | None = ("127.0.0.1", 5037)
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Self:
@@ -71,7 +77,20 @@ class Settings:
             chromium=Path(env["ZOO_CHROMIUM"]) if "ZOO_CHROMIUM" in env else None,
             litertjs=Path(env["ZOO_LITERTJS"]) if "ZOO_LITERTJS" in env else None,
             ssh_agent=env.get("ZOO_SSH_AGENT", "zoo bench --agent"),
+            benchmark_model=env.get("ZOO_BENCHMARK_MODEL"),
+            adb_server=_adb_server(env),
         )
+
+
+def _adb_server(env: Mapping[str, str]) -> tuple[str, int] | None:
+    """Find out, as adb does, where its server listens."""
+    socket = env.get("ADB_SERVER_SOCKET", "")
+    if socket:
+        kind, _, rest = socket.partition(":")
+        host, _, port = rest.rpartition(":")
+        return (host or "127.0.0.1", int(port)) if kind == "tcp" and port.isdecimal() else None
+    port = env.get("ANDROID_ADB_SERVER_PORT", "5037")
+    return (env.get("ANDROID_ADB_SERVER_ADDRESS", "127.0.0.1"), int(port)) if port.isdecimal() else None
 
 
 def _nearest(folder: Path) -> Path:

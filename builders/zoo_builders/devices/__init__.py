@@ -173,4 +173,13 @@ def kernels_of(device: Device) -> tuple[Kernels, ...]:
     return found
 
 
+def known_as(place: Place, device: str) -> str:
+    """Say how a measurement names the device: as it was asked for, unless that names somebody's own (a serial number, a user).
+
+    Such places say in an attribute `known_as` what they are to others, such as `android:pixel-8`.
+    """
+    found: str = getattr(place, "known_as", device)
+    return found
+
+
 DEVICES: Kind[Device] = Kind("device", __name__)

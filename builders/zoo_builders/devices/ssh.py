@@ -17,7 +17,7 @@ from zoo_builders import agent, litert
 from zoo_builders.agent_contender import AgentContender, Where
 from zoo_builders.conversation import Conversation, Ended
 from zoo_builders.devices import DEVICES, Found, Setting, Subject
-from zoo_builders.host import Load
+from zoo_builders.host import Load, slug
 from zoo_builders.ssh_target import Target, explain
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -110,6 +110,11 @@ class Remote:
     def host(self) -> Host:
         """That machine, as it describes itself."""
         return Host.model_validate(self._about["host"])
+
+    @property
+    def known_as(self) -> str:
+        """What it is to others: its processor or board; whose it is and how it is reached is nobody's business."""
+        return f"ssh:{slug(self.host.cpu)}"
 
     @property
     def version(self) -> str:
