@@ -1,4 +1,4 @@
-"""The one door to Android devices: Google's `adb`, which speaks to the adb server (ANDROID_ADB_SERVER_PORT and ADB_SERVER_SOCKET are its own).
+"""The one door to Android devices: Google's `adb`, which finds its server by its own variables (ANDROID_ADB_SERVER_PORT and so on).
 
 Every call ends by its deadline, whatever the server or the phone does. The server and the permission to debug come with `adb` anyway;
 a library in its place would be a second client of another age.
@@ -30,7 +30,7 @@ WHAT_TO_DO = {
     "offline": ("the phone does not answer", "adb reconnect offline   # or plug it in again"),
     "no permissions": (
         "this user may not use the USB device",
-        "apt install android-sdk-platform-tools-common   # udev rules; then plug in again",
+        "apt install android-sdk-platform-tools-common   # then plug in again",
     ),
     "recovery": ("the phone is in recovery", "adb reboot"),
     "bootloader": ("the phone is in its bootloader", "fastboot reboot"),

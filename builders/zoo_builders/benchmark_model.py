@@ -123,10 +123,8 @@ def _runs(found: "re.Match[str]", output: str) -> list[float]:
     count = int(found["count"])
     fields = {name: float(value) for name, value in _FIELD.findall(found["rest"])}
     try:
-        if "all same" in found["rest"] or count == 1:
-            microseconds = [fields["curr"]] * count
-        else:
-            microseconds = _sorted_runs(count, fields)
+        alike = count == 1 or "all same" in found["rest"]
+        microseconds = [fields["curr"]] * count if alike else _sorted_runs(count, fields)
     except KeyError as error:
         raise _not_understood(f"{error} of a block", output) from error
     if min(microseconds, default=0) <= 0:
@@ -196,7 +194,7 @@ def failure(code: int, output: str) -> MeasureFailed:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith(("ERROR", "FATAL")) and "Benchmarking failed" not in line]
     words = "; ".join((told or lines)[-2:]) or "without a word"
-    loading = any(
+    loading = any(sign in output for sign in _LOADING)
         sign in output for sign in ("Failed to load model", "Failed to allocate tensors", "Failed to initialize", "Failed to apply")
     )
     if code > _SIGNAL:
@@ -205,6 +203,7 @@ def failure(code: int, output: str) -> MeasureFailed:
 
 
 _SIGNAL = 128
+_LOADING = ("Failed to load model", "Failed to allocate tensors", "Failed to initialize", "Failed to apply")
 
 
 def _not_understood(wanted: str, output: str) -> MeasureFailed:

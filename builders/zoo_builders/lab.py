@@ -291,7 +291,8 @@ class _Session:
         """All of a measurement that is not a time of its runs."""
         order, first = self._order, own.ready[0]
         return {
-            "file_sha256": one.sha256, "device": known_as(self._place, order.device), "runtime": self._device.runtime, "runtime_version": self._place.version,
+            "file_sha256": one.sha256, "device": known_as(self._place, order.device),
+            "runtime": self._device.runtime, "runtime_version": self._place.version,
             "delegate": first.delegate, "nodes_delegated": first.nodes_delegated, "nodes_total": first.nodes_total,
             "partitions": first.partitions, "threads": order.threads, "pinned": all(ready.pinned for ready in own.ready),
             "warmup": order.warmup, "runs": order.runs, "rounds": order.rounds, "peak_memory_mb": max(own.memory),

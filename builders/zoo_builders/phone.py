@@ -19,8 +19,8 @@ QUESTIONS: Mapping[str, str] = {
     "cpuinfo": "cat /proc/cpuinfo",
     "meminfo": "cat /proc/meminfo",
     "cores": (
-        f"for c in {_CPU}/cpu[0-9]*; do echo $c $(cat $c/online 2>/dev/null || echo 1) $(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) "
-        "$(cat $c/cpufreq/scaling_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
+        f"for c in {_CPU}/cpu[0-9]*; do echo $c $(cat $c/online 2>/dev/null || echo 1) "
+        "$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
     ),
     "tools": "for t in taskset timeout sha256sum; do command -v $t >/dev/null && echo $t; done",
 }
