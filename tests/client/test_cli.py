@@ -197,7 +197,7 @@ def test_show_has_every_number_with_its_conditions(zoo: Any, remote: Any, bundle
     remote.publish(given)
     code, out, _ = zoo("show", "digits-cnn-int8")
     assert code == 0
-    for wanted in (given.record.file.sha256, given.record_sha256, "0.9500 to 0.9900", "host-cpu", "interleaved-v1", "5 rounds of 50 runs"):
+    for wanted in (given.record.file.sha256, given.record_sha256, "0.9500 to 0.9900", "host-cpu", "interleaved/v1", "5 rounds of 50 runs"):
         assert wanted in out
     assert json.loads(zoo("show", "digits-cnn-int8", "--json")[1])["record"] == json.loads(given.record_bytes)
 

@@ -28,7 +28,7 @@ def measured(file_sha256: Digest, *, device: str = "host-cpu", threads: int = 1,
         "latency_ms": {**latency, "min": median * 0.8, "max": median * 2, "std": median * 0.05},
         "init_ms": 3.0, "first_ms": median * 2, "peak_memory_mb": 12.0, "baseline": {"name": "fp32", "sha256": BASELINE},
         "ratio": {"value": median / 4, "ci95": (median / 4.2, median / 3.8)}, "aa_ratio": {"value": 1.0, "ci95": (0.98, 1.02)},
-        "verdict": "faster", "noisy": False, "output_check": "passed", "protocol": "interleaved-v1", "when": WHEN,
+        "verdict": "faster", "noisy": False, "output_check": "passed", "protocol": "interleaved/v1", "when": WHEN,
         "host": {"cpu": "test", "arch": "x86_64", "cores": 2, "fingerprint": Digest.of(b"host")},
     }  # fmt: skip
     return Measurement.model_validate(data | changes)

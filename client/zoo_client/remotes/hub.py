@@ -42,6 +42,7 @@ from zoo_registry.model.errors import (
 from zoo_registry.model.query import Page, Query, Resolution, Summary
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import ALIAS, LATEST, Ref
+from zoo_registry.model.submitted import accept
 from zoo_registry.stores.shelf import Release, now, read_measurement, stamp
 
 if TYPE_CHECKING:
@@ -344,7 +345,7 @@ class HubRemote:
         spelled = canonical(measurement)
         digest = Digest.of(spelled)
         record = self.release(Ref(name, version)).record
-        read_measurement(spelled, record)
+        accept(read_measurement(spelled, record))
 
         def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001  the signature of all edits
             variant, exact = self._select(state, Ref(name, version))

@@ -17,6 +17,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, InvalidRecord, NotFound, ReleaseExists, Unreachable, WrongUse, Yanked
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import ALIAS, LATEST, Ref, parse_version
+from zoo_registry.model.submitted import accept
 from zoo_registry.stores.base import Store, read_whole
 from zoo_registry.stores.index import index, update_index
 from zoo_registry.stores.reading import (
@@ -200,10 +201,11 @@ def add_measurement(store: Store, name: str, version: str, data: bytes) -> bool:
 
     Raises:
         NotFound: no such version.
-        InvalidRecord: it breaks its schema, or was made on another file.
+        InvalidRecord: it breaks its schema, was made on another file, or cannot be of an honest session (see `submitted`).
     """
     known = load_release(store, name, version)
     measurement = read_measurement(data, known.record)
+    accept(measurement, now())
     if measurement in known.record.measurements:
         return False
     spelled = canonical(measurement)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -147,6 +148,54 @@ def test_a_measurement_of_another_file_is_refused(api: TestClient, publish: Publ
     publish()
     wrong = make_measurement(DIGEST).model_dump_json()
     assert api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=wrong).json()["type"] == "urn:edgezoo:invalid-record"
+
+
+Change = Callable[[dict[str, Any]], Any]
+HOSTILE: dict[str, tuple[Change, str]] = {
+    "negative": (lambda m: m["latency_ms"].update(min=-1.0), "latency_ms.min"),
+    "zero": (lambda m: m["ratio"].update(value=0), "ratio.value"),
+    "huge": (lambda m: m["latency_ms"].update(max=1e300, std=1e300), "latency_ms.max"),
+    "out of order": (lambda m: m["latency_ms"].update(median=1e5, max=1e6), "latency_ms.median"),
+    "many runs": (lambda m: m.update(runs=10**12), "runs"),
+    "more nodes than there are": (lambda m: m.update(nodes_delegated=99, nodes_total=9), "nodes_delegated"),
+    "an interval beside the value": (lambda m: m["ratio"].update(ci95=[7.0, 8.0]), "ratio.ci95"),
+    "an impossible ratio": (lambda m: m.update(ratio={"value": 1e12, "ci95": [1e12, 1e12]}), "ratio.value"),
+    "no host": (lambda m: m.pop("host"), "host"),
+    "a host that is a text": (lambda m: m.update(host="laptop"), "host"),
+    "another protocol": (lambda m: m.update(protocol="once/v1"), "protocol"),
+    "other kernels": (lambda m: m.update(kernels="reference"), "kernels"),
+    "the future": (lambda m: m.update(when="2999-01-01T00:00:00Z"), "when"),
+    "no time zone": (lambda m: m.update(when="2026-01-01T00:00:00"), "when"),
+    "a device that is a path": (lambda m: m.update(device="../../etc"), "device"),
+    "a novel": (lambda m: m["host"].update(cpu="x" * 5000), "host.cpu"),
+    "many causes": (lambda m: m.update(noise_causes=["load"] * 1000), "noise_causes"),
+    "no threads": (lambda m: m.update(threads=0), "threads"),
+    "a key of its own": (lambda m: m.update(admin=True), "admin"),
+    "outputs not checked": (lambda m: m.update(output_check="skipped"), "output_check"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_measurement_is_refused_with_the_field_named(
+    api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement], kind: str
+) -> None:
+    record = publish()
+    url = "/v1/artifacts/digits-cnn-int8/1.0.0/measurements"
+    plain = make_measurement(record.file.sha256, device="web-wasm").model_dump(mode="json")
+    change, field = HOSTILE[kind]
+    change(plain)
+    answer = api.post(url, json=plain)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:edgezoo:invalid-record")
+    assert any(told.strip().startswith(field) for told in answer.json()["detail"].split(";"))
+    assert len(api.get("/v1/artifacts/digits-cnn-int8/1.0.0").json()["measurements"]) == 1
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_no_number_is_no_measurement(api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement], text: str) -> None:
+    record = publish()
+    spelled = make_measurement(record.file.sha256, device="web-wasm").model_dump_json().replace('"init_ms":3.0', f'"init_ms":{text}')
+    assert text in spelled
+    assert api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=spelled).status_code == 422
 
 
 def test_versions(api: TestClient, publish: Publish) -> None:
