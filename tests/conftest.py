@@ -12,7 +12,7 @@ import pytest
 # The commands under test are those of this interpreter's environment, activated or not.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-pytest_plugins = [f"plugins.{name}" for name in ("digits", "hub", "matrix", "records", "registry_server", "seaweed", "sshd")]
+pytest_plugins = [f"plugins.{name}" for name in ("digits", "hub", "matrix", "records", "registry_server", "seaweed", "sshd", "phone")]
 
 IN_CI = os.environ.get("CI") == "true"
 

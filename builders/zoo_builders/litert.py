@@ -212,12 +212,19 @@ def compare(session: Session, inputs: "Sequence[np.ndarray[Any, Any]]", outputs:
     for example in range(len(inputs[0])):
         found = session.run([array[example] for array in inputs])
         for port, value in enumerate(found):
-            _near(f"golden example {example}, output {port}", value, outputs[port][example], atol)
+            near(f"golden example {example}, output {port}", value, outputs[port][example], atol)
 
 
-def _near(where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float) -> None:
+def near(where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float) -> None:
+    """See that a value is the wanted one, within `atol` everywhere; `where` begins the message.
+
+    Raises:
+        MeasureFailed: (kind `wrong-output` or `not-finite`) it is not; with the value found and the one expected.
+    """
     import numpy as np
 
+    if not np.issubdtype(found.dtype, np.integer) and not np.isfinite(found).all():
+        raise MeasureFailed(f"{where} holds values that are not numbers", kind="not-finite")
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         raise MeasureFailed(f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}", kind="wrong-output")
     off = np.abs(found.astype(np.float64) - wanted.astype(np.float64))

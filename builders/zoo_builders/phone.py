@@ -20,7 +20,8 @@ QUESTIONS: Mapping[str, str] = {
     "meminfo": "cat /proc/meminfo",
     "cores": (
         f"for c in {_CPU}/cpu[0-9]*; do echo $c $(cat $c/online 2>/dev/null || echo 1) "
-        "$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
+        "$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_max_freq 2>/dev/null || echo 0) "
+        "$(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
     ),
     "tools": "for t in taskset timeout sha256sum; do command -v $t >/dev/null && echo $t; done",
 }
@@ -85,11 +86,7 @@ def abi(said: Mapping[str, str]) -> str:
 def describe(said: Mapping[str, str], chosen: Sequence[Core]) -> Host:
     """Describe the phone; the governor is that of the cores which will run."""
     known_as, info = properties(said.get("properties", "")), said.get("cpuinfo", "")
-    flags = set(
-        (re.findall(r"^Features\s*:\s*(.*)$", info, re.MULTILINE) or re.findall(r"^flags\s*:\s*(.*)$", info, re.MULTILINE) or [""])[
-            0
-        ].split()
-    )
+    flags = set(" ".join(re.findall(r"^(?:Features|flags)\s*:\s*(.*)$", info, re.MULTILINE)[:1]).split())
     memory = re.search(r"MemTotal:\s+(\d+) kB", said.get("meminfo", ""))
     known: dict[str, Any] = {
         "cpu": _chip(known_as),

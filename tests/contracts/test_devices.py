@@ -13,7 +13,7 @@ from zoo_builders.inspect import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"
-REACHED_BY = {"ssh": "ssh_here"}
+REACHED_BY = {"ssh": "ssh_here", "android": "phone_here"}
 """Fixtures that bring the other side of a device; each gives an object whose `device` is its full name."""
 
 

@@ -1,0 +1,99 @@
+"""`android:<serial>`: a phone behind a cable, through `adb`; Google's `benchmark_model` with XNNPACK there, on the phone's fastest cores.
+
+What a session does there is in `handset`, how a file is measured in `phone_contender`.
+"""
+
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from zoo_builders import litert, phone_tool
+from zoo_builders.adb import READY, Adb, Phone
+from zoo_builders.devices import DEVICES, Found, Setting
+from zoo_builders.handset import QUESTION_S, Handset
+from zoo_client.settings import Settings
+from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
+
+_INSTALL_ADB = "apt install adb"
+_PLUG_IN = "switch on USB debugging (settings, developer options), plug the phone in, then: adb devices"
+
+
+class Android:
+    """A phone behind a cable. Needs `adb`, a phone that allows debugging (Android 7 or newer), and Google's benchmark_model."""
+
+    name = "android"
+    runtime = litert.RUNTIME
+
+    def found(self) -> Sequence[Found]:
+        """List the phones that adb knows, each with what keeps it from measuring; the adb server is not started for that."""
+        adb, settings = Adb.find(), Settings.read()
+        if adb is None:
+            return (Found("android:<serial>", missing="adb", hint=_INSTALL_ADB),)
+        if not _server_runs(settings):
+            return (Found("android:<serial>", missing="adb's server", hint="adb start-server; adb devices"),)
+        try:
+            phones = adb.phones()
+        except MeasureFailed as error:
+            return (Found("android:<serial>", missing=error.message, hint=error.hint or "adb devices"),)
+        return [_line(one, adb, settings) for one in phones] or [Found("android:<serial>", missing="a phone", hint=_PLUG_IN)]
+
+    def connect(self, setting: Setting) -> Handset:
+        """Reach the phone; `android` alone will do where exactly one is connected.
+
+        Raises:
+            Unsupported: no such phone, it does not allow this, too few cores, or no benchmark_model for it.
+            DigestMismatch: benchmark_model is not the one that was stated or used before.
+            MeasureFailed: (kind `device`) adb or the phone does not answer.
+        """
+        adb = Adb.find()
+        if adb is None:
+            raise Unsupported("adb is not installed", hint=_INSTALL_ADB)
+        one = _choose(adb.phones(), setting.device.partition(":")[2])
+        handset = Handset(setting, adb.of(one.serial))
+        try:
+            handset.reach(Settings.read())
+        except BaseException:
+            handset.leave()
+            raise
+        return handset
+
+
+def _server_runs(settings: Settings) -> bool:
+    if settings.adb_server is None:
+        return True
+    try:
+        socket.create_connection(settings.adb_server, timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _line(one: Phone, adb: Adb, settings: Settings) -> Found:
+    missing, hint = one.why_not()
+    if not missing:
+        with suppress(MeasureFailed):
+            abi = adb.of(one.serial).shell("getprop ro.product.cpu.abi", QUESTION_S).out.strip()
+            try:
+                phone_tool.find(settings, abi)
+            except (Unsupported, DigestMismatch) as error:
+                missing, hint = error.message, error.hint
+    return Found(f"android:{one.serial}", one.model, missing, hint)
+
+
+def _choose(phones: Sequence[Phone], serial: str) -> Phone:
+    """Pick the phone that is meant, and see that it can be used."""
+    ready = [one for one in phones if one.state == READY]
+    listed = ", ".join(f"android:{one.serial}" for one in phones) or "none"
+    if not serial and len(ready) > 1:
+        raise Unsupported(f"{len(ready)} phones are connected, and none is named", hint=f"name one of {listed}")
+    meant = [one for one in (phones if serial else ready or phones) if not serial or one.serial == serial]
+    if not meant:
+        what = f"no phone {serial} is connected (connected: {listed})" if serial else "no phone is connected"
+        raise Unsupported(what, hint=_PLUG_IN)
+    missing, hint = meant[0].why_not()
+    if missing:
+        raise Unsupported(f"android:{meant[0].serial}: {missing}", hint=hint)
+    return meant[0]
+
+
+DEVICES.add(Android.name, Android())
