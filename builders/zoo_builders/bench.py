@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zoo_builders import dense_twin, own_golden
 from zoo_builders.devices import Subject
+from zoo_builders.flatbuffer import BadFile
 from zoo_builders.lab import Candidate, Failure, Order, Outcome, Progress, measure
 from zoo_client.cache import Cache
 from zoo_client.pull import find
@@ -145,7 +146,10 @@ class Desk:
 
     def _candidate(self, name: str, subject: Subject) -> Candidate:
         """Look into the file, and write its dense twin beside it where it is stored sparse."""
-        twin = dense_twin.densify(subject.file.read_bytes())
+        try:
+            twin = dense_twin.densify(subject.file.read_bytes())
+        except BadFile:
+            twin = None  # the runtime will say what is wrong with it
         path = self.folder / f"dense-{len(self._known)}.tflite"
         if twin is not None:
             path.write_bytes(twin)

@@ -72,6 +72,9 @@ def show(results: Sequence[Built]) -> None:
     for built in results:
         rows.add_row(*_row(built))
     console().print(rows)
+    for built in results:
+        for row in built.record.not_measured if built.record else ():
+            console().print(Text(f"{built.plan.name} is not runnable on {row.device}: {row.message}", style="yellow"))
 
 
 def _row(built: Built) -> list[str | Text]:

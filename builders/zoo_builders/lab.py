@@ -17,6 +17,7 @@ from typing import Any
 
 from zoo_builders import host, protocol
 from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of, known_as
+from zoo_builders.flatbuffer import BadFile
 from zoo_builders.inspect import inspect
 from zoo_builders.litert import Kernels
 from zoo_registry.model.digest import Digest
@@ -52,13 +53,16 @@ class Candidate:
 
     @classmethod
     def of(cls, name: str, subject: Subject, dense: Path | None = None) -> "Candidate":
-        """Look into the file.
+        """Look into the file. One that cannot be read is a candidate too: what is wrong with it is the runtime's to say.
 
         Raises:
-            BadFile: it cannot be read.
             OSError: it is not there.
         """
-        return cls(name, subject, digest_file(subject.file), inspect(subject.file.read_bytes()).xnnpack, dense)
+        try:
+            promised = inspect(subject.file.read_bytes()).xnnpack
+        except BadFile as error:
+            promised = Xnnpack(predicted_sparse=False, reason=f"the file cannot be read: {error.message}")
+        return cls(name, subject, digest_file(subject.file), promised, dense)
 
 
 @dataclass(frozen=True, slots=True)

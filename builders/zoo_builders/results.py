@@ -74,7 +74,13 @@ def _family(model: str, records: Sequence[Record], picture: str) -> list[str]:
         parts += [f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples} examples, run by the runtime itself.", ""]
     for key, rows in _by_conditions(records).items():
         parts += [key, "", _HEADER, _RULE, *(_row(record, measurement) for record, measurement in rows), ""]
-    return [*parts, *_digests(records), ""]
+    return [*parts, *_unable(records), *_digests(records), ""]
+
+
+def _unable(records: Sequence[Record]) -> list[str]:
+    """Name the devices that cannot run a file, and why: no row is left out without a word."""
+    lines = [f"- {record.variant} on `{row.device}`: {row.message}" for record in records for row in record.not_measured]
+    return ["Not runnable:", "", *lines, ""] if lines else []
 
 
 def _by_conditions(records: Iterable[Record]) -> Mapping[str, list[tuple[Record, Measurement | None]]]:

@@ -138,15 +138,16 @@ def _errors(record: Record) -> RenderableType | None:
 
 def _speed(release: Release) -> RenderableType | None:
     measurements = (*release.record.measurements, *release.added)
+    unable = [Text(f"not runnable on {row.device}: {row.message}", style="yellow") for row in release.record.not_measured]
     if not measurements:
-        return None
+        return Group(Text("Latency", style="bold"), *unable) if unable else None
     made = table("device", ">threads", ">median ms", ">p95", ">ratio [95 %]", "verdict", "sparse", title="Latency")
     for m in measurements:
         timing = Timing.of(m)
         numbers = (words.milliseconds(m.latency_ms.median), words.milliseconds(m.latency_ms.p95), ratio_text(timing))
         made.add_row(m.device, str(m.threads), *numbers, verdict_text(timing), m.sparse_path)
     conditions = dict.fromkeys(line for m in measurements for line in _conditions(m))
-    return Group(made, *(Text(line, style="dim") for line in conditions))
+    return Group(made, *unable, *(Text(line, style="dim") for line in conditions))
 
 
 def _conditions(m: Measurement) -> Iterator[str]:
@@ -155,6 +156,8 @@ def _conditions(m: Measurement) -> Iterator[str]:
     yield f"{m.device}: {m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version}, {delegated}, {pinned}"
     runs = f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"
     yield f"{m.device}: {runs}, {m.protocol}, {m.when:%Y-%m-%d}; ratio to {m.baseline.name}, run interleaved"
+    if m.sparse_reason:
+        yield f"{m.device}: sparse path {m.sparse_path}: {m.sparse_reason}"
     if m.noisy:
         yield f"{m.device}: noisy ({', '.join(m.noise_causes) or f'A/A {m.aa_ratio.value:.3f}'})"
 
