@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from plugins.family import family, file_of
 from plugins.registry_server import serving, stock
+from plugins.visit import Visit
 from zoo_registry.app import create_app
 from zoo_registry.settings import Settings
 
@@ -34,33 +35,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
-
-
-class Visit:
-    """Opens pages and remembers what the browser complained about."""
-
-    def __init__(self, browser: Browser, address: str) -> None:
-        self._browser, self._address = browser, address
-        self._contexts: list[BrowserContext] = []
-        self.complaints: list[str] = []
-
-    def __call__(self, path: str, *, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True) -> Page:
-        """Open a page in a fresh profile."""
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", java_script_enabled=scripts
-        )
-        self._contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
-        page.goto(self._address + path)
-        return page
-
-    def close(self) -> None:
-        """Close all profiles."""
-        for context in self._contexts:
-            context.close()
 
 
 @pytest.fixture

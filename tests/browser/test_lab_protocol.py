@@ -200,7 +200,9 @@ def test_plain_data_is_spelled_and_hashed_canonically(js: Module) -> None:
 def test_what_is_submitted_is_a_measurement(js: Module) -> None:
     digest, ratio = digest_of("file"), {"value": 0.5, "ci95": [0.4, 0.6]}
     given = {
-        "browser": {"arch": "wasm", "browser": "Google Chrome", "browser_version": "140", "os": "Android", "cores": 8, "features": ["simd"]},
+        "browser": {
+            "arch": "wasm", "browser": "Google Chrome", "browser_version": "140", "os": "Android", "cores": 8, "features": ["simd"],
+        },
         "measured": {
             "latency_ms": dict.fromkeys(("median", "mean", "p5", "p95", "p99", "min", "max", "std"), 1), "ratio": ratio, "aa_ratio": ratio,
             "verdict": "faster", "noisy": False, "noise_causes": [], "runs": 50, "rounds": 5, "warmup": 5, "init_ms": 1, "first_ms": 1,

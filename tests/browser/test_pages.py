@@ -4,6 +4,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from plugins.visit import CONTRAST
+
 pytestmark = pytest.mark.browser
 
 Open = Callable[..., Page]
@@ -16,24 +18,6 @@ PAGES = [
 ]
 TEXT = "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span"
 WIDGETS = ("link", "button", "textbox", "combobox", "checkbox", "spinbutton")
-LUMINANCE = """
-(selector) => {
-  const parts = (css) => css.match(/[\\d.]+/g).map(Number);
-  const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const color = parts(getComputedStyle(e).backgroundColor);
-      if (color.length === 3 || color[3] === 1) return color;
-    }
-    return [255, 255, 255];
-  };
-  return [...document.querySelectorAll(selector)].filter((e) => e.checkVisibility() && e.textContent.trim()).map((e) => {
-    const [a, b] = [light(parts(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
-    return [(a + 0.05) / (b + 0.05), e.className, e.textContent.trim().slice(0, 40)];
-  });
-}
-"""
 
 
 def names(page: Page) -> list[str]:
@@ -120,7 +104,7 @@ def test_no_page_is_wider_than_its_window(visit: Open, path: str, width: int) ->
 def test_all_text_can_be_read(visit: Open, path: str, dark: bool) -> None:
     page = visit(path, dark=dark)
     found: list[list[Any]] = page.evaluate(
-        LUMINANCE, "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span"
+        CONTRAST, "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span"
     )
     assert found
     assert not [entry for entry in found if entry[0] < 4.5]

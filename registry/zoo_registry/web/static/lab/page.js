@@ -36,6 +36,7 @@ function start() {
   offerThreads();
   tell();
   the("lab-run").addEventListener("click", run);
+  the("lab-rounds").addEventListener("change", tell);
   document.addEventListener("visibilitychange", watch);
 }
 
@@ -59,6 +60,10 @@ function offerThreads() {
   the("lab-threads-field").hidden = false;
 }
 
+function rounds() {
+  return Number(the("lab-rounds").value);
+}
+
 /** Releases to measure by model, each with its baseline: the float release, or the first where none is published. */
 function plan() {
   const ticked = data.entries.filter(({ sha256 }) => boxes.get(sha256).checked);
@@ -75,7 +80,7 @@ function tell() {
   const bytes = entries.reduce((all, { size }) => all + size, data.runtime.bytes);
   const runs = ORDER.runs + 2 * ORDER.warmup;
   const seconds = (entry) => LOAD_S + Math.min(1.8, runs * (entry.published?.median_ms / 1e3 || (SLOW * entry.macs) / MACS_PER_S));
-  const total = planned.reduce((all, part) => all + [part.baseline, ...part.entries].reduce((sum, entry) => sum + seconds(entry), 0) * ORDER.rounds, 0);
+  const total = planned.reduce((all, part) => all + [part.baseline, ...part.entries].reduce((sum, entry) => sum + seconds(entry), 0) * rounds(), 0);
   the("lab-run").disabled = entries.length === 0;
   const count = `${entries.length} file${entries.length > 1 ? "s" : ""}`;
   the("lab-cost").textContent = entries.length ? `${count}: downloads up to ${words.size(bytes)}, takes about ${words.about(total)}` : "Choose a file below.";
@@ -90,7 +95,7 @@ async function run() {
   try {
     await session(control.signal);
   } catch (error) {
-    if (control.signal.aborted) say("Cancelled. Nothing was kept.");
+    if (control.signal.aborted) say((the("lab-cost").textContent = "Cancelled; nothing was kept."));
     else problem(error);
   } finally {
     the("lab-cancel").removeEventListener("click", cancel);
@@ -114,13 +119,13 @@ async function session(signal) {
   say("Measuring has begun.");
   const runtime = await open({ base: data.runtime.base, threads: Number(the("lab-threads").value || 1) });
   const [browser, planned] = [runtime.host(), plan()];
-  const context = { runtime, host: await hostOf(browser), device: deviceName(browser), when: new Date() };
+  const context = { runtime, host: await hostOf(browser), device: deviceName(browser), when: new Date(), rounds: rounds() };
   const parts = await Promise.all(planned.map((part) => known(part, signal)));
   const each = parts.flatMap((part) => sessions(part.subjects, atOnce(part, browser)).map((subjects) => ({ ...part, subjects })));
   const outcomes = new Map(parts.flatMap((part) => part.refused));
   for (const [index, { subjects, baseline }] of each.entries()) {
     const progress = ({ share, name, doing }) => report((index + share) / each.length, `${name}: ${doing}`);
-    const order = { seed: baseline.id.slice(0, 8) };
+    const order = { seed: baseline.id.slice(0, 8), rounds: context.rounds };
     for (const outcome of await measure(subjects, baseline, runtime, { order, signal, progress, hidden: outOfSight })) {
       if (!outcomes.get(outcome.id)?.measured) outcomes.set(outcome.id, outcome);
     }
@@ -148,16 +153,21 @@ function atOnce({ able }, { mobile }) {
 
 function finish(parts, outcomes, context) {
   const rows = parts.flatMap((part) => part.able.map(({ entry, record }) => row(entry, record, part, outcomes.get(entry.sha256), context)));
-  const valid = rows.filter((one) => one.measurement && one.toFloat);
+  const valid = rows.filter((one) => one.measurement && one.toFloat && context.rounds >= ORDER.rounds);
   const all = () => JSON.stringify(rows.map(({ entry, measurement: found, failure }) => ({ name: entry.name, version: entry.version, ...(found ?? { failure }) })), null, 1);
   const measured = rows.filter((one) => one.measured).length;
+  const offer = submission(valid, data.needs_token);
   const title = make("h3", { tabindex: -1 }, `${measured} of ${rows.length} measured here`, " ", make("small", {}, `${context.host.cpu}, ${context.host.os}, LiteRT.js ${context.runtime.version}, ${conditions(rows, context)}`));
   the("lab-results").replaceChildren(
-    title, ...results(data, rows), make("p", { class: "actions" }, copyButton("Copy all as JSON", all) ?? ""), submission(valid, data.needs_token) ?? "",
+    title, ...results(data, rows), make("p", { class: "actions" }, copyButton("Copy all as JSON", all) ?? ""), offer ?? (measured ? unsent() : ""),
   );
   the("lab-results").hidden = false;
   title.focus();
   say(`Done: ${measured} of ${rows.length} files measured.`);
+}
+
+function unsent() {
+  return make("p", { class: "about" }, `To be submitted, a session takes ${ORDER.rounds} rounds and the model's float release.`);
 }
 
 function row(entry, record, part, { measured, failure }, context) {
@@ -166,10 +176,10 @@ function row(entry, record, part, { measured, failure }, context) {
   return { entry, measured, sparse: sparsePath(record.structure.xnnpack), toFloat: part.entry.float, measurement: measurement(measured, { ...context, record, baseline }) };
 }
 
-function conditions(rows, { runtime }) {
+function conditions(rows, { runtime, rounds: count }) {
   const runs = rows.filter(({ measured }) => measured).map(({ measured }) => measured.runs);
   const clock = crossOriginIsolated ? "" : ", coarse clock";
-  return `${runtime.threads} thread${runtime.threads > 1 ? "s" : ""}, ${ORDER.rounds} rounds of ${Math.min(...runs, ORDER.runs)} runs${clock}`;
+  return `${runtime.threads} thread${runtime.threads > 1 ? "s" : ""}, ${count} rounds of ${Math.min(...runs, ORDER.runs)} runs${clock}`;
 }
 
 let spoken = 0;

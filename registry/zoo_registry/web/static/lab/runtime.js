@@ -54,11 +54,13 @@ class Runtime {
    * @param {object} what.golden as readGolden gives it
    * @param {number} what.atol how far an output may be off
    * @param {string} what.name for messages
+   * @param {AbortSignal} [what.signal] ends the instance, whatever it does
    * @returns {Promise<Contender>}
    * @throws {LabError}
    */
-  async prepare({ bytes, golden, atol, name }) {
+  async prepare({ bytes, golden, atol, name, signal }) {
     const contender = new Contender(name, this.timeout);
+    signal?.addEventListener("abort", () => contender.close(), { once: true });
     try {
       contender.ready = await contender.ask("load", { base: this.base, threads: this.threads, bytes, golden, atol });
       return contender;

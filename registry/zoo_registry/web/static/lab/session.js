@@ -91,7 +91,7 @@ class Session {
     const { id: file, name } = this.contenders.get(id);
     this.#report(name, id === CONTROL ? "loading once more, as a control" : "loading");
     await this.#attempt(id, async () => {
-      const contender = await this.#prepare({ ...files.get(file), name });
+      const contender = await this.#unlessCancelled(this.runtime.prepare({ ...files.get(file), name, signal: this.signal }));
       running.set(id, contender);
       const mine = this.given.get(id);
       mine.warm = await this.#warmUp(contender);
@@ -99,17 +99,6 @@ class Session {
       mine.rounds.push([]);
     }, running);
     this.steps += 1;
-  }
-
-  /** Load a file; one that finishes loading after a cancel is ended at once. */
-  async #prepare(what) {
-    const loading = this.runtime.prepare(what);
-    try {
-      return await this.#unlessCancelled(loading);
-    } catch (error) {
-      loading.then((late) => late.close(), () => {});
-      throw error;
-    }
   }
 
   async #warmUp(contender) {
