@@ -48,6 +48,10 @@ class LogMel(Spec):
     floor: Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)] = Field(
         default=1e-2, description="added to every band before the logarithm: how quiet silence is"
     )
+    inside: bool = Field(
+        default=False,
+        description="make the features inside the file, as layers that nothing trains: it then takes recordings (value steps go along)",
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> "LogMel":
@@ -97,7 +101,7 @@ class Mfcc(LogMel):
 def complete(params: LogMel, sample_rate: int, samples: int) -> dict[str, Any]:
     """Spell everything the features depend on: the parameters, and what they need to know of the recordings."""
     high = sample_rate / 2 if params.high_hz is None else params.high_hz
-    return {**params.model_dump(mode="json"), "high_hz": high, "sample_rate": sample_rate, "samples": samples}
+    return {**params.model_dump(mode="json", exclude={"inside"}), "high_hz": high, "sample_rate": sample_rate, "samples": samples}
 
 
 def features(params: LogMel, recordings: "Array", sample_rate: int) -> "Array":
@@ -128,8 +132,25 @@ def _magnitudes(params: LogMel, pcm: "Array", sample_rate: int) -> "Array":
 
     window, step = params.window(sample_rate), params.step(sample_rate)
     framed = np.lib.stride_tricks.sliding_window_view(pcm, window, axis=1)[:, ::step]
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
-    return np.abs(np.fft.rfft(framed / FULL_SCALE * hann, _fft(window)))
+    return np.abs(np.fft.rfft(framed / FULL_SCALE * _hann(window), _fft(window)))
+
+
+def _hann(window: int) -> "Array":
+    import numpy as np
+
+    weights: Array = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    return weights
+
+
+def spectrum_basis(params: LogMel, sample_rate: int) -> "tuple[Array, Array]":
+    """Give what turns a window of samples into the real and the negative imaginary part of its spectrum, float64 [window, fft / 2 + 1]."""
+    import numpy as np
+
+    window = params.window(sample_rate)
+    fft = _fft(window)
+    angles = 2 * np.pi * np.arange(window)[:, None] * np.arange(fft // 2 + 1) / fft
+    weights = _hann(window)[:, None]
+    return np.cos(angles) * weights, np.sin(angles) * weights
 
 
 def _fft(window: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo_builders import select
 from zoo_builders.compression import Algorithm, Arrays, Params
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.proof import Promise
 from zoo_builders.techniques import Context, Objection, Step, Technique, Verdict
 
@@ -40,7 +40,7 @@ class Compressor:
         return tuple(node for node in nodes if node.name in picked and node.name not in skipped)
 
     def _fitting(self, graph: Graph, params: Params) -> tuple[Node, ...]:
-        return tuple(node for node in graph.nodes if node.op in ASKED and not self.algorithm.fits(node, params))
+        return tuple(node for node in graph.nodes if _asked(node) and not self.algorithm.fits(node, params))
 
     def check(self, graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
         """Refuse what would undo earlier steps, rules that pick nothing, and networks in which nothing fits or nothing is saved."""
@@ -52,7 +52,7 @@ class Compressor:
         ]
         found += select.objections(name, [*params.layers, *params.skip], graph, nodes)
         if not self.chosen(graph, params):
-            why = "; ".join(f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}" for n in graph.nodes if n.op in ASKED)
+            why = "; ".join(f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}" for n in graph.nodes if _asked(n))
             found.append(Objection(graph.name, f"{name} fits no layer ({why or 'no Dense or Conv2D'})", "use a network with wider layers"))
         return found
 
@@ -66,6 +66,8 @@ class Compressor:
         if node.name in chosen:
             into = self.algorithm.replace(node, params)
             return Verdict(applies=True, reason=" → ".join(f"{one.name} {_shape(one)}" for one in into) if into != (node,) else "")
+        if node.is_fixed:
+            return Verdict(applies=False, reason=FORMULA)
         if node.op not in ASKED:
             return Verdict(applies=False, reason=f"{node.op} is left as it is")
         reason = self.algorithm.fits(node, params)
@@ -152,6 +154,10 @@ class Compressor:
             if not _same(now, allowed):
                 message = f"layer {layer.name}: {self.algorithm.name} would still change its weights after projecting them"
                 raise ProofFailed(message, hint="make project(project(w)) equal project(w)")
+
+
+def _asked(node: Node) -> bool:
+    return node.op in ASKED and not node.is_fixed
 
 
 def _same(left: Sequence[Any], right: Sequence[Any]) -> bool:

@@ -12,15 +12,17 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from zoo_builders import networks, tf
+from zoo_builders import networks, sound_layers, tf
 from zoo_registry.model.files import write_bytes
 
 _ABOUT, _CODE = "layers.json", "layers.py"
 
 
 def own(model: Any) -> tuple[str, ...]:
-    """Name the layers whose class is not Keras' own."""
-    return tuple(layer.name for layer in model.layers if not type(layer).__module__.startswith(("tf_keras.", "keras.")))
+    """Name the layers whose class is neither Keras' nor ours."""
+    ours = tuple(sound_layers.classes().values())
+    others = [layer for layer in model.layers if not isinstance(layer, ours)]
+    return tuple(layer.name for layer in others if not type(layer).__module__.startswith(("tf_keras.", "keras.")))
 
 
 def keep(model: Any, network: networks.Network | None, out: Path) -> None:

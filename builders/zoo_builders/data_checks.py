@@ -1,10 +1,11 @@
 """Whether data, preprocessing and network fit together, as far as a manifest says: steps of the right kind, and equal shapes. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from zoo_builders import front_end
 from zoo_builders.audio import FEATURES
 from zoo_builders.data import SOURCES
 from zoo_builders.graph import Graph
@@ -13,6 +14,7 @@ from zoo_builders.preprocess import STEPS, VALUE_STEPS, shape_after
 from zoo_builders.specs import Manifest
 
 _FEATURES = " or ".join(sorted(FEATURES))
+_VALUES = " and ".join(sorted(VALUE_STEPS))
 
 
 def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
@@ -27,12 +29,30 @@ def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
     wrong = list(_misfits(spec, rate))
     for index, message, hint in wrong:
         mistakes.add(("data", "preprocess", index), message, hint)
-    if wrong or shape is None or graph is None:
+    front = front_end.of(spec.data.preprocess, shape[0], rate) if shape and rate and not wrong else None
+    unmade = front_end.problem(front) if front else None
+    if unmade is not None:
+        mistakes.add(("data", "preprocess"), unmade.message, unmade.hint)
+    if unmade or wrong or shape is None or graph is None:
         return
     made = shape_after(spec.data.preprocess, shape, rate)
     if made != graph.input_shape:
         message = f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing give {list(made)}"
         mistakes.add(("base", "network"), message, _hint(made, rate))
+
+
+def heard(spec: Manifest, graph: Graph) -> Graph:
+    """Give the network with the front end before it, where `data.preprocess` makes features inside the file; else as it is.
+
+    As it is, too, where anything is wrong of what `check` notes.
+    """
+    known = _source(spec)
+    if known is None or not known[1] or known[0] is None or any(_misfits(spec, known[1])):
+        return graph
+    front = front_end.of(spec.data.preprocess, known[0][0], known[1])
+    if front is None or front.shape != graph.input_shape or front_end.problem(front) is not None:
+        return graph
+    return front_end.attached(graph, front)
 
 
 def _source(spec: Manifest) -> tuple[tuple[int, ...] | None, int] | None:
@@ -52,7 +72,7 @@ def _source(spec: Manifest) -> tuple[tuple[int, ...] | None, int] | None:
 
 def _misfits(spec: Manifest, rate: int) -> Iterator[tuple[int, str, str]]:
     """Find the steps that do not fit what reaches them: (index, why, what to do)."""
-    sound, values = bool(rate), False
+    sound, values, inside = bool(rate), False, False
     for index, step in enumerate(spec.data.preprocess):
         (name,) = step
         if name in FEATURES and not sound:
@@ -61,10 +81,20 @@ def _misfits(spec: Manifest, rate: int) -> Iterator[tuple[int, str, str]]:
             yield index, message, f"drop {name}" + ("" if again else ", or use a source of recordings: fsdd, audio-folder")
         elif name in FEATURES and values:
             yield index, f"{name} after a step that changes values: features are made of the recordings as they are", f"put {name} first"
+        elif inside and name not in VALUE_STEPS:
+            yield index, f"{name} after features that are made inside the file: only {_VALUES} can go in with them", f"drop {name}"
+        elif name in FEATURES and _inside(step) and spec.base.tflite:
+            yield index, "a finished .tflite file takes what it takes: no front end can be put into it", "drop inside"
         elif name not in FEATURES and name not in VALUE_STEPS and sound:
             yield index, f"{name} is a step for images, and {spec.data.source} gives recordings", f"put {_FEATURES} before it, or drop it"
+        inside = inside or (name in FEATURES and _inside(step))
         sound = sound and name not in FEATURES
         values = values or name in VALUE_STEPS
+
+
+def _inside(step: Mapping[str, Any]) -> bool:
+    ((name, raw),) = step.items()
+    return FEATURES[name].model_validate(raw or {}).inside
 
 
 def _hint(made: tuple[int, ...], rate: int) -> str:

@@ -3,20 +3,21 @@
     <split>_x.npy    images [N, H, W, C] or recordings [N, samples, 1, 1] after the geometric steps, uint8, int16 or float32
     <split>_y.npy    labels, int64 [N]; -1 throughout where the source has no classes
     dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale, offset}, preprocess,
-                      splits {name: {expression, examples}}}
+                      splits {name: {expression, examples}}, front_end (see `front_end.FrontEnd.told`, where features are made inside)}
 
 What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256` is over the source's content,
 so the same data from another place is the same dataset. `value_range` bounds what is stored; of features made here, what `train` holds.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo_builders import preprocess, splits
+from zoo_builders import audio, front_end, preprocess, splits
 from zoo_builders.data import SOURCES, BadData, Dataset
+from zoo_builders.front_end import FrontEnd
 from zoo_builders.preprocess import ValueMap
 from zoo_builders.stage import Job
 from zoo_registry.model.errors import UnknownPlugin
@@ -38,7 +39,8 @@ def run(job: Job) -> None:
     """
     source = SOURCES.get(str(job.params["source"]))
     dataset = source.load(source.params.model_validate(job.params["args"]), job.files, job.progress).checked()
-    steps = list(job.params["preprocess"])
+    whole = list(job.params["preprocess"])
+    steps = preprocess.outside(whole)
     train: Any = None
     examples: dict[str, dict[str, Any]] = {}
     for name, expression in job.params["splits"].items():
@@ -49,8 +51,19 @@ def run(job: Job) -> None:
         train = images if name == TRAIN else train
     shape = list(images.shape[1:])
     held = _held(train if preprocess.has_features(steps) else None) or dataset.value_range
-    values = preprocess.value_map(steps, held, train)
-    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values), "value_range": list(held)})
+    front = front_end.of(whole, shape[0], dataset.sample_rate)
+    values = front_end.PCM if front else preprocess.value_map(steps, held, train)
+    inside = {"front_end": _front_end(front, whole, train)} if front else {}
+    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values), "value_range": list(held), **inside})
+
+
+def _front_end(front: FrontEnd, steps: Sequence[Mapping[str, Any]], train: Any) -> dict[str, Any]:
+    """Say what the file makes of a recording; what the value steps come to is measured on the features of `train`."""
+    made = audio.features(front.params, train, front.sample_rate) if front.mapped and train is not None else None
+    held = _held(made)
+    if front.mapped and held is None:
+        raise BadData("values of features are measured on the split called train, and there is none", hint="drop the steps behind them")
+    return front.told(preprocess.value_map(steps, held or (0.0, 1.0), made))
 
 
 def _held(features: "np.ndarray[Any, Any] | None") -> tuple[float, float] | None:
@@ -83,7 +96,7 @@ def _describe(job: Job, dataset: Dataset, measured: Mapping[str, Any]) -> None:
         "source": source,
         "dataset_sha256": dataset.digest,
         "classes": list(dataset.classes),
-        "preprocess": preprocess.completed(list(job.params["preprocess"]), shape, dataset.sample_rate),
+        "preprocess": preprocess.completed(preprocess.outside(job.params["preprocess"]), shape, dataset.sample_rate),
         **measured,
     }
     (job.out / "dataset.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")

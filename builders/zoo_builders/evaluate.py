@@ -18,7 +18,7 @@ from zoo_builders.tasks import TASKS, Task
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.record import ClassMetric, Fidelity, Golden, Metric, Part, Signature, Values
+from zoo_registry.model.record import ClassMetric, Fidelity, Golden, Metric, Part, Signature, Sound, Values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,15 @@ def _signature(seen: Inspection, split: _Split) -> Signature:
     about, (low, high) = split.about, split.about["value_range"]
     values = Values(scale=split.values.scale, offset=split.values.offset, low=low, high=high)
     update = {"preprocess": tuple(about.get("preprocess", ())), "values": values, "labels": tuple(about.get("classes", ()))}
-    return seen.signature.model_copy(update=update)
+    front = about.get("front_end")
+    sound = Sound(**{name: front["params"][name] for name in ("sample_rate", "samples")}, front_end=_spelled(front)) if front else None
+    return seen.signature.model_copy(update=update | {"sound": sound})
+
+
+def _spelled(front: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a front end as a step of preprocessing, with all that it depends on."""
+    values = {"values": {"scale": front["scale"], "offset": front["offset"]}} if front["mapped"] else {}
+    return {str(front["step"]): {**front["params"], **values}}
 
 
 def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> "Array":

@@ -14,6 +14,12 @@ from zoo_registry.model.digest import Digest
 
 Shape = tuple[int, ...]
 
+FIXED = "front_end_"
+"""How the names of layers begin whose weights are formulas (see `front_end`): nothing trains them, and techniques leave them alone."""
+
+FORMULA = "part of the front end: its weights are a formula, which learned ones around it rely on"
+"""Why techniques do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -30,6 +36,11 @@ class Node:
     def parameters(self) -> int:
         """Number of weights, trainable or not."""
         return sum(math.prod(shape) for shape in self.weights.values())
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether its weights are a formula, and not learned."""
+        return self.name.startswith(FIXED)
 
     @property
     def is_pointwise(self) -> bool:
@@ -66,6 +77,11 @@ class Graph:
     def parameters(self) -> int:
         """Number of weights, trainable or not."""
         return sum(node.parameters for node in self.nodes)
+
+    @property
+    def fixed(self) -> tuple[Node, ...]:
+        """List the layers whose weights are formulas."""
+        return tuple(node for node in self.nodes if node.is_fixed)
 
     @property
     def digest(self) -> Digest:

@@ -14,6 +14,9 @@ Config = Mapping[str, Any]
 Reading = tuple[dict[str, Any], Shape, dict[str, Shape]]
 """What one layer's configuration says: constructor arguments that differ from Keras' defaults, output shape, weight shapes."""
 
+_OWN = "edgezoo>"
+"""What Keras writes before the name of a class of ours (`sound_layers`)."""
+
 _SAVE = "save it with model.save('NAME.keras')"
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RecursionError, zipfile.BadZipFile)
 """What reading somebody else's damaged file can raise."""
@@ -99,7 +102,7 @@ def _inbound(layer: Config) -> tuple[str, ...]:
 
 
 def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> Node:
-    op, config = str(layer["class_name"]), layer["config"]
+    op, config = _class(layer), layer["config"]
     name = str(config.get("name", ""))
     if not name:
         raise Unsupported(f"a layer ({op}) without a name", hint=_SAVE)
@@ -108,7 +111,14 @@ def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> 
     if config.get("data_format") == "channels_first":
         raise Unsupported(f"layer {name} ({op}): channels_first", hint="convert the model to channels_last: TFLite knows nothing else")
     kept, shape, weights = _READERS[op](config, [nodes[origin].shape for origin in inputs])
-    return Node(name, op, kept, inputs, shape, weights)
+    kept |= {"trainable": False} if weights and config.get("trainable") is False else {}
+    return Node(name, op.removeprefix(_OWN), kept, inputs, shape, weights)
+
+
+def _class(layer: Config) -> str:
+    """Give the name of a layer's class; of one of ours as it is registered, which no class of a user can be."""
+    registered = str(layer.get("registered_name") or "")
+    return registered if registered.startswith(_OWN) else str(layer["class_name"])
 
 
 def _differing(config: Config, **defaults: Any) -> dict[str, Any]:
@@ -201,6 +211,13 @@ def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
     return {"padding": rows[0] if even else (rows, columns)}, (height + sum(rows), width + sum(columns), channels), {}
 
 
+def _crop(config: Config, inputs: Sequence[Shape]) -> Reading:
+    cropping = config["cropping"]
+    rows, columns = (_pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping))
+    height, width, channels = inputs[0]
+    return {"cropping": (rows, columns)}, (height - sum(rows), width - sum(columns), channels), {}
+
+
 def _pool(config: Config, inputs: Sequence[Shape]) -> Reading:
     size, strides = square(config["pool_size"]), square(config.get("strides") or config["pool_size"])
     padding = config.get("padding", "valid")
@@ -259,6 +276,7 @@ _READERS: dict[str, Callable[[Config, Sequence[Shape]], Reading]] = {
     "BatchNormalization": _batch_norm,
     "Concatenate": _concatenate,
     "Conv2D": _conv,
+    "Cropping2D": _crop,
     "Dense": _dense,
     "DepthwiseConv2D": _depthwise,
     "Dropout": _same_shape(rate=None),
@@ -275,4 +293,6 @@ _READERS: dict[str, Callable[[Config, Sequence[Shape]], Reading]] = {
     "Softmax": _same_shape(axis=-1),
     "UpSampling2D": _upsample,
     "ZeroPadding2D": _zero_pad,
+    f"{_OWN}Logarithm": _same_shape(),
+    f"{_OWN}Magnitude": _spread,
 }

@@ -6,7 +6,7 @@ Nothing here imports TensorFlow. Validating runs the manifest's own network file
 import copy
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,8 @@ class Reader:
         found = checks.Finder(spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data).find(with_graph=self.judge)
         if self.judge:
             data_checks.check(spec, found.graph, mistakes)
+        if found.graph is not None:
+            found = replace(found, graph=data_checks.heard(spec, found.graph))
         if found.graph is not None and self.judge and self.refuse:
             judge(recipes, found.graph, mistakes)
         return found

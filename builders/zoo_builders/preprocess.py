@@ -1,5 +1,7 @@
 """Preprocessing: what happens to an example between its source and the model.
 
+Features with `inside: true`, and the value steps behind them, are made by the file itself (`front_end`): recordings are stored as they are.
+
 Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale` of images; `log_mel`, `mfcc` of recordings) change
 the array and are stored in the data stage's result. *Value* steps (`rescale`, `standardize`) are one affine map,
 `float32(x) * scale + offset`, which is stored as two numbers (or two lists, one entry a channel) and applied when batches are made:
@@ -121,6 +123,17 @@ def _refuse_sound(name: str, sample_rate: int) -> None:
 def has_features(steps: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a step makes features of recordings, whose values are of another range than the source's."""
     return any(_only(step)[0] in FEATURES for step in steps)
+
+
+def outside(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Give the steps that are done before an example reaches the file: those up to features that are made inside."""
+    found: list[Mapping[str, Any]] = []
+    for step in steps:
+        name, raw = _only(step)
+        if name in FEATURES and FEATURES[name].model_validate(raw).inside:
+            break
+        found.append(step)
+    return found
 
 
 def completed(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int) -> list[dict[str, Any]]:

@@ -7,12 +7,14 @@ normalisation only right behind a linear convolution or Dense.
 from collections.abc import Collection
 from typing import Any
 
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.techniques import Objection, Verdict
 
 KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 PRESERVABLE = ("Conv2D", "Dense")
 """Kernels whose zeros and shared values are kept; depthwise ones are neither pruned nor clustered."""
+
+EIGHT_BIT_SOUND = "the file takes recordings, of which eight bits leave 256 steps of loudness"
 
 _WITH_RANGE = ("Multiply", "Rescaling")
 """Not in TFMOT's registry, but one integer operator each: their output is given a range as an Add's is."""
@@ -72,6 +74,8 @@ def _normalisation(graph: Graph, node: Node) -> tuple[str, str]:
 
 def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     """Say what happens to a layer; `kept` is what the recipe preserves, in words."""
+    if node.is_fixed:
+        return Verdict(applies=False, reason=f"{FORMULA}; stays float")
     found = objection(graph, node)
     if found is not None:
         return Verdict(applies=False, reason=found.reason, fix=found.fix)
@@ -84,9 +88,14 @@ def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     return Verdict(applies=True, reason=f"preserves {kept}" if kept else "")
 
 
+def last_fixed(graph: Graph) -> tuple[Node, ...]:
+    """Give the layer that ends a front end, whose output is where integers begin; none of a network without one."""
+    return graph.fixed[-1:]
+
+
 def configs(graph: Graph, layers: Collection[str]) -> dict[str, Any]:
     """Give quantize configs for the layers TFMOT has none for."""
     from zoo_builders import tf
 
-    names = [node.name for node in graph.nodes if node.name in layers and node.op in _WITH_RANGE]
+    names = [node.name for node in graph.nodes if node.name in layers and (node.op in _WITH_RANGE or node.is_fixed)]
     return {name: tf.quantize_configs.Default8BitOutputQuantizeConfig() for name in names}

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo_builders import converter, engine_litert, layer_errors, selective, tf, wrapped
+from zoo_builders.graph import FIXED
 from zoo_builders.litert import Session
 from zoo_builders.tasks import TASKS
+from zoo_builders.techniques.quantize import FRONT_END
 from zoo_builders.techniques.quantize import Params as Quantize
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import LayerError, Quantization, Trial
@@ -64,6 +66,7 @@ def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) 
         BuildFailed: the converter or the quantizer refuses it, a word of `keep_float` means nothing, or no choice of layers suffices.
         MeasureFailed: a file made on the way does not run.
     """
+    quantize = _sparing(model, quantize)
     if quantize is not None and quantize.made_by == "litert":
         return _by_litert(converter.to_tflite(model, None, data.calibration, sparse=False), quantize, data, report)
     if quantize is not None and quantize.keep_float:
@@ -71,6 +74,17 @@ def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) 
     dense = converter.to_tflite(model, quantize, data.calibration, sparse=False)
     about = None if quantize is None else _about_converted(model, quantize, dense, data, report)
     return Made(dense, lambda: converter.to_tflite(model, quantize, data.calibration, sparse=True), about=about)
+
+
+def _sparing(model: Any, quantize: Quantize | None) -> Quantize | None:
+    """Leave a front end in float beside the layers that are named; with `keep_float: auto` the search does (`_searched`)."""
+    if quantize is None or quantize.dtype == "float16" or quantize.keep_float == "auto" or not _hears(model):
+        return quantize
+    return quantize.model_copy(update={"keep_float": (*quantize.kept, *FRONT_END)})
+
+
+def _hears(model: Any) -> bool:
+    return any(layer.name.startswith(FIXED) for layer in model.layers) and not wrapped.is_wrapped(model)
 
 
 def of_file(file: bytes, quantize: Quantize | None, data: Data, report: Report) -> Made:
@@ -111,10 +125,10 @@ def _about_converted(model: Any, quantize: Quantize, dense: bytes, data: Data, r
     return _about(quantize, version, errors, "network", data)
 
 
-def _own_errors(calibrated: bytes, quantize: Quantize, data: Data, report: Report) -> tuple[LayerError, ...]:
-    """Measure each operator by itself; empty where the converter's debug file does not run (then the files are compared instead)."""
+def _own_errors(calibrated: bytes, quantize: Quantize, data: Data, report: Report, fixed: Sequence[str] = ()) -> tuple[LayerError, ...]:
+    """Measure each operator but the `fixed` by itself; empty where the converter's debug file does not run (then files are compared)."""
     try:
-        debug = converter.quantize_calibrated(calibrated, quantize, debug=True)
+        debug = converter.quantize_calibrated(calibrated, quantize, keep=fixed, debug=True)
         return layer_errors.of_layers(calibrated, debug, data.calibration()[: layer_errors.EXAMPLES], report)
     except (BuildFailed, MeasureFailed):
         return ()
@@ -131,9 +145,11 @@ def _about(quantize: Quantize, version: str, errors: Sequence[LayerError], mode:
 def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Made:
     """Leave layers in float: those that are named, or as few of the worst as bring the metric back."""
     calibrated = converter.calibrate(model, quantize, data.calibration)
-    errors = _own_errors(calibrated, quantize, data, report) if quantize.report or quantize.keep_float == "auto" else ()
+    fixed = _named(calibrated, FRONT_END) if _hears(model) else ()
+    measured = quantize.report or quantize.keep_float == "auto"
+    errors = _own_errors(calibrated, quantize, data, report, fixed) if measured else ()
     if quantize.keep_float == "auto":
-        kept, trials, metric = _searched(calibrated, quantize, errors, data, report)
+        kept, trials, metric = _searched(_Start(calibrated, fixed), quantize, errors, data, report)
     else:
         kept, trials, metric = _named(calibrated, quantize.kept), (), ""
     dense = _keeping(calibrated, quantize, kept)
@@ -156,23 +172,32 @@ def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
     return tuple(one.output for one in found if any_of(words, one.code, one.known_as))
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a search begins with: the calibrated file, and the operators that stay float whatever it finds."""
+
+    calibrated: bytes
+    fixed: tuple[str, ...] = ()
+
+
 def _searched(
-    calibrated: bytes, quantize: Quantize, errors: Sequence[LayerError], data: Data, report: Report
+    start: _Start, quantize: Quantize, errors: Sequence[LayerError], data: Data, report: Report
 ) -> tuple[tuple[str, ...], tuple[Trial, ...], str]:
     if not errors:
         raise BuildFailed("keep_float: auto: the converter's debug file does not run, so no layer can be blamed", hint="name the layers")
-    quality = _Quality(calibrated, data)
+    quality = _Quality(start.calibrated, data)
+    judged = [error for error in errors if error.tensor not in start.fixed]
     tried = 0
 
     def cost(kept: frozenset[str]) -> float:
         nonlocal tried
         tried += 1
         report(tried, tried, f"{len(kept)} layers in float")
-        return quality.drop(_keeping(calibrated, quantize, kept))
+        return quality.drop(_keeping(start.calibrated, quantize, kept | set(start.fixed)))
 
     limits = selective.Limits(*quantize.limits)
-    choice = selective.choose(selective.worst_first(errors), cost, limits, metric=quality.metric)
-    return choice.kept, choice.trials, quality.metric
+    choice = selective.choose(selective.worst_first(judged), cost, limits, metric=quality.metric)
+    return (*start.fixed, *choice.kept), choice.trials, quality.metric
 
 
 class _Quality:

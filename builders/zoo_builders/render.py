@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_builders import tf
+from zoo_builders import sound_layers, tf
 from zoo_builders.graph import Graph, Node
 from zoo_builders.keras_config import graph_of_config, graph_of_file
 from zoo_registry.model.errors import Unsupported
@@ -35,7 +35,7 @@ def layer_of(node: Node) -> Any:
     Raises:
         Unsupported: Keras has no class of that name.
     """
-    kind = getattr(tf.keras.layers, node.op, None)
+    kind = getattr(tf.keras.layers, node.op, None) or sound_layers.classes().get(node.op)
     if kind is None:
         raise Unsupported(f"layer {node.name}: Keras has no layer class {node.op!r}", hint="correct the network")
     return kind(name=node.name, **node.config)

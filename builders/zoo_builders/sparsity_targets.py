@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zoo_builders import select
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.proof import Promise
 from zoo_builders.sparsity_masks import KERNELS, Target
@@ -28,9 +28,10 @@ class Touched:
 
 def candidates(graph: Graph, params: "Params") -> tuple[Node, ...]:
     """List the layers that the policy lets `prune` touch, in the graph's order."""
+    own = tuple(node for node in graph.nodes if not node.is_fixed)
     if params.policy == "xnnpack":
-        return tuple(node for node in graph.nodes if node.is_pointwise)
-    return tuple(node for node in graph.nodes if node.op in KERNELS)
+        return tuple(node for node in own if node.is_pointwise)
+    return tuple(node for node in own if node.op in KERNELS)
 
 
 def touched(nodes: Sequence[Node], params: "Params") -> tuple[Touched, ...]:
@@ -188,6 +189,8 @@ def _of_chosen(graph: Graph, layer: Touched) -> Verdict:
 
 
 def _of_others(node: Node, params: "Params") -> Verdict:
+    if node.is_fixed:
+        return Verdict(applies=False, reason=FORMULA)
     if node.op == "DepthwiseConv2D":
         return Verdict(applies=False, reason=_DEPTHWISE)
     if params.policy == "xnnpack" and node.op in KERNELS:

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_builders import custom_layers, networks, tf, wrapped
+from zoo_builders import custom_layers, front_end, networks, sound_layers, tf, wrapped
 from zoo_builders.borrow import borrow
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.data_stage import labelled, load_about
 from zoo_builders.fit import compile_classifier, fit
+from zoo_builders.front_end import FrontEnd
 from zoo_builders.graph import Graph
-from zoo_builders.render import render
+from zoo_builders.keras_weights import render_with, weights_of
+from zoo_builders.preprocess import ValueMap
+from zoo_builders.render import graph_of, render
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
 from zoo_builders.weights_sources import epochs
@@ -29,9 +32,7 @@ def run(job: Job) -> None:
     train = Train.model_validate(job.params["train"])
     tf.deterministic(train.seed)
     context = JobContext(job, train, train.seed)
-    model = build(job)
-    refuse_other_shapes(model, load_about(job.inputs["data"])["shape"])
-    borrowed = borrow(model, job)
+    model, borrowed = _ready(job)
     count = epochs(job.params.get("weights"), train.epochs)
     history = fit(model, context, train.model_copy(update={"epochs": count}), note="train") if count else []
     save(model, job.out / "model.keras")
@@ -44,6 +45,26 @@ def run(job: Job) -> None:
         "threads": tf.THREADS,
     }
     write_json(job.out / "report.json", report | ({"weights": borrowed} if borrowed else {}))
+
+
+def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
+    """Make the model with the weights it starts from, behind its front end where features are made inside; and what was borrowed."""
+    about = load_about(job.inputs["data"])
+    front = front_end.read(about["front_end"]) if "front_end" in about else None
+    model = build(job)
+    refuse_other_shapes(model, about["shape"] if front is None else front[0].shape)
+    borrowed = borrow(model, job)
+    return model if front is None else hearing(model, *front), borrowed
+
+
+def hearing(model: Any, front: FrontEnd, values: ValueMap) -> Any:
+    """Give a model that takes recordings: the front end as fixed layers, then `model` with its weights.
+
+    Raises:
+        Unsupported: `model` has layers that we have no description for, and so cannot be put behind others.
+    """
+    graph = graph_of(model)
+    return render_with(front_end.attached(graph, front), {**front_end.weights(front, values), **weights_of(model, graph)})
 
 
 def build(job: Job) -> Any:
@@ -96,6 +117,7 @@ def load(path: Path) -> Any:
     Raises:
         BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
     """
+    sound_layers.classes()
     try:
         with wrapped.scope(path), custom_layers.scope(path):
             return tf.keras.models.load_model(path, compile=False, safe_mode=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from zoo_builders import select
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.proof import Promise
 from zoo_builders.specs import Spec
@@ -83,7 +83,7 @@ def clustered_layers(graph: Graph, params: Params) -> dict[str, Target]:
 
 
 def _candidates(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if node.op in _CLUSTERABLE]
+    return [node for node in graph.nodes if node.op in _CLUSTERABLE and not node.is_fixed]
 
 
 def _target(node: Node, rule: LayerRule | None, params: Params) -> Target:
@@ -163,6 +163,8 @@ def _verdict(node: Node, target: Target | None, params: Params, kept: str) -> Ve
     if target is not None:
         where = "in each channel" if target.per_channel else "in the whole kernel"
         return Verdict(applies=True, reason=f"{target.clusters} values {where}{kept}")
+    if node.is_fixed:
+        return Verdict(applies=False, reason=FORMULA)
     if node.op not in _CLUSTERABLE:
         return Verdict(applies=False, reason=f"{node.op} kernels lose too much by sharing values")
     rule = select.chosen(params.layers, [node])

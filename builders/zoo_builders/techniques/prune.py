@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from zoo_builders import select, sparse_path, sparsity_targets, xnnpack_policy
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FIXED, Graph, Node
 from zoo_builders.proof import Promise
 from zoo_builders.select import Rule
 from zoo_builders.sparsity_masks import Target
@@ -267,10 +267,10 @@ def apply(model: Any, params: Params, context: Context) -> Any:
         BuildFailed: the schedule would not reach its target in this training, or a rule picks no layer of this model.
         ProofFailed: weights ended with fewer zeros than the masks should have left.
     """
-    from zoo_builders import sparsity_masks, tf
+    from zoo_builders import sparsity_masks
 
     if params.start == "scratch":
-        model = tf.keras.models.clone_model(model)
+        model = _anew(model)
     targets = {layer.node.name: layer.target for layer in _chosen(model, params)}
     pruned = _trained(model, targets, params, context) if params.epochs else model
     if not params.epochs:
@@ -279,6 +279,17 @@ def apply(model: Any, params: Params, context: Context) -> Any:
         context.keep("history", {"epochs": []})
     context.keep("sparsity", {name: sparsity_masks.settle(pruned.get_layer(name), target) for name, target in targets.items()})
     return pruned
+
+
+def _anew(model: Any) -> Any:
+    """Give the model with fresh weights, but for those that are formulas."""
+    from zoo_builders import tf
+
+    fresh = tf.keras.models.clone_model(model)
+    for layer in model.layers:
+        if layer.name.startswith(FIXED):
+            fresh.get_layer(layer.name).set_weights(layer.get_weights())
+    return fresh
 
 
 def _trained(model: Any, targets: Mapping[str, Target], params: Params, context: Context) -> Any:

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from zoo_builders import file_names
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import FIXED, FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.mistakes import nearest
 from zoo_builders.proof import Promise
+from zoo_builders.qat_layers import EIGHT_BIT_SOUND
 from zoo_builders.select import Words
 from zoo_builders.specs import Name, Spec
 from zoo_builders.techniques import TECHNIQUES, Objection, Step, Technique, Verdict
@@ -47,6 +48,9 @@ MOVING = (
     "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK",
 )  # fmt: skip
 """Operators that only move values about: they stay in float with the layer they follow, or rounding there undoes what that saved."""
+
+FRONT_END = (f"{FIXED}*",)
+"""Words for the layers of a front end inside the file. They stay float: in int8 they cost more accuracy than the whole network behind."""
 
 _TYPES = {"Conv2D": "CONV_2D", "Dense": "FULLY_CONNECTED", "DepthwiseConv2D": "DEPTHWISE_CONV_2D", "Conv2DTranspose": "TRANSPOSE_CONV"}
 _FUSED = frozenset({"InputLayer", "BatchNormalization", "ReLU", "Activation", "Dropout", "Flatten", "Reshape", "ZeroPadding2D"})
@@ -210,12 +214,31 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
         return found
     words = (*params.kept, *(word for rule in params.rules for word in rule.layers))
     found += [objection for word in dict.fromkeys(words) if (objection := _unknown(graph, word)) is not None]
+    found += _objections_of_a_front_end(graph, params)
     if params.dtype == "int4" and not _of_type(graph, FOUR_BITS):
         found.append(Objection(graph.name, "no Conv2D, Dense or Embedding takes int4 weights", "write dtype: dynamic"))
     if params.granularity.startswith("block") and not _blocked(graph, params.granularity):
         hint = "write granularity: channel, or a smaller block"
         found.append(Objection(graph.name, f"no Dense has inputs in whole blocks of {params.granularity[5:]}", hint))
     return found
+
+
+def _objections_of_a_front_end(graph: Graph, params: Params) -> list[Objection]:
+    """Refuse what would put recordings or the front end's formulas into eight bits: it stays float, or the words around it mean nothing."""
+    if not graph.fixed or params.dtype == "float16":
+        return []
+    found = []
+    if params.interface == "int8":
+        found.append(Objection(graph.nodes[0].name, EIGHT_BIT_SOUND, "write interface: float"))
+    if params.made_by == "tensorflow" and params.dtype != "int8":
+        reason = f"the front end stays float, and of {params.dtype} files the TensorFlow converter leaves no layer float"
+        found.append(Objection(graph.fixed[0].name, reason, "write engine: litert"))
+    return found
+
+
+def _left(graph: Graph, params: Params) -> tuple[str, ...]:
+    """Give words for what stays float: layers that are named, and a front end."""
+    return (*params.kept, *(FRONT_END if graph.fixed and params.dtype != "float16" else ()))
 
 
 def _unknown(graph: Graph, word: str) -> Objection | None:
@@ -248,21 +271,22 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     """State the dtypes of weights, activations and interface, what is left in float, and how coarse the scales are."""
     del steps
     search = {"allowed": params.limits[1]} if params.keep_float == "auto" else {}
-    besides = (*params.kept, *(word for rule in params.rules for word in rule.layers))
+    left = _left(graph, params)
+    besides = (*left, *(word for rule in params.rules for word in rule.layers))
     found = [promise.model_copy(update={"besides": besides, **search}) for promise in _weights(graph, params)]
-    found += [_left_float(graph, params.kept)] if params.kept else []
+    found += [_left_float(graph, left)] if left else []
     found += [_ruled(graph, rule) for rule in params.rules]
     found += [promise.model_copy(update={"besides": besides}) for promise in _scales(graph, params)]
     if params.dtype in {"int8", "int16x8"} and not params.allow_float_fallback:
-        value, kept = "int8" if params.dtype == "int8" else "int16", _float_words(params)
-        kept += MOVING if params.keep_float else ()
+        value, kept = "int8" if params.dtype == "int8" else "int16", (*left, *_float_words(params))
+        kept += MOVING if params.keep_float or left else ()
         twice = {name: 2 * number for name, number in search.items()}  # what goes in and what comes out
         found.append(Promise(technique="quantize", kind="activations_dtype", value=value, besides=kept, **twice))
     return [*found, Promise(technique="quantize", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
 
 
 def _float_words(params: Params) -> tuple[str, ...]:
-    return (*params.kept, *(word for rule in params.rules if rule.dtype == "float32" for word in rule.layers))
+    return tuple(word for rule in params.rules if rule.dtype == "float32" for word in rule.layers)
 
 
 def _weights(graph: Graph, params: Params) -> list[Promise]:
@@ -343,14 +367,14 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
     """Say of every layer with weights what it is stored as, and why where that is float."""
     del before
-    kept = {node.name for node in _named(graph, params.kept)}
+    kept = {node.name for node in _named(graph, _left(graph, params))}
     return {node.name: _verdict(node, params, kept=node.name in kept) for node in graph.nodes if node.weights and node.op not in _FUSED}
 
 
 def _verdict(node: Node, params: Params, *, kept: bool) -> Verdict:
     rule = next((rule for rule in reversed(params.rules) if file_names.any_of(rule.layers, _TYPES.get(node.op, ""), node.name)), None)
     if kept or (rule is not None and rule.dtype == "float32"):
-        return Verdict(applies=False, reason="left in float by the recipe", fix="take it out of keep_float")
+        return _float(node)
     if params.dtype == "dynamic" and params.made_by != "litert" and not _is_large(node):
         return Verdict(applies=False, reason=f"fewer than {MINIMUM_DYNAMIC:,} weights: the converter leaves it float", fix="engine: litert")
     if rule is not None:
@@ -360,6 +384,12 @@ def _verdict(node: Node, params: Params, *, kept: bool) -> Verdict:
     if params.keep_float == "auto":
         return Verdict(applies=True, reason="may be left in float, if it suffers")
     return Verdict(applies=True)
+
+
+def _float(node: Node) -> Verdict:
+    if node.is_fixed:
+        return Verdict(applies=False, reason=f"{FORMULA}; left in float")
+    return Verdict(applies=False, reason="left in float by the recipe", fix="take it out of keep_float")
 
 
 def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:

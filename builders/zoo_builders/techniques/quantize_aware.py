@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from zoo_builders import qat_layers, select
-from zoo_builders.graph import Graph
+from zoo_builders.graph import FIXED, Graph
 from zoo_builders.proof import Promise
 from zoo_builders.specs import Spec
 from zoo_builders.techniques import TECHNIQUES, Context, Objection, Step, Technique, Verdict
@@ -61,15 +61,17 @@ def quantized_layers(graph: Graph, params: Params) -> tuple[str, ...]:
     """Name the layers that get fake quantization: the kernels picked, and what else works on quantized inputs only."""
     picked = set(select.chosen(params.layers, _kernels(graph)))
     left = {name for rule in params.skip for name in rule.picks(graph.nodes[1:])}
-    found = {node.name for node in graph.nodes[:1]}
+    found = {node.name for node in (qat_layers.last_fixed(graph) or graph.nodes[:1])}
     for node in graph.nodes[1:]:
+        if node.is_fixed:
+            continue
         wanted = node.name in picked if node.op in qat_layers.KERNELS else found.issuperset(node.inputs)
         found |= {node.name} if wanted and node.name not in left else set()
     return tuple(node.name for node in graph.nodes[1:] if node.name in found)
 
 
 def _kernels(graph: Graph) -> list[Any]:
-    return [node for node in graph.nodes if node.op in qat_layers.KERNELS]
+    return [node for node in graph.nodes if node.op in qat_layers.KERNELS and not node.is_fixed]
 
 
 def infer(params: Params, before: Sequence[Step]) -> Params:
@@ -98,6 +100,7 @@ def _own(graph: Graph, params: Params) -> dict[str, str]:
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
     """Refuse every layer that cannot be quantized, rules that pick nothing, and a `preserve` that contradicts the recipe."""
     chosen, own = quantized_layers(graph, params), _own(graph, params)
+    hears = bool(graph.fixed) and params.interface == "int8"
     judged = [node for node in graph.nodes if node.name in chosen and node.name not in own]
     found = [
         *_contradictions(graph, params, before),
@@ -109,6 +112,7 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
             for rule in params.configs
             if not _dated(rule).sha256
         ),
+        *([Objection(graph.nodes[0].name, qat_layers.EIGHT_BIT_SOUND, "write interface: float")] if hears else []),
         *(objection for node in judged if (objection := qat_layers.objection(graph, node)) is not None),
     ]
     if graph.nodes and not any(graph.node(name).op in qat_layers.KERNELS for name in chosen):
@@ -141,8 +145,10 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     chosen, own = quantized_layers(graph, params), _own(graph, params)
     left = tuple(node.name for node in graph.nodes if node.weights and (node.name not in chosen or node.name in own))
     found = [Promise(technique="quantize_aware", kind="weights_dtype", value="int8", besides=left)]
-    if len(chosen) == len(graph.nodes[1:]) and not own:
-        found.append(Promise(technique="quantize_aware", kind="activations_dtype", value="int8"))
+    last = qat_layers.last_fixed(graph)
+    if len(chosen) == len(graph.nodes[1:]) - len(graph.fixed) + len(last) and not own:
+        besides = (f"{FIXED}*",) if last else ()
+        found.append(Promise(technique="quantize_aware", kind="activations_dtype", value="int8", besides=besides))
     return [*found, Promise(technique="quantize_aware", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
 
 
