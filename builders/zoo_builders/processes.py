@@ -1,0 +1,55 @@
+"""A process and all that descends from it, as Linux tells in /proc (see proc(5)); elsewhere nothing is told, and nothing is found."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PARENT, _TIMES = 1, slice(11, 15)
+"""Where /proc/PID/stat says them, counted from the state: parent; user and system time, of itself and of children that ended."""
+
+
+def cpu_seconds(root: int) -> float:
+    """What a process, all that descend from it, and those of them that ended took of processors; 0 where the system does not tell."""
+    ticks = sum(int(value) for fields in _family(root).values() for value in fields[_TIMES])
+    return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def threads(root: int, name: str) -> set[int]:
+    """List the threads of a process and of its descendants whose name begins so (the system keeps 15 letters of it)."""
+    found = set[int]()
+    for pid in _family(root):
+        for task in _PROC.glob(f"{pid}/task/*/comm"):
+            with suppress(OSError):
+                if task.read_text(encoding="utf-8", errors="replace").startswith(name):
+                    found.add(int(task.parent.name))
+    return found
+
+
+def pin(tasks: set[int], cores: Sequence[int]) -> bool:
+    """Keep threads on `cores`; whether there were any, and all of them are."""
+    if not tasks or not cores or not hasattr(os, "sched_setaffinity"):
+        return False
+    with suppress(OSError):
+        for task in tasks:
+            os.sched_setaffinity(task, cores)
+        return True
+    return False
+
+
+def _family(root: int) -> dict[int, list[str]]:
+    known = dict(_processes())
+    found, waiting = dict[int, list[str]](), [root]
+    while waiting:
+        one = waiting.pop()
+        if one in known and one not in found:
+            found[one] = known[one]
+            waiting += [pid for pid, fields in known.items() if int(fields[_PARENT]) == one]
+    return found
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    for entry in _PROC.glob("[0-9]*/stat"):
+        with suppress(OSError):
+            yield int(entry.parent.name), entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
