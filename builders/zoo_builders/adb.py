@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -16,7 +16,6 @@ from zoo_registry.model.errors import MeasureFailed, Unsupported
 _LAST_WORDS = 400
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*")
 _LINE = re.compile(r"(?P<serial>\S+)\s+(?P<state>no permissions|[a-z]+)(?P<rest>.*)")
-_CONNECT_S = 20.0
 _LOST = re.compile(
     r"device (?:'[^']*' )?(?:not found|offline|unauthorized|still authorizing)|no devices|protocol fault|connection reset|closed|EOF|"
     r"cannot connect to daemon|failed to (?:read|write)",
@@ -69,16 +68,17 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Adb:
-    """The `adb` at `binary`, for one phone (`serial`) or for none in particular."""
+    """The `adb` at `binary`, for one phone (`serial`) or for none in particular; `patience_s` is how long its server may take to answer."""
 
     binary: str
     serial: str = field(default="")
+    patience_s: float = 20.0
 
     @classmethod
-    def find(cls) -> "Adb | None":
+    def find(cls, patience_s: float = 20.0) -> "Adb | None":
         """Give the `adb` in PATH; None where there is none."""
         binary = shutil.which("adb")
-        return cls(binary) if binary else None
+        return cls(binary, patience_s=patience_s) if binary else None
 
     def phones(self) -> list[Phone]:
         """List what is connected, in any state. Starts the adb server if none runs.
@@ -86,7 +86,7 @@ class Adb:
         Raises:
             MeasureFailed: (kind `device`) the server does not answer, or not as one.
         """
-        said = self._run(("devices", "-l"), _CONNECT_S)
+        said = self._run(("devices", "-l"), self.patience_s)
         if said.code:
             raise self._lost("the adb server", said)
         lines = said.out.partition("List of devices attached")[2].splitlines()
@@ -100,7 +100,7 @@ class Adb:
         """
         if not _SERIAL.fullmatch(serial):
             raise Unsupported(f"{serial!r} is no serial number", hint="adb devices")
-        return Adb(self.binary, serial)
+        return replace(self, serial=serial)
 
     def features(self) -> set[str]:
         """List what adb and the phone can do together.
@@ -108,7 +108,7 @@ class Adb:
         Raises:
             MeasureFailed: (kind `device`) the phone is lost.
         """
-        said = self._run(("features",), _CONNECT_S)
+        said = self._run(("features",), self.patience_s)
         if said.code:
             raise self._lost(f"android:{self.serial}", said)
         return set(said.out.split())

@@ -6,7 +6,7 @@ Everything goes to one folder of random name in /data/local/tmp, which is remove
 import secrets
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -53,7 +53,7 @@ class Handset:
         """
         if "shell_v2" not in self._adb.features():
             raise Unsupported(f"android:{self._adb.serial} is older than Android 7, and tells no exit codes", hint="use a newer phone")
-        self._said = phone.answers(self._shell(phone.ask(phone.QUESTIONS)).out)
+        self._said = self._ask(phone.QUESTIONS)
         self._choose_cores()
         self._tool = phone_tool.find(settings, phone.abi(self._said))
         if self._shell(f"mkdir -m 700 {self._folder}").code:
@@ -175,7 +175,17 @@ class Handset:
         return self._adb.shell(command, timeout_s)
 
     def _state(self) -> dict[str, str]:
-        return phone.answers(self._shell(phone.ask(phone.STATE)).out)
+        return self._ask(phone.STATE)
+
+    def _ask(self, questions: Mapping[str, str]) -> dict[str, str]:
+        said = self._shell(phone.ask(questions))
+        found = phone.answers(said.out)
+        if found.keys() != questions.keys():
+            last = said.text.strip()[-80:] or "nothing"
+            raise MeasureFailed(
+                f"android:{self._adb.serial} did not answer all questions; it said: {last}", kind="device", hint="adb shell id"
+            )
+        return found
 
     def _clock(self, state: dict[str, str]) -> Clock:
         return Clock.of(state.get("stat", ""), self._spent_s)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from zoo_builders import benchmark_model, litert
 from zoo_builders.devices import OperatorTime, Ready, Setting, Subject
+from zoo_builders.flatbuffer import BadFile
 from zoo_builders.inspect import inspect
 from zoo_registry.model.errors import MeasureFailed
 
@@ -73,13 +74,12 @@ class PhoneContender:
         return self._ready
 
     def _load(self) -> Ready:
-        total = sum(inspect(self._subject.file.read_bytes()).operators.values()) if self._subject.file.is_file() else 0
         self._bench.keep(self._subject.file)
         inputs, outputs = _golden(self._subject.golden)
         self._inputs = [self._send([array[example] for array in inputs]) for example in range(len(inputs[0]))]
         loads = [self._check(example, outputs) for example in range(len(self._inputs))]
         self._memory_mb = max(one.memory_mb for one in loads)
-        look = self._look(_LOOK_RUNS)
+        look, total = self._look(_LOOK_RUNS), self._nodes()
         return Ready(
             init_ms=loads[0].init_us / 1e3,
             first_ms=loads[0].first_us / 1e3,
@@ -89,6 +89,12 @@ class PhoneContender:
             partitions=look.partitions,
             pinned=self._bench.pinned,
         )
+
+    def _nodes(self) -> int:
+        try:
+            return sum(inspect(self._subject.file.read_bytes()).operators.values())
+        except BadFile as error:
+            raise MeasureFailed(error.message, kind="load", hint=error.hint) from error
 
     def _send(self, arrays: "Sequence[Array]") -> list[benchmark_model.Input]:
         """Put one example's inputs on the phone, as stored."""

@@ -164,8 +164,12 @@ class _Client(socketserver.BaseRequestHandler):
 
     def _host(self, asked: str) -> None:
         what = re.sub(r"^host-serial:[^:]+:", "host:", asked)
-        if self.server.fault == "garbage length" and what.startswith("host:devices"):
+        if self.server.fault == "garbage status" and what.startswith("host:devices"):
+            self.request.sendall(b"\xff\xfe\x00\x00zzzz")
+        elif self.server.fault == "garbage length" and what.startswith("host:devices"):
             self.request.sendall(b"OKAYzzzz")
+        elif self.server.fault == "endless length" and what.startswith("host:devices"):
+            self.request.sendall(b"OKAYffff")
         elif what == "host:version":
             self._say("OKAY", f"{VERSION:04x}")
         elif what in {"host:devices", "host:devices-l"}:
@@ -205,7 +209,7 @@ class _Client(socketserver.BaseRequestHandler):
             self._shell(line)
 
     def _shell(self, line: str) -> None:
-        if self.server.fault == "wrong bytes" and "sha256sum" in line:
+        if self.server.fault == "wrong bytes" and line.startswith("sha256sum"):
             _spoil(self.server.phone.here(line).split()[-1])
         code, out, err = self.server.phone.run(line)
         for stream, data in ((_STDOUT, out), (_STDERR, err)):

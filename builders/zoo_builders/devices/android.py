@@ -45,7 +45,7 @@ class Android:
             DigestMismatch: benchmark_model is not the one that was stated or used before.
             MeasureFailed: (kind `device`) adb or the phone does not answer.
         """
-        adb = Adb.find()
+        adb = Adb.find(min(setting.timeout_s, QUESTION_S))
         if adb is None:
             raise Unsupported("adb is not installed", hint=_INSTALL_ADB)
         one = _choose(adb.phones(), setting.device.partition(":")[2])
