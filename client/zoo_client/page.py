@@ -42,6 +42,7 @@ def _identity(release: Release) -> Table:
     rows = [
         ("task", record.task),
         ("recipe", recipe),
+        *([("input", record.signature.sound.words)] if record.signature.sound else []),
         ("licence", record.license),
         ("file sha256", record.file.sha256),
         ("record sha256", release.record_sha256),

@@ -34,3 +34,16 @@ def test_without_metrics_fidelity_is_told() -> None:
     assert "against float32: same top-1 for 98.00% of calibration (105 examples), SQNR 21.5 dB" in scores
     values = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": None})
     assert "against float32: on calibration (105 examples), SQNR 21.5 dB" in values
+
+
+SOUND = {"sample_rate": 8000, "samples": 4000, "front_end": {"mfcc": {"bins": 40}}}
+
+
+def test_what_a_file_that_hears_itself_wants_is_told_here_and_on_the_card() -> None:
+    from zoo_registry.model.card import for_registry
+
+    tensors = {kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    wanted = "a recording of 0.5 s: 4,000 samples at 8,000 Hz, mono, -1 to 1 (mfcc inside the file)"
+    assert wanted in printed(signature={**tensors, "sound": SOUND})
+    assert f"Input: {wanted}." in for_registry(make(signature={**tensors, "sound": SOUND}))
+    assert b'"sound"' not in make(signature=tensors).to_bytes(), "records written before this was known keep their bytes"

@@ -67,7 +67,8 @@ def _card(title: str, records: Sequence[Record], use: Sequence[str]) -> str:
     """Put the card together; JSON is YAML, so the front matter needs no YAML writer."""
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata(records).items())
     about = _plain(records[0].description)
-    parts = [f"# {title}", about, "## Variants", _table(records), *_conditions(records), "## Use", *use]
+    heard = dict.fromkeys(f"Input: {_plain(record.signature.sound.words)}." for record in records if record.signature.sound)
+    parts = [f"# {title}", about, *heard, "## Variants", _table(records), *_conditions(records), "## Use", *use]
     return f"---\n{front}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 

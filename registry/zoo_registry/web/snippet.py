@@ -41,7 +41,7 @@ def _kind(record: Record) -> Literal["image", "sound", "other"]:
     if len(signature.inputs) != 1:
         return "other"
     steps = _steps(record)
-    if snippet_sound.step_of(steps) is not None:
+    if signature.sound is not None or snippet_sound.step_of(steps) is not None:
         return "sound"
     heard = any(name in snippet_sound.STEPS for name, _ in steps)
     values, shape = signature.values, signature.inputs[0].shape
@@ -81,8 +81,9 @@ def _image(tensor: TensorInfo, record: Record) -> list[str]:
 
 def _sound(tensor: TensorInfo, record: Record) -> list[str]:
     steps = _steps(record)
-    found = snippet_sound.step_of(steps)
+    found, wanted = snippet_sound.step_of(steps), record.signature.sound
     made = snippet_sound.lines(*found) if found else []
+    made = snippet_sound.heard(wanted.sample_rate, wanted.samples) if wanted else made
     other = [_unknown(name, value) for name, value in steps if name not in _VALUES | snippet_sound.STEPS]
     recorded = record.signature.values
     prepared = [] if recorded is None else [_affine(recorded)]

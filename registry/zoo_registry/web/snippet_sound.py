@@ -45,6 +45,11 @@ def lines(name: str, numbers: Mapping[str, float]) -> list[str]:
     return [*made, *(_cosines(numbers, bins) if name == "mfcc" else []), "x = x.astype(np.float32)"]
 
 
+def heard(rate: int, samples: int) -> list[str]:
+    """Write reading and cutting to length, and the samples as `x`, for a file that makes the features itself."""
+    return [*_read(rate, samples), "x = pcm.astype(np.float32)"]
+
+
 def _read(rate: int, samples: int) -> list[str]:
     return [
         'with wave.open(sys.argv[1], "rb") as sound:',

@@ -146,14 +146,19 @@ def heard(pcm: Any, steps: list[dict[str, Any]], folder: Path, monkeypatch: pyte
     shape = made.shape
     tensors = {kind: [{"name": kind, "shape": shape, "dtype": "float32"}] for kind in ("inputs", "outputs")}
     record = make(signature={**tensors, "preprocess": told, "values": {"low": -40, "high": 20, **values}})
+    found = run_program(record, pcm, folder, monkeypatch)
+    return found, made * np.float32(values["scale"]) + np.float32(values["offset"])
+
+
+def run_program(record: Any, pcm: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give what the program of a record makes of a recording, up to where it hands it to the interpreter."""
     write_wav(folder / "word.wav", pcm)
     monkeypatch.setattr("sys.argv", ["run.py", str(folder / "word.wav")])
-    program = snippet.python(record)
-    before, _, _ = program.partition("interpreter.set_tensor")
+    before, _, _ = snippet.python(record).partition("interpreter.set_tensor")
     lines = [line for line in before.splitlines() if "nterpreter" not in line]
     variables: dict[str, Any] = {}
     exec(compile("\n".join(lines), "run.py", "exec"), variables)  # noqa: S102  running it is the test
-    return variables["x"], made * np.float32(values["scale"]) + np.float32(values["offset"])
+    return variables["x"]
 
 
 def write_wav(path: Path, pcm: Any, rate: int = 8000) -> None:
@@ -197,3 +202,15 @@ def test_raw_recordings_and_incomplete_features_are_not_taken_for_pictures() -> 
         assert "Image" not in program
         assert "np.zeros" in program
         assert "__import__" not in program
+
+
+@pytest.mark.parametrize("length", [1500, 4000, 7003])
+def test_a_file_that_hears_itself_is_given_the_recording(length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo_builders.audio import fitted
+
+    pcm = np.random.default_rng(length).integers(-20000, 20000, length).astype(np.int16)
+    tensors = {kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    values = {"scale": 1 / 32768, "offset": 0.0, "low": -32768, "high": 32767}
+    sound = {"sample_rate": 8000, "samples": 4000, "front_end": {"mfcc": {}}}
+    found = run_program(make(signature={**tensors, "values": values, "sound": sound}), pcm, tmp_path, monkeypatch)
+    assert found == pytest.approx((fitted(pcm, 4000) / 32768)[None, :, None, None], abs=1e-7)
