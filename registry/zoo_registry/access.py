@@ -13,7 +13,7 @@ class Access:
     Attributes:
         trusted: everybody may write: the registry in a project's own folder.
         public_reads: reading needs no token.
-        open_measurements: adding a measurement needs no token: visitors submit what their browsers measured.
+        open_measurements: adding what a visitor's browser measured needs no token.
     """
 
     catalogue: Catalogue
@@ -25,18 +25,19 @@ class Access:
         """Whether `scope` needs no token here."""
         return self.trusted or (scope == "read" and self.public_reads) or (scope == "measure" and self.open_measurements)
 
-    def check(self, authorization: str | None, scope: str) -> None:
+    def check(self, authorization: str | None, scope: str, *, strictly: bool = False) -> None:
         """Let a request through that carries a token with `scope`.
 
         Args:
             authorization: the header, such as `Bearer zoo_…`.
             scope: read, publish, measure or admin.
+            strictly: also where measurements are open to visitors.
 
         Raises:
             Unauthorized: there is no token, or nobody made it.
             Forbidden: it has other scopes only.
         """
-        if self.opens(scope):
+        if self.trusted or (self.opens(scope) and not strictly):
             return
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not token.strip():

@@ -7,7 +7,7 @@
     ZOO_PORT                8080                    port to listen on; 0 = any free one
     ZOO_PUBLIC_READS        true                    whether reading needs no token
     ZOO_TRUSTED             false                   whether writing needs no token: only where nobody else can reach the port
-    ZOO_OPEN_MEASUREMENTS   false                   whether adding a measurement needs no token, so that visitors may submit theirs
+    ZOO_OPEN_MEASUREMENTS   false                   whether visitors need no token to submit what their browsers measured
     ZOO_MAX_BLOB            4GiB                    largest blob taken
     ZOO_PRESIGN             0                       seconds that presigned S3 addresses hold; 0 = the server sends the bytes itself
     ZOO_LITERTJS            the user's cache        folder where LiteRT.js is installed, for measuring in the visitor's browser

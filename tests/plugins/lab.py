@@ -1,11 +1,13 @@
 """A family of real small files with golden vectors, for the lab in the visitor's browser."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plugins.records import make
+from zoo_registry import litertjs
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Record
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 FILES = Path(__file__).resolve().parents[1] / "golden" / "files"
 INT8_IO = Path(__file__).resolve().parents[1] / "browser" / "files" / "int8-io.tflite"  # tests/builders/file/make_files.py made it too
 MODEL = "tiny"
+VERSION = "9.8.7"
 RECIPES: Mapping[str, list[dict[str, Any]]] = {
     "fp32": [],
     "sparse": [{"technique": "prune", "params": {"policy": "xnnpack", "final": 0.8}}],
@@ -73,6 +76,16 @@ def _vectors(data: bytes, structure: Any, *, wrong: bool) -> "Vectors":
     examples = np.random.default_rng(5).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
     found = golden.make(data, structure, examples)
     return golden.Vectors(found.inputs, tuple(output + 1 for output in found.outputs), found.atol) if wrong else found
+
+
+def install(folder: Path, version: str = VERSION) -> Path:
+    """Put files of our own where LiteRT.js would be, with their digests: for what serves them and never runs them."""
+    for name in set(litertjs.FILES) - {litertjs.ABOUT}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(f"{version} {name} ".encode() * 50)
+    noted = {name: Digest.of((folder / name).read_bytes()) for name in litertjs.FILES if name != litertjs.ABOUT}
+    (folder / litertjs.ABOUT).write_text(json.dumps({"version": version, "files": noted}))
+    return folder
 
 
 def digest(release: Release) -> Digest:

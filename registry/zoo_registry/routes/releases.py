@@ -6,10 +6,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
+from zoo_registry.model.canonical import parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Measurement
 from zoo_registry.routes.common import Zoo, allow, body_of, problems, read_body, read_model
 from zoo_registry.stores.shelf import RECORD_LIMIT
+from zoo_registry.web.lab import VISITORS
 
 router = APIRouter(prefix="/v1", tags=["publish"], responses=problems(401, 403, 404, 409, 410, 413, 422, 503))
 
@@ -86,11 +88,18 @@ async def release(request: Request, response: Response, zoo: Zoo) -> Released:
     openapi_extra=body_of({"type": "object", "description": Measurement.__doc__}),
 )
 async def measure(name: str, version: str, request: Request, response: Response, zoo: Zoo) -> Added:
-    """Add a measurement of that very file."""
+    """Add a measurement of that very file. Where visitors may do so without a token, they speak of their browsers (`web-wasm:…`) alone."""
     data = await read_body(request, RECORD_LIMIT)
+    if not _speaks_of_a_browser(data):
+        await run_in_threadpool(request.app.state.access.check, request.headers.get("authorization"), "measure", strictly=True)
     added = await run_in_threadpool(zoo.add_measurement, name, version, data)
     response.status_code = 201 if added else 200
     return Added(added=added)
+
+
+def _speaks_of_a_browser(data: bytes) -> bool:
+    told = parse(data)
+    return isinstance(told, dict) and str(told.get("device")).startswith(VISITORS)
 
 
 @router.put("/artifacts/{name}/aliases/{alias}", dependencies=[Depends(allow("publish"))], openapi_extra=body_of(AliasTarget))

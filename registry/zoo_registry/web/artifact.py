@@ -10,6 +10,7 @@ from zoo_registry.model import words
 from zoo_registry.model.query import Query, Summary, Timing, main_metric
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.web import charts, snippet, urls, views
+from zoo_registry.web.lab import VISITORS
 from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale
 
@@ -127,7 +128,7 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
         spelled = f"{words.interval(first.metric, *first.ci95)} · {words.count(first.examples)} examples"
         facts.append((words.metric_name(first.metric), words.metric(first.metric, first.value), spelled))
     facts.append(("download", words.size(record.file.size_gzip), f"gzip · {words.size(record.file.size)} raw"))
-    quickest = min(measurements, key=lambda m: (m.noisy, m.latency_ms.median), default=None)
+    quickest = min(measurements, key=lambda m: (m.device.startswith(VISITORS), m.noisy, m.latency_ms.median), default=None)
     if quickest:
         low, high = quickest.ratio.ci95
         interval = f"{words.ratio(low)} {words.DASH} {words.ratio(high)}"
@@ -170,7 +171,7 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
     """Spell every condition of a measurement: without them its numbers mean nothing."""
     low, high = m.aa_ratio.ci95
     host = ", ".join(part for part in (m.host.os, m.host.governor and f"governor {m.host.governor}", m.host.virtual) if part)
-    delegate = f"{m.delegate}, {m.nodes_delegated} of {m.nodes_total} nodes"
+    delegate = f"{m.delegate}, {m.nodes_delegated} of {m.nodes_total} nodes" if m.nodes_total else f"{m.delegate}, its share is not told"
     return (
         ("runtime", f"{m.runtime} {m.runtime_version}"),
         ("delegate", delegate + (f" in {m.partitions} partitions" if m.partitions else "")),

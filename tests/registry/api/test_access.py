@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from plugins.records import blob
 from plugins.registry_server import stock
 from zoo_registry.app import create_app
 from zoo_registry.catalogue import tokens
+from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, WrongUse
-from zoo_registry.model.record import Record
+from zoo_registry.model.record import Measurement, Record
 from zoo_registry.settings import Settings
 
 WRITES = [
@@ -106,3 +108,22 @@ def test_unknown_scopes_are_refused(api: TestClient, scopes: tuple[str, ...]) ->
     engine = api.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
     with pytest.raises(WrongUse, match="scope"):
         tokens.create(engine, "x", scopes, "")
+
+
+@pytest.mark.parametrize(("device", "status"), [("web-wasm:firefox-android", 201), ("web-wasm", 401), ("host-cpu", 401)])
+def test_where_visitors_may_submit_they_speak_of_their_browsers_alone(
+    folder: Path, make_record: Callable[..., Record], make_measurement: Callable[..., Measurement], device: str, status: int
+) -> None:
+    app = create_app(Settings(db=str(folder / "zoo.db"), store=str(folder), open_measurements=True))
+    record = stock(app.state.registry, make_record(), blob("digits-cnn-int8@1.0.0"))
+    body = make_measurement(record.file.sha256, device=device).model_dump_json()
+    with TestClient(app) as client:
+        assert client.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=body).status_code == status
+        assert client.put("/v1/artifacts/digits-cnn-int8/aliases/stable", json={"version": "1.0.0"}).status_code == 401
+        other = make_measurement(Digest.of(b"another file"), device="web-wasm:firefox-android").model_dump_json()
+        assert client.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=other).status_code == 422
+
+
+def test_visitors_need_a_token_unless_told_otherwise(api: TestClient, make_measurement: Callable[..., Measurement]) -> None:
+    body = make_measurement(Digest.of(b"file"), device="web-wasm:firefox-android").model_dump_json()
+    assert api.post("/v1/artifacts/a-b/1.0.0/measurements", content=body).status_code == 401

@@ -140,6 +140,8 @@ def test_a_registry_over_s3_is_the_prefix_that_others_read(
         sent = api.get(f"/v1/blobs/{record.file.sha256}", follow_redirects=False)
         assert sent.status_code == 307
         assert httpx.get(sent.headers["location"]).content == data
+        itself = api.get(f"/v1/blobs/{record.file.sha256}?direct=true", follow_redirects=False)
+        assert (itself.status_code, itself.content) == (200, data), "a page of the registry may not load from elsewhere"
         assert api.head(f"/v1/blobs/{record.file.sha256}").headers["content-length"] == str(len(data))
         assert api.get("/v1/resolve").json()["chosen"]["name"] == record.name
     assert [item.name for item in shelf.index(open_store(place))] == [record.name]

@@ -18,8 +18,8 @@ export function results(data, rows) {
 }
 
 function table(data, rows) {
-  const heads = ["Artifact", words.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Verdict", "Published"];
-  const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", "", data.device ? `ratio, ${data.device}` : "ratio"];
+  const heads = ["Artifact", words.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Published", "Verdict"];
+  const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", data.device ? `ratio, ${data.device}` : "ratio", ""];
   const cells = heads.map((head, i) => {
     const note = notes[i] ? make("small", {}, notes[i]) : null;
     return make("th", { role: "columnheader", scope: "col", class: [1, 2, 3].includes(i) ? "num" : null }, head, note && " ", note);
@@ -43,8 +43,8 @@ function line(data, { entry, measured, sparse, failure }) {
     cell("Latency, ms", "num", words.milliseconds(ms.median)),
     cell("p5 – p95, ms", "num", words.span(ms.p5, ms.p95, words.milliseconds)),
     cell("Ratio", null, make("strong", {}, words.ratio(found.value)), " ", make("small", {}, interval)),
-    cell("Verdict", null, ...badges(measured, sparse)),
     cell("Published ratio", null, published ? words.ratio(published.ratio) : words.DASH),
+    cell("Verdict", null, ...badges(measured, sparse)),
   );
 }
 
@@ -75,8 +75,8 @@ function noise(rows) {
 /** Choose the fastest of those about as accurate as float, and say by which rule. */
 export function choose(data, rows) {
   const usable = rows.filter(({ measured }) => measured);
-  const float = usable.find(({ entry }) => entry.float)?.entry.metric ?? null;
-  const judged = float !== null && words.isShare(data.metric);
+  const float = Math.max(...usable.filter(({ entry }) => entry.float && entry.metric !== null).map(({ entry }) => entry.metric));
+  const judged = Number.isFinite(float) && words.isShare(data.metric);
   const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
   const chosen = close.reduce((one, other) => (one && one.measured.latency_ms.median <= other.measured.latency_ms.median ? one : other), null);
   return chosen && { row: chosen, why: judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest" };
@@ -101,17 +101,18 @@ function fronts(data, rows) {
   if (!ours.length) return null;
   const theirs = ours.filter(({ entry }) => entry.published);
   const chosen = choose(data, rows)?.row.entry;
-  const mine = ours.map(({ entry, measured }) => place(data, entry, measured.latency_ms.median));
-  const published = theirs.map(({ entry }) => place(data, entry, entry.published.median_ms));
+  const alone = new Set(ours.map(({ entry }) => entry.model)).size === 1;
+  const mine = ours.map(({ entry, measured }) => place(data, entry, measured.latency_ms.median, alone));
+  const published = theirs.map(({ entry }) => place(data, entry, entry.published.median_ms, alone));
   const also = [...mine, ...published].flatMap((dot) => [dot.y, ...(dot.bar ?? [])]);
   const figures = [figure(data, "Here", "this browser", marked(mine, chosen), also, "lab-here")];
   if (published.length) figures.push(figure(data, "Published", data.device, marked(published, null), also, "lab-published"));
   return make("div", { class: "split fronts" }, ...figures);
 }
 
-function place(data, entry, x) {
+function place(data, entry, x, alone) {
   const note = `${entry.name} ${entry.version}: ${words.metric(data.metric, entry.metric)}, ${words.milliseconds(x)} ms`;
-  return { x, y: entry.metric, label: entry.variant, note, href: entry.href, bar: entry.ci95, sha256: entry.sha256 };
+  return { x, y: entry.metric, label: alone ? entry.variant : entry.name, note, href: entry.href, bar: entry.ci95, sha256: entry.sha256 };
 }
 
 function marked(dots, chosen) {
@@ -122,6 +123,7 @@ function marked(dots, chosen) {
 function figure(data, title, where, dots, also, ident) {
   const share = words.isShare(data.metric);
   const y = { title: words.metricName(data.metric) + (share ? ", %" : ""), factor: share ? 100 : 1, also };
-  const chart = scatter(dots, { title: `median latency, ${where}, ms`, mayLog: true }, y, { width: 420, height: 300, ident });
+  const width = matchMedia("(max-width: 720px)").matches ? 340 : 420;
+  const chart = scatter(dots, { title: `median latency, ${where}, ms`, mayLog: true }, y, { width, height: 300, ident });
   return make("figure", { class: "panel chart" }, make("figcaption", {}, title, make("small", {}, "stair line: nothing is both faster and better")), chart);
 }
