@@ -207,7 +207,10 @@ def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequenc
 
 
 def submit(remote: Remote, results: Sequence[Result]) -> tuple[Result, ...]:
-    """Add every measurement of a published file to it; one that the other side refuses does not keep back the others."""
+    """Add every measurement of a published file to it; one that the other side refuses does not keep back the others.
+
+    What stands behind the colon of a device (a phone's serial number, an address) names somebody's thing, and stays here.
+    """
     return tuple(_submitted(remote, result) for result in results)
 
 
@@ -216,7 +219,8 @@ def _submitted(remote: Remote, result: Result) -> Result:
         return result
     record = result.asked.release.record
     try:
-        remote.add_measurement(record.name, record.version, result.measurement)
+        kind = result.measurement.device.partition(":")[0]
+        remote.add_measurement(record.name, record.version, result.measurement.model_copy(update={"device": kind}))
     except ZooError as error:
         return replace(result, refused=error)
     return replace(result, submitted=True)

@@ -42,7 +42,8 @@ def _measured(row: Result, m: Measurement) -> list[str | Text]:
     timing, known = Timing.of(m), row.asked.published(m.device, m.threads)
     times = [words.milliseconds(ms) for ms in (m.latency_ms.median, m.latency_ms.p95, m.first_ms, m.init_ms)]
     parts = f" in {m.partitions} parts" if m.partitions > 1 else ""
-    delegated = f"{m.nodes_delegated}/{m.nodes_total} {m.delegate}{parts}" if m.nodes_delegated else f"none of {m.nodes_total}"
+    none = f"none of {m.nodes_total}" if m.nodes_total else NOTHING
+    delegated = f"{m.nodes_delegated}/{m.nodes_total} {m.delegate}{parts}" if m.nodes_delegated else none
     published = ratio_text(Timing.of(known)) if known else NOTHING
     return [*times, ratio_text(timing), published, verdict_text(timing), m.sparse_path, delegated]
 
@@ -62,8 +63,7 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
             f"{m.rounds} rounds of {m.runs} runs; the baseline against itself: {m.aa_ratio.value:.3f}"
             f" [{m.aa_ratio.ci95[0]:.3f}, {m.aa_ratio.ci95[1]:.3f}]"
         )
-    causes = dict.fromkeys(cause for _, m in measured for cause in m.noise_causes)
-    yield from (f"noisy: {cause}" for cause in causes)
+    yield from _noise(measured)
     yield from (f"{row.asked.name}: sparse path {m.sparse_path}: {m.sparse_reason}" for row, m in measured if _stored_sparse(row))
     yield from (f"{row.asked.name}: {line}" for row in rows if (line := _compared(row)))
     if any(row.asked.own_golden for row in rows):
@@ -71,6 +71,13 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
     for row in rows:
         if row.failure is not None:
             yield f"{row.asked.name}: {MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: {row.failure.message}"
+
+
+def _noise(measured: Sequence[tuple[Result, Measurement]]) -> Iterator[str]:
+    """Say what disturbed the session, and which file where it was not all of them."""
+    for cause in dict.fromkeys(cause for _, m in measured for cause in m.noise_causes):
+        those = [row.asked.name for row, m in measured if cause in m.noise_causes]
+        yield f"noisy: {cause}" if len(those) == len(measured) else f"noisy: {', '.join(those)}: {cause}"
 
 
 def _stored_sparse(row: Result) -> bool:
