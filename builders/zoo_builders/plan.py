@@ -4,12 +4,13 @@ Version, description, licence, goals and publishing targets are in the plan and 
 nothing anew. Variants share the stages they have in common: `sparse75` and `sparse75-int8` prune once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from zoo_builders.devices import DEVICES, takes
 from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.proof import Promise
@@ -139,7 +140,7 @@ class _Planner:
         self.stages, self.parts = {}, {}
         steps = self.resolved.recipes[name]
         promises, remarks = self._words(steps)
-        remarks = (*self.resolved.found.remarks, *remarks)
+        remarks = (*self.resolved.found.remarks, *remarks, *self._closed(promises))
         self._model(steps)
         self._file(name, steps, promises)
         self._judge()
@@ -172,6 +173,17 @@ class _Planner:
         asked = [(TECHNIQUES.get(step.technique), met, step.params) for step, met in zip(steps, graphs(graph, steps), strict=True)]
         promises = tuple(promise for technique, met, params in asked for promise in technique.promises(met, params, steps))
         return promises, tuple(remark for technique, met, params in asked for remark in technique.remarks(met, params, steps))
+
+    def _closed(self, promises: Sequence[Promise]) -> Iterator[str]:
+        """Say which devices of the manifest will not take the file, and what its twin for them is."""
+        types = {str(promise.value) for promise in promises if promise.kind == "interface_dtype"}
+        for name in self.spec.benchmark.devices:
+            device = DEVICES.get(name.partition(":")[0])
+            for dtype in sorted(one for one in types if not takes(device, one)):
+                yield (
+                    f"cannot run on {name}: {device.runtime} takes no {dtype} at a file's interface; for that device, write a variant "
+                    "beside it with `interface: float` in the quantize step: the same weights and kernels, with float32 in and out"
+                )
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""

@@ -150,3 +150,15 @@ def test_comments_and_docstrings_are_no_code() -> None:
     told = b'"""Module."""\n\nX = 1  # one\n"""About X."""\n\n\ndef f(a):\n    """Doc."""\n\n    # why\n    return a + X\n'
     assert meaning(plain) == meaning(told)
     assert meaning(plain) != meaning(plain.replace(b"+", b"-"))
+
+
+def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(planned: Planner) -> None:
+    before = "variants:\n"
+    added = "variants:\n  integers: [{quantize: {dtype: int8, interface: int8}}]\n  eight: [{quantize: {dtype: int8}}]\n"
+    devices = planned((before, added), ("benchmark: {runs: 10", "benchmark: {devices: [host-cpu, web-wasm], runs: 10"))
+    (said,) = devices["integers"].remarks
+    assert said.startswith("cannot run on web-wasm")
+    assert "interface: float" in said
+    assert not devices["eight"].remarks, "float32 at its interface is taken everywhere"
+    elsewhere = planned((before, added))
+    assert not elsewhere["integers"].remarks

@@ -173,6 +173,12 @@ def kernels_of(device: Device) -> tuple[Kernels, ...]:
     return found
 
 
+def takes(device: Device, dtype: str) -> bool:
+    """Whether files with this type at their inputs and outputs can run there: any, unless its class lists those it takes in `interface`."""
+    listed: frozenset[str] | None = getattr(device, "interface", None)
+    return listed is None or dtype in listed
+
+
 def known_as(place: Place, device: str) -> str:
     """Say how a measurement names the device: as it was asked for, unless that names somebody's own (a serial number, a user).
 

@@ -37,6 +37,7 @@ class WebWasm:
 
     name = "web-wasm"
     runtime = "litert.js"
+    interface = frozenset({"float32", "int32", "uint8"})
 
     def found(self) -> Sequence[Found]:
         """Give this machine's browser; anything of the three may be missing."""

@@ -8,7 +8,7 @@
 "use strict";
 
 const LEAD_IN_RUNS = 2, LEAD_IN_MS = 1;
-const CLOCK_STEPS = 50; // browsers round the clock: one timed run lasts at least this many of its steps, so that rounding is below 2 %
+const CLOCK_STEPS = 100; // browsers round the clock: one timed run lasts at least this many of its steps, so that rounding is below 1 %
 const MAX_BATCH = 4096;
 const LAST_WORDS = 400;
 const GLUE = "core/wasm/";
