@@ -195,8 +195,6 @@ def failure(code: int, output: str) -> MeasureFailed:
     told = [line for line in lines if line.startswith(("ERROR", "FATAL")) and "Benchmarking failed" not in line]
     words = "; ".join((told or lines)[-2:]) or "without a word"
     loading = any(sign in output for sign in _LOADING)
-        sign in output for sign in ("Failed to load model", "Failed to allocate tensors", "Failed to initialize", "Failed to apply")
-    )
     if code > _SIGNAL:
         return MeasureFailed(f"benchmark_model was ended by signal {code - _SIGNAL}: {words}", kind="died")
     return MeasureFailed(f"benchmark_model ended with code {code}: {words}", kind="load" if loading else "runtime")
