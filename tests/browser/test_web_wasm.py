@@ -13,12 +13,15 @@ from typing import Any
 import flatbuffers
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from zoo_builders import host, litert, processes
+from zoo_builders.browser_files import BrowserFiles
 from zoo_builders.devices import Setting, Subject
 from zoo_builders.devices.web_wasm import WebBrowser, WebWasm
 from zoo_builders.golden import Vectors
 from zoo_builders.lab import Candidate, Order, Outcome, measure
+from zoo_registry import litertjs
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 pytestmark = [pytest.mark.browser, pytest.mark.litertjs]
@@ -251,6 +254,32 @@ def test_what_is_missing_is_said_with_the_command_that_brings_it(monkeypatch: py
     with pytest.raises(MeasureFailed) as failed:
         device.connect(SETTING)
     assert failed.value.kind == "device"
+
+
+HANGS = """
+async ([file, golden, atol]) => {
+  const lab = await import("/lab/runtime.js");
+  const runtime = await lab.open({base: "/litertjs"});
+  const bytes = async (path) => (await fetch(path)).arrayBuffer();
+  const vectors = await lab.readGolden(await bytes(golden));
+  const prepare = async () => runtime.prepare({bytes: new Uint8Array(await bytes(file)), golden: vectors, atol, name: "slow"});
+  const [slow, other] = [await prepare(), await prepare()];
+  slow.timeout = 200;
+  const kinds = [];
+  for (const count of [1e9, 1]) await slow.run(count).catch((error) => kinds.push(error.kind));
+  return [kinds, (await other.run(3)).length];
+}
+"""
+
+
+def test_a_file_that_hangs_is_ended_and_the_others_go_on(chromium: Browser, subject: MakeSubject) -> None:
+    one = subject("fp32")
+    with BrowserFiles(litertjs.found()) as files:
+        context = chromium.new_context()
+        page = context.new_page()
+        page.goto(f"{files.address}/")
+        assert page.evaluate(HANGS, [files.offer(one.file), files.offer(one.golden), one.atol]) == [["hang", "hang"], 3]
+        context.close()
 
 
 @pytest.fixture(scope="module")
