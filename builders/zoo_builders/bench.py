@@ -44,6 +44,11 @@ class Asked:
     own_golden: bool = False
     failure: Failure | None = None
 
+    @property
+    def short(self) -> str:
+        """The artifact's name without its version, as measurements call their baseline; of a bare file how it was asked for."""
+        return self.release.record.name if self.release else self.name
+
     def published(self, device: str, threads: int) -> Measurement | None:
         """Give the published measurement on a device of that kind, with as many threads."""
         if self.release is None:
@@ -133,7 +138,7 @@ class Desk:
         if golden is None:
             return replace(self._file(file, release.ref), release=release)
         vectors = self.cache.fill(golden.sha256, golden.size, lambda start: self.remote.fetch(golden.sha256, start=start)).path
-        return Asked(release.ref, self._candidate(record.name, Subject(file, vectors, golden.atol)), release)
+        return Asked(release.ref, self._candidate(release.ref, Subject(file, vectors, golden.atol)), release)
 
     def _file(self, path: Path, name: str = "") -> Asked:
         shown = name or str(path)
@@ -185,7 +190,8 @@ class Session:
         if not running:
             return []
         try:
-            outcomes = measure([asked.candidate for asked in running if asked.candidate], self.baseline.candidate, self.order, progress)
+            baseline = replace(self.baseline.candidate, name=self.baseline.short)
+            outcomes = measure([asked.candidate for asked in running if asked.candidate], baseline, self.order, progress)
         except (Unsupported, MeasureFailed) as error:
             return [self._failed(asked, Failure("device", error.message, error.hint)) for asked in running]
         pairs = zip(running, outcomes, strict=True)

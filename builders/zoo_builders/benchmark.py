@@ -45,8 +45,9 @@ def run(job: Job) -> None:
     found = outcome.measurement
     if found is not None:
         demand(found)
+    rows = [] if outcome.failure is None else [_row(outcome, outcome.failure, order)]
     _write(job.out / MEASUREMENTS, [] if found is None else [found])
-    _write(job.out / NOT_MEASURED, [] if outcome.failure is None else [_row(outcome, outcome.failure, order)])
+    _write(job.out / NOT_MEASURED, rows)
 
 
 def demand(found: Measurement) -> None:

@@ -76,7 +76,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 def test_published_files_are_measured_beside_their_published_rows(place: Place) -> None:
-    found = place.json("bench", "tiny-sparse", "tiny-int8", "tiny-fp32", *QUICK)["results"]
+    found = place.json("bench", "tiny-sparse", "tiny-int8", "tiny-fp32", "tiny-int8@1.0.0", *QUICK)["results"]
     assert [one["file"] for one in found] == ["tiny-sparse@1.0.0", "tiny-int8@1.0.0", "tiny-fp32@1.0.0"]
     for one in found:
         assert (one["failure"], one["golden"], one["baseline"]) == (None, "record", "tiny-fp32@1.0.0")

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from plugins.records import make
+from plugins.records import WHEN, make, measured
 from zoo_client.page import page
 from zoo_registry.model.digest import Digest
 from zoo_registry.stores.reading import Release
@@ -34,6 +34,15 @@ def test_without_metrics_fidelity_is_told() -> None:
     assert "against float32: same top-1 for 98.00% of calibration (105 examples), SQNR 21.5 dB" in scores
     values = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": None})
     assert "against float32: on calibration (105 examples), SQNR 21.5 dB" in values
+
+
+def test_a_device_that_cannot_run_a_file_is_named_with_or_without_measurements() -> None:
+    data = b"a file with int8 inputs"
+    row = {"file_sha256": Digest.of(data), "device": "web-wasm", "threads": 1, "kind": "interface", "message": "no int8", "when": WHEN}
+    for measurements in ((), (measured(Digest.of(data), sparse_reason="no zeros"),)):
+        shown = printed(data=data, not_measured=[row], measurements=measurements)
+        assert "not runnable on web-wasm: no int8" in shown
+        assert ("sparse path none: no zeros" in shown) == bool(measurements)
 
 
 SOUND = {"sample_rate": 8000, "samples": 4000, "front_end": {"mfcc": {"bins": 40}}}

@@ -58,7 +58,7 @@ def bench_verb(  # noqa: PLR0913  the options of the command
         for one in dict.fromkeys(device or ("host-cpu",))
         for count in dict.fromkeys(threads or (1,))
     ]
-    results = _measure(list(dict.fromkeys(what)), orders, against, url, _Say(submit=submit, as_json=as_json))
+    results = _measure(what, orders, against, url, _Say(submit=submit, as_json=as_json))
     refused = next((result.refused for result in results if result.refused), None)
     if refused is not None:
         raise refused
@@ -93,7 +93,7 @@ def _measure(words: Sequence[str], orders: Sequence[Order], against: str | None,
     settings, results = Settings.read(), list[Result]()
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         desk = Desk(Path(folder), Cache(settings.cache), lambda: open_remote(url, settings), orders[0].timeout_s)
-        files = [desk.ask(word) for word in words]
+        files = list({asked.name: asked for asked in map(desk.ask, words)}.values())
         baselines = [desk.ask(against) if against else desk.baseline(asked, files[0]) for asked in files]
         try:
             with _progress(show=not say.as_json) as report:

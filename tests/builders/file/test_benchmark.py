@@ -12,12 +12,13 @@ import pytest
 
 from zoo_builders import evaluate, host, protocol
 from zoo_builders.agent_contender import AgentContender
-from zoo_builders.benchmark import run
+from zoo_builders.benchmark import demand, run
 from zoo_builders.devices import DEVICES, Setting, Subject
 from zoo_builders.golden import load
 from zoo_builders.stage import Job
-from zoo_registry.model.errors import MeasureFailed, Unsupported
-from zoo_registry.model.record import Measurement
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import MeasureFailed, ProofFailed, Unsupported
+from zoo_registry.model.measurement import Measurement, NotMeasured
 
 Files = Mapping[str, bytes]
 MakeJob = Callable[..., Job]
@@ -79,6 +80,41 @@ def test_the_baseline_measures_itself_by_the_control(judged: Callable[[str], tup
     found = Measurement.model_validate(json.loads((job.out / "measurements.json").read_bytes())[0])
     assert found.verdict == "baseline"
     assert found.ratio == found.aa_ratio
+
+
+def test_a_device_that_cannot_run_a_file_becomes_a_row_not_a_failed_build(
+    judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob, files: Files
+) -> None:
+    (file, golden), (baseline, baseline_golden) = judged("int8"), judged("fp32")
+    (file / "model.tflite").write_bytes(files["int8"][:4000])  # what this device cannot load
+    job = make_job("benchmark", PARAMS, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
+    run(job)
+    assert json.loads((job.out / "measurements.json").read_bytes()) == []
+    (plain,) = json.loads((job.out / "not_measured.json").read_bytes())
+    found = NotMeasured.model_validate(plain, extra="forbid")
+    assert (found.kind, found.device, found.threads) == ("load", "host-cpu", 1)
+    assert found.file_sha256 == Digest.of(files["int8"][:4000])
+    assert "not a valid Flatbuffer" in found.message
+
+
+def test_wrong_outputs_fail_the_build(judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob, files: Files) -> None:
+    (file, golden), (baseline, baseline_golden) = judged("int8"), judged("fp32")
+    (file / "model.tflite").write_bytes(files["sparse"])
+    job = make_job("benchmark", PARAMS, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
+    with pytest.raises(MeasureFailed) as caught:
+        run(job)
+    assert caught.value.kind == "wrong-output"
+    assert not list(job.out.iterdir())
+
+
+def test_a_contradicted_sparse_path_fails_the_build_with_both_sides(make_measurement: Callable[..., Measurement]) -> None:
+    digest = Digest.of(b"a file")
+    demand(make_measurement(digest))
+    told = "1.30 [1.25, 1.35] of the time of the same graph with dense weights, though 75.0% of its weights are zero"
+    with pytest.raises(ProofFailed, match="the sparse path was predicted") as caught:
+        demand(make_measurement(digest, sparse_path="contradicted", sparse_reason=told))
+    assert told in caught.value.message
+    assert "zoo preflight" in caught.value.hint
 
 
 def test_a_child_runs_as_often_as_told_and_is_pinned(subject: Subject) -> None:

@@ -1,3 +1,4 @@
+from html import escape
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -5,8 +6,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from plugins.family import family, file_of
-from plugins.records import blob, make
+from plugins.records import WHEN, blob, make
 from plugins.registry_server import stock
+from zoo_registry.model.digest import Digest
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
@@ -207,6 +209,15 @@ def test_an_artifact_page_carries_every_condition_of_its_measurements(client: Te
 
 
 FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
+
+
+def test_a_device_that_cannot_run_a_file_is_named_on_its_page(client: TestClient, registry: Registry) -> None:
+    data = b"a file with int8 inputs"
+    told = "LiteRT.js has no <int8> tensors at a file's interface"
+    row = {"file_sha256": Digest.of(data), "device": "web-wasm", "threads": 1, "kind": "interface", "message": told, "when": WHEN}
+    stock(registry, make(data=data, not_measured=[row]), data)
+    page = client.get("/artifacts/digits-cnn-int8").text
+    assert f"Not runnable on <code>web-wasm</code>: {escape(told)}" in page
 
 
 def test_an_artifact_without_labels_is_known_by_its_fidelity(client: TestClient, registry: Registry) -> None:
