@@ -141,6 +141,12 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
     "quantize: float16": [{"quantize": {"dtype": "float16"}}],
     "quantize: dynamic": [{"quantize": {"dtype": "dynamic"}}],
     "quantize: int8": [_int("int8")],
+    "quantize: int8, int8 interface": [_int("int8", interface="int8")],
+    "quantize: int8, one scale a tensor": [_int("int8", granularity="tensor")],
+    "quantize: int8, keep_float: auto": [_int("int8", keep_float="auto", max_drop=0.5)],
+    "prune → quantize: int8": [{"prune": PRUNE}, _int("int8")],
+    "prune → quantize: float16": [{"prune": PRUNE}, {"quantize": {"dtype": "float16"}}],
+    "cluster → quantize: int8": [{"cluster": CLUSTER}, _int("int8")],
     "quantize: int8, classifier in float": [_int("int8", keep_float=["classifier"])],
     "quantize: int8, engine litert": [_int("int8", engine="litert")],
     "quantize: int16x8": [_int("int16x8")],
@@ -218,7 +224,7 @@ class Bench:
             model = render(NETWORKS[column]())
             job = a_job("base", self._new("base"), {}, inputs={"data": self.data})
             settings = Train.model_validate(TRAIN)
-            with _step_by_step():
+            with step_by_step():
                 fit(model, JobContext(job, settings, 7), settings, note="train")
             train.save(model, job.out / "model.keras")
             self.models[column] = job.out
@@ -230,7 +236,7 @@ class Bench:
         if known not in self.models:
             params = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
             job = a_job("technique", self._new(step.technique), params, inputs={"model": model, "data": self.data})
-            with _step_by_step():
+            with step_by_step():
                 apply.run(job)
             self.models[known] = job.out
         return self.models[known]
@@ -239,14 +245,19 @@ class Bench:
         from zoo_builders import convert
 
         asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
-        asked = {"quantize": None, "sparse_encoding": "never", **asked}  # how zeros are stored is tested where files are converted
+        asked = {
+            "quantize": None,
+            "sparse_encoding": "never",
+            "task": "image-classification",
+            **asked,
+        }  # how zeros are stored is tested where files are converted
         job = a_job("convert", self._new("file"), asked, inputs={"model": model, "data": self.data})
         convert.run(job)
         return job.out
 
 
 @contextmanager
-def _step_by_step() -> Iterator[None]:
+def step_by_step() -> Iterator[None]:
     """Train without compiling: three steps of a tiny network take less time than writing down its graph."""
     from zoo_builders import tf
 

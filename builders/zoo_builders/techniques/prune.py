@@ -270,7 +270,7 @@ def apply(model: Any, params: Params, context: Context) -> Any:
     from zoo_builders import sparsity_masks
 
     if params.start == "scratch":
-        model = _anew(model)
+        model = anew(model)
     targets = {layer.node.name: layer.target for layer in _chosen(model, params)}
     pruned = _trained(model, targets, params, context) if params.epochs else model
     if not params.epochs:
@@ -281,7 +281,7 @@ def apply(model: Any, params: Params, context: Context) -> Any:
     return pruned
 
 
-def _anew(model: Any) -> Any:
+def anew(model: Any) -> Any:
     """Give the model with fresh weights, but for those that are formulas."""
     from zoo_builders import tf
 
