@@ -99,7 +99,9 @@ def test_press_progress_rows_chart_and_nothing_is_sent(visit: Visit, bench: Benc
     assert re.search(r"4 files: downloads up to [\d.]+ [kM]B, takes about \d+ (s|min)", page.locator("#lab-cost").text_content() or "")
     press(page)
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
-    expect(page.locator("#lab-doing")).to_contain_text(re.compile(rf"\d+ % · {MODEL}-\w+: (loading|running)"), timeout=ENOUGH_MS)
+    expect(page.locator("#lab-doing")).to_contain_text(
+        re.compile(rf"\d+ %(, about \d+ (s|min) left)? · {MODEL}-\w+: (loading|running)"), timeout=ENOUGH_MS
+    )
     finished(page)
     assert seen == sorted(seen), "progress never goes back"
     assert len(set(seen)) > 10

@@ -14,7 +14,7 @@ const NEAR = 0.01; // of a share: files this close to float's accuracy compete f
  * @param {object[]} rows each {entry, measured, sparse} or {entry, failure}
  */
 export function results(data, rows) {
-  return [table(data, rows), noise(rows), best(data, rows), fronts(data, rows)].flat().filter(Boolean);
+  return [table(data, rows), sparse(rows), noise(rows), best(data, rows), fronts(data, rows)].filter(Boolean);
 }
 
 function table(data, rows) {
@@ -64,21 +64,29 @@ function badges({ verdict, noisy, noise_causes: causes }, sparse) {
   return found;
 }
 
+function sparse(rows) {
+  if (!rows.some((row) => row.sparse?.sparse_path === "predicted")) return null;
+  return make("p", { class: "about" }, "Sparse path predicted: from the file's structure. Confirming it takes the same graph with dense weights, which is not published.");
+}
+
 function noise(rows) {
   const noisy = rows.filter(({ measured }) => measured?.noisy);
   if (!noisy.length) return null;
   const causes = noisy.map(({ entry, measured }) => make("li", {}, `${entry.name}: ${measured.noise_causes.join("; ")}`));
-  const title = make("summary", {}, `Noisy: ${noisy.length} of ${rows.length} — what was off`);
+  const title = make("summary", {}, `Noisy: ${noisy.length} of ${rows.length}, and what was off`);
   return make("details", { class: "fold" }, title, make("ul", { class: "misses" }, ...causes), make("p", { class: "about" }, "Close other tabs and programs, plug the device in, and measure again."));
 }
 
-/** Choose the fastest of those about as accurate as float, and say by which rule. */
+/** Choose the fastest of those about as accurate as float, and say by which rule; null when nothing ran. */
 export function choose(data, rows) {
   const usable = rows.filter(({ measured }) => measured);
   const float = Math.max(...usable.filter(({ entry }) => entry.float && entry.metric !== null).map(({ entry }) => entry.metric));
   const judged = Number.isFinite(float) && words.isShare(data.metric);
   const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
-  const chosen = close.reduce((one, other) => (one && one.measured.latency_ms.median <= other.measured.latency_ms.median ? one : other), null);
+  // Files of one model are held against one baseline: their ratios compare, also where something disturbed the medians.
+  const alone = new Set(close.map(({ entry }) => entry.model)).size === 1;
+  const cost = ({ measured: { ratio, latency_ms: ms } }) => (alone ? ratio.value : ms.median);
+  const chosen = close.reduce((one, other) => (one && cost(one) <= cost(other) ? one : other), null);
   return chosen && { row: chosen, why: judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest" };
 }
 
