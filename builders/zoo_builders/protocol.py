@@ -9,7 +9,7 @@ A ratio compares the lower tenths (10th percentiles) over all runs of all rounds
 a cold cache, a busy sibling core, a hypervisor) only ever makes it longer, so the runs that nobody disturbed are the short ones (Chen and
 Revels, "Robust benchmarking in noisy environments", 2016, go as far as the minimum, which one lucky run decides). Up to nine tenths of
 both files' runs may be disturbed without moving it. With one and a half cores of two busy with other things, the baseline against itself
-stayed within 1 % of 1 in 19 of 20 sessions by lower tenths, within 7 % to 12 % by medians (`benchmarks/aa.py`). Latencies are still
+stayed within 1.1 % of 1 in 19 of 20 sessions by lower tenths, within 6 % to 12 % by medians (`benchmarks/aa.py`). Latencies are still
 quoted as medians: that is what a user of the file meets. Intervals are 95 %, by bootstrap over rounds and over runs inside rounds.
 """
 

@@ -13,7 +13,7 @@ from zoo_client.cli import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *GUIDES]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/latency.md", *GUIDES]
 
 
 @pytest.mark.golden
@@ -70,7 +70,7 @@ def test_every_dependency_is_accounted_for() -> None:
     text = (ROOT / "docs/dependencies.md").read_text().lower()
     wanted = [
         *project["dependencies"],
-        *(line for extra in ("s3", "hub", "registry", "build") for line in project["optional-dependencies"][extra]),
+        *(line for extra in ("s3", "hub", "registry", "bench", "build") for line in project["optional-dependencies"][extra]),
     ]
     names = {re.split(r"[\[>=<]", line)[0].lower() for line in wanted} - {"edgezoo"}
     spelled = {name for name in names if name not in text and name.replace("-", " ") not in text}

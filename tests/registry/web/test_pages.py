@@ -213,7 +213,7 @@ FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105,
 
 def test_a_device_that_cannot_run_a_file_is_named_on_its_page(client: TestClient, registry: Registry) -> None:
     data = b"a file with int8 inputs"
-    told = "LiteRT.js has no <int8> tensors at a file's interface"
+    told = "LiteRT.js has no <int8> tensors at an interface"
     row = {"file_sha256": Digest.of(data), "device": "web-wasm", "threads": 1, "kind": "interface", "message": told, "when": WHEN}
     stock(registry, make(data=data, not_measured=[row]), data)
     page = client.get("/artifacts/digits-cnn-int8").text
