@@ -166,5 +166,5 @@ function memory() {
 function words(error) {
   const own = error instanceof Error ? error.message : String(error);
   const last = error instanceof Refusal ? "" : said.filter((line) => /^(ERROR|FATAL)|^Aborted/.test(line)).slice(-3).join("; ");
-  return (own + (last && !own.includes(last) ? ` (${last})` : "")).slice(0, LAST_WORDS);
+  return (own + (last && !own.includes(last) ? ` (${last})` : "")).replace(/\s+/g, " ").slice(0, LAST_WORDS);
 }
