@@ -70,7 +70,8 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
         yield "files without a record: outputs held against the runtime's own kernels on inputs drawn from a seed, not real data"
     for row in rows:
         if row.failure is not None:
-            yield f"{row.asked.name}: {MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: {row.failure.message}"
+            about = "" if row.failure.kind == "device" else f"{MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: "
+            yield f"{row.asked.name}: {about}{row.failure.message}"
 
 
 def _noise(measured: Sequence[tuple[Result, Measurement]]) -> Iterator[str]:

@@ -89,6 +89,18 @@ def test_numbers_of_another_file_make_no_record(plan: Plan, results: dict[str, P
         describe(plan, results, PROVENANCE)
 
 
+def test_a_device_that_cannot_run_the_file_is_in_the_record(plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]) -> None:
+    folder = results["benchmark host-cpu 1"]
+    row = {"file_sha256": Digest.of(files["int8"]), "device": "web-wasm", "threads": 1, "kind": "interface", "message": "no int8"}
+    (folder / "measurements.json").write_text("[]")
+    (folder / "not_measured.json").write_text(json.dumps([row | {"when": "2026-01-01T00:00:00Z"}]))
+    record = describe(plan, results, PROVENANCE)
+    assert record.measurements == ()
+    assert [(found.device, found.kind) for found in record.not_measured] == [("web-wasm", "interface")]
+    (folder / "not_measured.json").unlink()  # results from before there was such a file
+    assert describe(plan, results, PROVENANCE).not_measured == ()
+
+
 @pytest.mark.parametrize(("part", "name"), [("inspect", "proofs.json"), ("evaluate", "evaluation.json"), ("convert", "encodings.json")])
 def test_a_damaged_result_is_named(part: str, name: str, plan: Plan, results: dict[str, Path]) -> None:
     for damage in (b"{", b"{}", None):

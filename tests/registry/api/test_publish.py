@@ -147,7 +147,9 @@ def test_a_release_needs_its_file(api: TestClient, make_record: Callable[..., Re
 def test_a_measurement_of_another_file_is_refused(api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement]) -> None:
     publish()
     wrong = make_measurement(DIGEST).model_dump_json()
-    assert api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=wrong).json()["type"] == "urn:edgezoo:invalid-record"
+    answer = api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=wrong)
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:edgezoo:invalid-record")
+    assert f"measured on sha256:{DIGEST}" in answer.json()["detail"]
 
 
 Change = Callable[[dict[str, Any]], Any]
