@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders import host, protocol
-from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of, known_as
+from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of, known_as, measures
 from zoo_builders.flatbuffer import BadFile
 from zoo_builders.inspect import inspect
 from zoo_builders.litert import Kernels
@@ -139,6 +139,8 @@ def measure(
         MeasureFailed: (kind `device`) it does not answer, or is lost on the way.
     """
     device = DEVICES.get(order.device.partition(":")[0])
+    if not measures(device):
+        raise Unsupported(f"{device.name} gives no latency, only evidence", hint=f"zoo bench FILE --device {device.name}")
     if order.kernels not in kernels_of(device):
         raise Unsupported(f"{device.name} runs {', '.join(kernels_of(device))} only, not {order.kernels}", hint="leave --kernels out")
     with device.connect(Setting(order.device, order.threads, order.timeout_s, order.kernels)) as place:

@@ -3,15 +3,16 @@
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from zoo_builders import bench, bench_view
-from zoo_builders.bench import Desk, Result
+from zoo_builders import bench, bench_view, evidence
+from zoo_builders.bench import Asked, Desk, Result
+from zoo_builders.evidence import Evidence
 from zoo_builders.lab import Order
 from zoo_builders.litert import Kernels
 from zoo_client.cache import Cache
@@ -58,11 +59,14 @@ def bench_verb(  # noqa: PLR0913  the options of the command
         for one in dict.fromkeys(device or ("host-cpu",))
         for count in dict.fromkeys(threads or (1,))
     ]
-    results = _measure(what, orders, against, url, _Say(submit=submit, as_json=as_json))
+    timed, witnessed = evidence.split(orders)
+    if submit and witnessed:
+        raise WrongUse(f"{witnessed[0].device} gives no latency to submit", hint="leave --submit out")
+    results, seen = _measure(what, _Orders(timed, witnessed), against, url, _Say(submit=submit, as_json=as_json))
     refused = next((result.refused for result in results if result.refused), None)
     if refused is not None:
         raise refused
-    if any(result.failure for result in results):
+    if any(result.failure for result in results) or any(one.failure for one in seen):
         raise typer.Exit(1)
 
 
@@ -81,6 +85,14 @@ def _kernels(name: str) -> Kernels:
 
 
 @dataclass(frozen=True, slots=True)
+class _Orders:
+    """What to do on places that give latencies, and on those that only give evidence."""
+
+    timed: Sequence[Order]
+    witnessed: Sequence[Order]
+
+
+@dataclass(frozen=True, slots=True)
 class _Say:
     """How results are told, and whether they are sent."""
 
@@ -88,27 +100,39 @@ class _Say:
     as_json: bool
 
 
-def _measure(words: Sequence[str], orders: Sequence[Order], against: str | None, url: str | None, say: _Say) -> list[Result]:
+def _measure(words: Sequence[str], orders: _Orders, against: str | None, url: str | None, say: _Say) -> tuple[list[Result], list[Evidence]]:
     """Run all sessions; Ctrl-C ends them, and what was finished is told all the same."""
-    settings, results = Settings.read(), list[Result]()
+    settings, results, seen = Settings.read(), list[Result](), list[Evidence]()
+    patience = (*orders.timed, *orders.witnessed)[0].timeout_s
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
-        desk = Desk(Path(folder), Cache(settings.cache), lambda: open_remote(url, settings), orders[0].timeout_s)
+        desk = Desk(Path(folder), Cache(settings.cache), lambda: open_remote(url, settings), patience)
         files = list({asked.name: asked for asked in map(desk.ask, words)}.values())
-        baselines = [desk.ask(against) if against else desk.baseline(asked, files[0]) for asked in files]
+        timed = files if orders.timed else []
+        baselines = [desk.ask(against) if against else desk.baseline(asked, timed[0]) for asked in timed]
         try:
             with _progress(show=not say.as_json) as report:
-                for session in bench.sessions(files, baselines, orders):
+                for order in orders.witnessed:
+                    seen += _evidence(files, order)
+                for session in bench.sessions(timed, baselines, orders.timed):
                     found = session.run(report)
                     results += bench.submit(desk.remote, found) if say.submit else found
         finally:
-            _tell(results, as_json=say.as_json)
-    return results
+            _tell(results, seen, as_json=say.as_json)
+    return results, seen
 
 
-def _tell(results: Sequence[Result], *, as_json: bool) -> None:
+def _evidence(files: Sequence[Asked], order: Order) -> Iterator[Evidence]:
+    yield from (Evidence(asked.name, order.device, failure=asked.failure) for asked in files if asked.candidate is None)
+    yield from evidence.gather([asked.candidate for asked in files if asked.candidate], order)
+
+
+def _tell(results: Sequence[Result], seen: Sequence[Evidence], *, as_json: bool) -> None:
     if as_json:
-        emit_json(bench_view.plain(results))
-    elif results:
+        emit_json(bench_view.plain(results) | ({"evidence": [asdict(one) | {"path": one.path} for one in seen]} if seen else {}))
+        return
+    for one in seen:
+        console().print(f"{one.device}: {one.told()}", soft_wrap=True, highlight=False, markup=False)
+    if results:
         bench_view.show(results)
 
 

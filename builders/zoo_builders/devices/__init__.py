@@ -179,6 +179,12 @@ def takes(device: Device, dtype: str) -> bool:
     return listed is None or dtype in listed
 
 
+def measures(device: Device) -> bool:
+    """Whether it gives latencies: all do, unless their class says otherwise in `measures`. Others show `evidence`."""
+    found: bool = getattr(device, "measures", True)
+    return found
+
+
 def known_as(place: Place, device: str) -> str:
     """Say how a measurement names the device: as it was asked for, unless that names somebody's own (a serial number, a user).
 
