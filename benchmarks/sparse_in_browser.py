@@ -69,11 +69,12 @@ def main() -> int:
                 print(f"{file.name}: {outcome.failure}")
                 continue
             low, high = m.ratio.ci95
-            noise = f"; noisy: {'; '.join(m.noise_causes)}" if m.noisy else ""
+            print(f"{file.name} on {m.device} ({m.host.os}): {m.latency_ms.median:.3f} ms, {m.verdict} than dense")
             print(
-                f"{file.name} on {m.device} ({m.host.os}): {m.latency_ms.median:.3f} ms, "
-                f"{m.ratio.value:.3f} [{low:.3f}, {high:.3f}] of dense, {m.verdict}; sparse path {m.sparse_path}; A/A {m.aa_ratio.value:.3f}{noise}"
+                f"  sparse / dense {m.ratio.value:.3f} [{low:.3f}, {high:.3f}], dense / dense {m.aa_ratio.value:.3f}; path {m.sparse_path}"
             )
+            for cause in m.noise_causes:
+                print(f"  noisy: {cause}")
     return 0
 
 
