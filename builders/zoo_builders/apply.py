@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from zoo_builders import custom_layers, tf, wrapped
+from zoo_builders import algorithm_files, custom_layers, tf, wrapped
 from zoo_builders.context import JobContext, write_json
 from zoo_builders.keras_weights import copied
 from zoo_builders.specs import Train
@@ -15,12 +15,15 @@ from zoo_registry.model.errors import BuildFailed
 def run(job: Job) -> None:
     """Write `model.keras` and `report.json` ({accuracy by split, parameters, seed, threads, and what the technique kept}).
 
-    Reads params `technique`, `params`, `train`, `seed`; inputs `model` and `data`.
+    Reads params `technique`, `params`, `train`, `seed`, and `algorithm` with the file of that role where the technique is an algorithm of
+    the user; inputs `model` and `data`.
 
     Raises:
         UnknownPlugin: no technique of that name.
         BuildFailed: the technique failed, or left its training wrappers in the model.
     """
+    if "algorithm" in job.files:
+        algorithm_files.adopt(str(job.params["technique"]), str(job.params["algorithm"]), job.files["algorithm"])
     technique = TECHNIQUES.get(str(job.params["technique"]))
     if technique.apply is None:
         raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")

@@ -48,7 +48,7 @@ class Compressor:
         found = [
             Objection(graph.name, f"{name} after {step.technique} would undo it", f"put {name} before {step.technique}")
             for step in before
-            if step.technique in self.algorithm.undoes | {name}
+            if step.technique.partition("@")[0] in self.algorithm.undoes | {name}
         ]
         found += select.objections(name, [*params.layers, *params.skip], graph, nodes)
         if not self.chosen(graph, params):

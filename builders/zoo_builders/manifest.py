@@ -6,13 +6,14 @@ Nothing here imports TensorFlow. Validating runs the manifest's own network file
 import copy
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from zoo_builders import checks, data_checks, yaml_lines
+from zoo_builders import algorithm_files, checks, data_checks, yaml_lines
+from zoo_builders.algorithm_files import Own
 from zoo_builders.checks import Found
 from zoo_builders.inputs import Tree
 from zoo_builders.mistakes import Mistakes, fields_at, validate
@@ -38,6 +39,7 @@ class Resolved:
         spec: what it says, defaults filled in.
         recipes: variant → resolved steps.
         found: network, graph and files.
+        own: technique → the algorithm of the user that it is.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Resolved:
     spec: Manifest
     recipes: Recipes
     found: Found
+    own: Mapping[str, Own] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,15 @@ class Reader:
         raw = self._raw(path, shown)
         document = yaml_lines.read(raw, shown)
         mistakes = Mistakes(shown, document)
-        recipes = read_recipes(
-            document.data.get("variants") if isinstance(document.data, dict) else None, mistakes, of_file=_of_file(document.data)
-        )
+        own = algorithm_files.Finder(path.parent, self.tree, self.env)
+        variants = document.data.get("variants") if isinstance(document.data, dict) else None
+        recipes = read_recipes(variants, mistakes, of_file=_of_file(document.data), own=own)
         spec = _spec(document, mistakes)
         found = self._look(spec, path, recipes, mistakes) if spec else None
         mistakes.finish()
         if spec is None or found is None:
             raise InvalidManifest("not a manifest", file=shown, line=1, hint="zoo init")
-        return Resolved(path, Digest.of(raw), spec, recipes, found)
+        return Resolved(path, Digest.of(raw), spec, recipes, found, own.found)
 
     def _raw(self, path: Path, shown: str) -> bytes:
         try:

@@ -197,6 +197,9 @@ class _Planner:
                 params = {"technique": step.technique, "params": _plain(step), "train": train, "seed": train["seed"]}
                 inputs = {"model": model, "data": data_print}
                 files = self._trainer()
+                own = self.resolved.own.get(step.technique)
+                if own is not None:
+                    params["algorithm"], files = own.spelled, {**files, "algorithm": own.file}
                 stage = self._stage(
                     "technique", step.technique, params, plugin=step.technique, inputs=inputs, files=files, reproducible="weights"
                 )

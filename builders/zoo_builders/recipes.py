@@ -1,32 +1,60 @@
 """Recipes: what stands below `variants`, as resolved steps; every way in which steps do not meet. Pure but for the plugin table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
+from zoo_builders import algorithm_files
 from zoo_builders.graph import Graph
 from zoo_builders.mistakes import Mistakes, nearest, validate
 from zoo_builders.specs import Spec
 from zoo_builders.techniques import TECHNIQUES, Objection, Step
 from zoo_builders.yaml_lines import Key
+from zoo_registry.model.errors import ZooError
 
 Recipes = Mapping[str, tuple[Step, ...]]
 
+Own = Callable[[str], str]
+"""From how a manifest names an algorithm of the user to the name of the technique that it is (`algorithm_files.Finder`)."""
 
-def read_recipes(raw: Any, mistakes: Mistakes, *, of_file: bool = False) -> Recipes:
+
+def read_recipes(raw: Any, mistakes: Mistakes, *, of_file: bool = False, own: Own | None = None) -> Recipes:
     """Resolve every recipe, noting what cannot be: unknown techniques, wrong parameters, steps in an impossible order.
 
-    With `of_file` the base is a finished .tflite file: techniques that need a Keras model are noted, others told.
+    With `of_file` the base is a finished .tflite file: techniques that need a Keras model are noted, others told. `own` makes techniques
+    of algorithms of the user, which are unknown without it.
     """
     recipes: dict[str, tuple[Step, ...]] = {}
     for variant, steps in raw.items() if isinstance(raw, dict) else ():
         if isinstance(steps, list):
-            recipes[variant] = _recipe(steps, ("variants", variant), mistakes, of_file=of_file)
+            known = [_known(entry, ("variants", variant, index), mistakes, own) for index, entry in enumerate(steps)]
+            recipes[variant] = _recipe(known, ("variants", variant), mistakes, of_file=of_file)
     return recipes
 
 
-def _recipe(raw: Sequence[Any], key: Key, mistakes: Mistakes, *, of_file: bool) -> tuple[Step, ...]:
+def _known(entry: Any, key: Key, mistakes: Mistakes, own: Own | None) -> "_Entry":
+    """Give a step with the name of its technique, which for an algorithm of the user is another than the manifest says."""
+    name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else None
+    if own is None or not isinstance(name, str) or not algorithm_files.is_own(name):
+        return _Entry(entry, "")
+    try:
+        return _Entry({own(name): entry[name]}, name)
+    except ZooError as error:
+        mistakes.add((*key, name), error.message, error.hint)
+        return _Entry(None, name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One step as it stands in a recipe, and how the manifest names its technique where that is another name."""
+
+    data: Any
+    said: str
+
+
+def _recipe(raw: Sequence[_Entry], key: Key, mistakes: Mistakes, *, of_file: bool) -> tuple[Step, ...]:
     steps: list[Step] = []
     for index, entry in enumerate(raw):
         step = _step(entry, (*key, index), mistakes)
@@ -64,7 +92,10 @@ def _out_of_place(step: Step, last: Step) -> tuple[str, str]:
     return "", ""
 
 
-def _step(entry: Any, key: Key, mistakes: Mistakes) -> Step | None:
+def _step(known: _Entry, key: Key, mistakes: Mistakes) -> Step | None:
+    entry = known.data
+    if known.said:
+        return None if entry is None else next(_checked(name, params, (*key, known.said), mistakes) for name, params in entry.items())
     if isinstance(entry, str) and entry in TECHNIQUES.names():
         mistakes.add(key, f"expected {{technique: parameters}}, found {entry!r}", f"write {entry}: {{}}")
         return None
@@ -76,13 +107,13 @@ def _step(entry: Any, key: Key, mistakes: Mistakes) -> Step | None:
     if name not in TECHNIQUES.names():
         mistakes.add((*key, name), f"no technique is called {name!r}", nearest(name, TECHNIQUES.names()))
         return None
-    return _checked(name, {} if params is None else params, (*key, name), mistakes)
+    return _checked(name, params, (*key, name), mistakes)
 
 
 def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | None:
     model = TECHNIQUES.get(name).params
     try:
-        checked = validate(model, params)
+        checked = validate(model, {} if params is None else params)
     except ValidationError as error:
         mistakes.add_validation(error, model, key)
         return None

@@ -18,6 +18,9 @@ from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.weights_sources import WEIGHTS
 from zoo_registry.model.files import write_bytes
 
+_OWN = r"^python:|\.py(:|$)"
+"""Keys of a recipe that name an algorithm of the user (`algorithm_files`); what parameters it takes, only its code knows."""
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -28,7 +31,7 @@ def schema() -> dict[str, Any]:
     techniques = {name: _part(TECHNIQUES.get(name).params, defs, nullable=True) for name in TECHNIQUES.names()}
     variants = made["properties"]["variants"]
     for recipe in variants["patternProperties"].values():
-        recipe["items"] = _one_of_keys(techniques)
+        recipe["items"] = _one_of_keys(techniques) | {"patternProperties": {_OWN: {"type": ["object", "null"]}}}
     variants["additionalProperties"] = False
     data = defs["Data"]
     data["properties"]["preprocess"]["items"] = _one_of_keys({name: _part(model, defs) for name, model in STEPS.items()})

@@ -23,6 +23,7 @@ class Kind(Generic[T]):
     def __init__(self, noun: str, package: str) -> None:
         self.noun, self._package = noun, package
         self._found: dict[str, T] = {}
+        self._adopted: dict[str, T] = {}
         self._complete = False
 
     def add(self, name: str, plugin: T) -> T:
@@ -35,6 +36,10 @@ class Kind(Generic[T]):
             raise ValueError(f"{self.noun} {name!r} is registered twice")
         self._found[name] = plugin
         return plugin
+
+    def adopt(self, name: str, plugin: T) -> None:
+        """Know a plugin of a user in this process: `get` gives it, `names` does not list it. The last one of a name counts."""
+        self._adopted[name] = plugin
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorate a class or function to register it under `name`."""
@@ -69,6 +74,8 @@ class Kind(Generic[T]):
             UnknownPlugin: there is none; the hint names the nearest.
         """
         found = self._discover()
+        if name in self._adopted:
+            return self._adopted[name]
         if name not in found:
             near = difflib.get_close_matches(name, found, n=1)
             guess = f"did you mean {near[0]!r}? " if near else ""
