@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_builders import proof, weights, xnnpack
-from zoo_builders.flatbuffer import BadFile, File, Operator, Subgraph, Tensor, read
+from zoo_builders import costs, proof, weights, xnnpack
+from zoo_builders.flatbuffer import BadFile, File, Subgraph, Tensor, read
 from zoo_builders.stage import Job
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.record import Finding, Part, Signature, Structure, TensorInfo
@@ -82,15 +82,17 @@ def examine(data: bytes) -> Inspection:
 def _structure(file: File, found: list[weights.Weight]) -> Structure:
     operators = Counter(operator.code for graph in file.subgraphs for operator in graph.operators)
     elements = sum(weight.values.size for weight in found)
+    predicted = xnnpack.predict(file.main)
     return Structure(
         parameters=sum(_parameters(graph) for graph in file.subgraphs),
-        macs=sum(_macs(graph, operator) for graph in file.subgraphs for operator in graph.operators),
+        macs=sum(costs.macs(graph, operator) for graph in file.subgraphs for operator in graph.operators),
         operators=dict(sorted(operators.items())),
         tensors_by_dtype=dict(sorted(Counter(tensor.dtype for graph in file.subgraphs for tensor in graph.tensors).items())),
         sparsity_overall=float(sum(int(weight.zero.sum()) for weight in found) / elements) if elements else 0.0,
         weights=tuple(weight.describe() for weight in found),
         densify=operators["DENSIFY"],
-        xnnpack=xnnpack.predict(file.main),
+        xnnpack=predicted,
+        costs=costs.of_file(file, found, skips=predicted.predicted_sparse),
     )
 
 
@@ -103,27 +105,6 @@ def _parameters(graph: Subgraph) -> int:
             if index >= 0 and graph.tensors[index].constant and (graph.tensors[index].dtype in _REAL or (slot and position == slot + 1)):
                 counted.add(index)
     return sum(math.prod(graph.tensors[index].shape) for index in counted)
-
-
-def _macs(graph: Subgraph, operator: Operator) -> int:
-    slot = weights.WEIGHT_SLOT.get(operator.code)
-    if slot is None or slot >= len(operator.inputs) or not operator.outputs or operator.code == "EMBEDDING_LOOKUP":
-        return 0
-    filters = [abs(size) for size in graph.tensors[operator.inputs[slot]].shape]
-    if operator.code == "TRANSPOSE_CONV":
-        return _elements(graph.tensors[operator.inputs[-1]]) * math.prod(filters[:-1])
-    outputs = _elements(graph.tensors[operator.outputs[0]])
-    if operator.code == "DEPTHWISE_CONV_2D":
-        return outputs * math.prod(filters[1:3])
-    if operator.code == "CONV_3D":
-        return outputs * math.prod(filters[:-1])
-    if operator.code == "BATCH_MATMUL":
-        return outputs * (filters[-2] if len(filters) > 1 else 1)
-    return outputs * math.prod(filters[1:])
-
-
-def _elements(tensor: Tensor) -> int:
-    return math.prod(abs(size) for size in tensor.shape)
 
 
 def signature(file: File) -> Signature:

@@ -10,7 +10,7 @@ gets a number, and each failure says so.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -286,6 +286,7 @@ class _Session:
                 "latency_ms": protocol.summarize(own.rounds), "ratio": found, "aa_ratio": aa, "noisy": bool(causes), "when": when,
                 "noise_causes": causes, "verdict": "baseline" if itself else protocol.verdict(found, aa),
                 "sparse_path": path.state, "sparse_reason": path.reason,
+                "profile": [asdict(step) for step in own.profile],
             }
         )  # fmt: skip
         return Outcome(one, measurement, profile=own.profile, against_dense=against)

@@ -61,6 +61,14 @@ class Host(Part):
     fingerprint: Digest
 
 
+class OperatorTime(Part):
+    """What one operator took, on average, in runs of the whole file that were watched (and slowed down by it)."""
+
+    name: str = Field(description="as the runtime calls it")
+    kind: str = Field(description="kernel or operator type, as the runtime says it; SPMM in it is a sparse kernel")
+    ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Measurement(Part):
     """Latency of one file on one device under one protocol. No number without its conditions."""
 
@@ -93,6 +101,12 @@ class Measurement(Part):
     sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
     sparse_reason: str = Field(default="", exclude_if=_is_empty, description="what `sparse_path` rests on, in words")
     output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
+    profile: tuple[OperatorTime, ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        max_length=2000,
+        description="where the time goes, where the runtime tells; not part of the latency",
+    )
     host: Host
     protocol: str
     when: datetime

@@ -12,12 +12,12 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
-from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, NotMeasured, Ratio
+from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, NotMeasured, OperatorTime, Ratio
 from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, shorten
 from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
 from zoo_registry.model.signature import Signature, Sound, TensorInfo, Values
-from zoo_registry.model.structure import Finding, Structure, TensorSparsity, Xnnpack
+from zoo_registry.model.structure import Finding, OperatorCost, Structure, TensorSparsity, Xnnpack
 
 __all__ = [
     "Baseline",
@@ -37,6 +37,8 @@ __all__ = [
     "Measurement",
     "Metric",
     "NotMeasured",
+    "OperatorCost",
+    "OperatorTime",
     "Parent",
     "Part",
     "Positive",

@@ -27,6 +27,22 @@ class Xnnpack(Part):
     reason: str
 
 
+class OperatorCost(Part):
+    """What one operator costs in one inference: a lower bound of its time, from two sides."""
+
+    name: str = Field(description="of its first output")
+    operator: str = Field(description="flatbuffer operator, such as CONV_2D")
+    macs: Count = Field(description="multiply-accumulates")
+    macs_skipped: Count = Field(default=0, description="of these, with weights that are zero, where XNNPACK's sparse kernels run")
+    weight_bytes: Count = Field(description="weights and biases it reads, as it computes with them")
+    activation_bytes: Count = Field(description="what it reads and writes beside them")
+
+
+def _is_empty(value: object) -> bool:
+    """Whether a field that came later is left out: what was written before it must keep its bytes."""
+    return not value
+
+
 class Structure(Part):
     """What the flatbuffer holds, read back from its bytes."""
 
@@ -38,6 +54,7 @@ class Structure(Part):
     weights: tuple[TensorSparsity, ...]
     densify: Count = Field(description="number of DENSIFY operators")
     xnnpack: Xnnpack
+    costs: tuple[OperatorCost, ...] = Field(default=(), exclude_if=_is_empty, description="operators that cost anything, in their order")
 
 
 class Finding(Part):

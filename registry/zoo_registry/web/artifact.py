@@ -13,6 +13,7 @@ from zoo_registry.web import charts, snippet, urls, views
 from zoo_registry.web.lab import VISITORS
 from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale
+from zoo_registry.web.work import Work, work
 
 _SAME = 0.0005  # prints as 0.0 points
 _DEVICES = 3  # columns of the comparison of variants
@@ -85,6 +86,7 @@ class ArtifactPage:
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
     errors: LayerErrors | None
+    work: Work | None
 
 
 def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measurement], family: Sequence[Summary]) -> ArtifactPage:
@@ -116,6 +118,7 @@ def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measu
         relatives_metric=metric,
         compare=compare_address(summary, family),
         errors=layer_errors(record.quantization),
+        work=work(record, measurements),
         goals=tuple((goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met) for goal in record.goals),
     )
 
