@@ -1,10 +1,9 @@
-"""LiteRT.js as it was installed beside the registry, for pages to load: the known files only, held against their digests, read once."""
+"""LiteRT.js as it was installed beside the registry, for pages to load: the known files only, held against their digests."""
 
 import gzip
 import json
-import threading
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from zoo_registry import litertjs
@@ -32,13 +31,16 @@ class RuntimeFile:
         return gzip.compress(self.data, 6, mtime=0)
 
 
+@lru_cache(maxsize=16)
+def _read(path: Path, media: str, _changed: tuple[int, int, int]) -> RuntimeFile:
+    return RuntimeFile(media, path.read_bytes())
+
+
 class RuntimeFiles:
     """The files of one folder; it may be filled, emptied or replaced while the registry runs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept: dict[tuple[str, str], RuntimeFile] = {}
-        self._lock = threading.Lock()
 
     @property
     def version(self) -> str:
@@ -51,19 +53,14 @@ class RuntimeFiles:
         Raises:
             NotFound: nothing is installed, it is not one of the known files, or it changed since it was installed.
         """
-        version = self.version
-        if not version:
+        if not self.version:
             raise NotFound("LiteRT.js is not installed beside this registry", hint=litertjs.COMMAND)
         if name not in litertjs.FILES:
             raise NotFound(f"LiteRT.js has no file {name[:80]!r}")
-        with self._lock:
-            if (version, name) not in self._kept:
-                self._kept[version, name] = self._read(name)
-            return self._kept[version, name]
-
-    def _read(self, name: str) -> RuntimeFile:
         try:
-            file = RuntimeFile(litertjs.FILES[name], (self._folder / name).read_bytes())
+            path = self._folder / name
+            now = path.stat()
+            file = _read(path, litertjs.FILES[name], (now.st_mtime_ns, now.st_size, now.st_ino))
             noted = json.loads((self._folder / litertjs.ABOUT).read_bytes())["files"]
         except (OSError, ValueError, KeyError) as error:
             raise NotFound(f"{name} of LiteRT.js cannot be read", hint=f"{litertjs.COMMAND} --again") from error

@@ -97,7 +97,8 @@ def test_press_progress_rows_chart_and_nothing_is_sent(visit: Visit, bench: Benc
     page.evaluate(WATCH)
     choose(page, *VARIANTS)
     assert re.search(r"4 files: downloads up to [\d.]+ [kM]B, takes about \d+ (s|min)", page.locator("#lab-cost").text_content() or "")
-    press(page)
+    page.get_by_role("button", name="Measure in this browser").focus()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     expect(page.locator("#lab-doing")).to_contain_text(
         re.compile(rf"\d+ %(, about \d+ (s|min) left)? · {MODEL}-\w+: (loading|running)"), timeout=ENOUGH_MS
@@ -224,13 +225,40 @@ def test_pages_are_isolated_so_that_clocks_are_fine_and_threads_run(visit: Visit
     assert page.locator("#lab-threads").is_visible() == (cores > 1)
 
 
-def test_a_damaged_download_is_a_row_not_a_number(visit: Visit, bench: Bench) -> None:
+def test_a_damaged_download_is_a_row_not_a_number_and_a_page_out_of_sight_is_noisy(visit: Visit, bench: Bench) -> None:
     page = visit(PAGE)
-    sparse = digest(bench.releases["sparse"])
-    page.route(f"**/v1/blobs/{sparse}*", lambda route: route.fulfill(body=b"\0" * len(bench.releases["sparse"].data)))
+    sparse = bench.releases["sparse"]
+    page.route(f"**/v1/blobs/{digest(sparse)}*", lambda route: route.fulfill(body=b"\0" * len(sparse.data)))
     choose(page, "fp32", "sparse")
     press(page)
+    expect(page.locator("#lab-doing")).to_contain_text("running", timeout=ENOUGH_MS)
+    for hidden in ("true", "false"):
+        page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}})")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(100)
     finished(page)
     shown = rows(page)
     assert "not the ones published" in shown[f"{MODEL}-sparse"]
-    assert "baseline" in shown[f"{MODEL}-fp32"]
+    assert "noisy" in shown[f"{MODEL}-fp32"]
+    page.get_by_text("Noisy: 1 of 2").click()
+    expect(page.get_by_text(re.compile(rf"{MODEL}-fp32: hidden: the page was out of sight for \d+\.\d s"))).to_be_visible()
+
+
+def test_without_a_baseline_nobody_gets_a_number(visit: Visit, bench: Bench) -> None:
+    page = visit(PAGE)
+    page.route(f"**/v1/blobs/{digest(bench.releases['fp32'])}*", lambda route: route.abort())
+    choose(page, "fp32", "sparse")
+    press(page)
+    finished(page)
+    assert "the baseline does not run here: the download broke off" in rows(page)[f"{MODEL}-sparse"]
+    assert page.locator("#lab-results svg, #lab-submit, .best-here").count() == 0
+    visit.complaints.clear()  # the browser reports the request that was cut off
+
+
+def test_a_registry_that_fails_is_a_message_and_the_button_comes_back(visit: Visit) -> None:
+    page = visit(PAGE)
+    page.route("**/v1/artifacts/*/*", lambda route: route.fulfill(status=503, body="{}"))
+    press(page)
+    expect(page.get_by_role("alert")).to_contain_text("Nothing could be measured. the registry does not give the record")
+    expect(page.get_by_role("button", name="Measure in this browser")).to_be_visible()
+    visit.complaints.clear()  # the browser reports the 503 that was asked for

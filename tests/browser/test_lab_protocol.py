@@ -226,3 +226,12 @@ def test_what_is_submitted_is_a_measurement(js: Module) -> None:
     assert (read.sparse_path, read.when) == ("predicted", datetime.fromtimestamp(0, UTC))
     assert read.host.fingerprint == digest_of({key: value for key, value in found["host"].items() if key != "fingerprint"})
     assert math.isclose(read.ratio.value, 0.5)
+
+
+def test_sessions_are_of_about_equal_size_and_lose_nobody(js: Module) -> None:
+    asked = [(count, most) for count in range(12) for most in range(1, 6)]
+    answers = js("session", "given.map(([count, most]) => m.sessions([...Array(count).keys()], most))", asked)
+    for (count, most), found in zip(asked, answers, strict=True):
+        assert [one for part in found for one in part] == list(range(count))
+        assert all(0 < len(part) <= most for part in found)
+        assert len(found) == math.ceil(count / most)

@@ -42,8 +42,15 @@ function start() {
 
 function lacks() {
   if (typeof WebAssembly === "undefined" || !WebAssembly.validate(new Uint8Array(SIMD))) return "This browser has no WebAssembly SIMD, which the runtime needs: a newer one can measure here.";
-  if (typeof DecompressionStream === "undefined") return "This browser cannot unpack what the lab needs: a newer one can measure here.";
-  return "";
+  return unpacks() ? "" : "This browser cannot unpack golden vectors (deflate-raw): a newer one can measure here.";
+}
+
+function unpacks() {
+  try {
+    return Boolean(new DecompressionStream("deflate-raw"));
+  } catch {
+    return false; // there is none, or it knows other formats only
+  }
 }
 
 /** One file to tick. The float baseline takes part as soon as a file of its model does. */
