@@ -43,8 +43,11 @@ def test_the_base_install_pulls_without_tensorflow_or_a_server(
     assert json.loads(pulled.stdout)["sha256"] == given.record.file.sha256
     assert zoo("verify", "digits-cnn-int8.tflite").returncode == 0
     assert zoo("--version").stdout.startswith("zoo ")
-    for words, extra in ((["serve"], "registry"), (["build", "x.yaml"], "build"), (["search", "--from", "embedded:"], "registry")):
+    wanting = {"registry": (["serve"], ["search", "--from", "embedded:"]), "build": (["build", "x.yaml"],)}
+    wanting["bench"] = (["bench", "digits-cnn-int8"], ["bench", "digits-cnn-int8.tflite"])
+    for words, extra in ((words, extra) for extra, verbs in wanting.items() for words in verbs):
         refused = zoo(*words)
         assert (refused.returncode, f"pip install 'edgezoo[{extra}]'" in refused.stderr) == (2, True), refused.stderr
+    assert "edgezoo[bench]" in zoo("devices").stdout
     assert zoo("search", "--from", "s3://bucket/x").stderr.endswith("pip install 'edgezoo[s3]'\n")
     assert zoo("search", "--from", "hub://org/repo").stderr.endswith("pip install 'edgezoo[hub]'\n")

@@ -10,7 +10,7 @@ from typing import Annotated, get_args
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from zoo_builders import bench, bench_view, evidence
+from zoo_builders import bench, bench_view, evidence, litert
 from zoo_builders.bench import Asked, Desk, Result
 from zoo_builders.evidence import Evidence
 from zoo_builders.lab import Order
@@ -46,6 +46,7 @@ def bench_verb(  # noqa: PLR0913  the options of the command
     """
     if agent:
         raise typer.Exit(_serve())
+    litert.version()  # told at once where it is missing, not by a process that dies of it
     if not what:
         raise WrongUse("zoo bench wants a published artifact or a file", hint="zoo bench REF|FILE")
     chosen = _kernels(kernels)
