@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from plugins.phone import SERIAL, Server, nobody_listens, write_tool
-from zoo_builders import golden
+from zoo_builders import golden, lab
 from zoo_builders.adb import Adb
 from zoo_builders.devices import DEVICES, Setting, Subject
 from zoo_builders.handset import Handset
 from zoo_builders.inspect import inspect
+from zoo_builders.lab import Candidate, Order
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
@@ -68,6 +69,28 @@ def test_a_phone_is_described_measured_and_left_clean(
         assert place.busy().causes == ()
         assert len(phone_here.phone.left) == 1
     assert not phone_here.phone.left
+
+
+def test_kernels_named_by_the_phone_confirm_the_sparse_path(
+    phone_here: Server, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone_here.phone.properties["ro.product.cpu.abi"] = "arm64-v8a"
+    phone_here.phone.thermal = 3
+    phone_here.phone.write()
+    tool(phone_here, tmp_path, monkeypatch, inside=[SPARSE_KERNEL])
+    data = (FILES / "sparse.tflite").read_bytes()
+    vectors = golden.make(data, inspect(data), np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32))
+    (tmp_path / "sparse.tflite").write_bytes(data)
+    (tmp_path / "sparse.npz").write_bytes(vectors.to_bytes())
+    sparse = Candidate.of("sparse", Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol))
+    (found,) = lab.measure([sparse], Candidate.of("fp32", subject), Order("android", runs=2, rounds=1, warmup=1, timeout_s=60))
+    assert found.measurement is not None
+    assert found.measurement.sparse_path == "confirmed"
+    assert "SPMM" in found.measurement.sparse_reason
+    assert found.measurement.device == "android:test-phone-7"
+    assert SERIAL not in found.measurement.model_dump_json()
+    assert any("thermal status 3, severe" in cause for cause in found.measurement.noise_causes)
+    assert found.measurement.noisy
 
 
 def test_heat_capped_clocks_and_saving_power_are_causes_of_noise(phone_here: Server, place: Handset) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from plugins.sshd import AGENT, Sshd, Wire
-from zoo_builders import agent, golden, host, litert
+from zoo_builders import agent, golden, host, lab, litert
 from zoo_builders.devices import DEVICES, Place, Setting, Subject
 from zoo_builders.devices.ssh import Remote
 from zoo_builders.inspect import inspect
+from zoo_builders.lab import Candidate, Order
 from zoo_builders.ssh_target import Target
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -76,6 +77,15 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(ssh_
         assert place.busy().others >= 0
     assert until(lambda: not kept(there))
     assert not list(Path(tempfile.gettempdir()).glob("zoo-ssh-*/c"))
+
+
+def test_a_session_there_is_a_measurement_that_names_nobody(ssh_here: Sshd, there: Path, subject: Subject) -> None:
+    one = Candidate.of("fp32", subject)
+    (found,) = lab.measure([one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60))
+    assert found.measurement is not None
+    assert found.measurement.device == f"ssh:{host.slug(host.describe().cpu)}"
+    assert (found.measurement.verdict, found.measurement.pinned) == ("baseline", True)
+    assert until(lambda: not kept(there))
 
 
 def test_a_connection_that_breaks_is_a_typed_failure_and_the_files_there_go(ssh_here: Sshd, there: Path, subject: Subject) -> None:
