@@ -215,7 +215,7 @@ def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequenc
 def submit(remote: Remote, results: Sequence[Result]) -> tuple[Result, ...]:
     """Add every measurement of a published file to it; one that the other side refuses does not keep back the others.
 
-    What stands behind the colon of a device (a phone's serial number, an address) names somebody's thing, and stays here.
+    A device that its place gives no name for others keeps what stands behind the colon (an address, a user) to itself.
     """
     return tuple(_submitted(remote, result) for result in results)
 
@@ -225,8 +225,12 @@ def _submitted(remote: Remote, result: Result) -> Result:
         return result
     record = result.asked.release.record
     try:
-        kind = result.measurement.device.partition(":")[0]
-        remote.add_measurement(record.name, record.version, result.measurement.model_copy(update={"device": kind}))
+        remote.add_measurement(record.name, record.version, _for_others(result.measurement, result.order))
     except ZooError as error:
         return replace(result, refused=error)
     return replace(result, submitted=True)
+
+
+def _for_others(measurement: Measurement, order: Order) -> Measurement:
+    asked = measurement.device == order.device
+    return measurement.model_copy(update={"device": order.device.partition(":")[0]}) if asked else measurement

@@ -67,8 +67,9 @@ def _row(outcome: lab.Outcome, failure: lab.Failure, order: lab.Order) -> NotMea
     """Say in the record why there is no number; or raise it, where that is not the device's nature."""
     if failure.kind not in OF_THE_DEVICE:
         raise failure.error()
+    kind = order.device.partition(":")[0]  # what stands behind it, a serial number or an address, is nobody's business
     return NotMeasured(
-        file_sha256=outcome.candidate.sha256, device=order.device, threads=order.threads, kind=failure.kind, message=failure.message,
+        file_sha256=outcome.candidate.sha256, device=kind, threads=order.threads, kind=failure.kind, message=failure.message,
         when=datetime.now(UTC),
     )  # fmt: skip
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from zoo_builders import golden
+from zoo_builders import bench, golden
 from zoo_builders.inspect import examine
+from zoo_builders.lab import Order
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Bundle
 from zoo_client.settings import Settings
@@ -195,3 +196,11 @@ def test_the_agent_answers_orders_on_stdin(place: Place) -> None:
     assert answers[1]["host"]["arch"]
     assert answers[2]["kind"] == "load"
     assert done.returncode == 1
+
+
+def test_what_stands_behind_the_colon_stays_here_unless_it_is_meant_for_others(make_measurement: Any) -> None:
+    digest = Digest.of(b"a file")
+    own = Order(device="ssh:me@somewhere.example")
+    assert bench._for_others(make_measurement(digest, device=own.device), own).device == "ssh"
+    phone = Order(device="android:R5CT123")
+    assert bench._for_others(make_measurement(digest, device="android:pixel-8"), phone).device == "android:pixel-8"
