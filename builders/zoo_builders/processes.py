@@ -1,19 +1,33 @@
 """A process and all that descends from it, as Linux tells in /proc (see proc(5)); elsewhere nothing is told, and nothing is found."""
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-_PARENT, _TIMES = 1, slice(11, 15)
-"""Where /proc/PID/stat says them, counted from the state: parent; user and system time, of itself and of children that ended."""
+_PARENT, _TIMES, _STARTED = 1, slice(11, 15), 19
+"""Where /proc/PID/stat says them, counted from the state: parent; user and system time, of itself and of children that ended; start."""
 
 
 def cpu_seconds(root: int) -> float:
     """What a process, all that descend from it, and those of them that ended took of processors; 0 where the system does not tell."""
     ticks = sum(int(value) for fields in _family(root).values() for value in fields[_TIMES])
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+
+
+def family(root: int) -> dict[int, str]:
+    """List a process and all that descend from it, each with the moment it started, which tells it from a later one of the same number."""
+    return {pid: fields[_STARTED] for pid, fields in _family(root).items()}
+
+
+def end(known: Mapping[int, str]) -> None:
+    """Kill those of a family that still live, whether or not they listen."""
+    for pid, fields in _processes():
+        if known.get(pid) == fields[_STARTED]:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def threads(root: int, name: str) -> set[int]:

@@ -137,8 +137,8 @@ class WebBrowser:
         """
         try:
             answer = self._talk.ask(what, **order)
-        except MeasureFailed as error:
-            self._talk.__exit__(type(error), error, error.__traceback__)
+        except MeasureFailed:
+            self._end(patiently=False)
             self._talk = self._started()
             self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
             raise
@@ -150,8 +150,15 @@ class WebBrowser:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """End the browser and all that belongs to it."""
-        self._talk.part()
-        self._talk.__exit__(kind, error, trace)
+        self._end(patiently=True)
+
+    def _end(self, *, patiently: bool) -> None:
+        """Let the browser close itself if it can, then kill what is left: a renderer that hangs hears nothing."""
+        known = processes.family(self._talk.process.pid)
+        if patiently:
+            self._talk.part()
+        self._talk.__exit__(None, None, None)
+        processes.end(known)
 
 
 def _unless_failed(answer: dict[str, Any]) -> dict[str, Any]:
