@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders import host, protocol
-from zoo_builders.devices import DEVICES, Contender, Device, OperatorTime, Place, Ready, Setting, Subject, kernels_of, known_as, measures
+from zoo_builders.devices import (
+    DEVICES,
+    Contender,
+    Device,
+    OperatorTime,
+    Place,
+    Ready,
+    Setting,
+    Subject,
+    kernels_of,
+    known_as,
+    measures,
+    warms_itself,
+)
 from zoo_builders.flatbuffer import BadFile
 from zoo_builders.inspect import inspect
 from zoo_builders.litert import Kernels
@@ -319,6 +332,8 @@ def _twin(one: Candidate) -> str:
 
 def _warm_up(contender: Contender, least: int) -> None:
     """Run until the times are steady: at least `least` runs, at most some seconds or many times as many."""
+    if warms_itself(contender):
+        return
     times = list(contender.run(least))
     while len(times) < _MAX_WARMUP_FACTOR * least and sum(times) < _LONGEST_WARMUP_S and not protocol.steady(times, window=least):
         times += contender.run(least)

@@ -49,6 +49,8 @@ class Bench(Protocol):
 class PhoneContender:
     """A file on a phone: every run is in a process of the tool."""
 
+    warms_itself = True
+
     def __init__(self, subject: Subject, bench: Bench, setting: Setting) -> None:
         self._subject, self._bench, self._setting = subject, bench, setting
         self._ready: Ready | None = None

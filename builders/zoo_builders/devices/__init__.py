@@ -185,6 +185,12 @@ def measures(device: Device) -> bool:
     return found
 
 
+def warms_itself(contender: Contender) -> bool:
+    """Whether every `run` warms up by itself, because it starts a process: then there is nothing to warm up for it."""
+    found: bool = getattr(contender, "warms_itself", False)
+    return found
+
+
 def known_as(place: Place, device: str) -> str:
     """Say how a measurement names the device: as it was asked for, unless that names somebody's own (a serial number, a user).
 
