@@ -16,11 +16,11 @@ from zoo_builders.data_stage import load_about, load_split
 from zoo_builders.graph import FIXED
 from zoo_builders.keras_weights import weights_of
 from zoo_builders.litert import Session
+from zoo_builders.quantize_params import SAMPLES
+from zoo_builders.quantize_params import Params as Quantize
 from zoo_builders.quantizing import Data
 from zoo_builders.render import graph_of
 from zoo_builders.stage import Job
-from zoo_builders.techniques.quantize import SAMPLES
-from zoo_builders.techniques.quantize import Params as Quantize
 from zoo_builders.train import load
 from zoo_registry.model.errors import BuildFailed, MeasureFailed, Unsupported
 from zoo_registry.model.files import write_bytes

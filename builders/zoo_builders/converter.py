@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from zoo_builders import tf, wrapped
-from zoo_builders.techniques.quantize import Params as Quantize
+from zoo_builders.quantize_params import Params as Quantize
 from zoo_registry.model.errors import BuildFailed
 
 Samples = Callable[[], Any]

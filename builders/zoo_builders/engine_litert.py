@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoo_builders import file_names
 from zoo_builders.flatbuffer import Operator, Subgraph, read
 from zoo_builders.litert import quiet
-from zoo_builders.techniques.quantize import BLOCKWISE, EIGHT_BITS, FOUR_BITS
-from zoo_builders.techniques.quantize import Params as Quantize
+from zoo_builders.quantize_params import BLOCKWISE, EIGHT_BITS, FOUR_BITS
+from zoo_builders.quantize_params import Params as Quantize
 from zoo_builders.weights import WEIGHT_SLOT, known_as, stored
 from zoo_registry.model.errors import BuildFailed, MissingExtra
 

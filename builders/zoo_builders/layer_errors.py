@@ -15,7 +15,7 @@ from zoo_builders import weights
 from zoo_builders.file_names import layer_of
 from zoo_builders.flatbuffer import Operator, Subgraph, Tensor, read
 from zoo_builders.litert import Session
-from zoo_builders.techniques.quantize import MOVING
+from zoo_builders.quantize_params import MOVING
 from zoo_registry.model.record import LayerError
 
 if TYPE_CHECKING:

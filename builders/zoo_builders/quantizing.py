@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo_builders import converter, engine_litert, layer_errors, selective, tf, wrapped
+from zoo_builders import converter, engine_litert, layer_errors, rounding_layers, selective, tf, wrapped
 from zoo_builders.graph import FIXED
 from zoo_builders.litert import Session
+from zoo_builders.quantize_params import FRONT_END
+from zoo_builders.quantize_params import Params as Quantize
 from zoo_builders.tasks import TASKS
-from zoo_builders.techniques.quantize import FRONT_END
-from zoo_builders.techniques.quantize import Params as Quantize
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import LayerError, Quantization, Trial
 
@@ -67,6 +67,8 @@ def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) 
         MeasureFailed: a file made on the way does not run.
     """
     quantize = _sparing(model, quantize)
+    if quantize is not None and quantize.rounding == "compensated":
+        model = rounding_layers.rounded(model, data.calibration(), report)
     if quantize is not None and quantize.made_by == "litert":
         return _by_litert(converter.to_tflite(model, None, data.calibration, sparse=False), quantize, data, report)
     if quantize is not None and quantize.keep_float:

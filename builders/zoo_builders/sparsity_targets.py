@@ -1,4 +1,4 @@
-"""Which layers `prune` touches, how, and why not the others. Pure, on a `Graph`; the parameters are those of techniques/prune.py."""
+"""Which layers `prune` touches, how, and why not the others. Pure, on a `Graph`; the parameters are those of prune_params.py."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from zoo_builders.sparsity_masks import KERNELS, Target
 from zoo_builders.techniques import Objection, Verdict
 
 if TYPE_CHECKING:
-    from zoo_builders.techniques.prune import LayerRule, Params
+    from zoo_builders.prune_params import LayerRule, Params
 
 _DEPTHWISE = "depthwise kernels stay dense: they hold few weights, and no kernel library runs them sparse"
 

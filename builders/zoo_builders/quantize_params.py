@@ -1,0 +1,183 @@
+"""What a manifest may say about `quantize`, what does not go together, and the words of its engines."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from zoo_builders import file_names
+from zoo_builders.graph import FIXED
+from zoo_builders.select import Words
+from zoo_builders.specs import Name, Spec
+
+MINIMUM_DYNAMIC = 1024
+"""`dynamic` leaves weight tensors with fewer elements in float: the TensorFlow converter's own rule."""
+
+SAMPLES = 200
+"""Calibration inputs where a manifest does not say how many: ranges hardly move after some hundred."""
+
+MAX_DROP, MAX_FLOAT_LAYERS = 0.01, 8
+"""How far `keep_float: auto` goes where a manifest does not say."""
+
+FOUR_BITS = ("CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")
+"""Operators whose weights the LiteRT quantizer stores in four bits; of depthwise and others no runtime has such kernels."""
+
+EIGHT_BITS = ("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "EMBEDDING_LOOKUP", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators whose weights it stores in eight."""
+
+BLOCKWISE = ("FULLY_CONNECTED", "EMBEDDING_LOOKUP")
+"""Operators whose scales may stand for blocks of inputs."""
+
+MOVING = (
+    "CONCATENATION", "DEPTH_TO_SPACE", "EXPAND_DIMS", "GATHER", "MAX_POOL_2D", "MIRROR_PAD", "PACK", "PAD", "PADV2", "RESHAPE",
+    "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK",
+)  # fmt: skip
+"""Operators that only move values about: they stay in float with the layer they follow, or rounding there undoes what that saved."""
+
+FRONT_END = (f"{FIXED}*",)
+"""Words for the layers of a front end inside the file. They stay float: in int8 they cost more accuracy than the whole network behind."""
+
+Granularity = Literal["channel", "tensor", "block32", "block64", "block128", "block256"]
+Dtype = Literal["float16", "dynamic", "int8", "int16x8", "int4"]
+SparseRule = Literal["auto", "always", "never"]
+
+
+class Rule(Spec):
+    """Other weights for some layers. Of several rules that fit one layer, the last decides."""
+
+    layers: Words = Field(min_length=1, description="layer names, patterns (block1_*), operator types (CONV_2D) or re: and an expression")
+    dtype: Literal["float32", "int8", "int4"] = Field(description="what their weights are stored as; float32 leaves the layer alone")
+    granularity: Granularity | None = Field(default=None, description="default: that of the step")
+
+    @field_validator("layers")
+    @classmethod
+    def _spelled(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        return _words(words)
+
+
+def _words(words: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = next((found for word in words if (found := file_names.mistake(word))), "")
+    if wrong:
+        raise ValueError(wrong)
+    return words
+
+
+class Params(Spec):
+    """What a manifest may say about `quantize`."""
+
+    dtype: Dtype = Field(default="int8", description="what weights (and activations) are stored as")
+    interface: Literal["float", "int8"] = Field(
+        default="float",
+        description="an int8 file's inputs and outputs: float runs everywhere (LiteRT.js takes nothing else), int8 saves 2 conversions",
+    )
+    engine: Literal["auto", "tensorflow", "litert"] = Field(
+        default="auto",
+        description="tensorflow: its converter; litert: litert-quantizer, which knows int4, blocks and rules and takes any float .tflite",
+    )
+    granularity: Granularity = Field(
+        default="channel", description="what one scale of the weights stands for; blocks of inputs for dense layers in int4"
+    )
+    method: Literal["minmax", "mse", "octav"] = Field(
+        default="minmax",
+        description="how the range of weights is chosen: minmax clips nothing; mse and octav clip outliers (engine litert)",
+    )
+    rounding: Literal["nearest", "compensated"] = Field(
+        default="nearest",
+        description="nearest: each weight by itself; compensated: so that errors cancel on the calibration inputs, which takes minutes",
+    )
+    compute: Literal["integer", "float"] = Field(
+        default="integer", description="dynamic and int4: quantize activations while running, or widen the weights and compute in float"
+    )
+    calibration: Name = Field(default="calibration", description="split whose inputs fix the ranges of int8 and int16x8")
+    samples: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description=f"how many of its inputs, from the start; default: {SAMPLES}, or all where there are fewer"
+    )
+    allow_float_fallback: bool = Field(default=False, description="let operators without an integer kernel stay float instead of failing")
+    keep_float: Literal["auto"] | Words = Field(
+        default=(),
+        description="layers left in float: names, patterns, operator types (MEAN) or re: and an expression; auto: as few as needed",
+    )
+    max_drop: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description=f"with keep_float: auto: how far the metric may fall below float's on the validation split; default: {MAX_DROP}",
+    )
+    max_float_layers: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description=f"with keep_float: auto: how many layers at most; default: {MAX_FLOAT_LAYERS}"
+    )
+    rules: tuple[Rule, ...] = Field(default=(), description="other weights for some layers (engine litert)")
+    report: bool = Field(default=True, description="measure what int8 or int16x8 does to each layer; stored with the record")
+    sparse_encoding: SparseRule | None = Field(
+        default=None, description="leave zeros out of the file: auto keeps the smaller file; default: what earlier steps say, or auto"
+    )
+
+    @field_validator("keep_float")
+    @classmethod
+    def _names(cls, words: Any) -> Any:
+        return words if words == "auto" else _words(words)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Params":
+        wrong = next((words for broken, words in _contradictions(self) if broken), "")
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def needs_litert(self) -> str:
+        """What only the LiteRT quantizer can do; empty when the TensorFlow converter can do it all."""
+        asked = {
+            "dtype: int4": self.dtype == "int4",
+            f"granularity: {self.granularity}": self.granularity.startswith("block"),
+            f"method: {self.method}": self.method != "minmax",
+            "compute: float": self.compute == "float",
+            "rules": bool(self.rules),
+            f"keep_float with dtype: {self.dtype}": bool(self.keep_float) and self.dtype in {"dynamic", "int16x8"},
+        }
+        return next((what for what, is_asked in asked.items() if is_asked), "")
+
+    @property
+    def made_by(self) -> Literal["tensorflow", "litert"]:
+        """The engine that does it."""
+        if self.engine == "auto":
+            return "litert" if self.needs_litert else "tensorflow"
+        return self.engine
+
+    @property
+    def limits(self) -> tuple[float, int]:
+        """How far the metric may fall, and how many layers may stay float, where a search leaves some."""
+        most = MAX_FLOAT_LAYERS if self.max_float_layers is None else self.max_float_layers
+        return MAX_DROP if self.max_drop is None else self.max_drop, most
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Words for the layers left in float by hand."""
+        return () if self.keep_float == "auto" else self.keep_float
+
+
+def _contradictions(p: Params) -> list[tuple[bool, str]]:
+    """List what does not fit together, each with whether it is so."""
+    auto = p.keep_float == "auto"
+    searched = [name for name, value in (("max_drop", p.max_drop), ("max_float_layers", p.max_float_layers)) if value is not None]
+    return [
+        (p.interface == "int8" and p.dtype != "int8", f"interface: int8 goes with dtype: int8 only, not {p.dtype}"),
+        (p.granularity.startswith("block") and p.dtype != "int4", f"granularity: {p.granularity} goes with dtype: int4 only"),
+        (p.compute == "float" and p.dtype not in {"dynamic", "int4"}, "compute: float goes with dtype: dynamic or int4 only"),
+        (bool(p.keep_float) and p.dtype == "float16", "keep_float: float16 files compute in float anyhow"),
+        (bool(p.rules) and p.dtype == "float16", "rules: float16 has one kind of weights only"),
+        (auto and p.dtype != "int8", f"keep_float: auto goes with dtype: int8 only, not {p.dtype}"),
+        (auto and p.engine == "litert", "keep_float: auto needs the TensorFlow converter's debugger; with engine: litert name the layers"),
+        (bool(searched) and not auto, f"{', '.join(searched)}: only with keep_float: auto"),
+        (p.engine == "tensorflow" and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert"),
+        (auto and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert, keep_float: auto needs engine: tensorflow"),
+        *_contradictions_of_rounding(p),
+        (p.sparse_encoding == "always" and p.made_by == "litert", "sparse_encoding: always: the litert engine stores no weights sparse"),
+    ]
+
+
+def _contradictions_of_rounding(p: Params) -> list[tuple[bool, str]]:
+    compensated = p.rounding == "compensated"
+    return [
+        (compensated and p.dtype not in {"int8", "int16x8"}, f"rounding: compensated goes with dtype: int8 or int16x8 only, not {p.dtype}"),
+        (compensated and p.granularity != "channel", f"rounding: compensated goes with granularity: channel only, not {p.granularity}"),
+        (compensated and bool(p.keep_float), "rounding: compensated rounds every layer, keep_float leaves some alone: choose one"),
+        (compensated and p.made_by == "litert", "rounding: compensated goes with engine: tensorflow"),
+    ]
