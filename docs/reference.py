@@ -4,6 +4,7 @@ What is not described in the code fails here: a reference with a hole is a bug o
 """
 
 import inspect
+import re
 from collections.abc import Iterator
 from enum import Enum
 from types import UnionType
@@ -102,7 +103,8 @@ def options(command: Any, name: str) -> Iterator[str]:
         for word, child in inner.items():
             yield f"`{name} {word}` {(child.help or '').splitlines()[0]}\n\n"
             yield from options(child, f"{name} {word}")
-        return
+        if not command.invoke_without_command:
+            return
     shown = [
         param
         for param in command.params
@@ -118,7 +120,8 @@ def settings() -> Iterator[str]:
     """Show what the environment may say, as the two readers of it describe themselves."""
     yield "## Settings\n\nRead from the environment.\n\n### Everyone\n\n"
     described = inspect.getdoc(client_settings.Settings) or ""
-    for line in described.split("Attributes:\n")[1].splitlines():
+    attributes = re.sub(r"\n {8,}", " ", described.split("Attributes:\n")[1])  # a description may go on in further lines
+    for line in attributes.splitlines():
         _, text = line.strip().split(": ", 1)
         yield f"- {text}\n" if "`" in text else ""
     table = (server_settings.__doc__ or "").split("\n\n")[1]

@@ -47,7 +47,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("pull", "Download one artifact, by name or by budget, verified.", what="app"),
         _verb("show", "Show everything that is known of one artifact."),
         _verb("verify", "Check a file, or a published artifact, against its record."),
-        _verb("bench", "Measure latency on this machine's devices, beside what was published.", what="bench_verb", **_BENCH),
+        _verb("bench", "Measure latency here, beside what was published.", what="bench_verb", **_BENCH),
         _verb("devices", "List what this machine can measure on, and what is missing.", what="app", **_BENCH),
         _verb("list", "List networks, techniques, data, tasks, devices, stores or remotes.", what="list_kind"),
         _verb("cache", "List, clean or check the pulled files kept on this machine.", what="app"),
