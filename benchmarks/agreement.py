@@ -3,7 +3,7 @@
     zoo build manifests/efficientnet-lite0.yaml --no-benchmark
     python benchmarks/agreement.py                    # every variant built, in .zoo/builds
 
-Two sets of real photographs. *photographs*: the `test` split of the manifest, cut-outs of the same seven photographs as the calibration
+Two sets of real photographs. *photographs*: 350 of the data source's split `test`, cut-outs of the same seven photographs as the calibration
 split, drawn apart; the layers that `int8-mixed` leaves in float were chosen on cut-outs of these photographs too. *cifar10* (with
 `ZOO_DATA`): the first 400 test images of CIFAR-10, enlarged from 32x32 to 224x224, which nothing was fitted to and which are unlike what
 the ranges were fixed on. *decided* counts only images where float32 itself prefers its first class by 0.1 of probability or more.
@@ -21,7 +21,7 @@ from zoo_builders.litert import Session
 from zoo_builders.preprocess import geometry
 
 MODEL, FLOAT = "efficientnet-lite0", "fp32"
-COUNT, MARGIN, Z = 400, 0.1, 1.96
+PHOTOGRAPHS, COUNT, MARGIN, Z = 350, 400, 0.1, 1.96
 CIFAR = "cifar10_jpeg_all60k.npz"
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 def sets() -> dict[str, Array]:
     """Give the images by name, as the network takes them: (x - 127) / 128."""
     source = SOURCES.get("photographs")
-    found = {"photographs": source.load(source.params.model_validate({"size": [224, 224]}), {}, lambda *_: None)}
+    found = {"photographs": source.load(source.params.model_validate({"size": [224, 224], "count": PHOTOGRAPHS}), {}, lambda *_: None)}
     file = Path(os.environ.get("ZOO_DATA", "")) / CIFAR
     if os.environ.get("ZOO_DATA") and file.exists():
         source = SOURCES.get("npz-images")
