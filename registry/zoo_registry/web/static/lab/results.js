@@ -85,7 +85,8 @@ export function choose(data, rows) {
   const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
   // Files of one model are held against one baseline: their ratios compare, also where something disturbed the medians.
   const alone = new Set(close.map(({ entry }) => entry.model)).size === 1;
-  const cost = ({ measured: { ratio, latency_ms: ms } }) => (alone ? ratio.value : ms.median);
+  const toFloat = ({ measured: { verdict, ratio } }) => (verdict === "baseline" ? 1 : ratio.value); // the baseline's own is the control's
+  const cost = (row) => (alone ? toFloat(row) : row.measured.latency_ms.median);
   const chosen = close.reduce((one, other) => (one && cost(one) <= cost(other) ? one : other), null);
   return chosen && { row: chosen, why: judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest" };
 }
@@ -95,7 +96,8 @@ function best(data, rows) {
   if (!found) return null;
   const { entry, measured } = found.row;
   const command = make("div", { class: "command line" }, make("pre", { tabindex: 0, "aria-label": "Pull the best for this browser" }, make("code", {}, entry.pull)));
-  const told = measured.verdict === "baseline" ? "" : `, ${words.ratio(measured.ratio.value)} of float's time`;
+  const sure = measured.verdict === "within noise" ? ", a difference within noise" : "";
+  const told = measured.verdict === "baseline" ? "" : `, ${words.ratio(measured.ratio.value)} of float's time${sure}`;
   return make(
     "div", { class: "panel best-here" },
     make("h3", {}, "Best in this browser"),
