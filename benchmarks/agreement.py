@@ -4,9 +4,9 @@
     python benchmarks/agreement.py                    # every variant built, in .zoo/builds
 
 Two sets of real photographs. *photographs*: 350 images of the data source's split `test`, cut-outs of the same seven photographs as the
-calibration split, drawn apart; the layers that `int8-mixed` leaves in float were chosen on cut-outs of these photographs too. *cifar10* (with
-`ZOO_DATA`): the first 400 test images of CIFAR-10, enlarged from 32x32 to 224x224, which nothing was fitted to and which are unlike what
-the ranges were fixed on. *decided* counts only images where float32 itself prefers its first class by 0.1 of probability or more.
+calibration split, drawn apart; the layers that `int8-mixed` leaves in float were chosen on cut-outs of these photographs too. *cifar10*
+(with `ZOO_DATA`): the first 400 test images of CIFAR-10, enlarged from 32x32 to 224x224, which nothing was fitted to and which are unlike
+what the ranges were fixed on. *decided* counts only images where float32 itself prefers its first class by 0.1 of probability or more.
 """
 
 import os
