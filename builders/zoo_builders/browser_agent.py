@@ -98,31 +98,41 @@ class Agent:
 
     def open(self, order: Order) -> dict[str, Any]:
         """Open a page in a new profile, which Chromium gives a renderer process of its own."""
-        assert self.files is not None  # noqa: S101  `start` is always the first order
-        self.pages[order["id"]] = _Tab.of(self._running(), self.files.address)
+        self.pages[order["id"]] = _Tab.of(self._running(), self._files().address)
         return {}
+
+    def _files(self) -> BrowserFiles:
+        if self.files is None:
+            raise ValueError("the first order is start")
+        return self.files
+
+    def _page(self, order: Order) -> "_Tab":
+        """Give the page of an order; one that an earlier browser had died with it."""
+        tab = self.pages.get(order["id"])
+        if tab is None:
+            raise FailedError("died", "the browser that ran the file ended")
+        return tab
 
     def load(self, order: Order) -> dict[str, Any]:
         """Load a file into a fresh WASM instance, check the golden outputs, and pin the threads that will compute."""
-        assert self.files is not None  # noqa: S101  `start` is always the first order
-        tab, start = self.pages[order["id"]], self.start_order
+        tab, start, files = self._page(order), self.start_order, self._files()
         tab.evaluate(_OPEN, [start["threads"], 1e3 * start["timeout_s"]])
         before = processes.threads(os.getpid(), _WORKER)
-        paths = {name: self.files.offer(Path(order[name])) for name in ("file", "golden")}
+        paths = {name: files.offer(Path(order[name])) for name in ("file", "golden")}
         try:
             ready = tab.evaluate(_LOAD, {**paths, "atol": order["atol"], "name": order["name"]})
         finally:
             for path in paths.values():
-                self.files.withdraw(path)
+                files.withdraw(path)
         return ready | {"pinned": processes.pin(processes.threads(os.getpid(), _WORKER) - before, start["cores"])}
 
     def run(self, order: Order) -> dict[str, Any]:
         """Time runs."""
-        return self.pages[order["id"]].evaluate(_RUN, order["count"])
+        return self._page(order).evaluate(_RUN, order["count"])
 
     def memory(self, order: Order) -> dict[str, Any]:
         """Say how large the WASM heap is."""
-        return self.pages[order["id"]].evaluate(_MEMORY)
+        return self._page(order).evaluate(_MEMORY)
 
     def close(self, order: Order) -> dict[str, Any]:
         """Close a page and its profile, and with them its process."""

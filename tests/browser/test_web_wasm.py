@@ -209,6 +209,11 @@ def test_a_browser_that_dies_is_started_again_for_the_next_file(subject: MakeSub
             assert failed.value.kind == "died"
         with place.prepare(subject("fp32")) as contender:
             assert contender.ready.init_ms > 0
+            os.kill(place._talk.process.pid, signal.SIGKILL)  # with all of its browser
+            for _ in range(2):
+                with pytest.raises(MeasureFailed) as failed:
+                    contender.run(5)
+                assert failed.value.kind == "died"
         known = family(place._talk.process.pid)
     wait_until(lambda: gone(known), "something of the browser is left")
 
