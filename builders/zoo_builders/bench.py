@@ -17,7 +17,7 @@ from zoo_builders.lab import Candidate, Failure, Order, Outcome, Progress, measu
 from zoo_client.cache import Cache
 from zoo_client.pull import find
 from zoo_client.remotes.base import Remote
-from zoo_registry.model.errors import MeasureFailed, NotFound, Unsupported, WrongUse, Yanked, ZooError
+from zoo_registry.model.errors import DigestMismatch, MeasureFailed, NotFound, Unsupported, WrongUse, Yanked, ZooError
 from zoo_registry.model.measurement import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.shelf import Release
@@ -124,10 +124,11 @@ class Desk:
         ref = Ref(f"{record.model}-{FLOAT}", record.version, record.fidelity.versus_sha256)
         key = f"{ref.name}@{ref.selector}"
         try:
-            return self.ask(key)
-        except (NotFound, Yanked) as error:
+            return self.ask(f"{key}#sha256:{ref.digest}")
+        except (NotFound, Yanked, DigestMismatch) as error:
             hint = f"zoo bench {asked.name} --against REF|FILE   # another baseline"
-            raise NotFound(f"the float baseline of {asked.name} is {key}, which is not published", hint=hint) from error
+            told = f"the float baseline of {asked.name} is {key} (sha256:{ref.digest}), which is not published: {error.message}"
+            raise NotFound(told, hint=hint) from error
 
     def _release(self, ref: Ref) -> Asked:
         release = find(self.remote, ref)

@@ -58,8 +58,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     settings = Settings(home=folder / ".zoo", cache=folder / "cache", logs=folder / "logs")
     remote = open_remote((folder / "shelf").as_uri(), settings)
     contents = {path.stem: path.read_bytes() for path in FILES.glob("*.tflite")}
-    versus = Digest.of(contents["fp32"])
-    for variant in ("fp32", "sparse", "int8"):
+    for variant in ("fp32", "sparse", "int8", "sparse-fp16"):
+        versus = Digest.of(contents["fp32"] if variant != "sparse-fp16" else b"a float file that nobody published")
         data, seen = contents[variant], examine(contents[variant])
         vectors = golden.seeded(data, seen.structure, examples=2)
         spelled = vectors.to_bytes()
@@ -125,6 +125,7 @@ def test_submitting_adds_once_and_only_what_can_stand_there(place: Place) -> Non
         ((), 2, "wants a published artifact or a file"),
         (("nothing.tflite",), 2, "there is no file nothing.tflite"),
         (("tiny-int9",), 1, "no artifact is called"),
+        (("tiny-sparse-fp16",), 1, "the float baseline of tiny-sparse-fp16@1.0.0 is tiny-fp32@1.0.0"),
         (("tiny-int8", "--device", "toaster"), 2, "toaster"),
         (("tiny-int8", "--kernels", "magic"), 2, "--kernels xnnpack|builtin|reference"),
         (("tiny-int8", "--rounds", "0"), 2, "rounds"),
@@ -134,6 +135,18 @@ def test_submitting_adds_once_and_only_what_can_stand_there(place: Place) -> Non
 def test_what_cannot_be_measured_says_why(place: Place, words: tuple[str, ...], code: int, told: str) -> None:
     done = place("bench", *words, expect=code)
     assert told in done.stdout + done.stderr
+
+
+def test_many_files_become_sessions_each_with_its_baseline() -> None:
+    files = [bench.Asked(f"file{index}", None) for index in range(19)]
+    floats = [bench.Asked("float-a", None), bench.Asked("float-b", None)]
+    baselines = [floats[index % 2] for index in range(19)]
+    orders = [Order(threads=1), Order(threads=2)]
+    planned = list(bench.sessions(files, baselines, orders))
+    assert [(one.order.threads, one.baseline.name, len(one.files)) for one in planned] == [
+        (threads, name, count) for threads in (1, 2) for name, counts in (("float-a", (8, 2)), ("float-b", (8, 1))) for count in counts
+    ]
+    assert [asked.name for one in planned[:2] for asked in one.files] == [asked.name for asked in files[::2]]
 
 
 def processes_of(group: int) -> list[int]:

@@ -20,7 +20,7 @@ from zoo_builders.inspect import inspect
 from zoo_builders.lab import Candidate, Order, Outcome
 from zoo_registry.model.errors import MEASURE_FAILURES, Unsupported
 from zoo_registry.model.measurement import Host
-from zoo_registry.model.submitted import PROTOCOLS
+from zoo_registry.model.submitted import PROTOCOLS, accept
 
 Files = Mapping[str, bytes]
 QUICK = Order(runs=5, rounds=1, warmup=2, timeout_s=60)
@@ -169,7 +169,7 @@ def test_the_baseline_among_the_files_is_measured_by_the_control(shelf: Shelf, f
     found = measurement(lab.measure([same], same, QUICK)[0])
     assert found.verdict == "baseline"
     assert found.ratio == found.aa_ratio
-    assert found.protocol in PROTOCOLS
+    accept(found)  # a registry takes it as it is
 
 
 def measurement(outcome: Outcome) -> Any:
