@@ -15,6 +15,7 @@ const GLUE = "core/wasm/";
 const CREATED = /Created TensorFlow Lite XNNPACK delegate/;
 const UNTAKEN = /Element type (\w+) is not supported/;
 
+const MOST_SAID = 100;
 const said = []; // what the runtime prints
 let held = null;
 
@@ -40,13 +41,14 @@ async function load({ base, threads, bytes, golden, atol }) {
   const began = performance.now();
   const { model, signature } = await compile(runtime, bytes, threads);
   const loaded = performance.now();
-  const inputs = feeds(runtime, signature, golden);
-  const buffers = inputs.map((of) => of[0].liteRtTensorBuffer);
+  refusePorts(signature, golden);
+  const inputs = feed(runtime, signature, golden, 0), buffers = inputs.map((tensor) => tensor.liteRtTensorBuffer);
+  const { liteRtCompiledModel: compiled, signatureIndex: index } = signature;
   const first = performance.now();
-  for (const output of await signature.liteRtCompiledModel.run(signature.signatureIndex, buffers)) output.delete();
+  for (const output of await compiled.run(index, buffers)) output.delete();
   const ended = performance.now();
-  for (let example = 0; example < golden.examples; example++) await compare(signature, inputs, golden, example, atol);
-  held = { wasm: runtime.wasm, compiled: signature.liteRtCompiledModel, index: signature.signatureIndex, buffers, signature, step: clockStep(), batch: 1 };
+  for (let example = 0; example < golden.examples; example++) await compare(runtime, signature, golden, example, atol);
+  held = { wasm: runtime.wasm, compiled, index, buffers, inputs, step: clockStep(), batch: 1 };
   return { init_ms: loaded - began, first_ms: ended - first, fully: Boolean(model.isFullyAccelerated), ...coverage() };
 }
 
@@ -55,10 +57,15 @@ function refuseTypes({ inputs, outputs }) {
   if (other) throw new Refusal("interface", `LiteRT.js has no ${other.dtype} tensors at the interface`);
 }
 
+function hear(line) {
+  said.push(line);
+  if (said.length > MOST_SAID) said.shift();
+}
+
 async function start(base, threads) {
   // No GPU is wanted: without this, LiteRT.js would start one for nothing.
   if (navigator.gpu) Object.defineProperty(navigator, "gpu", { value: undefined });
-  for (const level of ["log", "info", "warn", "error", "debug"]) console[level] = (...parts) => said.push(parts.join(" "));
+  for (const level of ["log", "info", "warn", "error", "debug"]) console[level] = (...parts) => hear(parts.join(" "));
   self.Module = { locateFile: (name) => base + GLUE + name, mainScriptUrlOrBlob: `${base}${GLUE}litert_wasm_threaded_internal.js` };
   try {
     const library = await import(`${base}core/dist/index.js`);
@@ -80,29 +87,37 @@ async function compile({ library }, bytes, threads) {
   }
 }
 
-function feeds({ library }, { inputDetails, outputDetails }, { inputs, outputs, examples }) {
+function refusePorts({ inputDetails, outputDetails }, { inputs, outputs, examples }) {
   if (inputs.length !== inputDetails.length || outputs.length !== outputDetails.length)
     throw new Refusal("wrong-output", `the file has ${inputDetails.length} inputs and ${outputDetails.length} outputs, its golden vectors ${inputs.length} and ${outputs.length}`);
-  return inputs.map((vector, port) => {
+  inputs.forEach((vector, port) => {
     const { dtype, shape } = inputDetails[port];
-    const one = vector.data.length / examples;
-    if (dtype !== vector.dtype || one !== shape.reduce((all, size) => all * size, 1))
+    if (dtype !== vector.dtype || vector.data.length / examples !== shape.reduce((all, size) => all * size, 1))
       throw new Refusal("wrong-output", `input ${port} is ${dtype} [${shape}], its golden vector ${vector.dtype} [${vector.shape.slice(1)}]`);
-    return Array.from({ length: examples }, (_, i) => new library.Tensor(vector.data.slice(i * one, (i + 1) * one), [...shape]));
   });
 }
 
-async function compare(signature, inputs, golden, example, atol) {
-  const outputs = await signature.run(inputs.map((of) => of[example]));
-  outputs.forEach((tensor, port) => {
-    const found = tensor.toTypedArray(), vector = golden.outputs[port], size = vector.data.length / golden.examples;
-    tensor.delete();
-    const expected = vector.data.subarray(example * size, (example + 1) * size);
-    if (found.length !== size) throw new Refusal("wrong-output", `output ${port} has ${found.length} values, its golden vector ${size}`);
-    if (!found.every(Number.isFinite)) throw new Refusal("not-finite", `output ${port} holds NaN or infinity (example ${example})`);
-    const off = found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
-    if (!(off <= atol)) throw new Refusal("wrong-output", `output ${port} is off by ${off.toPrecision(3)}, allowed ${atol} (example ${example})`);
+/** Make the input tensors of one example. */
+function feed({ library }, { inputDetails }, { inputs, examples }, example) {
+  return inputs.map(({ data }, port) => {
+    const size = data.length / examples;
+    return new library.Tensor(data.slice(example * size, (example + 1) * size), [...inputDetails[port].shape]);
   });
+}
+
+async function compare(runtime, signature, golden, example, atol) {
+  const inputs = feed(runtime, signature, golden, example), outputs = await signature.run(inputs);
+  const found = outputs.map((tensor) => tensor.toTypedArray());
+  for (const tensor of [...inputs, ...outputs]) tensor.delete();
+  found.forEach((values, port) => agree(values, golden.outputs[port], golden.examples, example, port, atol));
+}
+
+function agree(found, vector, examples, example, port, atol) {
+  const size = vector.data.length / examples, expected = vector.data.subarray(example * size, (example + 1) * size);
+  if (found.length !== size) throw new Refusal("wrong-output", `output ${port} has ${found.length} values, its golden vector ${size}`);
+  if (!found.every(Number.isFinite)) throw new Refusal("not-finite", `output ${port} holds NaN or infinity (example ${example})`);
+  const off = found.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0);
+  if (!(off <= atol)) throw new Refusal("wrong-output", `output ${port} is off by ${off.toPrecision(3)}, allowed ${atol} (example ${example})`);
 }
 
 /** LiteRT.js says that it made the delegate, not which nodes it took nor in how many pieces: those are zeros, as in "not told". */
