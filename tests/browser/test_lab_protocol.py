@@ -15,6 +15,7 @@ from zoo_registry.model import words
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.query import pareto
 from zoo_registry.model.record import Measurement, Ratio
+from zoo_registry.model.submitted import accept
 from zoo_registry.web import charts, render
 from zoo_registry.web.scales import fit, tick_text
 
@@ -205,7 +206,7 @@ def test_what_is_submitted_is_a_measurement(js: Module) -> None:
         },
         "measured": {
             "latency_ms": dict.fromkeys(("median", "mean", "p5", "p95", "p99", "min", "max", "std"), 1), "ratio": ratio, "aa_ratio": ratio,
-            "verdict": "faster", "noisy": False, "noise_causes": [], "runs": 50, "rounds": 5, "warmup": 5, "init_ms": 1, "first_ms": 1,
+            "verdict": "faster", "noisy": False, "noise_causes": [], "runs": 50, "rounds": 5, "warmup": 5, "init_ms": 1, "first_ms": 0,
             "peak_memory_mb": 1, "ready": {"delegate": "XNNPACK", "nodes_delegated": 0, "nodes_total": 0, "partitions": 0}, "batch": 4,
         },
         "about": {
@@ -223,6 +224,8 @@ def test_what_is_submitted_is_a_measurement(js: Module) -> None:
     found = js("measurement", body, given)
     read = Measurement.model_validate(found, extra="forbid")
     assert read.device == "web-wasm:chrome-android"
+    assert (read.init_ms, read.first_ms) == (1, 0.1), "nothing takes no time: at most one step of a coarse clock"
+    accept(read)
     assert (read.sparse_path, read.when) == ("predicted", datetime.fromtimestamp(0, UTC))
     assert read.host.fingerprint == digest_of({key: value for key, value in found["host"].items() if key != "fingerprint"})
     assert math.isclose(read.ratio.value, 0.5)

@@ -3,6 +3,8 @@
 import { digestOf } from "./digest.js";
 import * as protocol from "./protocol.js";
 
+const COARSE = "coarse-clock"; // a page that is not isolated
+const STEP_MS = { fine: 0.005, coarse: 0.1 }; // of a browser's clock: what took less took at most one
 const WASM_CPU = "wasm-simd"; // as `structure.xnnpack.cpus` calls it
 
 /** Name the place: the browser and its system, without versions, so that few places share many measurements: `web-wasm:chrome-android`. */
@@ -14,7 +16,7 @@ export function deviceName({ browser, os }) {
 /** Describe the machine as a record does; all that a browser tells, and nothing that names a person. */
 export async function hostOf({ arch, browser, browser_version: version, os, cores, features, isolated }) {
   const known = {
-    cpu: `${browser} ${version}`.trim(), arch, cores, features: isolated ? features : [...features, "coarse-clock"],
+    cpu: `${browser} ${version}`.trim(), arch, cores, features: isolated ? features : [...features, COARSE],
     memory_gb: 0, os, governor: "", virtual: "browser",
   };
   return { ...known, fingerprint: await digestOf(known) };
@@ -33,11 +35,12 @@ export function sparsePath({ predicted_sparse: predicted, cpus, reason }) {
  * @param {object} about {record, baseline: {name, sha256}, runtime, host, device, when: Date}
  */
 export function measurement(measured, { record, baseline, runtime, host, device, when }) {
-  const { ready, batch: _, ...numbers } = measured;
+  const { ready, batch: _, init_ms: init, first_ms: first, ...numbers } = measured;
+  const step = host.features.includes(COARSE) ? STEP_MS.coarse : STEP_MS.fine;
   return {
     file_sha256: record.file.sha256, device, runtime: "litert.js", runtime_version: runtime.version,
     delegate: ready.delegate || "unknown", nodes_delegated: ready.nodes_delegated, nodes_total: ready.nodes_total, partitions: ready.partitions,
-    threads: runtime.threads, pinned: false, ...numbers, baseline, ...sparsePath(record.structure.xnnpack), output_check: "passed",
+    threads: runtime.threads, pinned: false, init_ms: Math.max(init, step), first_ms: Math.max(first, step), ...numbers, baseline, ...sparsePath(record.structure.xnnpack), output_check: "passed",
     host, protocol: protocol.NAME, when: when.toISOString(),
   };
 }
