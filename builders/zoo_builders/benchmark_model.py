@@ -209,5 +209,5 @@ def _not_understood(wanted: str, output: str) -> MeasureFailed:
     return MeasureFailed(
         f"benchmark_model said something else than expected: no {wanted}; its last line: {last[0][:200]}",
         kind="device",
-        hint="use a current benchmark_model (docs/latency.md)",
+        hint="is it a current benchmark_model of the Interpreter? docs/latency.md",
     )

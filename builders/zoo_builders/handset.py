@@ -27,7 +27,8 @@ QUESTION_S = 30.0
 
 _TEMPORARY = "/data/local/tmp"
 _GRACE_S = 10.0
-_TIMED_OUT = 124
+_TIMED_OUT = (124, 143)
+"""What `timeout` ends with when it ended a program: its own code, or of older phones that of SIGTERM."""
 
 
 class Handset:
@@ -119,7 +120,7 @@ class Handset:
         return self._kept[sha256]
 
     def _arrived(self, name: str, target: str, sha256: str) -> None:
-        if "sha256sum" not in self._said.get("tools", "").split():
+        if not self._has("sha256sum"):
             return
         found = self._shell(f"sha256sum {target}").out.partition(" ")[0].strip()
         if found != sha256:
@@ -135,7 +136,7 @@ class Handset:
         said = self._shell(f"cd {self._folder}; {command}; echo {phone.MARK}; times", self._setting.timeout_s + _GRACE_S)
         output, _, times = said.text.partition(phone.MARK)
         self._spent_s += phone.spent_s(times)
-        if said.code == _TIMED_OUT:
+        if said.code in _TIMED_OUT and self._has("timeout"):
             raise MeasureFailed(f"no answer within {self._setting.timeout_s:g} s; the process was ended", kind="hang")
         if said.code:
             raise benchmark_model.failure(said.code, said.text)
@@ -144,12 +145,15 @@ class Handset:
     @property
     def pinned(self) -> bool:
         """Whether the phone can keep the tool on the chosen cores."""
-        return bool(self._chosen) and "taskset" in self._said.get("tools", "").split()
+        return bool(self._chosen) and self._has("taskset")
+
+    def _has(self, tool: str) -> bool:
+        return tool in self._said.get("tools", "").split()
 
     def _prefix(self) -> str:
         tool = f"./{self._tool.sha256} " if self._tool else ""
         pin = f"taskset {phone.mask([core.index for core in self._chosen])} " if self.pinned else ""
-        limit = f"timeout {self._setting.timeout_s:g} " if "timeout" in self._said.get("tools", "").split() else ""
+        limit = f"timeout {self._setting.timeout_s:g} " if self._has("timeout") else ""
         return f"{limit}{pin}{tool}"
 
     def path(self, name: str) -> str:
@@ -167,7 +171,7 @@ class Handset:
             try:
                 self._adb.pull(self.path(name), here, self._setting.timeout_s)
             except MeasureFailed as error:
-                raise MeasureFailed(f"benchmark_model wrote no {name}: {error.message}", kind="runtime", hint=error.hint) from error
+                raise MeasureFailed(f"benchmark_model wrote no {name}: {error.message}", kind="runtime", hint=phone_tool.WHICH) from error
             self._shell(f"rm -f {self.path(name)}")
             return here.read_bytes()
 

@@ -13,8 +13,13 @@ from zoo_registry.model.errors import DigestMismatch, Unsupported
 from zoo_registry.model.files import digest_file, write_bytes
 
 NAME = "benchmark_model"
-SOURCE = "https://ai.google.dev/edge/litert/models/measurement"
-"""Where Google keeps its builds of it, by ABI (`android_aarch64_benchmark_model` and others)."""
+SOURCE = "https://developers.google.com/edge/litert/models/measurement"
+"""Where Google keeps its builds of it, by ABI (`android_aarch64_benchmark_model` and others).
+
+Of the two tools of that name it is the Interpreter's (tflite/tools/benchmark). That of the CompiledModel API writes no outputs to compare.
+"""
+
+WHICH = "it must be the Interpreter's benchmark_model (android_aarch64_benchmark_model), not that of the CompiledModel API; docs/latency.md"
 
 _MACHINES = {"arm64-v8a": 183, "armeabi-v7a": 40, "x86_64": 62, "x86": 3, "riscv64": 243}
 """`e_machine` of an ELF file, by ABI (System V ABI, elf.h)."""

@@ -5,7 +5,6 @@ What a session does there is in `handset`, how a file is measured in `phone_cont
 
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 
 from zoo_builders import litert, phone_tool
 from zoo_builders.adb import READY, Adb, Phone
@@ -14,6 +13,7 @@ from zoo_builders.handset import QUESTION_S, Handset
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
+_GLANCE_S = 5.0
 _INSTALL_ADB = "apt install adb"
 _PLUG_IN = "switch on USB debugging (settings, developer options), plug the phone in, then: adb devices"
 
@@ -26,7 +26,7 @@ class Android:
 
     def found(self) -> Sequence[Found]:
         """List the phones that adb knows, each with what keeps it from measuring; the adb server is not started for that."""
-        adb, settings = Adb.find(), Settings.read()
+        adb, settings = Adb.find(_GLANCE_S), Settings.read()
         if adb is None:
             return (Found("android:<serial>", missing="adb", hint=_INSTALL_ADB),)
         if not _server_runs(settings):
@@ -69,15 +69,17 @@ def _server_runs(settings: Settings) -> bool:
 
 
 def _line(one: Phone, adb: Adb, settings: Settings) -> Found:
-    missing, hint = one.why_not()
-    if not missing:
-        with suppress(MeasureFailed):
-            abi = adb.of(one.serial).shell("getprop ro.product.cpu.abi", QUESTION_S).out.strip()
-            try:
-                phone_tool.find(settings, abi)
-            except (Unsupported, DigestMismatch) as error:
-                missing, hint = error.message, error.hint
+    missing, hint = one.why_not() if one.state != READY else _lacks(adb.of(one.serial), settings)
     return Found(f"android:{one.serial}", one.model, missing, hint)
+
+
+def _lacks(adb: Adb, settings: Settings) -> tuple[str, str]:
+    """Say what a phone that can be used still lacks, and what brings it; empty when nothing."""
+    try:
+        phone_tool.find(settings, adb.shell("getprop ro.product.cpu.abi", _GLANCE_S).out.strip())
+    except (Unsupported, DigestMismatch, MeasureFailed) as error:
+        return error.message, error.hint or "adb devices"
+    return "", ""
 
 
 def _choose(phones: Sequence[Phone], serial: str) -> Phone:

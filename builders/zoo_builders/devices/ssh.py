@@ -41,7 +41,9 @@ class Ssh:
         """Give one line: machines are named by hand, and none is looked for."""
         if shutil.which("ssh") is None:
             return (Found("ssh:<host>", missing="OpenSSH's client (ssh)", hint="apt install openssh-client"),)
-        return (Found("ssh:<host>", missing="a machine of yours", hint="zoo bench FILE --device ssh:me@raspberrypi.local"),)
+        return (
+            Found("ssh:<host>", missing="its name: any machine that ssh reaches", hint="zoo bench FILE --device ssh:me@raspberrypi.local"),
+        )
 
     def connect(self, setting: Setting) -> "Remote":
         """Reach the machine and have it described; a session uses its last (fastest) `threads` cores.

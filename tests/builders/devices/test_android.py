@@ -130,6 +130,7 @@ def test_a_tool_that_misbehaves_gives_a_typed_failure_and_no_number(
         with pytest.raises(MeasureFailed, match=words) as caught:
             contender.run(3)
         assert caught.value.kind == kind
+        assert ("CompiledModel" in caught.value.hint) == ("wrote no outputs" in words)
     assert not phone_here.phone.left
 
 
@@ -274,6 +275,15 @@ def test_looking_for_phones_starts_no_server(adb_server: Server, monkeypatch: py
     adb_server.states.clear()
     (line,) = DEVICES.get("android").found()
     assert line.missing == "a phone"
+
+
+def test_a_phone_that_lacks_nothing_is_listed_as_ready_and_one_that_fails_says_so(phone_here: Server) -> None:
+    (line,) = DEVICES.get("android").found()
+    assert (line.device, line.what, line.missing, line.hint) == (f"android:{SERIAL}", "Test Phone 7", "", "")
+    phone_here.fault = "shell fails"
+    (line,) = DEVICES.get("android").found()
+    assert "closed by the phone" in line.missing
+    assert line.hint
 
 
 def test_without_adb_the_device_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
