@@ -75,7 +75,7 @@ def main() -> int:
         one = Candidate.of(file.name, own_golden.make(file, Path(folder) / "golden.npz", timeout_s=120))
         for index in range(asked.sessions):
             with load(asked.loaded):
-                m = session(one, Order(runs=asked.runs, rounds=asked.rounds))
+                m = session(one, Order(runs=asked.runs, rounds=asked.rounds, seed=index))
             found.append(m)
             print(
                 f"{index + 1:3d}  {m.aa_ratio.value:.4f}  {m.latency_ms.median:.4g} ms  {'; '.join(m.noise_causes) or 'quiet'}", flush=True

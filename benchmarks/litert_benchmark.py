@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import aa
@@ -52,7 +53,7 @@ def main() -> int:
         folder = Path(name)
         one = Candidate.of(file.name, own_golden.make(file, folder / "golden.npz", timeout_s=120))
         for index in range(asked.times):
-            ours.append(aa.session(one, ORDER))
+            ours.append(aa.session(one, replace(ORDER, seed=index)))
             pairs.append((theirs(file, folder), theirs(file, folder)))
             first, second = pairs[-1]
             m = ours[-1]

@@ -80,7 +80,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a session is asked for: `device` is a full name such as `android:R5CT…`; `runs` are those of each file in each round."""
+    """What a session is asked for: `device` is a full name such as `android:R5CT…`; `runs` are those of each file in each round.
+
+    The order of turns follows from the files and from `seed`: sessions that are repeated should not all begin alike.
+    """
 
     device: str = "host-cpu"
     threads: int = 1
@@ -89,6 +92,7 @@ class Order:
     warmup: int = 5
     kernels: Kernels = "xnnpack"
     timeout_s: float = 120.0
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ class _Session:
         self._candidates, self._host, self._steps = tuple(candidates), place.host, 0
         if len({one.name for one in candidates}) < len(self._candidates):
             raise ValueError("two candidates have the same name")
-        seen = Digest.of("".join(sorted(one.sha256 for one in (baseline, *candidates))).encode())
+        seen = Digest.of("".join((*sorted(one.sha256 for one in (baseline, *candidates)), str(order.seed))).encode())
         self._seed = int(seen[:_SEED_DIGITS], 16)
         self._timed = {BASELINE: _Timed(baseline.subject), CONTROL: _Timed(baseline.subject)}
         for one in self._candidates:

@@ -69,6 +69,9 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("registry", "Migrate, reindex, verify, clean the registry; make tokens.", what="app", **_SERVER),
     ),
 }  # fmt: skip
+STARTS_AGAIN = frozenset({"bench"})
+"""Verbs that keep nothing of what Ctrl-C cut short."""
+
 BY_NAME = {verb.name: verb for group in VERBS.values() for verb in group}
 
 
@@ -167,7 +170,8 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the outermost boundary
         return _end(error, words)
     if result == STOPPED:
-        typer.echo("stopped; what was finished is kept, and the same command goes on from there", err=True)
+        goes_on = "is kept, and the same command goes on from there" if words[0] not in STARTS_AGAIN else "is shown"
+        typer.echo(f"stopped; what was finished {goes_on}", err=True)
     return result if isinstance(result, int) else 0
 
 

@@ -175,8 +175,9 @@ def test_ctrl_c_leaves_nothing_behind_and_tells_what_was_finished(place: Place, 
         time.sleep(0.1)
     assert list(tmp_path.iterdir())
     os.killpg(running.pid, signal.SIGINT)
-    running.communicate(timeout=60)
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 130
+    assert "what was finished is shown" in said
     assert not processes_of(running.pid)
     assert not list(tmp_path.iterdir())
 
