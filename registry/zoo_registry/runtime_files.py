@@ -63,9 +63,9 @@ class RuntimeFiles:
             file = _read(path, litertjs.FILES[name], (now.st_mtime_ns, now.st_size, now.st_ino))
             noted = json.loads((self._folder / litertjs.ABOUT).read_bytes())["files"]
         except (OSError, ValueError, KeyError) as error:
-            raise NotFound(f"{name} of LiteRT.js cannot be read", hint=f"{litertjs.COMMAND} --again") from error
+            raise NotFound(f"{name} of LiteRT.js cannot be read", hint=litertjs.COMMAND) from error
         if name != litertjs.ABOUT and noted.get(name) != file.digest:
-            raise NotFound(f"{name} of LiteRT.js changed since it was installed", hint=f"{litertjs.COMMAND} --again")
+            raise NotFound(f"{name} of LiteRT.js changed since it was installed", hint=litertjs.COMMAND)
         return file
 
     @property
