@@ -11,7 +11,7 @@ import pytest
 
 from plugins.digits import a_job
 from plugins.matrix import step_by_step
-from zoo_builders import apply, audio, convert, converter, data_stage, front_end, tf, train
+from zoo_builders import apply, audio, convert, converter, data_stage, evaluate, front_end, tf, train
 from zoo_builders import inspect as look
 from zoo_builders.evaluate import sqnr_db
 from zoo_builders.litert import Session
@@ -20,6 +20,7 @@ from zoo_builders.render import graph_of
 from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.prune import anew
 from zoo_builders.yaml_lines import Document
+from zoo_registry.model.record import Values
 
 pytestmark = [pytest.mark.train, pytest.mark.data]
 
@@ -160,3 +161,17 @@ def test_clusters_and_a_new_start_leave_its_formulas_alone(built: Path, cell: Ce
             pairs = zip(layer.get_weights(), other.get_layer(layer.name).get_weights(), strict=True)
             assert all(np.array_equal(*pair) for pair in pairs), layer.name
     assert not np.array_equal(anew(base).get_layer("pointwise").get_weights()[0], base.get_layer("pointwise").get_weights()[0])
+
+
+def test_the_record_says_what_it_wants_to_hear(built: Path, cell: Cell, tmp_path: Path) -> None:
+    (tmp_path / "file").mkdir()
+    (tmp_path / "file/model.tflite").write_bytes(cell()[0])
+    inputs = {"file": tmp_path / "file", "baseline": tmp_path / "file", "data": built / "data"}
+    params = {"task": "keyword-spotting", "split": "test", "calibration": "calibration"}
+    evaluate.run(a_job("evaluate", tmp_path / "out", params, inputs=inputs))
+    found = evaluate.Evaluation.model_validate_json((tmp_path / "out/evaluation.json").read_bytes()).signature
+    assert (found.preprocess, found.values) == ((), Values(scale=1 / 32768, offset=0.0, low=-32768, high=32767))
+    assert found.sound is not None
+    assert (found.sound.sample_rate, found.sound.samples) == (8000, 8000)
+    assert found.sound.front_end["mfcc"]["bins"] == 16
+    assert set(found.sound.front_end["mfcc"]["values"]) == {"scale", "offset"}
