@@ -94,7 +94,8 @@ def _compared(row: Result) -> str:
     apart = m.ratio.ci95[0] > known.ratio.ci95[1] or m.ratio.ci95[1] < known.ratio.ci95[0]
     where = f"{known.host.cpu}, {known.runtime} {known.runtime_version}"
     same = "on this kind of machine" if known.host.fingerprint == m.host.fingerprint else f"on {where}"
-    return f"{'differs from' if apart else 'agrees with'} the published {known.ratio.value:.2f}, measured {same}"
+    how = f" by {known.protocol}" if known.protocol != m.protocol else ""
+    return f"{'differs from' if apart else 'agrees with'} the published {known.ratio.value:.2f}, measured {same}{how}"
 
 
 def _next(results: Sequence[Result]) -> Iterator[str]:

@@ -238,5 +238,20 @@ def test_a_dense_twin_computes_the_same_without_a_sparse_tensor(files: Files) ->
     assert densify(files["fp32"]) is None
 
 
+def test_inputs_drawn_from_a_seed_are_what_a_port_can_take(files: Files) -> None:
+    random = np.random.default_rng(0)
+    ports = {
+        kind: litert.Port(0, "x", (1, 400), np.dtype(kind), scale, 0)
+        for kind, scale in (("float32", 0.0), ("int8", 0.1), ("uint8", 0.1), ("int32", 0.0))
+    }
+    drawn = {kind: golden._drawn(port, random) for kind, port in ports.items()}
+    assert all(drawn[kind].dtype == np.dtype(kind) and drawn[kind].shape == (1, 400) for kind in ports)
+    assert (drawn["float32"].min() >= -1, drawn["float32"].max() <= 1) == (True, True)
+    assert (drawn["int8"].min() < -64, drawn["int8"].max() > 64, drawn["uint8"].max() > 200) == (True, True, True)
+    assert not drawn["int32"].any()  # an index that every file has
+    first, again = (golden.seeded(files["int8"], inspect(files["int8"])).to_bytes() for _ in range(2))
+    assert first == again
+
+
 def test_the_protocol_is_one_that_registries_take() -> None:
     assert PROTOCOLS[-1] == protocol.NAME
