@@ -82,7 +82,7 @@ def test_a_file_that_changed_since_it_was_installed_is_not_sent(serve: Serve, ru
     (runtime / WASM).chmod(0o644)
     (runtime / WASM).write_bytes(b"something else")
     got = serve(runtime).get(at(WASM))
-    assert (got.status_code, got.json()["hint"]) == (404, f"{litertjs.COMMAND} --again")
+    assert (got.status_code, got.json()["hint"]) == (404, litertjs.COMMAND)
 
 
 def test_an_old_address_still_works_but_is_not_kept(serve: Serve, runtime: Path) -> None:
