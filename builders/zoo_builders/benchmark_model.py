@@ -138,8 +138,10 @@ def _sorted_runs(count: int, fields: Mapping[str, float]) -> list[float]:
         return [least, greatest]
     if count != BLOCK:
         raise KeyError(f"count={count}")
-    middle = fields["median"] if "median" in fields else round(BLOCK * fields["avg"] - least - greatest)
-    return [least, middle, greatest]
+    if "median" in fields:
+        return [least, fields["median"], greatest]
+    middle = round(BLOCK * fields["avg"] - least - greatest)  # of an average with six digits: it may miss by some microseconds
+    return [least, min(max(middle, least), greatest), greatest]
 
 
 def load(output: str) -> Load:
