@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, Request, expect
 from plugins.lab import MODEL, digest, releases
 from plugins.registry_server import serving, stock
 from plugins.visit import CONTRAST, Visit
-from zoo_registry import litertjs
 from zoo_registry.app import create_app
 from zoo_registry.catalogue import tokens
 from zoo_registry.model import words
@@ -20,10 +19,7 @@ from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.settings import Settings
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not litertjs.version_in(litertjs.folder()), reason=f"needs LiteRT.js: {litertjs.COMMAND}"),
-]
+pytestmark = [pytest.mark.browser, pytest.mark.litertjs]
 VARIANTS = ("fp32", "sparse", "int8-io", "wrong")
 ENOUGH_MS = 120_000
 WATCH = """
@@ -36,7 +32,9 @@ class Bench:
     """A served registry with the family in it."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.app = create_app(Settings(db=str(folder / "zoo.db"), store=str(folder / "store"), litertjs=litertjs.folder(), **settings))
+        self.app = create_app(
+            Settings(db=str(folder / "zoo.db"), store=str(folder / "store"), litertjs=Settings.read().litertjs, **settings)
+        )
         self.releases = {release.record.variant: release for release in releases(*VARIANTS)}
         for release in self.releases.values():
             stock(self.app.state.registry, release.record, release.data, release.golden)
