@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -191,6 +192,12 @@ def test_a_shell_that_talks_first_is_not_taken_for_an_agent(ssh_here: Sshd, monk
     with pytest.raises(MeasureFailed, match="Welcome to the machine") as caught:
         connect(ssh_here.device)
     assert caught.value.kind == "device"
+
+
+def test_the_command_of_zoo_serves_as_agent(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_SSH_AGENT", f"{Path(sys.executable).parent}/zoo bench --agent")
+    with connect(ssh_here.device) as place:
+        assert place.host == host.describe()
 
 
 def test_an_agent_of_another_version_is_named(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
