@@ -19,7 +19,7 @@ TAKEN_BELOW = 0.9
 """Kernels that skip three quarters of the work, or even half of it, gain more than this in any emulator."""
 
 _SAID: Mapping[Taken, str] = {"taken": "path taken", "not taken": "path not taken", "unclear": "unclear whether the path is taken"}
-_ROUNDS, _RUNS, _WARMUP = 3, 5, 2
+_ROUNDS, _RUNS, _WARMUP = 3, 15, 2
 
 
 @runtime_checkable

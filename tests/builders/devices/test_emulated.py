@@ -50,7 +50,9 @@ def test_a_sparse_file_shows_its_path_and_a_wrong_one_its_failure(tmp_path: Path
     sparse, fp32 = candidate(tmp_path, "sparse"), candidate(tmp_path, "fp32")
     fp32.subject.file.write_bytes(sparse.subject.file.read_bytes())
     seen, wrong = evidence.gather([sparse, fp32], Order("emulated-arm64"))
-    assert seen.path == "taken"
+    assert seen.failure is None, seen.told()
+    assert seen.ratio is not None
+    assert seen.ratio.value < evidence.TAKEN_BELOW  # its interval may be wide on a machine that is busy
     assert "outputs agree" in seen.told()
     assert wrong.failure is not None
     assert wrong.failure.kind == "wrong-output"
