@@ -143,6 +143,8 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
     "quantize: int8": [_int("int8")],
     "quantize: int8, int8 interface": [_int("int8", interface="int8")],
     "quantize: int8, one scale a tensor": [_int("int8", granularity="tensor")],
+    "quantize: int8, compensated rounding": [_int("int8", rounding="compensated")],
+    "prune → quantize: int8, compensated rounding": [{"prune": PRUNE}, _int("int8", rounding="compensated")],
     "quantize: int8, keep_float: auto": [_int("int8", keep_float="auto", max_drop=0.5)],
     "prune → quantize: int8": [{"prune": PRUNE}, _int("int8")],
     "prune → quantize: float16": [{"prune": PRUNE}, {"quantize": {"dtype": "float16"}}],
