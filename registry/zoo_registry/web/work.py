@@ -19,7 +19,7 @@ HEAVIEST = 10
 """How many single operators the table lists."""
 
 _ROW, _BAR, _GAP, _TOP = 40, 11, 3, 6
-_LETTER, _NAME_LENGTH, _WIDTH, _TEXT = 6.8, 28, 760, 64
+_LETTER, _NAME_LENGTH, _WIDTH, _TEXT = 7.8, 28, 760, 64
 _SMALL = 0.001
 
 
@@ -193,7 +193,7 @@ def _bars(bars: Iterable[Bar], left: float, top: float) -> list[Markup]:
     room = _WIDTH - left - _TEXT
     drawn = []
     for place, bar in enumerate(bars):
-        y, width = top + place * (_BAR + _GAP), max(1.0, room * bar.share)
+        y, width = top + place * (_BAR + _GAP), max(1.0, room * bar.share) if bar.share else 0.0
         hollow = room * bar.hollow
         note = bar.said + (f", {words.percent(bar.hollow / bar.share)} skipped by sparse kernels" if bar.hollow > 0 else "")
         drawn.append(
@@ -202,10 +202,16 @@ def _bars(bars: Iterable[Bar], left: float, top: float) -> list[Markup]:
                 '<text x="{after:.1f}" y="{text:.1f}">{share}</text></g>'
             ).format(
                 tone=bar.tone, note=note, x=left, y=y, full=width, b=_BAR, hole=_hole(left + width - hollow, y, hollow),
-                after=left + width + 6, text=y + _BAR - 1.5, share=words.percent(bar.share) if bar.share >= _SMALL else "<0.1 %",
+                after=left + width + 6, text=y + _BAR - 1.5, share=_share(bar.share),
             )
         )  # fmt: skip
     return drawn
+
+
+def _share(share: float) -> str:
+    if not share:
+        return "none"
+    return words.percent(share) if share >= _SMALL else "<0.1 %"
 
 
 def _hole(x: float, y: float, width: float) -> Markup:
