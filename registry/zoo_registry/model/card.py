@@ -109,7 +109,7 @@ def _conditions(records: Sequence[Record]) -> list[str]:
         seen |= {_condition(m): None for m in record.measurements}
     quality = dict.fromkeys(f"- {m.metric} on {m.dataset}, split {m.split}, {m.examples:,} examples" for r in records for m in r.metrics)
     lines = [*quality, *seen]
-    note = "Sizes are bytes. Brackets are 95 % intervals; a ratio is the median divided by that of the float baseline, run interleaved."
+    note = "Sizes are bytes. Brackets are 95 % intervals; a ratio is to the float baseline, run in turns with it in one session."
     return ["## Conditions", "\n".join(lines), note] if lines else []
 
 
