@@ -15,7 +15,7 @@ from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.proof import Promise
 from zoo_builders.recipes import graphs
-from zoo_builders.specs import Manifest, Weights
+from zoo_builders.specs import Manifest, RatioGoal, Weights
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.toolchain import Toolchain, asked, converting
@@ -140,7 +140,7 @@ class _Planner:
         self.stages, self.parts = {}, {}
         steps = self.resolved.recipes[name]
         promises, remarks = self._words(steps)
-        remarks = (*self.resolved.found.remarks, *remarks, *self._closed(promises))
+        remarks = (*self.resolved.found.remarks, *remarks, *self._closed(promises), *self._unjudged(name))
         self._model(steps)
         self._file(name, steps, promises)
         self._judge()
@@ -149,7 +149,8 @@ class _Planner:
             manifest=self.shown or str(self.resolved.path), manifest_sha256=self.resolved.sha256, model=spec.model, variant=name,
             version=spec.version, task=spec.task, license=spec.license, description=spec.description, seed=spec.base.train.seed,
             recipe=tuple(PlannedStep(technique=step.technique, params=_plain(step)) for step in steps),
-            preprocess=tuple(spec.data.preprocess), promises=promises, remarks=remarks, goals=_goals(spec), publish=tuple(spec.publish),
+            preprocess=tuple(spec.data.preprocess), promises=promises, remarks=remarks,
+            goals=_goals(spec, measured=self.benchmark), publish=tuple(spec.publish),
             stages=tuple(self.stages.values()), parts=dict(self.parts),
         )  # fmt: skip
 
@@ -173,6 +174,11 @@ class _Planner:
         asked = [(TECHNIQUES.get(step.technique), met, step.params) for step, met in zip(steps, graphs(graph, steps), strict=True)]
         promises = tuple(promise for technique, met, params in asked for promise in technique.promises(met, params, steps))
         return promises, tuple(remark for technique, met, params in asked for remark in technique.remarks(met, params, steps))
+
+    def _unjudged(self, variant: str) -> Iterator[str]:
+        for name, goal in self.spec.goals.items():
+            if not self.benchmark and isinstance(goal, RatioGoal) and variant in (goal.only_for or (variant,)):
+                yield f"the goal {name} is not judged: latency is not measured"
 
     def _closed(self, promises: Sequence[Promise]) -> Iterator[str]:
         """Say which devices of the manifest will not take the file, and what its twin for them is."""
@@ -291,5 +297,7 @@ def _weights(weights: Weights, file: SourceFile | None) -> dict[str, Any]:
     return {"source": weights.source, "fine_tune": weights.fine_tune, "params": params | here}
 
 
-def _goals(spec: Manifest) -> dict[str, dict[str, Any]]:
-    return {name: goal.model_dump(mode="json", by_alias=True) for name, goal in spec.goals.items()}
+def _goals(spec: Manifest, *, measured: bool) -> dict[str, dict[str, Any]]:
+    """Give the goals as plain data; those on latency only where it is measured."""
+    judged = {name: goal for name, goal in spec.goals.items() if measured or not isinstance(goal, RatioGoal)}
+    return {name: goal.model_dump(mode="json", by_alias=True) for name, goal in judged.items()}

@@ -33,7 +33,7 @@ def tiny(width: int = 4) -> Graph:
 def planned(zoo: Any) -> Planner:
     """Plan the tiny manifest after replacing texts in it."""
 
-    def run(*changes: tuple[str, str], path: Path = zoo.folder / "manifests/tiny.yaml") -> dict[str, Plan]:
+    def run(*changes: tuple[str, str], path: Path = zoo.folder / "manifests/tiny.yaml", benchmark: bool = True) -> dict[str, Plan]:
         text = (zoo.folder / "manifests/tiny.yaml").read_text()
         for old, new in changes:
             assert old in text
@@ -42,7 +42,7 @@ def planned(zoo: Any) -> Planner:
         made.write_text(text)
         tree = WorkTree(Digests(zoo.folder / "digests.json"))
         resolved = Reader(tree, {"ZOO_DATA": str(zoo.folder)}).read(made)
-        return {found.variant: found for found in plan(resolved, gather(resolved, Code(tree), "host"))}
+        return {found.variant: found for found in plan(resolved, gather(resolved, Code(tree), "host"), benchmark=benchmark)}
 
     return run
 
@@ -162,3 +162,12 @@ def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(plann
     assert not devices["eight"].remarks, "float32 at its interface is taken everywhere"
     elsewhere = planned((before, added))
     assert not elsewhere["integers"].remarks
+
+
+def test_goals_on_latency_are_judged_only_where_it_is_measured(planned: Planner) -> None:
+    goal = ("variants:\n", "goals: {latency_ratio: {max: 0.9, for: sparse}, size: {max: 1 MB}}\nvariants:\n")
+    assert set(planned(goal)["sparse"].goals) == {"latency_ratio", "size"}
+    unmeasured = planned(goal, benchmark=False)
+    assert set(unmeasured["sparse"].goals) == {"size"}
+    assert "the goal latency_ratio is not judged: latency is not measured" in unmeasured["sparse"].remarks
+    assert not any("latency_ratio" in remark for remark in unmeasured["fp32"].remarks)
