@@ -228,7 +228,10 @@ def test_the_browser_ends_with_whoever_asked_for_it(how: signal.Signals) -> None
         "    print(place._talk.process.pid, flush=True)\n"
         "    time.sleep(600)\n"
     )
-    asking = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    asking = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  background jobs of a shell are born deaf to Ctrl-C
+    )  # fmt: skip
     try:
         assert asking.stdout is not None
         known = family(int(asking.stdout.readline()))
