@@ -1,6 +1,6 @@
 """A visitor of the pages, for tests in a real browser."""
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 CONTRAST = """
 (selector) => {
@@ -40,9 +40,14 @@ class Visit:
         page = context.new_page()
         page.on("console", lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
+        page.on("requestfailed", self._failed)
         page.goto(self._address + path)
         return page
+
+    def _failed(self, request: Request) -> None:
+        """Remember what did not arrive, unless a click led away before it could."""
+        if "ERR_ABORTED" not in (request.failure or ""):
+            self.complaints.append(f"{request.url}: {request.failure}")
 
     def close(self) -> None:
         """Close all profiles."""
