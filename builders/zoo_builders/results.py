@@ -74,7 +74,15 @@ def _family(model: str, records: Sequence[Record], picture: str) -> list[str]:
         parts += [f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples} examples, run by the runtime itself.", ""]
     for key, rows in _by_conditions(records).items():
         parts += [key, "", _HEADER, _RULE, *(_row(record, measurement) for record, measurement in rows), ""]
-    return [*parts, *_unable(records), *_digests(records), ""]
+    return [*parts, *_sparse(records), *_unable(records), *_digests(records), ""]
+
+
+def _sparse(records: Sequence[Record]) -> list[str]:
+    """Say of files that are stored sparse what became of the sparse path on each device, and how that is known."""
+    stored = [record for record in records if record.structure.densify]
+    told = [(record, m) for record in stored for m in record.measurements if m.sparse_reason]
+    lines = [f"- {record.variant} on `{m.device}`: {m.sparse_path}: {m.sparse_reason}" for record, m in told]
+    return ["Sparse path:", "", *lines, ""] if lines else []
 
 
 def _unable(records: Sequence[Record]) -> list[str]:
@@ -114,7 +122,7 @@ def _row(record: Record, m: Measurement | None) -> str:
             f"{m.latency_ms.p95:.4g}",
             ratio,
             verdict,
-            f"{m.nodes_delegated}/{m.nodes_total}",
+            f"{m.nodes_delegated}/{m.nodes_total}" if m.nodes_total else "not told",
             m.sparse_path,
         ]
     sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]

@@ -60,3 +60,14 @@ def test_a_record_that_was_not_measured_is_listed_without_times(make_record: Cal
     page = render([make_record().model_copy(update={"measurements": ()})], "p")
     assert "not measured" in page
     assert "n/a" in page
+
+
+def test_what_became_of_the_sparse_path_is_said_with_its_reason(make_record: Callable[..., Record]) -> None:
+    record = make_record()
+    measured = record.measurements[0].model_copy(update={"sparse_reason": "x86 has none", "nodes_total": 0, "nodes_delegated": 0})
+    structure = record.structure.model_copy(update={"densify": 3})
+    page = render([record.model_copy(update={"measurements": (measured,), "structure": structure})], "results")
+    assert f"- {record.variant} on `{measured.device}`: none: x86 has none" in page
+    assert "| not told |" in page
+    dense = record.model_copy(update={"measurements": (measured,), "structure": record.structure.model_copy(update={"densify": 0})})
+    assert "Sparse path:" not in render([dense], "results")
