@@ -223,17 +223,28 @@ def test_pages_are_isolated_so_that_clocks_are_fine_and_threads_run(visit: Visit
     assert page.locator("#lab-threads").is_visible() == (cores > 1)
 
 
+OUT_OF_SIGHT_ONCE_IT_RUNS = """() => {
+  const turn = hidden => {
+    Object.defineProperty(document, "hidden", {value: hidden, configurable: true});
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+  new MutationObserver((_, observer) => {
+    if (!document.querySelector("#lab-doing")?.textContent.includes("running")) return;
+    observer.disconnect();
+    turn(true);
+    setTimeout(turn, 60, false);
+  }).observe(document.body, {childList: true, characterData: true, subtree: true});
+}"""
+"""Done by the page itself: a small file may have run before anyone outside sees that it does."""
+
+
 def test_a_damaged_download_is_a_row_not_a_number_and_a_page_out_of_sight_is_noisy(visit: Visit, bench: Bench) -> None:
     page = visit(PAGE)
     sparse = bench.releases["sparse"]
     page.route(f"**/v1/blobs/{digest(sparse)}*", lambda route: route.fulfill(body=b"\0" * len(sparse.data)))
     choose(page, "fp32", "sparse")
+    page.evaluate(OUT_OF_SIGHT_ONCE_IT_RUNS)
     press(page)
-    expect(page.locator("#lab-doing")).to_contain_text("running", timeout=ENOUGH_MS)
-    for hidden in ("true", "false"):
-        page.evaluate(f"Object.defineProperty(document, 'hidden', {{value: {hidden}, configurable: true}})")
-        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        page.wait_for_timeout(100)
     finished(page)
     shown = rows(page)
     assert "not the ones published" in shown[f"{MODEL}-sparse"]
