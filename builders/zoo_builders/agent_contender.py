@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from zoo_builders.conversation import Conversation
-from zoo_builders.devices import OperatorTime, Ready, Subject
+from zoo_builders.devices import Ready, Subject
+from zoo_registry.model.record import OperatorTime
 
 
 @dataclass(frozen=True, slots=True)

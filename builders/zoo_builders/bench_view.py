@@ -124,6 +124,6 @@ def _plain(result: Result) -> dict[str, Any]:
         "file": asked.name, "sha256": asked.candidate.sha256 if asked.candidate else None, "device": order.device, "threads": order.threads,
         "kernels": order.kernels, "baseline": result.baseline.name, "golden": "own" if asked.own_golden else "record",
         "measurement": result.measurement, "failure": asdict(result.failure) if result.failure else None, "published": known,
-        "against_dense": against, "profile": [asdict(step) for step in outcome.profile] if outcome else [],
+        "against_dense": against,
         "submitted": result.submitted, "refused": result.refused.message if result.refused else None,
     }  # fmt: skip

@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo_builders.devices import OperatorTime
 from zoo_registry.model.errors import MeasureFailed
+from zoo_registry.model.record import OperatorTime
 
 BLOCK = 3
 """Most runs a process may time for its statistics to tell each of them."""
@@ -64,7 +64,7 @@ class Profile:
         """List all operators; where the delegate does not tell what it did, it is one operator."""
         if self.delegated or not self.partitions:
             return self.delegated + self.own
-        return (OperatorTime("delegate", _DELEGATE, self.delegate_ms), *self.own)
+        return (OperatorTime(name="delegate", kind=_DELEGATE, ms=self.delegate_ms), *self.own)
 
 
 def flags(graph: str, threads: int, inputs: Sequence[Input]) -> list[str]:
@@ -182,7 +182,7 @@ def _rows(section: str) -> list[OperatorTime]:
             average = 2 if "start" in line else 1
         elif reading and (row := _ROW.fullmatch(line.strip())):
             numbers = row["numbers"].split(", ")[1:]
-            rows.append(OperatorTime(row["name"], row["kind"].strip(), float(numbers[average])))
+            rows.append(OperatorTime(name=row["name"], kind=row["kind"].strip(), ms=float(numbers[average])))
     return rows
 
 

@@ -16,7 +16,8 @@ from zoo_builders.graph import Graph, Node
 Weights = Mapping[str, Mapping[str, Any]]
 """Layer → weight name → array."""
 
-_FOLDABLE = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
+KERNELS = {"Conv2D": "kernel", "DepthwiseConv2D": "depthwise_kernel", "Dense": "kernel"}
+"""Layers that normalisation can be folded into, and the name of their kernel."""
 
 
 def foldable(graph: Graph) -> dict[str, str]:
@@ -28,7 +29,7 @@ def foldable(graph: Graph) -> dict[str, str]:
     for node in graph.nodes:
         readers = graph.consumers(node.name)
         alone = len(readers) == 1 and readers[0].op == "BatchNormalization"
-        if node.op in _FOLDABLE and alone and node.config.get("activation") is None:
+        if node.op in KERNELS and alone and node.config.get("activation") is None:
             found[node.name] = readers[0].name
     return found
 
@@ -58,7 +59,7 @@ def _without(node: Node, pairs: Mapping[str, str], gone: Mapping[str, str]) -> N
 
 
 def _folded(layer: Node, own: Mapping[str, Any], norm: Node, statistics: Mapping[str, Any]) -> dict[str, Any]:
-    kernel = _FOLDABLE[layer.op]
+    kernel = KERNELS[layer.op]
     channels = layer.shape[-1]
     scale = statistics.get("gamma", np.ones(channels)) / np.sqrt(
         np.asarray(statistics["moving_variance"], np.float64) + norm.config.get("epsilon", 1e-3)

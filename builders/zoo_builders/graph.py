@@ -21,6 +21,11 @@ FORMULA = "part of the front end: its weights are a formula, which learned ones 
 """Why techniques do."""
 
 
+def pair(value: Any) -> tuple[int, int]:
+    """Spell a size, stride or rate as Keras takes it, one number or two, as (height, width)."""
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """One layer: its Keras class, constructor arguments, inputs by name, output shape, and the shapes of its weights."""
@@ -45,7 +50,7 @@ class Node:
     @property
     def is_pointwise(self) -> bool:
         """Whether this is a 1x1 convolution with stride 1: the only kind XNNPACK runs sparse."""
-        return self.op == "Conv2D" and _pair(self.config["kernel_size"]) == (1, 1) and _pair(self.config.get("strides", 1)) == (1, 1)
+        return self.op == "Conv2D" and pair(self.config["kernel_size"]) == (1, 1) and pair(self.config.get("strides", 1)) == (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,3 @@ class Graph:
             for node in self.nodes
         ]
         return digest_of([self.name, plain])
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.graph import Graph, Node, Shape
+from zoo_builders.graph import Graph, Node, Shape, pair
 from zoo_registry.model.errors import Unsupported
 
 Config = Mapping[str, Any]
@@ -133,10 +133,6 @@ def square(value: Any) -> Any:
     return value
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
 def _activation(config: Config) -> str | None:
     name = config.get("activation")
     if isinstance(name, Mapping):  # Keras writes registered functions as objects
@@ -147,7 +143,7 @@ def _activation(config: Config) -> str | None:
 def _windowed(shape: Shape, kernel: Any, strides: Any, padding: str, dilation: Any = 1) -> tuple[int, int]:
     """Height and width after a window slides over `shape` (TensorFlow's rule for `same` and `valid`)."""
     sizes = []
-    for size, width, stride, step in zip(shape[:2], _pair(kernel), _pair(strides), _pair(dilation), strict=True):
+    for size, width, stride, step in zip(shape[:2], pair(kernel), pair(strides), pair(dilation), strict=True):
         reach = (width - 1) * step + 1
         sizes.append(math.ceil(size / stride) if padding == "same" else (size - reach) // stride + 1)
     return sizes[0], sizes[1]
@@ -168,7 +164,7 @@ def _conv(config: Config, inputs: Sequence[Shape]) -> Reading:
         "use_bias": config["use_bias"], "activation": _activation(config),
     }  # fmt: skip
     kept |= _differing(config, groups=1) | ({} if dilation == 1 else {"dilation_rate": dilation})
-    weights: dict[str, Shape] = {"kernel": (*_pair(kernel), inputs[0][-1] // groups, filters)}
+    weights: dict[str, Shape] = {"kernel": (*pair(kernel), inputs[0][-1] // groups, filters)}
     if config["use_bias"]:
         weights["bias"] = (filters,)
     return kept, (*_windowed(inputs[0], kernel, strides, config["padding"], dilation), filters), weights
@@ -180,7 +176,7 @@ def _depthwise(config: Config, inputs: Sequence[Shape]) -> Reading:
     kept = {"kernel_size": kernel, "strides": strides, "padding": config["padding"], "use_bias": config["use_bias"]}
     kept |= _differing(config, depth_multiplier=1) | ({} if dilation == 1 else {"dilation_rate": dilation})
     kept |= {"activation": _activation(config)} if _activation(config) else {}
-    weights: dict[str, Shape] = {"depthwise_kernel": (*_pair(kernel), channels, multiplier)}
+    weights: dict[str, Shape] = {"depthwise_kernel": (*pair(kernel), channels, multiplier)}
     if config["use_bias"]:
         weights["bias"] = (channels * multiplier,)
     return kept, (*_windowed(inputs[0], kernel, strides, config["padding"], dilation), channels * multiplier), weights
@@ -205,7 +201,7 @@ def _batch_norm(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
     padding = config["padding"]
-    rows, columns = (_pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding))
+    rows, columns = (pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding))
     height, width, channels = inputs[0]
     even = len({*rows, *columns}) == 1
     return {"padding": rows[0] if even else (rows, columns)}, (height + sum(rows), width + sum(columns), channels), {}
@@ -213,7 +209,7 @@ def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 def _crop(config: Config, inputs: Sequence[Shape]) -> Reading:
     cropping = config["cropping"]
-    rows, columns = (_pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping))
+    rows, columns = (pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping))
     height, width, channels = inputs[0]
     return {"cropping": (rows, columns)}, (height - sum(rows), width - sum(columns), channels), {}
 
@@ -255,7 +251,7 @@ def _spread(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 
 def _upsample(config: Config, inputs: Sequence[Shape]) -> Reading:
-    rows, columns = _pair(config["size"])
+    rows, columns = pair(config["size"])
     height, width, channels = inputs[0]
     kept = {"size": square(config["size"])} | _differing(config, interpolation="nearest")
     return kept, (height * rows, width * columns, channels), {}

@@ -10,7 +10,7 @@ gets a number, and each failure says so.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from zoo_builders.devices import (
     DEVICES,
     Contender,
     Device,
-    OperatorTime,
     Place,
     Ready,
     Setting,
@@ -36,7 +35,7 @@ from zoo_builders.litert import Kernels
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.files import digest_file
-from zoo_registry.model.record import Baseline, Measurement, Ratio
+from zoo_registry.model.measurement import MOST_PROFILED, Baseline, Measurement, OperatorTime, Ratio
 from zoo_registry.model.structure import Xnnpack
 
 BASELINE, CONTROL, FILE, TWIN = "baseline", "control", "file", "dense twin of"
@@ -118,14 +117,12 @@ class Outcome:
     """What became of one candidate: a measurement, or a failure.
 
     Attributes:
-        profile: where its time goes by operator, where the place tells.
         against_dense: ratio to its dense twin, where one ran along.
     """
 
     candidate: Candidate
     measurement: Measurement | None = None
     failure: Failure | None = None
-    profile: tuple[OperatorTime, ...] = ()
     against_dense: Ratio | None = None
 
 
@@ -209,8 +206,8 @@ class _Session:
                 self._round(index, progress)
         except _NoBaselineError:
             return tuple(self._without_baseline(one) for one in self._candidates)
-        load = self._place.busy()
-        return tuple(self._conclude(one, load, started) for one in self._candidates)
+        load, aa = self._place.busy(), self._ratio(CONTROL, BASELINE)
+        return tuple(self._conclude(one, load, aa, started) for one in self._candidates)
 
     def _round(self, index: int, progress: Progress) -> None:
         """Start all contenders, load and warm up one after the other, then let them take turns."""
@@ -288,11 +285,10 @@ class _Session:
     def _ratio(self, name: str, by: str) -> Ratio:
         return protocol.ratio(self._timed[name].rounds, self._timed[by].rounds, seed=self._seed)
 
-    def _conclude(self, one: Candidate, load: host.Load, when: datetime) -> Outcome:
+    def _conclude(self, one: Candidate, load: host.Load, aa: Ratio, when: datetime) -> Outcome:
         itself, own = self._itself(one), self._own(one)
         if own.failure is not None:
             return Outcome(one, failure=Failure.of(own.failure))
-        aa = self._ratio(CONTROL, BASELINE)
         found = aa if itself else self._ratio(_file(one), BASELINE)
         causes = protocol.noise(protocol.Session(own.rounds, self._timed[BASELINE].rounds, load.others, load.stolen), aa) + load.causes
         twin = self._timed.get(_twin(one))
@@ -303,10 +299,10 @@ class _Session:
                 "latency_ms": protocol.summarize(own.rounds), "ratio": found, "aa_ratio": aa, "noisy": bool(causes), "when": when,
                 "noise_causes": causes, "verdict": "baseline" if itself else protocol.verdict(found, aa),
                 "sparse_path": path.state, "sparse_reason": path.reason,
-                "profile": [asdict(step) for step in own.profile],
+                "profile": sorted(own.profile, key=lambda step: -step.ms)[:MOST_PROFILED],
             }
         )  # fmt: skip
-        return Outcome(one, measurement, profile=own.profile, against_dense=against)
+        return Outcome(one, measurement, against_dense=against)
 
     def _prediction(self, one: Candidate) -> protocol.Prediction:
         return protocol.predict(one.xnnpack, self._host, here=self._predicted(one), kernels=self._order.kernels)

@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from zoo_builders import benchmark_model, litert
-from zoo_builders.devices import OperatorTime, Ready, Setting, Subject
+from zoo_builders.devices import Ready, Setting, Subject
 from zoo_builders.flatbuffer import BadFile
 from zoo_builders.inspect import inspect
 from zoo_registry.model.errors import MeasureFailed
+from zoo_registry.model.record import OperatorTime
 
 if TYPE_CHECKING:
     import numpy as np

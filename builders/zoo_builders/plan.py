@@ -4,10 +4,12 @@ Version, description, licence, goals and publishing targets are in the plan and 
 nothing anew. Variants share the stages they have in common: `sparse75` and `sparse75-int8` prune once.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict
 
 from zoo_builders.devices import DEVICES, takes
@@ -140,7 +142,7 @@ class _Planner:
         self.stages, self.parts = {}, {}
         steps = self.resolved.recipes[name]
         promises, remarks = self._words(steps)
-        remarks = (*self.resolved.found.remarks, *remarks, *self._closed(promises), *self._unjudged(name))
+        remarks = (*self.resolved.found.remarks, *remarks, *self._closed(name, promises), *self._unjudged(name))
         self._model(steps)
         self._file(name, steps, promises)
         self._judge()
@@ -180,16 +182,22 @@ class _Planner:
             if not self.benchmark and isinstance(goal, RatioGoal) and variant in (goal.only_for or (variant,)):
                 yield f"the goal {name} is not judged: latency is not measured"
 
-    def _closed(self, promises: Sequence[Promise]) -> Iterator[str]:
+    def _closed(self, variant: str, promises: Sequence[Promise]) -> Iterator[str]:
         """Say which devices of the manifest will not take the file, and what its twin for them is."""
         types = {str(promise.value) for promise in promises if promise.kind == "interface_dtype"}
         for name in self.spec.benchmark.devices:
             device = DEVICES.get(name.partition(":")[0])
             for dtype in sorted(one for one in types if not takes(device, one)):
                 yield (
-                    f"cannot run on {name}: {device.runtime} takes no {dtype} at a file's interface; for that device, write a variant "
-                    "beside it with `interface: float` in the quantize step: the same weights and kernels, with float32 in and out"
+                    f"cannot run on {name}: {device.runtime} takes no {dtype} at a file's interface; its twin for that device, "
+                    f"with the same weights and kernels, and float32 in and out: {self._float_twin(variant)}"
                 )
+
+    def _float_twin(self, variant: str) -> str:
+        """Write the line of the manifest that makes the same file with floats at its interface."""
+        recipe = [{name: _with_floats(params) for name, params in step.items()} for step in self.spec.variants[variant]]
+        line: str = yaml.safe_dump({f"{variant}-float": recipe}, default_flow_style=True, sort_keys=False, width=math.inf)
+        return line.strip()[1:-1]
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""
@@ -295,6 +303,10 @@ def _weights(weights: Weights, file: SourceFile | None) -> dict[str, Any]:
     params = WEIGHTS.get(weights.source).params.model_validate(weights.args).model_dump(mode="json")
     here = {"path": "file", "sha256": str(file.sha256)} if file else {}
     return {"source": weights.source, "fine_tune": weights.fine_tune, "params": params | here}
+
+
+def _with_floats(params: Any) -> Any:
+    return {**params, "interface": "float"} if isinstance(params, dict) and "interface" in params else params
 
 
 def _goals(spec: Manifest, *, measured: bool) -> dict[str, dict[str, Any]]:

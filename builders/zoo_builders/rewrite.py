@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zoo_builders import sparse_path
-from zoo_builders.graph import Graph, Node, Shape
+from zoo_builders.graph import Graph, Node, Shape, pair
 from zoo_builders.techniques import Objection
 
 
@@ -53,7 +53,7 @@ def rewrite(graph: Graph) -> Rewritten:
 def _costly(graph: Graph, objection: Objection) -> Objection:
     """Add to an objection what following its advice does to weights that are trained already."""
     node = next((node for node in graph.nodes if node.name == objection.layer), None)
-    if node is not None and node.config.get("padding") == "same" and _pair(node.config.get("strides", 1)) != (1, 1):
+    if node is not None and node.config.get("padding") == "same" and pair(node.config.get("strides", 1)) != (1, 1):
         sides = " and ".join(str(pair) for pair in dict.fromkeys(_margins(graph, node)))
         why = f"'same' pads {sides} (before, after) here, an even padding moves the image by a pixel: fine-tune the weights afterwards"
     elif node is not None and node.op == "ZeroPadding2D":
@@ -85,7 +85,7 @@ def _pad_explicitly(graph: Graph, node: Node) -> _Changed:
     if (
         node.op not in {"Conv2D", "DepthwiseConv2D"}
         or node.config.get("padding") != "same"
-        or _pair(node.config.get("strides", 1)) == (1, 1)
+        or pair(node.config.get("strides", 1)) == (1, 1)
     ):
         return None
     sides = {side for pair in _margins(graph, node) for side in pair}
@@ -106,7 +106,7 @@ def _pad_explicitly(graph: Graph, node: Node) -> _Changed:
 
 def _pool_globally(graph: Graph, node: Node) -> _Changed:
     """Take an average over the whole image for what it is."""
-    if node.op != "AveragePooling2D" or _pair(node.config["pool_size"]) != graph.node(node.inputs[0]).shape[:2] or node.shape[:2] != (1, 1):
+    if node.op != "AveragePooling2D" or pair(node.config["pool_size"]) != graph.node(node.inputs[0]).shape[:2] or node.shape[:2] != (1, 1):
         return None
     pool = Node(node.name, "GlobalAveragePooling2D", {"keepdims": True}, node.inputs, node.shape)
     return _with(graph, node.name, pool), Change(node.name, "GlobalAveragePooling2D(keepdims=True)")
@@ -153,12 +153,8 @@ def _margins(graph: Graph, node: Node) -> tuple[tuple[int, int], tuple[int, int]
     config: Mapping[str, Any] = node.config
     pairs = []
     for size, kernel, stride, step in zip(
-        shape[:2], _pair(config["kernel_size"]), _pair(config.get("strides", 1)), _pair(config.get("dilation_rate", 1)), strict=True
+        shape[:2], pair(config["kernel_size"]), pair(config.get("strides", 1)), pair(config.get("dilation_rate", 1)), strict=True
     ):
         total = max((-(-size // stride) - 1) * stride + (kernel - 1) * step + 1 - size, 0)
         pairs.append((total // 2, total - total // 2))
     return pairs[0], pairs[1]
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

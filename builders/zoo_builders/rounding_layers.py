@@ -7,21 +7,19 @@ measured here).
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from zoo_builders import fold, rounding, tf
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import Graph, Node, pair
 from zoo_builders.keras_weights import render_with, weights_of
 from zoo_builders.render import graph_of, layer_of
 
 Array = np.ndarray[Any, Any]
 Report = Callable[[int, int, str], None]
-
-KERNELS = {"Conv2D": "kernel", "Dense": "kernel", "DepthwiseConv2D": "depthwise_kernel"}
-"""Layers whose weights are rounded here; others are left to the converter, which rounds to the nearest step."""
 
 EXAMPLES = 100
 """Calibration inputs that are run through the network; two layers' values of all of them are held at a time."""
@@ -46,9 +44,9 @@ def rounded(model: Any, inputs: Array, report: Report = lambda *_: None) -> Any:
     graph = graph_of(model)
     graph, weights = fold.fold(graph, weights_of(model, graph))
     walk = _Walk(graph, weights, inputs[:EXAMPLES])
-    for done, node in enumerate(graph.nodes[1:]):
+    for done, node in enumerate(graph.nodes[1:], start=1):
         report(done, len(graph.nodes), f"round {node.name}")
-        walk.pass_through(node)
+        walk.pass_through(node, {name for later in graph.nodes[done + 1 :] for name in later.inputs})
     return render_with(graph, walk.weights)
 
 
@@ -66,22 +64,20 @@ class _Walk:
         first = self.graph.nodes[0].name
         self.original[first] = self.now[first] = self.inputs
 
-    def pass_through(self, node: Node) -> None:
-        """Round the node if it has a kernel, run both copies through it, and forget what nobody reads any more."""
+    def pass_through(self, node: Node, needed: AbstractSet[str]) -> None:
+        """Round the node if it has a kernel, run both copies through it, and forget what is not `needed` by those behind it."""
         before = self.weights.get(node.name, {})
         reference = _run(node, before, [self.original[name] for name in node.inputs])
         if _is_rounded(node):
             self.weights[node.name] = self._round(node, before)
         self.original[node.name] = reference
         self.now[node.name] = _run(node, self.weights.get(node.name, {}), [self.now[name] for name in node.inputs])
-        later = self.graph.nodes[self.graph.nodes.index(node) + 1 :]
-        needed = {name for other in later for name in other.inputs}
         for kept in (self.original, self.now):
             for name in [name for name in kept if name not in needed]:
                 del kept[name]
 
     def _round(self, node: Node, before: Mapping[str, Any]) -> dict[str, Any]:
-        name, found = KERNELS[node.op], self.now[node.inputs[0]]
+        name, found = fold.KERNELS[node.op], self.now[node.inputs[0]]
         after = {**before, name: _rounded_kernel(node, np.asarray(before[name]), found)}
         if "bias" in before:
             linear = replace(node, config={**node.config, "activation": None})
@@ -92,7 +88,8 @@ class _Walk:
 
 
 def _is_rounded(node: Node) -> bool:
-    return node.op in KERNELS and not node.is_fixed and node.config.get("groups", 1) == 1
+    """Whether its weights are rounded here; those of others are left to the converter, which rounds to the nearest step."""
+    return node.op in fold.KERNELS and not node.is_fixed and node.config.get("groups", 1) == 1
 
 
 def _run(node: Node, weights: Mapping[str, Any], inputs: list[Array]) -> Array:
@@ -134,17 +131,13 @@ def _windows(node: Node, size: tuple[int, ...], inputs: Array) -> Array:
     random = np.random.Generator(np.random.PCG64(0))
     found = []
     for start in range(0, len(inputs), _BATCH):
-        strides, rates = (_pair(node.config.get(key, 1)) for key in ("strides", "dilation_rate"))
+        strides, rates = (pair(node.config.get(key, 1)) for key in ("strides", "dilation_rate"))
         padding = str(node.config.get("padding", "valid")).upper()
         batch = inputs[start : start + _BATCH]
         cut = tf.tensorflow.image.extract_patches(batch, [1, *size, 1], [1, *strides, 1], [1, *rates, 1], padding)
         rows = np.asarray(cut).reshape(len(cut), -1, cut.shape[-1])
         found.append(rows[:, random.permutation(rows.shape[1])[:each]].reshape(-1, cut.shape[-1]))
     return np.concatenate(found)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
 
 
 def _some(rows: Array) -> Array:

@@ -5,9 +5,8 @@ test holds both against the same networks. TFMOT stops at the first offender and
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from zoo_builders.graph import Graph, Node
+from zoo_builders.graph import Graph, Node, pair
 from zoo_builders.techniques import Objection
 
 ENOUGH_ZEROS = 2 / 3
@@ -77,7 +76,7 @@ def _stem_faults(graph: Graph, node: Node) -> list[str]:
     faults = (
         [] if node.weights["kernel"][:3] == (3, 3, 3) else [f"its kernel is {'x'.join(map(str, node.weights['kernel'][:3]))}, not 3x3x3"]
     )
-    faults += [] if _pair(node.config.get("strides", 1)) == (2, 2) else ["its stride is not 2"]
+    faults += [] if pair(node.config.get("strides", 1)) == (2, 2) else ["its stride is not 2"]
     faults += [] if str(node.config.get("padding", "valid")).lower() == "valid" else ["its padding is not 'valid'"]
     return faults + ([] if _padded(graph, node) == 1 else ["no ZeroPadding2D(1) stands before it"])
 
@@ -105,10 +104,6 @@ def _padded(graph: Graph, node: Node) -> int:
     return padding if isinstance(padding, int) else 0
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
 def _why_not(graph: Graph, node: Node) -> tuple[str, str] | None:
     """Give (reason, fix) if XNNPACK has no sparse form of `node`."""
     if node.op in _ANY_CONFIG:
@@ -119,9 +114,9 @@ def _why_not(graph: Graph, node: Node) -> tuple[str, str] | None:
 
 def _depthwise(graph: Graph, node: Node) -> tuple[str, str] | None:
     config = node.config
-    if config.get("depth_multiplier", 1) != 1 or _pair(config.get("dilation_rate", 1)) != (1, 1):
+    if config.get("depth_multiplier", 1) != 1 or pair(config.get("dilation_rate", 1)) != (1, 1):
         return "a depthwise convolution may have neither dilation nor a depth multiplier", "set both to 1"
-    kernel, strides = _pair(config["kernel_size"]), _pair(config.get("strides", 1))
+    kernel, strides = pair(config["kernel_size"]), pair(config.get("strides", 1))
     if kernel not in {(3, 3), (5, 5)}:
         return f"a {kernel[0]}x{kernel[1]} depthwise kernel has no sparse form", "use 3x3 or 5x5"
     margin = kernel[0] // 2
@@ -135,9 +130,9 @@ def _depthwise(graph: Graph, node: Node) -> tuple[str, str] | None:
 
 def _convolution(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
-    plain = node.is_pointwise and node.config.get("groups", 1) == 1 and _pair(node.config.get("dilation_rate", 1)) == (1, 1)
-    kernel = _pair(node.config["kernel_size"])
-    why = f"a {kernel[0]}x{kernel[1]} convolution, stride {_pair(node.config.get('strides', 1))[0]}: only 1x1 with stride 1 runs sparse"
+    plain = node.is_pointwise and node.config.get("groups", 1) == 1 and pair(node.config.get("dilation_rate", 1)) == (1, 1)
+    kernel = pair(node.config["kernel_size"])
+    why = f"a {kernel[0]}x{kernel[1]} convolution, stride {pair(node.config.get('strides', 1))[0]}: only 1x1 with stride 1 runs sparse"
     return None if plain else (why, "use a depthwise 3x3 and a 1x1 convolution instead")
 
 

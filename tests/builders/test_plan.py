@@ -158,7 +158,10 @@ def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(plann
     devices = planned((before, added), ("benchmark: {runs: 10", "benchmark: {devices: [host-cpu, web-wasm], runs: 10"))
     (said,) = devices["integers"].remarks
     assert said.startswith("cannot run on web-wasm")
-    assert "interface: float" in said
+    line = "integers-float: [{quantize: {dtype: int8, interface: float}}]"
+    assert said.endswith(line)
+    twin = planned((before, f"{added}  {line}\n"), ("benchmark: {runs: 10", "benchmark: {devices: [web-wasm], runs: 10"))
+    assert not twin["integers-float"].remarks
     assert not devices["eight"].remarks, "float32 at its interface is taken everywhere"
     elsewhere = planned((before, added))
     assert not elsewhere["integers"].remarks

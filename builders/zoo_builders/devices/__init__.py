@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from zoo_builders.litert import Kernels
 from zoo_registry.model.plugins import Kind
-from zoo_registry.model.record import Host
+from zoo_registry.model.record import Host, OperatorTime
 
 if TYPE_CHECKING:
     from zoo_builders.host import Load
@@ -43,21 +43,6 @@ class Ready:
     nodes_total: int
     partitions: int
     pinned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorTime:
-    """What one operator took, on average, in a run of the whole file.
-
-    Attributes:
-        name: the runtime's name for this operator, as it says it.
-        kind: the kernel or operator type, as the runtime says it; `SPMM` in it is a sparse kernel.
-        ms: milliseconds a run.
-    """
-
-    name: str
-    kind: str
-    ms: float
 
 
 class Contender(Protocol):

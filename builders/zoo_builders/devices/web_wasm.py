@@ -15,14 +15,14 @@ from typing import Any, Self
 
 from zoo_builders import browser_agent, host, processes
 from zoo_builders.conversation import Conversation
-from zoo_builders.devices import DEVICES, Found, OperatorTime, Ready, Setting, Subject
+from zoo_builders.devices import DEVICES, Found, Ready, Setting, Subject
 from zoo_builders.host import Clock, Load
 from zoo_client import browser
 from zoo_client.settings import Settings
 from zoo_registry import litertjs
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import MeasureFailed, Unsupported
-from zoo_registry.model.record import Host
+from zoo_registry.model.record import Host, OperatorTime
 
 _GRACE_S = 30.0
 """How much longer than a page may take for an answer the browser as a whole may: then it is the browser that hangs."""

@@ -6,14 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.part import Count, Finite, Interval, Part, Positive
+from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, is_empty
 
 XNNPACK = "xnnpack"
 
 
-def _is_empty(value: object) -> bool:
-    """Whether a field that came later is left out: what was written before it must keep its bytes."""
-    return not value
+MOST_PROFILED = 2000
+"""Operators of one profile that are kept: the slowest."""
 
 
 def _is_xnnpack(value: str) -> bool:
@@ -99,12 +98,12 @@ class Measurement(Part):
     noisy: bool
     noise_causes: tuple[str, ...] = ()
     sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
-    sparse_reason: str = Field(default="", exclude_if=_is_empty, description="what `sparse_path` rests on, in words")
+    sparse_reason: str = Field(default="", exclude_if=is_empty, description="what `sparse_path` rests on, in words")
     output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
     profile: tuple[OperatorTime, ...] = Field(
         default=(),
-        exclude_if=_is_empty,
-        max_length=2000,
+        exclude_if=is_empty,
+        max_length=MOST_PROFILED,
         description="where the time goes, where the runtime tells; not part of the latency",
     )
     host: Host

@@ -18,6 +18,11 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
+def is_empty(value: object) -> bool:
+    """Whether a field that came later is left out: what was written before it must keep its bytes."""
+    return not value
+
+
 def shorten(text: str, limit: int) -> str:
     """Cut `text` to at most `limit` characters, with an ellipsis where it was cut."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -13,7 +13,7 @@ from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
 from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, NotMeasured, OperatorTime, Ratio
-from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, shorten
+from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, is_empty, shorten
 from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
 from zoo_registry.model.signature import Signature, Sound, TensorInfo, Values
@@ -187,9 +187,7 @@ class Record(Part):
     quantization: Quantization | None = None
     remarks: tuple[str, ...] = Field(default=(), description="what a user should know of the recipe on this network")
     measurements: tuple[Measurement, ...] = ()
-    not_measured: tuple[NotMeasured, ...] = Field(
-        default=(), exclude_if=lambda rows: not rows, description="devices that cannot run the file, and why"
-    )
+    not_measured: tuple[NotMeasured, ...] = Field(default=(), exclude_if=is_empty, description="devices that cannot run the file, and why")
     golden: Golden | None = None
     provenance: Provenance
     reproducible: Literal["bitwise", "weights", "metrics"]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from zoo_registry.model.part import Finite, Part
+from zoo_registry.model.part import Finite, Part, is_empty
 
 
 class TensorInfo(Part):
@@ -47,11 +47,6 @@ class Sound(Part):
         return f"a recording of {seconds}: {self.samples:,} samples at {self.sample_rate:,} Hz, mono, -1 to 1 ({made} inside the file)"
 
 
-def _is_none(value: object) -> bool:
-    """Leave a key out of records that have no use for it, so that records written before it was known keep their bytes."""
-    return value is None
-
-
 class Signature(Part):
     """What goes in and what comes out, and how to prepare it."""
 
@@ -60,4 +55,4 @@ class Signature(Part):
     preprocess: tuple[dict[str, Any], ...] = ()
     values: Values | None = None
     labels: tuple[str, ...] = ()
-    sound: Sound | None = Field(default=None, exclude_if=_is_none)
+    sound: Sound | None = Field(default=None, exclude_if=is_empty)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from zoo_registry.model.part import Count, Part, Share
+from zoo_registry.model.part import Count, Part, Share, is_empty
 
 
 class TensorSparsity(Part):
@@ -38,11 +38,6 @@ class OperatorCost(Part):
     activation_bytes: Count = Field(description="what it reads and writes beside them")
 
 
-def _is_empty(value: object) -> bool:
-    """Whether a field that came later is left out: what was written before it must keep its bytes."""
-    return not value
-
-
 class Structure(Part):
     """What the flatbuffer holds, read back from its bytes."""
 
@@ -54,7 +49,7 @@ class Structure(Part):
     weights: tuple[TensorSparsity, ...]
     densify: Count = Field(description="number of DENSIFY operators")
     xnnpack: Xnnpack
-    costs: tuple[OperatorCost, ...] = Field(default=(), exclude_if=_is_empty, description="operators that cost anything, in their order")
+    costs: tuple[OperatorCost, ...] = Field(default=(), exclude_if=is_empty, description="operators that cost anything, in their order")
 
 
 class Finding(Part):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from zoo_builders import converter, rounding_layers
-from zoo_builders.fold import fold
+from zoo_builders.fold import KERNELS, fold
 from zoo_builders.keras_weights import render_with, weights_of
 from zoo_builders.litert import Session
 from zoo_builders.render import graph_of
@@ -42,7 +42,7 @@ def test_every_kernel_stands_on_its_grid_and_the_rest_of_the_network_is_as_it_wa
     after = weights_of(rounded, folded)
     assert set(after) == set(weights)
     for node in folded.nodes:
-        name = rounding_layers.KERNELS.get(node.op)
+        name = KERNELS.get(node.op)
         if name is None:
             continue
         kernel, was = after[node.name][name], weights[node.name][name]
