@@ -322,25 +322,44 @@ def _phrase(promise: str, expected: str, count: int) -> str:
 
 
 def table(cells: Mapping[tuple[str, str], str]) -> str:
-    """Write the whole document."""
+    """Write the whole document: a table of marks, then every cell in words."""
     lines = [
         "# Every technique on every kind of network",
         "",
         "Written by `make golden` from tests/builders/tf/test_matrix.py, which builds every cell on small networks and judges the finished",
-        "file; do not edit. *proven*: the file holds what the recipe promises. *refused*: `zoo preflight`, `zoo plan` and `zoo build` say",
-        "so before anything is trained. Nothing is skipped in silence.",
+        "file; do not edit. **✓** proven: the file holds what the recipe promises. **✓!** proven, with a remark that `zoo plan` makes.",
+        "**no** refused: `zoo preflight`, `zoo plan` and `zoo build` give the reason before anything is trained. Nothing is skipped in",
+        "silence; what each cell proved, or why it is refused, stands below.",
         "",
         f"| recipe | {' | '.join(NETWORKS)} |",
-        f"|---|{'---|' * len(NETWORKS)}",
+        f"|---|{':-:|' * len(NETWORKS)}",
     ]
-    lines += [f"| {row} | {' | '.join(cells[row, column] for column in NETWORKS)} |" for row in RECIPES]
+    lines += [f"| [{row}](#{_anchor(row)}) | {' | '.join(_mark(cells[row, column]) for column in NETWORKS)} |" for row in RECIPES]
+    for row in RECIPES:
+        lines += ["", f"## {row}", "", *(f"- **{column}** {cells[row, column]}" for column in NETWORKS)]
     return "\n".join([*lines, ""])
 
 
+def _mark(said: str) -> str:
+    if said.startswith("refused"):
+        return "no"
+    return "✓!" if "; " in said else "✓"
+
+
+def _anchor(heading: str) -> str:
+    """Name a heading as Markdown's readers on the web do: lower case, no signs, hyphens for spaces."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def committed() -> dict[tuple[str, str], str]:
-    """Read the table back."""
-    rows = [line.strip("| ").split(" | ") for line in TABLE.read_text().splitlines() if line.startswith("| ")] if TABLE.exists() else []
-    return {(row[0], column): text for row in rows[1:] for column, text in zip(rows[0][1:], row[1:], strict=True)}
+    """Read the words of all cells back."""
+    cells, row = {}, ""
+    for line in TABLE.read_text().splitlines() if TABLE.exists() else []:
+        if line.startswith("## "):
+            row = line[3:]
+        elif row and (cell := re.fullmatch(r"- \*\*(.+?)\*\* (.+)", line)):
+            cells[row, cell[1]] = cell[2]
+    return cells
 
 
 @pytest.fixture(scope="session")
