@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from zoo_builders import host, lab, own_golden
-from zoo_builders.lab import Candidate, Order
+from zoo_builders.candidates import Candidate, Order
 from zoo_registry.model.measurement import Measurement
 
 SOME_SIZE = 1_000_000

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aa
 from zoo_builders import own_golden
-from zoo_builders.lab import Candidate, Order
+from zoo_builders.candidates import Candidate, Order
 from zoo_registry.model.measurement import Measurement
 
 AGREE = 0.10

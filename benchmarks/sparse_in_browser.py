@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from zoo_builders import dense_twin, own_golden
-from zoo_builders.lab import Candidate, Order, Outcome, measure
+from zoo_builders.candidates import Candidate, Order, Outcome
+from zoo_builders.lab import measure
 from zoo_registry.model.errors import ZooError
 
 ZEROS, SEED, ALPHA, RESOLUTION = 0.75, 7, 0.35, 32

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zoo_builders import dense_twin, own_golden
+from zoo_builders.candidates import Candidate, Failure, Order, Outcome
 from zoo_builders.devices import Subject
 from zoo_builders.flatbuffer import BadFile
-from zoo_builders.lab import Candidate, Failure, Order, Outcome, Progress, measure
+from zoo_builders.lab import Progress, measure
 from zoo_client.cache import Cache
 from zoo_client.pull import find
 from zoo_client.remotes.base import Remote

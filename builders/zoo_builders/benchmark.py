@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from zoo_builders import golden, lab
+from zoo_builders.candidates import Candidate, Failure, Order, Outcome
 from zoo_builders.devices import Subject
 from zoo_builders.stage import Job
 from zoo_registry.model.errors import ProofFailed
@@ -37,7 +38,7 @@ def run(job: Job) -> None:
         Unsupported: the device cannot run as asked.
     """
     threads, runs, rounds, warmup = (int(job.params[name]) for name in ("threads", "runs", "rounds", "warmup"))
-    order = lab.Order(str(job.params["device"]), threads, runs, rounds, warmup)
+    order = Order(str(job.params["device"]), threads, runs, rounds, warmup)
     twin = job.inputs["file"] / TWIN
     file = _candidate("file", job.inputs["file"], job.inputs["golden"], twin if twin.exists() else None)
     baseline = _candidate("float32", job.inputs["baseline"], job.inputs["baseline_golden"], None)
@@ -63,7 +64,7 @@ def demand(found: Measurement) -> None:
         )
 
 
-def _row(outcome: lab.Outcome, failure: lab.Failure, order: lab.Order) -> NotMeasured:
+def _row(outcome: Outcome, failure: Failure, order: Order) -> NotMeasured:
     """Say in the record why there is no number; or raise it, where that is not the device's nature."""
     if failure.kind not in OF_THE_DEVICE:
         raise failure.error()
@@ -74,9 +75,9 @@ def _row(outcome: lab.Outcome, failure: lab.Failure, order: lab.Order) -> NotMea
     )  # fmt: skip
 
 
-def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> lab.Candidate:
+def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> Candidate:
     subject = Subject(file / MODEL, evaluated / "golden.npz", golden.load(evaluated).atol)
-    return lab.Candidate.of(name, subject, twin)
+    return Candidate.of(name, subject, twin)
 
 
 def _write(path: Path, values: Sequence[Part]) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from zoo_builders import protocol
+from zoo_builders.candidates import Candidate, Failure, Order
 from zoo_builders.devices import DEVICES, Contender, Device, Place, Ready, Setting, Subject, measures
-from zoo_builders.lab import Candidate, Failure, Order
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.record import Ratio
 

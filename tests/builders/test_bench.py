@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from zoo_builders import bench, golden
+from zoo_builders.candidates import Order
 from zoo_builders.inspect import examine
-from zoo_builders.lab import Order
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Bundle
 from zoo_client.settings import Settings

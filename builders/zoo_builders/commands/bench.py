@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from zoo_builders import bench, bench_view, evidence, litert
 from zoo_builders.bench import Asked, Desk, Result
+from zoo_builders.candidates import Order
 from zoo_builders.evidence import Evidence
-from zoo_builders.lab import Order
 from zoo_builders.litert import Kernels
 from zoo_client.cache import Cache
 from zoo_client.commands.options import From, Json

@@ -10,10 +10,10 @@ import pytest
 from plugins.phone import SERIAL, Server, nobody_listens, write_tool
 from zoo_builders import golden, lab
 from zoo_builders.adb import Adb
+from zoo_builders.candidates import Candidate, Order
 from zoo_builders.devices import DEVICES, Setting, Subject
 from zoo_builders.handset import Handset
 from zoo_builders.inspect import inspect
-from zoo_builders.lab import Candidate, Order
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"

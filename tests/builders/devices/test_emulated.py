@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from zoo_builders import dense_twin, emulator, evidence, golden, lab
+from zoo_builders.candidates import Candidate, Failure, Order
 from zoo_builders.devices import DEVICES, Ready, Setting, Subject, measures
 from zoo_builders.devices.emulated_arm64 import EmulatedContender
 from zoo_builders.emulator import Emulator
 from zoo_builders.evidence import Evidence
 from zoo_builders.inspect import inspect
-from zoo_builders.lab import Candidate, Failure, Order
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import Unreachable, Unsupported
 from zoo_registry.model.record import Ratio

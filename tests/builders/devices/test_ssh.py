@@ -13,10 +13,10 @@ import pytest
 
 from plugins.sshd import AGENT, Sshd, Wire
 from zoo_builders import agent, golden, host, lab, litert
+from zoo_builders.candidates import Candidate, Order
 from zoo_builders.devices import DEVICES, Place, Setting, Subject
 from zoo_builders.devices.ssh import Remote
 from zoo_builders.inspect import inspect
-from zoo_builders.lab import Candidate, Order
 from zoo_builders.ssh_target import Target
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported

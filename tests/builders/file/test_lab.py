@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from zoo_builders import golden, lab, litert, protocol
+from zoo_builders.candidates import Candidate, Order, Outcome
 from zoo_builders.dense_twin import densify
 from zoo_builders.devices import DEVICES, Setting, Subject, kernels_of
 from zoo_builders.devices.host_cpu import Machine
 from zoo_builders.flatbuffer import IDENTIFIER
 from zoo_builders.inspect import inspect
-from zoo_builders.lab import Candidate, Order, Outcome
 from zoo_registry.model.errors import MEASURE_FAILURES, Unsupported
 from zoo_registry.model.measurement import Host
 from zoo_registry.model.submitted import PROTOCOLS, accept
