@@ -6,7 +6,7 @@ golden.npz        see `golden`
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from zoo_builders import golden, litert
 from zoo_builders.inspect import Inspection, examine
 from zoo_builders.sizes import Sizes, measure
 from zoo_builders.stage import Job
-from zoo_builders.tasks import TASKS, Task
+from zoo_builders.tasks import TASKS, Task, refuse_other_classes
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
@@ -69,7 +69,7 @@ def run(job: Job) -> None:
     vectors = golden.make(data, seen.structure, _spread(calibration))
     spelled = vectors.to_bytes()
     evaluation = Evaluation(
-        file=measure(data), signature=_signature(seen, test), metrics=_metrics(job, data, task, test),
+        file=measure(data), signature=_signature(seen, test), metrics=_metrics(job, data, task, test, seen.signature.outputs[0].shape[1:]),
         fidelity=_fidelity(job, data, baseline, task, calibration), golden=vectors.describe(spelled), runtime_version=litert.version(),
     )  # fmt: skip
     write_bytes(job.out / "golden.npz", spelled)
@@ -136,7 +136,7 @@ def _run(session: litert.Session, example: "Array") -> "Array":
     return result
 
 
-def _metrics(job: Job, data: bytes, task: Task, split: _Split) -> tuple[Metric, ...]:
+def _metrics(job: Job, data: bytes, task: Task, split: _Split, outputs: Sequence[int]) -> tuple[Metric, ...]:
     classes = tuple(split.about.get("classes", ()))
     if not task.metrics:
         return ()
@@ -145,6 +145,7 @@ def _metrics(job: Job, data: bytes, task: Task, split: _Split) -> tuple[Metric, 
             f"{task.name} reports {', '.join(task.metrics)}, and the data have no labels",
             hint="write task: fidelity, or sort the examples into class folders",
         )
+    refuse_other_classes(task.name, outputs, classes)
     scores = task.score(outputs_of(job, data, split, f"{task.name} on {split.name}"), split.labels, classes)
     return tuple(
         Metric(

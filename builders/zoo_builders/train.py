@@ -16,16 +16,18 @@ from zoo_builders.preprocess import ValueMap
 from zoo_builders.render import graph_of, render
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
+from zoo_builders.tasks import refuse_other_classes
 from zoo_builders.weights_sources import epochs
 from zoo_registry.model.errors import BuildFailed, WrongUse
 
+_FILE = "file:"
 _HINT = "return Net(...).graph()"
 
 
 def run(job: Job) -> None:
     """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads, parameters, weights if borrowed}).
 
-    Reads params `network`, `args`, `weights`, `train`; the input `data`; the file roles `network` (a finished Keras file),
+    Reads params `network`, `args`, `weights`, `train`, `task`; the input `data`; the file roles `network` (a finished Keras file),
     `network_source` (a Python file, with network `file:FUNCTION`) and `weights`. A model whose weights come from elsewhere is trained for
     `fine_tune` epochs only.
     """
@@ -53,6 +55,7 @@ def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
     front = front_end.read(about["front_end"]) if "front_end" in about else None
     model = build(job)
     refuse_other_shapes(model, about["shape"] if front is None else front[0].shape)
+    refuse_other_classes(str(job.params["task"]), model.outputs[0].shape[1:], about["classes"])
     borrowed = borrow(model, job)
     return model if front is None else hearing(model, *front), borrowed
 
@@ -92,8 +95,9 @@ def _python(job: Job) -> networks.Network | None:
 
 
 def _network(name: str, source: Path | None) -> networks.Network:
-    if source is not None:
-        return networks.Network("source", source, name.removeprefix("file:"))
+    """Find Python code again: a file's function where the plan spelled it so; else what is importable or shipped by that name."""
+    if source is not None and name.startswith(_FILE):
+        return networks.Network("source", source, name.removeprefix(_FILE))
     return networks.locate(name, Path(), None, lambda _: False)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,50 @@ def test_image_folders(tmp_path: Path) -> None:
     (tmp_path / "test/cat/0.png").write_bytes(b"no image")
     with pytest.raises(BadData, match=r"cat/0\.png is not an image"):
         load("image-folder", {"path": tmp_path}, path=".", size=(4, 5))
+
+
+def pictures(folder: Path, *classes: str) -> Path:
+    """Write one picture a class, 8 high and 12 wide: black, its middle square white."""
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        picture = np.zeros((8, 12), np.uint8)
+        picture[:, 2:10] = 255
+        Image.fromarray(picture).save(folder / name / "0.png")
+    return folder
+
+
+def test_classes_of_folders_are_numbered_as_a_list_says(tmp_path: Path) -> None:
+    folder, names = pictures(tmp_path / "some", "dog", "cat"), tmp_path / "classes.txt"
+    names.write_text("bird\ndog\n\ncat \nfish\n")
+    found = load("image-folder", {"path": folder, "classes": names}, path="some", size=(4, 4), classes="classes.txt")
+    assert found.classes == ("bird", "dog", "cat", "fish")
+    assert sorted(found.splits["all"].labels) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    {
+        "one missing": (b"dog\nbird\n", "the folder 'cat' is none of the 2 classes that classes.txt names"),
+        "one twice": (b"dog\ncat\ndog\n", "names the class 'dog' more than once"),
+        "empty": (b"", "the folder 'cat' is none of the 0 classes"),
+        "no text": (b"\xff\xfe\x00", "is not a list of classes"),
+    }.values(),
+)  # fmt: skip
+def test_a_list_of_classes_that_does_not_fit_is_refused(names: bytes, said: str, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "some", "dog", "cat")
+    (tmp_path / "classes.txt").write_bytes(names)
+    with pytest.raises(BadData, match=re.escape(said)):
+        load("image-folder", {"path": folder, "classes": tmp_path / "classes.txt"}, path="some", size=(4, 4), classes="classes.txt")
+
+
+def test_images_are_stretched_or_their_middle_is_cut_out(tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "some", "one")
+    whole = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1).splits["all"].images
+    middle = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=1).splits["all"].images
+    inner = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=0.5).splits["all"].images
+    assert whole[0, :, 0].max() < 100
+    assert middle.min() > 200, "the middle square is white"
+    assert inner.min() == 255
 
 
 def test_the_stage_stores_what_the_model_sees(tmp_path: Path) -> None:

@@ -245,6 +245,7 @@ def test_nothing_is_trained_on_data_without_labels(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
     data_stage.run(Job("data", params, {"path": tmp_path}, {}, tmp_path / "data", silent))
     base = {"network": "digits_cnn", "args": {"width": 4}, "weights": {"source": "train"}, "train": {"epochs": 1}}
+    base |= {"task": "image-classification"}
     with pytest.raises(ZooError, match="no labels to train on"):
         train.run(Job("base", base, {}, {"data": tmp_path / "data"}, tmp_path / "out", silent))
     with pytest.raises(ZooError, match=r"takes inputs of shape \[49, 10, 1\], the data give \[8, 8, 1\]"):

@@ -6,9 +6,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from zoo_builders import algorithm_files
+from zoo_builders.data import SOURCES
+from zoo_builders.mistakes import Mistakes
+from zoo_builders.preprocess import STEPS
+from zoo_builders.recipes import read_recipes
+from zoo_builders.specs import Base
+from zoo_builders.yaml_lines import Document
 from zoo_client.cli import BY_NAME
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +84,27 @@ def test_every_dependency_is_accounted_for() -> None:
     names = {re.split(r"[\[>=<]", line)[0].lower() for line in wanted} - {"edgezoo"}
     spelled = {name for name in names if name not in text and name.replace("-", " ") not in text}
     assert not spelled, "not in docs/dependencies.md"
+
+
+def fragments() -> list[tuple[str, dict[str, Any]]]:
+    """Every piece of a manifest that a guide shows."""
+    pages = {page: re.findall(r"```yaml\n(.*?)```", re.sub(r"\b[0-9a-f]{4}…", "a" * 64, page.read_text()), re.DOTALL) for page in PAGES}
+    return [(f"{page.name} {number}", yaml.safe_load(text)) for page, texts in pages.items() for number, text in enumerate(texts, 1)]
+
+
+@pytest.mark.parametrize("shown", [piece for _, piece in fragments()], ids=[name for name, _ in fragments()])
+def test_what_the_guides_show_of_manifests_can_be_written(shown: dict[str, Any]) -> None:
+    mistakes = Mistakes("guide.yaml", Document(shown, {}))
+    recipes = shown.get("variants") or {name: steps for name, steps in shown.items() if isinstance(steps, list) and name != "preprocess"}
+    own = sorted({name for steps in recipes.values() for step in steps for name in step if algorithm_files.is_own(name)})
+    recipes = {variant: [step for step in steps if not set(step) & set(own)] for variant, steps in recipes.items()}
+    read_recipes(recipes, mistakes, of_file="tflite" in shown.get("base", {}))
+    assert [str(mistake) for mistake in mistakes.found] == []
+    if "base" in shown:
+        Base.model_validate(shown["base"])
+    data = shown.get("data", {})
+    if "source" in data:
+        SOURCES.get(data["source"]).params.model_validate(data["args"])
+    for step in (*data.get("preprocess", ()), *shown.get("preprocess", ())):
+        ((name, params),) = step.items()
+        STEPS[name].model_validate(params or {})

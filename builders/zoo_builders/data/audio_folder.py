@@ -19,6 +19,7 @@ from pydantic import Field
 
 from zoo_builders import class_folders
 from zoo_builders.audio import Seconds, fitted
+from zoo_builders.class_folders import ClassList
 from zoo_builders.data import SOURCES, BadData, Dataset, FileArg, Report, Source
 from zoo_builders.specs import Sha256, Spec
 
@@ -34,6 +35,7 @@ class AudioFolderArgs(Spec):
     path: str = Field(description="the folder: relative to the manifest, or ${ZOO_DATA}/…")
     sample_rate: Annotated[int, Field(ge=1000, le=192_000)] = Field(default=16_000, description="samples a second of every example")
     seconds: Seconds = Field(default=1.0, description="length of every example: longer ones are cropped, shorter ones padded, centred")
+    classes: ClassList = None
     sha256: Sha256 | None = Field(default=None, description="digest of the folder as `zoo plan` prints it")
 
     @property
@@ -52,7 +54,7 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
 
     root = files["path"]
     found = class_folders.find(root, frozenset({".wav", ".wave"}))
-    classes = class_folders.classes_of(found)
+    classes = class_folders.listed(found, files.get("classes"))
     if not classes:
         raise BadData(f"{root.name} holds no .wav files in class folders", hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav")
     like = np.empty((args.samples, 1, 1), np.int16)
@@ -60,7 +62,7 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     def one(file: Path) -> Any:
         return recording(file, args.sample_rate, args.samples)[:, None, None]
 
-    splits = class_folders.read(found, like, one, report, "read recordings")
+    splits = class_folders.read(found, classes, like, one, report, "read recordings")
     return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate)
 
 
@@ -117,7 +119,7 @@ def _values(data: bytes, width: int, told: str) -> Any:
 
 
 def _files(args: AudioFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)}
+    return {"path": FileArg(args.path, args.sha256)} | ({"classes": FileArg(args.classes)} if args.classes else {})
 
 
 SOURCES.add(

@@ -4,17 +4,19 @@
     FOLDER/cat/1.jpg         FOLDER/dog/2.png        one split, called `all`, or
     FOLDER/1.jpg             FOLDER/2.png            one split, called `all`, without labels: for tasks that ask for none
 
-Images are read as RGB (or grey, with `channels: 1`) and brought to `size`. Order: class, then file name, then mixed within each split
-by a permutation that is always the same, so that any slice holds all classes.
+A network whose weights come from elsewhere has its own order of classes: `classes` names a file with that order, and then the folders may
+be some of them only. Images are read as RGB (or grey, with `channels: 1`) and brought to `size`. Order: class, then file name, then mixed
+within each split by a permutation that is always the same, so that any slice holds all classes.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from zoo_builders import class_folders
+from zoo_builders.class_folders import ClassList
 from zoo_builders.data import SOURCES, BadData, Dataset, FileArg, Report, Source
 from zoo_builders.preprocess import Pixels
 from zoo_builders.specs import Sha256, Spec
@@ -28,6 +30,10 @@ class ImageFolderArgs(Spec):
     path: str = Field(description="the folder: relative to the manifest, or ${ZOO_DATA}/…")
     size: tuple[Pixels, Pixels] = Field(description="[height, width] of every image, resized with Pillow's bilinear filter")
     channels: Literal[1, 3] = 3
+    crop: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, description="keep this share of the middle, cut to the shape of `size`; else the whole image is stretched to it"
+    )
+    classes: ClassList = None
     sha256: Sha256 | None = Field(default=None, description="digest of the folder as `zoo plan` prints it")
 
 
@@ -41,7 +47,7 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
 
     root = files["path"]
     found = class_folders.find(root, _SUFFIXES)
-    classes = class_folders.classes_of(found)
+    classes = class_folders.listed(found, files.get("classes"))
     if not classes:
         found = {"all": [("", file) for file in class_folders.files_in(root, _SUFFIXES)]}
     if not any(found.values()):
@@ -49,7 +55,7 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
             f"{root.name} holds no images", hint="FOLDER/CLASS/FILE.jpg, FOLDER/SPLIT/CLASS/FILE.jpg, or FOLDER/FILE.jpg without labels"
         )
     like = np.empty((*args.size, args.channels), np.uint8)
-    splits = class_folders.read(found, like, lambda file: _image(file, args), report, "read images")
+    splits = class_folders.read(found, classes, like, lambda file: _image(file, args), report, "read images")
     return Dataset(splits, classes, (0.0, 255.0))
 
 
@@ -60,14 +66,23 @@ def _image(file: Path, args: ImageFolderArgs) -> Any:
     height, width = args.size
     try:
         with Image.open(file) as image:
-            converted = image.convert("RGB" if args.channels > 1 else "L").resize((width, height), Image.Resampling.BILINEAR)
+            converted = _fitted(image.convert("RGB" if args.channels > 1 else "L"), (width, height), args.crop)
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise BadData(f"{file.parent.name}/{file.name} is not an image: {error}") from error
     return np.asarray(converted, np.uint8).reshape(height, width, args.channels)
 
 
+def _fitted(image: Any, size: tuple[int, int], crop: float | None) -> Any:
+    """Bring a Pillow image to `size` (width, height): stretched, or its middle cut out first."""
+    from PIL import Image, ImageOps
+
+    if crop is None:
+        return image.resize(size, Image.Resampling.BILINEAR)
+    return ImageOps.fit(image, size, Image.Resampling.BILINEAR, bleed=(1 - crop) / 2)
+
+
 def _files(args: ImageFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)}
+    return {"path": FileArg(args.path, args.sha256)} | ({"classes": FileArg(args.classes)} if args.classes else {})
 
 
 SOURCES.add(

@@ -1,9 +1,11 @@
 """Tasks, one file each: what a model's outputs mean, and the metrics that say how good they are."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zoo_builders.metrics import Score
+from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.plugins import Kind
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["TASKS", "Score", "Task"]
+__all__ = ["TASKS", "Score", "Task", "refuse_other_classes"]
 
 
 class Task(Protocol):
@@ -36,3 +38,19 @@ class Task(Protocol):
 
 
 TASKS: Kind[Task] = Kind("task", __name__)
+
+
+def refuse_other_classes(task: str, outputs: Sequence[int | None], classes: Sequence[str]) -> None:
+    """Insist that a model of one score a class has the classes of the data: other numbers would be scored against the wrong ones.
+
+    `outputs` is the shape of what it gives for one example. Says nothing of tasks that ask for no labels.
+
+    Raises:
+        BuildFailed: with both numbers.
+    """
+    scores = math.prod(size or 1 for size in outputs)
+    if TASKS.get(task).metrics and classes and scores != len(classes):
+        raise BuildFailed(
+            f"the data have {len(classes)} classes, the network gives {scores} scores",
+            hint="change base.args (classes: …); for a network with classes of its own, data.args.classes names a file with their order",
+        )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,16 @@ def test_a_task_with_metrics_refuses_data_without_labels(files: Files, unlabelle
     with pytest.raises(BuildFailed, match="no labels") as told:
         run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=unlabelled))
     assert "task: fidelity" in told.value.hint
+
+
+def test_a_file_with_other_classes_than_the_data_is_refused_before_it_runs(
+    files: Files, data: Path, make_job: MakeJob, tmp_path: Path
+) -> None:
+    other = shutil.copytree(data, tmp_path / "other")
+    about = json.loads((data / "dataset.json").read_text()) | {"classes": list("abc")}
+    (other / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(BuildFailed, match="the data have 3 classes, the network gives 6 scores"):
+        run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=other))
 
 
 def test_a_split_that_is_empty_or_unknown_is_refused(files: Files, data: Path, make_job: MakeJob, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.train
 
 
 def params(**changes: Any) -> dict[str, Any]:
-    return {"network": "digits_cnn", "args": {"width": 4}, "weights": {"source": "train"}, "train": {**TRAIN, "epochs": 1}, **changes}
+    setting = {"network": "digits_cnn", "args": {"width": 4}, "weights": {"source": "train"}, "task": "image-classification"}
+    return setting | {"train": {**TRAIN, "epochs": 1}, **changes}
 
 
 def weights(path: Path) -> list[bytes]:
@@ -185,6 +186,30 @@ def test_a_function_of_the_user_may_give_a_graph_or_a_keras_model(made: str, dig
     train.run(a_job("base", tmp_path / "out", setting, inputs={"data": digits_data}, files={"network_source": tmp_path / "net.py"}))
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["accuracy"]["validation"] > 0.7, "the loss took probabilities for logits, or the other way round"
+
+
+def test_a_function_of_a_module_is_imported_whatever_else_its_file_holds(
+    digits_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo_builders import train
+
+    (tmp_path / "nets_of_mine.py").write_text(GRAPH + GRAPH.replace("def net", "def other"))
+    monkeypatch.syspath_prepend(tmp_path)
+    setting = params(network="python:nets_of_mine:net", args={})
+    files = {"network_source": tmp_path / "nets_of_mine.py"}
+    train.run(a_job("base", tmp_path / "out", setting, inputs={"data": digits_data}, files=files))
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["parameters"] > 0
+
+
+@pytest.mark.parametrize("scores", [5, 12])
+def test_a_network_with_other_classes_than_the_data_is_refused(scores: int, digits_data: Path, tmp_path: Path) -> None:
+    from zoo_builders import train
+
+    job = a_job("base", tmp_path / "out", params(args={"width": 4, "classes": scores}), inputs={"data": digits_data})
+    with pytest.raises(BuildFailed, match=f"the data have 10 classes, the network gives {scores} scores") as told:
+        train.run(job)
+    assert "base.args (classes: …)" in told.value.hint
+    assert not (tmp_path / "out" / "model.keras").exists()
 
 
 def test_a_function_that_gives_something_else_is_refused(digits_data: Path, tmp_path: Path) -> None:
