@@ -201,7 +201,7 @@ def _unread(wanted: str, file: Path) -> Technique:
     name = (wanted or file.stem).lower().replace("_", "-")
     plain = technique_of(_Unread())
     return replace(plain, name=name, check=lambda *_: [], promises=lambda *_: [], layers=lambda *_: {}, rewrites=lambda graph, *_: graph,
-                   remarks=lambda *_: [], modules=())  # fmt: skip
+                   remarks=lambda *_: [], outlasts=lambda _: True, modules=())  # fmt: skip
 
 
 class _Anything(Params):

@@ -10,10 +10,12 @@ from zoo_builders import select
 from zoo_builders.compression import Algorithm, Arrays, Params
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.proof import Promise
-from zoo_builders.techniques import Context, Objection, Step, Technique, Verdict
+from zoo_builders.techniques import TECHNIQUES, Context, Objection, Step, Technique, Verdict
 
 ASKED = ("Conv2D", "Dense")
 """Layers an algorithm is asked about."""
+
+_PROMISE = "write promises(self, before, after, layers, params) in its class: see docs/guides/algorithm-author.md"
 
 _DENSE_OPS = {"Dense", "Conv2D", "Conv2DTranspose"}
 
@@ -24,6 +26,7 @@ def technique_of(algorithm: Algorithm) -> Technique:
     return Technique(
         algorithm.name, algorithm.params, work.apply, work.check, work.promises, algorithm.doc, work.remarks,
         modules=(type(algorithm).__module__,), layers=work.layers, rewrites=work.rewrites,
+        outlasts=work.outlasts,
     )  # fmt: skip
 
 
@@ -54,6 +57,8 @@ class Compressor:
         if not self.chosen(graph, params):
             why = "; ".join(f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}" for n in graph.nodes if _asked(n))
             found.append(Objection(graph.name, f"{name} fits no layer ({why or 'no Dense or Conv2D'})", "use a network with wider layers"))
+        elif not self.promises(graph, params, ()):
+            found.append(Objection(graph.name, f"{name} replaces no layer and promises nothing that the file could prove", _PROMISE))
         return found
 
     def layers(self, graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
@@ -80,18 +85,32 @@ class Compressor:
         return replaced(graph, {node.name: self.algorithm.replace(node, params) for node in self.chosen(graph, params)})
 
     def promises(self, graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-        """State that the file has no more parameters and work than the network it should hold, and what the algorithm adds."""
+        """State that the file has no more parameters and work than the network it should hold, and what the algorithm adds.
+
+        Where no layer is replaced those bounds would hold of any file: then they are stated only beside what the algorithm promises.
+        """
         del steps
         name = self.algorithm.name
         if not graph.nodes:  # such a network is refused when the step runs: there is no bound it could hold
             return [Promise(technique=name, kind="parameters_at_most", value=0)]
         after, chosen = self.rewrites(graph, params, ()), [node.name for node in self.chosen(graph, params)]
+        own = self.algorithm.promises(graph, after, chosen, params)
+        if not own and after == graph:
+            return []
         bound = graph if any(0 in shape for node in after.nodes for shape in node.weights.values()) else after
         return [
             Promise(technique=name, kind="parameters_at_most", value=stored_parameters(bound)),
             Promise(technique=name, kind="macs_at_most", value=macs(bound)),
-            *self.algorithm.promises(graph, after, chosen, params),
+            *own,
         ]
+
+    def outlasts(self, step: Step) -> bool:
+        """Whether a later step leaves the values made here as they are: one that neither trains nor moves weights while rounding does."""
+        kind = type(self.algorithm)
+        values = kind.project is not Algorithm.project or kind.replace is Algorithm.replace
+        trains = TECHNIQUES.get(step.technique).apply is not None
+        moves = trains or getattr(step.params, "rounding", "nearest") != "nearest"
+        return not (values and moves) or step.technique.partition("@")[0] in self.algorithm.lasts_through
 
     def remarks(self, graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
         """Say what is saved, as far as that is known."""
@@ -105,7 +124,7 @@ class Compressor:
         """Rewrite the network, bake the weights, fine-tune under the projection, and insist on it.
 
         Raises:
-            BuildFailed: the network cannot be described, or the algorithm's layers do not fit together.
+            BuildFailed: the network cannot be described, the algorithm's layers do not fit together, or it left every weight as it was.
             ProofFailed: fine-tuned weights are not what the projection allows.
         """
         from zoo_builders.fit import fine_tuning, fit
@@ -115,13 +134,18 @@ class Compressor:
         graph = graph_of(model)
         weights = weights_of(model, graph)
         made = {node.name: self.algorithm.replace(node, params, weights[node.name]) for node in self.chosen(graph, params)}
-        changed = render_with(replaced(graph, made), {**weights, **self._baked(graph, params, weights, made)})
+        baked = self._baked(graph, params, weights, made)
+        changed = render_with(replaced(graph, made), {**weights, **baked})
         projected = [one for into in made.values() for one in into if one.weights]
-        project = partial(self._project, changed, projected, params)
+        moved = {
+            name for name, into in made.items() if into != (graph.node(name),) or not _equal(baked.get(name, weights[name]), weights[name])
+        }
+        project = partial(self._project, changed, projected, params, moved)
         project()
         train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
         history = fit(changed, context, train, [_after_each_step(project)], note=self.algorithm.name) if params.epochs else []
         self._insist(changed, projected, params)
+        self._refuse_idle(moved, list(made))
         context.keep("history", {"epochs": history})
         context.keep("layers", {name: {one.name: _shape(one) for one in into} for name, into in made.items()})
         return changed
@@ -142,10 +166,18 @@ class Compressor:
             allowed = self.algorithm.project(node, params, now)
             yield layer, list(now.values()), [allowed[name] for name in now]
 
-    def _project(self, model: Any, nodes: Sequence[Node], params: Params) -> None:
+    def _project(self, model: Any, nodes: Sequence[Node], params: Params, moved: set[str]) -> None:
         for layer, now, allowed in self._projections(model, nodes, params):
             if not _same(now, allowed):
                 layer.set_weights(allowed)
+                moved.add(layer.name)
+
+    def _refuse_idle(self, moved: set[str], layers: Sequence[str]) -> None:
+        from zoo_registry.model.errors import BuildFailed
+
+        if not moved:
+            message = f"{self.algorithm.name} changed no weight of {', '.join(layers)}: the file would be the one without it"
+            raise BuildFailed(message, hint="drop the step, or let replace, bake or project change something")
 
     def _insist(self, model: Any, nodes: Sequence[Node], params: Params) -> None:
         from zoo_registry.model.errors import ProofFailed
@@ -164,6 +196,10 @@ def _same(left: Sequence[Any], right: Sequence[Any]) -> bool:
     import numpy as np
 
     return all(np.array_equal(one, other) for one, other in zip(left, right, strict=True))
+
+
+def _equal(left: Arrays, right: Arrays) -> bool:
+    return left.keys() == right.keys() and _same(list(left.values()), [right[name] for name in left])
 
 
 def _after_each_step(project: Callable[[], None]) -> Any:

@@ -135,7 +135,7 @@ def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
 def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
     """Give what a technique objects to, and object ourselves to a step that would change nothing and says nothing about it."""
     technique = TECHNIQUES.get(step.technique)
-    found = list(technique.check(graph, step.params, before))
+    found = [*technique.check(graph, step.params, before), *_undone(graph, step, before)]
     if found or not graph.nodes:
         return found
     said = technique.layers(graph, step.params, before)
@@ -148,6 +148,25 @@ def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objecti
     if not technique.promises(graph, step.params, [*before, step]):
         found.append(Objection(graph.name, "the step promises nothing that the file could prove", f"drop {step.technique}"))
     return found
+
+
+def _undone(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
+    """Object to a step that moves the weights which an earlier one has put where they are allowed."""
+    return [
+        Objection(graph.name, f"{step.technique} would move the weights that {earlier.technique} made", _before(graph, step, earlier))
+        for earlier in before
+        if not TECHNIQUES.get(earlier.technique).outlasts(step)
+    ]
+
+
+def _before(graph: Graph, step: Step, earlier: Step) -> str:
+    """Say what to write where a step would undo an earlier one: the other order where that one takes it."""
+    name, technique = step.technique.partition("@")[0], TECHNIQUES.get(step.technique)
+    if technique.apply is None:
+        return "write rounding: nearest"
+    swaps = not technique.ends and not TECHNIQUES.get(earlier.technique).check(graph, earlier.params, [step])
+    first = f"put {name} before it" if swaps else "drop one of the two" if not technique.ends else "write quantize: {dtype: int8} instead"
+    return f"{first}; or, if what it made survives {name}, say so in its class: lasts_through = frozenset({{'{name}'}})"
 
 
 def graphs(graph: Graph, steps: Sequence[Step]) -> list[Graph]:

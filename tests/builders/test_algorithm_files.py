@@ -150,3 +150,47 @@ def test_it_is_trained_and_proven_in_the_file(
     found: list[dict[str, Any]] = json.loads((seen.out / "proofs.json").read_text())
     assert {finding["technique"] for finding in found} == {"ternary"}
     assert all(finding["held"] for finding in found)
+
+
+PROMISES = SOURCE.read_text().partition("    def promises(")
+UNPROVEN = PROMISES[0].replace("def project(", "def _project(")
+
+
+def test_what_replaces_no_layer_and_promises_nothing_is_refused(planned: Plans) -> None:
+    """That the file is no larger than it was would hold of any file: a step that does nothing would count as proven."""
+    with pytest.raises(InvalidManifest, match="replaces no layer and promises nothing that the file could prove") as caught:
+        planned(source=UNPROVEN)
+    assert "write promises(self, before, after, layers, params)" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("later", "refused", "fix"),
+    [
+        ("prune: {epochs: 1}", "prune would move the weights that ternary@", "drop one of the two"),
+        ("cluster: {epochs: 1}", "cluster would move the weights that ternary@", "lasts_through = frozenset({'cluster'})"),
+        ("quantize_aware: {epochs: 1}", "quantize_aware would move", "write quantize: {dtype: int8} instead"),
+        ("quantize: {rounding: compensated}", "quantize would move the weights", "write rounding: nearest"),
+        ("quantize: {dtype: int8}", "", ""),
+    ],
+)
+def test_what_would_move_projected_weights_is_refused_after_it(planned: Plans, later: str, refused: str, fix: str) -> None:
+    both = f"./ternary.py: {{epochs: 1}}\n    - {later}"
+    if not refused:
+        assert [step.technique for step in planned(both)["mine"].recipe][1:] == ["quantize"]
+        return
+    with pytest.raises(InvalidManifest) as caught:
+        planned(both)
+    assert refused in str(caught.value)
+    assert fix in (caught.value.hint or "")
+
+
+def test_the_class_says_what_its_weights_survive_and_what_may_come_first(planned: Plans) -> None:
+    source = SOURCE.read_text()
+    name = '    name: ClassVar[str] = "ternary"\n'
+    both = "./ternary.py: {epochs: 1}\n    - prune: {epochs: 1}"
+    survives = source.replace(name, name + '    lasts_through = frozenset({"prune"})\n')
+    assert len(planned(both, survives)["mine"].recipe) == 2
+    with pytest.raises(InvalidManifest) as caught:
+        planned(both, source.replace(name, name + "    undoes = frozenset()\n"))
+    assert "put prune before it" in (caught.value.hint or "")
+    assert len(planned("svd: {rank: 1, layers: [{name: classifier}]}\n    - prune: {epochs: 1}")["mine"].recipe) == 2

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from plugins.digits import a_job
 from zoo_builders.compressing import Compressor, macs, replaced, stored_parameters, technique_of
 from zoo_builders.compression import ALGORITHMS, Algorithm, Params
 from zoo_builders.graph import Graph, Node
+from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.net import Net
-from zoo_builders.proof import judge
+from zoo_builders.proof import Promise, judge
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
+from zoo_registry.model.errors import BuildFailed
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/algorithm-author.md"
 TRAIN = {"epochs": 1, "batch_size": 50, "learning_rate": 1e-3, "seed": 7}
@@ -181,6 +183,29 @@ def test_the_file_holds_what_was_promised_and_works_with_quantize(
     assert len(found) >= 2
     assert [finding for finding in found if not finding.held] == []
     assert not [f for f in judge([p.model_copy(update={"value": 1}) for p in promised], seen.structure, seen.signature) if f.held]
+
+
+class Idle(Algorithm):
+    """Promises, and does nothing."""
+
+    name: ClassVar[str] = "idle"
+    doc: ClassVar[str] = "Says what is so anyhow."
+
+    def fits(self, node: Node, params: Params) -> str:
+        """Fit the Dense layers."""
+        del params
+        return "" if node.op == "Dense" else "no Dense"
+
+    def promises(self, before: Graph, after: Graph, layers: Sequence[str], params: Params) -> list[Promise]:
+        """State what holds of any file."""
+        del before, params
+        return [Promise(technique=self.name, kind="distinct_at_most", value=10_000, layers=kernels_of(after, layers))]
+
+
+@pytest.mark.train
+def test_a_step_that_changes_no_weight_fails(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match="idle changed no weight of hidden, head"):
+        applied(technique_of(Idle()), data, tmp_path, {"epochs": 0})
 
 
 def test_bounds_count_what_the_file_will_hold() -> None:

@@ -39,12 +39,15 @@ class Algorithm:
         doc: what it costs, and when it does not help.
         params: what the manifest may say.
         undoes: techniques whose work it would undo; it is refused after them.
+        lasts_through: techniques that leave the values it made as they are. Others that train, or move weights while they round them, are
+            refused after it. Says nothing where only layers are replaced: those outlast every technique.
     """
 
     name: ClassVar[str]
     doc: ClassVar[str]
     params: ClassVar[type[Params]] = Params
     undoes: ClassVar[frozenset[str]] = frozenset({"prune", "cluster", "quantize", "quantize_aware"})
+    lasts_through: ClassVar[frozenset[str]] = frozenset()
 
     def fits(self, node: Node, params: Any) -> str:
         """Say why a layer cannot be compressed; empty where it can. `Dense` and `Conv2D` are asked."""
@@ -73,6 +76,8 @@ class Algorithm:
 
     def promises(self, before: Graph, after: Graph, layers: Sequence[str], params: Any) -> list[Promise]:
         """State what the file holds beyond having no more parameters and no more work than the new network, which is always proven.
+
+        An algorithm that replaces no layer must promise something: that the network is no larger proves nothing then, and it is refused.
 
         Args:
             before: the network as it was.

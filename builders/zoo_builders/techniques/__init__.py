@@ -87,6 +87,7 @@ class Technique:
         infer: the step's parameters with what follows from the earlier steps filled in (`preserve`), where the manifest says nothing.
         converts: what the step asks of the `convert` stage, as parameters of that stage (`quantize`, …); merged over the recipe.
         on_file: the step's parameters where the base is a finished .tflite file and no Keras model, or why it cannot be applied there.
+        outlasts: whether a later step leaves what this one made as it is; asked only of techniques that no later one knows by name.
         ends: whether no step may follow, because what it leaves can only be converted.
         modules: further modules whose code can change the result (part of the stage's fingerprint).
     """
@@ -104,6 +105,7 @@ class Technique:
     infer: Callable[[Any, Sequence[Step]], Any] = lambda params, _: params
     converts: Callable[[Any, Sequence[Step]], Mapping[str, Any]] = lambda *_: {}
     on_file: Callable[[Any], Any | str] = lambda _: "it changes the Keras model, and a finished .tflite file has none"
+    outlasts: Callable[[Step], bool] = lambda _: True
     ends: bool = False
 
     @property
