@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from zoo_builders import select
+from zoo_builders import left_alone, select
 from zoo_builders.compression import Algorithm, Arrays, Params
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.proof import Promise
@@ -65,18 +65,20 @@ class Compressor:
         """Say of every layer with weights whether it is compressed, and why not."""
         del before
         chosen = {node.name for node in self.chosen(graph, params)}
-        return {node.name: self._verdict(node, params, chosen) for node in graph.nodes if node.weights}
+        return {node.name: self._verdict(graph, node, params, chosen) for node in graph.nodes if node.weights}
 
-    def _verdict(self, node: Node, params: Params, chosen: set[str]) -> Verdict:
+    def _verdict(self, graph: Graph, node: Node, params: Params, chosen: set[str]) -> Verdict:
         if node.name in chosen:
-            into = self.algorithm.replace(node, params)
-            return Verdict(applies=True, reason=" → ".join(f"{one.name} {_shape(one)}" for one in into) if into != (node,) else "")
+            return Verdict(applies=True)
         if node.is_fixed:
-            return Verdict(applies=False, reason=FORMULA)
+            return Verdict(applies=False, reason=FORMULA, fix=left_alone.NOTHING_LEARNED)
+        if node.op == "BatchNormalization":
+            return Verdict(applies=False, reason="it has no kernel", fix=left_alone.FOLDED)
         if node.op not in ASKED:
-            return Verdict(applies=False, reason=f"{node.op} is left as it is")
+            reason = f"{self.algorithm.name} takes kernels of {' and '.join(ASKED)}; {node.op} is another"
+            return Verdict(applies=False, reason=reason, fix=left_alone.few(graph, node.op))
         reason = self.algorithm.fits(node, params)
-        fix = "" if reason else f"add {{name: {node.name}}} to layers, and take it out of skip"
+        fix = self.algorithm.instead(node, params) if reason else f"add {{name: {node.name}}} to layers, and take it out of skip"
         return Verdict(applies=False, reason=reason or "layers and skip leave it out", fix=fix)
 
     def rewrites(self, graph: Graph, params: Params, before: Sequence[Step]) -> Graph:

@@ -7,7 +7,7 @@ on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo p
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo_builders import forecast, sparse_path, speed
+from zoo_builders import compressing, forecast, left_alone, sparse_path, speed
 from zoo_builders.graph import Graph, Node
 from zoo_builders.recipes import graphs, objections
 from zoo_builders.techniques import TECHNIQUES, Objection, Step, Verdict
@@ -101,11 +101,15 @@ def summary(report: Preflight) -> list[str]:
 def rows(met: Sequence[Graph], columns: Sequence[Column]) -> tuple[Node, ...]:
     """Choose the layers worth a row: with weights of their own, or named by a verdict or an objection."""
     nodes = {node.name: node for graph in reversed(met) for node in graph.nodes}
-    named = {name for column in columns for name, verdict in column.verdicts.items() if not verdict.applies and verdict.fix}
+    named = {name for column in columns for name, verdict in column.verdicts.items() if _can_change(verdict)}
     named |= {objection.layer for column in columns for objection in column.refused}
     chosen = [node for node in nodes.values() if (node.weights and node.op != "BatchNormalization") or node.name in named]
     order = {name: place for place, name in enumerate(dict.fromkeys(node.name for graph in met for node in graph.nodes))}
     return tuple(sorted(chosen, key=lambda node: order[node.name]))
+
+
+def _can_change(verdict: Verdict) -> bool:
+    return not verdict.applies and bool(verdict.fix) and not verdict.fix.startswith(left_alone.NOTHING)
 
 
 def _step_column(graph: Graph, step: Step, before: Sequence[Step]) -> Column:
@@ -181,4 +185,7 @@ def _chances(base: Graph, graph: Graph, contents: forecast.Contents, sparse: Col
     before, after = forecast.kernels(base), forecast.kernels(graph)
     fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)
-    return speed.chances(contents.stored, opens=not shut and share > 0, share=any_zeros if shut else share, shut=shut, fewer=fewer)
+    opens = not shut and share > 0
+    return speed.chances(
+        contents.stored, opens=opens, share=any_zeros if shut else share, shut=shut, macs=compressing.macs(graph), fewer=fewer
+    )

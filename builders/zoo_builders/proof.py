@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from zoo_builders.file_names import any_of
 from zoo_builders.layer_tensors import LayerTensor, belonging
 from zoo_registry.model.errors import ProofFailed
-from zoo_registry.model.record import Finding, Signature, Structure, TensorSparsity
+from zoo_registry.model.record import Finding, Signature, Structure, TensorSparsity, Xnnpack
 
 _FLOAT_SLACK = 1e-9
 """0.29 * 100 is 28.999…996 in floating point; the promise meant 29."""
@@ -25,7 +25,8 @@ class Promise(BaseModel):
             it), `blocks_at_least` (share of blocks that are zero as a whole), `zeros_in_groups` (`m:n`: at least m zeros in every n
             consecutive weights along the inputs), `distinct_at_most` (distinct stored values), `weights_dtype` / `activations_dtype` /
             `interface_dtype` (every selected tensor has this dtype), `weights_granularity` (for what each scale of the weights
-            stands: `tensor`, `channel` or `block32` …), `parameters_at_most` / `macs_at_most` (of the whole file).
+            stands: `tensor`, `channel` or `block32` …), `parameters_at_most` / `macs_at_most` (of the whole file), `xnnpack_sparse_on`
+            (on this CPU XNNPACK is predicted to run the file sparse).
         value: the bound, the pattern, or the dtype's name.
         operators: flatbuffer operators whose weights are meant (CONV_2D, FULLY_CONNECTED, …); empty = all with weights.
         pointwise_only: only CONV_2D with a 1x1 kernel.
@@ -54,6 +55,7 @@ class Promise(BaseModel):
         "weights_granularity",
         "parameters_at_most",
         "macs_at_most",
+        "xnnpack_sparse_on",
     ]
     value: float | str
     operators: tuple[str, ...] = ()
@@ -152,8 +154,14 @@ def _found(promise: Promise, seen: _Evidence) -> Iterator[Found]:
     elif promise.kind in {"parameters_at_most", "macs_at_most"}:
         count = seen.structure.parameters if promise.kind == "parameters_at_most" else seen.structure.macs
         yield "(file)", str(count), count <= float(promise.value)
+    elif promise.kind == "xnnpack_sparse_on":
+        yield "(file)", *_sparse_on(str(promise.value), seen.structure.xnnpack)
     else:
         yield from _of_weights(promise, seen)
+
+
+def _sparse_on(cpu: str, predicted: Xnnpack) -> tuple[str, bool]:
+    return f"{', '.join(predicted.cpus) or 'nowhere'}: {predicted.reason}", predicted.predicted_sparse and cpu in predicted.cpus
 
 
 def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
@@ -240,5 +248,6 @@ def _say(promise: Promise) -> str:
         "blocks_at_least": f"share of zero blocks of {promise.block[0]}x{promise.block[1]} at least",
         "zeros_in_groups": "zeros in consecutive weights",
         "distinct_at_most": f"distinct values per {promise.per} at most",
+        "xnnpack_sparse_on": "XNNPACK's sparse path on",
     }
     return words.get(promise.kind, promise.kind.replace("_", " "))

@@ -7,6 +7,7 @@ normalisation only right behind a linear convolution or Dense.
 from collections.abc import Collection
 from typing import Any
 
+from zoo_builders import left_alone
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.techniques import Objection, Verdict
 
@@ -75,7 +76,7 @@ def _normalisation(graph: Graph, node: Node) -> tuple[str, str]:
 def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     """Say what happens to a layer; `kept` is what the recipe preserves, in words."""
     if node.is_fixed:
-        return Verdict(applies=False, reason=f"{FORMULA}; stays float")
+        return Verdict(applies=False, reason=f"{FORMULA}; stays float", fix=left_alone.NOTHING_LEARNED)
     found = objection(graph, node)
     if found is not None:
         return Verdict(applies=False, reason=found.reason, fix=found.fix)

@@ -1,8 +1,9 @@
 """A network written anew so that XNNPACK can run it sparse, where its function stays the same to the last weight. Pure.
 
-Four things can be said differently without changing what is computed: a global pooling keeps its dimensions and a flattening drops them
+Five things can be said differently without changing what is computed: a global pooling keeps its dimensions and a flattening drops them
 behind it; `same` padding that happens to be even on all sides becomes a `ZeroPadding2D` of its own; an average over the whole image is a
-global pooling; an activation that does nothing goes. What would change the function is told, not done.
+global pooling; a reshape behind a 1x1 classifier becomes a pooling of its one pixel; an activation that does nothing goes.
+What would change the function is told, not done.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -68,8 +69,8 @@ _Changed = tuple[Graph, Change] | None
 
 def _keep_dimensions(graph: Graph, node: Node) -> _Changed:
     """Let a global pooling keep its dimensions, and drop them behind it."""
-    if node.op != "GlobalAveragePooling2D" or node.config.get("keepdims"):
-        return None
+    if node.op != "GlobalAveragePooling2D" or node.config.get("keepdims") or graph.node(node.inputs[0]).shape[:2] == (1, 1):
+        return None  # a pooling of one pixel is there to drop its dimensions
     kept = replace(node, config={**node.config, "keepdims": True}, shape=(1, 1, node.shape[-1]))
     readers = graph.consumers(node.name)
     if len(readers) == 1 and readers[0].op == "Reshape" and readers[0].shape == kept.shape:
@@ -112,6 +113,17 @@ def _pool_globally(graph: Graph, node: Node) -> _Changed:
     return _with(graph, node.name, pool), Change(node.name, "GlobalAveragePooling2D(keepdims=True)")
 
 
+def _leave_by_pooling(graph: Graph, node: Node) -> _Changed:
+    """Drop the dimensions of a classified pixel by a pooling, where XNNPACK can leave the sparse part, and not by a reshape."""
+    if node.op not in {"Flatten", "Reshape"} or node.inputs[0] not in {end.name for end in sparse_path.loose_ends(graph)}:
+        return None
+    before = graph.node(node.inputs[0])
+    if before.shape != (1, 1, *node.shape):
+        return None
+    pool = Node(node.name, "GlobalAveragePooling2D", {"keepdims": False}, node.inputs, node.shape)
+    return _with(graph, node.name, pool), Change(node.name, "GlobalAveragePooling2D(keepdims=False), which takes the mean of one pixel")
+
+
 def _drop_linear(graph: Graph, node: Node) -> _Changed:
     """Take out an activation that does nothing."""
     if node.op != "Activation" or node.config.get("activation") != "linear" or node is graph.nodes[-1]:
@@ -119,7 +131,9 @@ def _drop_linear(graph: Graph, node: Node) -> _Changed:
     return _without(graph, node), Change(node.name, "taken out: it does nothing")
 
 
-_RULES: tuple[Callable[[Graph, Node], _Changed], ...] = (_drop_linear, _pool_globally, _keep_dimensions, _pad_explicitly)
+_RULES: tuple[Callable[[Graph, Node], _Changed], ...] = (
+    _drop_linear, _pool_globally, _keep_dimensions, _pad_explicitly, _leave_by_pooling,
+)  # fmt: skip
 
 
 def _with(graph: Graph, name: str, *nodes: Node, readers: str = "") -> Graph:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoo_builders import select
+from zoo_builders import left_alone, select
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.proof import Promise
@@ -15,7 +15,7 @@ from zoo_builders.techniques import Objection, Verdict
 if TYPE_CHECKING:
     from zoo_builders.prune_params import LayerRule, Params
 
-_DEPTHWISE = "depthwise kernels stay dense: they hold few weights, and no kernel library runs them sparse"
+_DEPTHWISE = "depthwise kernels stay dense: no kernel library runs them sparse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def verdicts(graph: Graph, params: "Params") -> Mapping[str, Verdict]:
         elif node.name in names:
             found[node.name] = Verdict(applies=False, reason="no rule of layers picks it", fix=f"add {{name: {node.name}}} to layers")
         elif node.weights:
-            found[node.name] = _of_others(node, params)
+            found[node.name] = _of_others(graph, node, params)
     return found
 
 
@@ -188,15 +188,15 @@ def _of_chosen(graph: Graph, layer: Touched) -> Verdict:
     return Verdict(applies=True, reason=", ".join(words))
 
 
-def _of_others(node: Node, params: "Params") -> Verdict:
+def _of_others(graph: Graph, node: Node, params: "Params") -> Verdict:
     if node.is_fixed:
-        return Verdict(applies=False, reason=FORMULA)
+        return Verdict(applies=False, reason=FORMULA, fix=left_alone.NOTHING_LEARNED)
     if node.op == "DepthwiseConv2D":
-        return Verdict(applies=False, reason=_DEPTHWISE)
+        return Verdict(applies=False, reason=_DEPTHWISE, fix=left_alone.few(graph, node.op))
     if params.policy == "xnnpack" and node.op in KERNELS:
         return Verdict(
             applies=False, reason="XNNPACK runs only 1x1 convolutions of stride 1 sparse", fix="policy: whole-model prunes it too"
         )
     if node.op == "BatchNormalization":
-        return Verdict(applies=False, reason="no kernel: it is folded into the layer before it")
+        return Verdict(applies=False, reason="no kernel: it is folded into the layer before it", fix=left_alone.FOLDED)
     return Verdict(applies=False, reason=f"{node.op} has no kernel that prune knows", fix="implement TFMOT's PrunableLayer in its class")

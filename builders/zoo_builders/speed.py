@@ -1,6 +1,7 @@
 """Whether a recipe can shorten latency, on each family of devices, with the reason in words. Pure: rules, not measurements.
 
-The rules are what was measured with XNNPACK on one MobileNetV2 1.0/224 and what its sources say; a build measures its own file.
+The rules are what was measured with XNNPACK on the zoo's networks (docs/results.md) and what its sources say; a build measures its own
+file. Where neither covers a case the word is `unknown`.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,11 @@ Word = Literal["faster", "same", "slower", "unknown"]
 Stored = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4", "other"]
 
 FAMILIES: Mapping[Family, str] = {"x86": "x86 with AVX", "arm": "ARM", "wasm": "browsers (WASM)"}
+
+SMALL = 1_000_000
+"""Multiplications of one inference below which integers may cost as much as they save. Of the zoo's networks the two below it, of 0.1
+million and 5 to 11 microseconds, measured 0.97 and 1.01 of float32 in int8 and one 0.86 in dynamic; those above it (from 2.7 million on)
+0.45 to 0.71 and 1.8 to 2.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ def family_of(arch: str) -> Family:
     return "arm" if arch.startswith(("arm", "aarch")) else "x86"
 
 
-def chances(stored: Stored, *, opens: bool, share: float, shut: str, fewer: float = 0.0) -> tuple[Chance, ...]:
+def chances(stored: Stored, *, opens: bool, share: float, shut: str, macs: int, fewer: float = 0.0) -> tuple[Chance, ...]:
     """Judge one variant on every family.
 
     Args:
@@ -36,9 +42,13 @@ def chances(stored: Stored, *, opens: bool, share: float, shut: str, fewer: floa
         opens: XNNPACK's structure rules hold, and there are zeros enough in 1x1 kernels.
         share: share of zeros in those kernels.
         shut: why the sparse path stays shut, when it does.
+        macs: multiplications of one inference.
         fewer: share of the float network's weights that the rewritten one no longer has.
     """
-    said = (_chance(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES)
+    integer = stored not in {"float32", "float16"}
+    said = (
+        _integer(family, stored, macs) if integer else _float(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES
+    )
     return tuple(_smaller(chance, fewer) if fewer > 0 and chance.word == "same" else chance for chance in said)
 
 
@@ -47,9 +57,7 @@ def _smaller(chance: Chance, fewer: float) -> Chance:
     return Chance(chance.family, "unknown", why)
 
 
-def _chance(family: Family, stored: Stored, *, opens: bool, share: float, shut: str) -> Chance:
-    if stored in {"int8", "int16x8", "dynamic", "int4", "other"}:
-        return _integer(family, stored)
+def _float(family: Family, stored: Stored, *, opens: bool, share: float, shut: str) -> Chance:
     if opens and family == "x86":
         return Chance(family, "same", "XNNPACK runs no sparse kernels on x86 with AVX: dense ones are quicker there")
     if opens:
@@ -61,18 +69,33 @@ def _chance(family: Family, stored: Stored, *, opens: bool, share: float, shut: 
     return Chance(family, "same", "computed as the float32 file is")
 
 
-def _integer(family: Family, stored: Stored) -> Chance:
-    if stored == "dynamic":
-        return Chance(family, "slower", "activations are quantized anew in every run: measured 2.5 (x86) and 3.1 (browser) times float32")
+def _integer(family: Family, stored: Stored, macs: int) -> Chance:
     if stored == "int16x8":
-        return Chance(family, "slower", "int16 activations run on reference kernels, which nobody made fast")
+        return Chance(
+            family, "slower", "int16 activations run on reference kernels, which nobody made fast: measured 30 to 40 times float32"
+        )
     if stored == "int4":
         return Chance(family, "unknown", "four-bit kernels exist for dense layers only, and differ by runtime: measure it")
     if stored == "other":
         return Chance(family, "unknown", "no rule for this way of storing weights: measure it")
-    reasons: Mapping[Family, tuple[Word, str]] = {
-        "x86": ("faster", "int8 kernels: measured at 0.47 of float32 on MobileNetV2 with AVX-512"),
-        "arm": ("faster", "int8 kernels with dot products: published at about half of float32 on phones"),
-        "wasm": ("unknown", "browsers lack int8 dot products; LiteRT.js takes interface: float only"),
-    }
-    return Chance(family, *reasons[family])
+    if macs < SMALL:
+        why = f"an inference of {macs:,} multiplications is over in microseconds, of which converting numbers takes its share"
+        return Chance(family, "unknown", f"{why}: networks this small were measured at 0.86 to 1.09 of float32; measure it")
+    said = _DYNAMIC if stored == "dynamic" else _INT8
+    return Chance(family, *said[family])
+
+
+_DYNAMIC: Mapping[Family, tuple[Word, str]] = {
+    "x86": ("slower", "activations are quantized anew in every run: measured at 1.8 to 2.5 times float32"),
+    "arm": (
+        "unknown",
+        "activations are quantized anew in every run, which costs much on x86 and in browsers; nobody measured ARM: measure it",
+    ),
+    "wasm": ("slower", "activations are quantized anew in every run: measured at 3.1 to 4.7 times float32"),
+}
+_INT8: Mapping[Family, tuple[Word, str]] = {
+    "x86": ("faster", "int8 kernels: measured at 0.45 to 0.71 of float32 with AVX-512"),
+    "arm": ("faster", "int8 kernels with dot products: published at about half of float32 on phones"),
+    "wasm": ("unknown", "browsers lack int8 dot products; LiteRT.js takes interface: float only"),
+}
+"""Family → word and reason, of networks that are not small."""

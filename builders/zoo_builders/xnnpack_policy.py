@@ -27,7 +27,7 @@ def objections(graph: Graph) -> list[Objection]:
     found = [] if starts else [Objection(*_blame_start(graph), _STEM)]
     found += [] if ends else [Objection(graph.nodes[-1].name, "no GlobalAveragePooling2D on the way to the output", _END)]
     inside = _between(graph, starts or _first_convolutions(graph), ends)
-    return found + [Objection(node.name, *why) for node in inside if (why := _why_not(graph, node))]
+    return found + [Objection(node.name, *why) for node in inside if (why := why_not(graph, node))]
 
 
 def _reach(origin: Node, stop: Callable[[Node], bool], step: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
@@ -104,8 +104,8 @@ def _padded(graph: Graph, node: Node) -> int:
     return padding if isinstance(padding, int) else 0
 
 
-def _why_not(graph: Graph, node: Node) -> tuple[str, str] | None:
-    """Give (reason, fix) if XNNPACK has no sparse form of `node`."""
+def why_not(graph: Graph, node: Node) -> tuple[str, str] | None:
+    """Give (reason, fix) if XNNPACK has no sparse form of `node`, wherever it stands."""
     if node.op in _ANY_CONFIG:
         return None
     rule = _RULES.get(node.op)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zoo_builders import preflight, preflight_view, sparse_path
+from zoo_builders import left_alone, preflight, preflight_view, sparse_path
 from zoo_builders.graph import Graph
 from zoo_builders.models import NETWORKS
 from zoo_builders.net import Net
@@ -68,6 +68,21 @@ def test_int8_closes_the_sparse_path() -> None:
 
 def test_what_runs_on_reference_kernels_is_said_to_be_slower() -> None:
     assert set(words(preflight.recipe(friendly(), "int16x8", [step("quantize", dtype="int16x8")])).values()) == {"slower"}
+
+
+def test_integers_are_promised_no_speed_where_overhead_decides() -> None:
+    small, large = NETWORKS.get("digits_cnn")(), NETWORKS.get("mobilenet_v2")()
+    for dtype, expected in (("int8", {"x86": "faster", "arm": "faster"}), ("dynamic", {"x86": "slower", "wasm": "slower"})):
+        report = preflight.recipe(small, dtype, [step("quantize", dtype=dtype)])
+        assert set(words(report).values()) == {"unknown"}
+        assert "92,160 multiplications" in report.chances[0].reason
+        assert words(preflight.recipe(large, dtype, [step("quantize", dtype=dtype)])).items() >= expected.items()
+
+
+def test_nothing_is_said_of_dynamic_on_arm_which_nobody_measured() -> None:
+    report = preflight.recipe(NETWORKS.get("mobilenet_v2")(), "dynamic", [step("quantize", dtype="dynamic")])
+    [arm] = [chance for chance in report.chances if chance.family == "arm"]
+    assert (arm.word, "nobody measured ARM" in arm.reason) == ("unknown", True)
 
 
 class _Nothing(Spec):
@@ -144,6 +159,56 @@ def test_what_xnnpack_refuses_although_the_policy_lets_it_pass_is_told(adjust: C
     assert not sparse_path.objections(_behind("plain", lambda net: net.relu(max_value=6)))
     [found] = sparse_path.objections(_behind("odd", adjust))
     assert why in found.reason
+
+
+def _squeezed(*, loose: bool) -> Graph:
+    net = Net("squeezed", (16, 16, 3))
+    net.zero_pad(1, name="pad")
+    net.conv(8, 3, 2, name="stem")
+    entered = net.conv(32, name="enter")
+    net.global_pool(name="squeeze")
+    net.conv(32, name="excite")
+    net.multiply(entered, net.last, name="weigh")
+    net.conv(32, name="last")
+    net.global_pool(name="pool")
+    net.conv(4, name="classifier")
+    net.reshape((4,), name="logits") if loose else net.global_pool(keepdims=False, name="logits")
+    return net.graph()
+
+
+def test_a_pooling_inside_ends_nothing() -> None:
+    said = sparse_path.verdicts(_squeezed(loose=False))
+    assert {name for name, verdict in said.items() if verdict.applies} == {"enter", "excite", "last", "classifier"}
+    full = sparse_path.verdicts(NETWORKS.get("mobilenet_v3")(minimalistic=False))
+    assert not [name for name, verdict in full.items() if "behind the last global pooling" in verdict.reason]
+
+
+def test_a_gain_that_the_file_would_deny_is_not_said_and_the_plan_says_why() -> None:
+    sparse = [step("prune", policy="xnnpack", final=0.8)]
+    good, bad = (preflight.recipe(_squeezed(loose=loose), "sparse", sparse) for loose in (False, True))
+    assert words(good) == {"x86": "same", "arm": "faster", "wasm": "faster"}
+    assert words(bad) == {"x86": "same", "arm": "same", "wasm": "same"}
+    assert good.columns[0].remarks == ()
+    [remark] = bad.columns[0].remarks
+    assert "classifier: it works on pooled images" in remark
+    assert "GlobalAveragePooling2D(keepdims=False) in the place of logits" in remark
+
+
+@pytest.mark.parametrize(
+    ("final", "after", "promised"),
+    [
+        (0.8, [], True),
+        (0.5, [], False),
+        (0.8, [step("quantize", dtype="float16")], True),
+        (0.8, [step("quantize", dtype="float16", sparse_encoding="never")], False),
+        (0.8, [step("quantize", dtype="int8")], False),
+        (0.8, [step("cluster"), step("quantize", dtype="float16")], True),
+    ],
+)
+def test_a_sparse_file_is_promised_exactly_where_it_is_predicted(final: float, after: list[Step], *, promised: bool) -> None:
+    graph, steps = _squeezed(loose=False), [step("prune", policy="xnnpack", final=final), *after]
+    found = TECHNIQUES.get("prune").promises(graph, steps[0].params, steps)
+    assert ("xnnpack_sparse_on" in [promise.kind for promise in found]) == promised
 
 
 @pytest.mark.golden
@@ -252,5 +317,6 @@ def test_every_fix_names_parameters_that_exist() -> None:
     advice = _advice()
     assert advice
     for technique, fix in advice:
-        keys = set(re.findall(r"\b([a-z_]+): (?=[\w\[{-])(?![a-z_]+: )", fix))
+        said = fix.removeprefix(left_alone.NOTHING)
+        keys = set(re.findall(r"\b([a-z_]+): (?=[\w\[{-])(?![a-z_]+: )", said))
         assert keys <= known, f"{technique}: {fix!r} names {sorted(keys - known)}"

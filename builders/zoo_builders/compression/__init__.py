@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from zoo_builders import left_alone
 from zoo_builders.graph import Graph, Node
 from zoo_builders.proof import Promise
 from zoo_builders.select import Rule
@@ -52,6 +53,11 @@ class Algorithm:
     def fits(self, node: Node, params: Any) -> str:
         """Say why a layer cannot be compressed; empty where it can. `Dense` and `Conv2D` are asked."""
         raise NotImplementedError
+
+    def instead(self, node: Node, params: Any) -> str:
+        """Say what to do about a layer that does not fit: what to change, or why leaving it alone is right."""
+        del node, params
+        return f"{left_alone.NOTHING}{self.name} has no use there; prune, cluster or quantize may"
 
     def replace(self, node: Node, params: Any, weights: Arrays | None = None) -> tuple[Node, ...]:
         """Give the layers that stand in the place of `node`, in order: the first reads what it read, the last keeps its name and shape.

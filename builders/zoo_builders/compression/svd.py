@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from zoo_builders import left_alone
 from zoo_builders.compression import ALGORITHMS, Algorithm, Arrays, Params
 from zoo_builders.graph import Node
 
@@ -58,6 +59,16 @@ class Svd(Algorithm):
         if params.rank is not None and params.rank > most:
             return f"rank {params.rank} saves no weights: up to {most} does for {kernel[-2]}x{kernel[-1]}"
         return ""
+
+    def instead(self, node: Node, params: SvdParams) -> str:
+        """Lower a rank that is too high; kernels that are no matrix, or too small, are for other techniques."""
+        del params
+        kernel = node.weights["kernel"]
+        if kernel[:-2] not in {(), (1, 1)} or node.config.get("groups", 1) != 1:
+            return f"{left_alone.NOTHING}prune, cluster and quantize take it as it is"
+        if _break_even(node) < 1:
+            return f"{left_alone.NOTHING}it has {kernel[-2] * kernel[-1]:,} weights to save on; or make it wider"
+        return f"lower rank to {_break_even(node)}, or add {{name: {node.name}}} to skip"
 
     def replace(self, node: Node, params: SvdParams, weights: Arrays | None = None) -> tuple[Node, ...]:
         """Put the layer of r outputs before the one of the old name, which keeps bias and activation."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from zoo_builders import select
+from zoo_builders import left_alone, select
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.proof import Promise
@@ -152,25 +152,33 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
     """Say of every layer with a kernel whether it is clustered, and why not."""
     targets = clustered_layers(graph, params)
     kept = "; keeps the zeros of prune" if infer(params, before).preserve == "sparsity" else ""
-    return {node.name: _verdict(node, targets.get(node.name), params, kept) for node in graph.nodes if _kernel(node)}
+    return {
+        node.name: _clustered(targets[node.name], kept) if node.name in targets else _left(graph, node, params)
+        for node in graph.nodes
+        if _kernel(node)
+    }
 
 
 def _kernel(node: Node) -> bool:
     return any(name.endswith("kernel") for name in node.weights)
 
 
-def _verdict(node: Node, target: Target | None, params: Params, kept: str) -> Verdict:
-    if target is not None:
-        where = "in each channel" if target.per_channel else "in the whole kernel"
-        return Verdict(applies=True, reason=f"{target.clusters} values {where}{kept}")
+def _clustered(target: Target, kept: str) -> Verdict:
+    where = "in each channel" if target.per_channel else "in the whole kernel"
+    return Verdict(applies=True, reason=f"{target.clusters} values {where}{kept}")
+
+
+def _left(graph: Graph, node: Node, params: Params) -> Verdict:
     if node.is_fixed:
-        return Verdict(applies=False, reason=FORMULA)
+        return Verdict(applies=False, reason=FORMULA, fix=left_alone.NOTHING_LEARNED)
     if node.op not in _CLUSTERABLE:
-        return Verdict(applies=False, reason=f"{node.op} kernels lose too much by sharing values")
+        return Verdict(applies=False, reason=f"{node.op} kernels lose too much by sharing values", fix=left_alone.few(graph, node.op))
     rule = select.chosen(params.layers, [node])
     if rule and _weights(node, _target(node, rule[node.name], params)) <= _target(node, rule[node.name], params).clusters:
         return Verdict(applies=False, reason="has no more weights than values to share", fix="lower clusters")
-    return Verdict(applies=False, reason="no rule picks it, or skip leaves it out", fix="pick it in layers, or drop it from skip")
+    return Verdict(
+        applies=False, reason="no rule picks it, or skip leaves it out", fix=f"add {{name: {node.name}}} to layers, or drop it from skip"
+    )
 
 
 def rewrites(graph: Graph, params: Params, before: Sequence[Step]) -> Graph:

@@ -1,5 +1,6 @@
 """`prune`: set the smallest weights to zero while fine-tuning (Zhu & Gupta 2017, "To prune, or not to prune")."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,11 +55,30 @@ def _in_epochs(window: Window) -> tuple[str, str]:
 
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-    """State the zeros of every pruned kernel and bias, layer by layer; later steps must keep them."""
-    del steps
+    """State the zeros of every pruned kernel and bias, and that XNNPACK runs the file sparse where all that is known says so."""
     if not graph.nodes:
         return sparsity_targets.promises_unread(params)
-    return sparsity_targets.promises(graph, sparsity_targets.touched(sparsity_targets.candidates(graph, params), params))
+    found = sparsity_targets.promises(graph, sparsity_targets.touched(sparsity_targets.candidates(graph, params), params))
+    opens = params.policy == "xnnpack" and sparse_path.enough(_counted(graph, params)) and not sparse_path.objections(graph)
+    if opens and all(_stays_open(step) for step in steps):
+        found.append(Promise(technique="prune", kind="xnnpack_sparse_on", value="arm64"))
+    return found
+
+
+def _stays_open(step: Step) -> bool:
+    """Whether a file can run sparse after a step: float weights in the converter's sparse encoding, on layers as prune met them."""
+    if step.technique != "quantize":
+        return step.technique in {"prune", "cluster"}
+    asked = step.params.model_dump()
+    return bool(asked["dtype"] == "float16" and asked["sparse_encoding"] != "never" and asked["engine"] != "litert")
+
+
+def _counted(graph: Graph, params: Params) -> float:
+    """Give the share of zeros, whole weights, in what XNNPACK counts."""
+    chosen = sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)
+    sizes = {layer.node.name: math.prod(layer.node.weights["kernel"]) for layer in chosen}
+    zeros = {layer.node.name: math.floor(sparsity_targets.share_of_zeros(layer) * sizes[layer.node.name] + 1e-9) for layer in chosen}
+    return sparse_path.share_of_zeros(graph, {name: zeros[name] / size for name, size in sizes.items()})
 
 
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
@@ -69,14 +89,7 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
 
 def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     """Say what will not come of it: latency below two thirds of zeros, blocks the converter stores one by one, checks put off."""
-    found = []
-    chosen = sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)
-    share = sparse_path.share_of_zeros(graph, {layer.node.name: sparsity_targets.share_of_zeros(layer) for layer in chosen})
-    if params.policy == "xnnpack" and graph.nodes and not sparse_path.enough(share):
-        found.append(
-            f"{share:.0%} zeros in the layers that XNNPACK counts never open its sparse path, which wants more than 2/3: "
-            "the file gets smaller, not faster"
-        )
+    found = _shut(graph, params) if params.policy == "xnnpack" and graph.nodes else []
     if params.block != (1, 1):
         stored = next((str(getattr(step.params, "dtype", "")) for step in steps if step.technique == "quantize"), "float32")
         found += _block_remarks(params, stored)
@@ -86,6 +99,21 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
         found.append("epochs: 0 prunes without fine-tuning: accuracy is what the zeros alone leave of it")
     elif {params.begin_step, params.end_step, params.frequency} != {None}:
         found.append("steps an epoch are known once the data are: whether the schedule reaches its target is checked before it trains")
+    return found
+
+
+def _shut(graph: Graph, params: Params) -> list[str]:
+    """Say why XNNPACK will not run the file sparse although its policy was asked for."""
+    share = _counted(graph, params)
+    found = [
+        f"XNNPACK's sparse path stays shut: {one.layer}: {one.reason}; {one.fix}. Until then the file gets smaller, not faster"
+        for one in sparse_path.objections(graph)[:1]
+    ]
+    if not sparse_path.enough(share):
+        found.append(
+            f"{share:.0%} zeros in the layers that XNNPACK counts never open its sparse path, which wants more than 2/3: "
+            "the file gets smaller, not faster"
+        )
     return found
 
 

@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo_builders import file_names
+from zoo_builders import file_names, left_alone, quantize_rules
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.mistakes import nearest
 from zoo_builders.proof import Promise
 from zoo_builders.qat_layers import EIGHT_BIT_SOUND
-from zoo_builders.quantize_params import BLOCKWISE, EIGHT_BITS, FOUR_BITS, FRONT_END, MINIMUM_DYNAMIC, MOVING, Params, Rule
+from zoo_builders.quantize_params import BLOCKWISE, EIGHT_BITS, FOUR_BITS, FRONT_END, MINIMUM_DYNAMIC, MOVING, Params
+from zoo_builders.quantize_rules import TYPES, in_blocks, left_to_step, named
 from zoo_builders.techniques import TECHNIQUES, Objection, Step, Technique, Verdict
 
 __all__ = ["Params"]
@@ -24,7 +25,6 @@ stores the weights of convolutions and dense layers in four bits (all others in 
 mostly weights. `keep_float` leaves layers that suffer in float: those you name, or with `auto` as few as bring the metric back.
 """
 
-_TYPES = {"Conv2D": "CONV_2D", "Dense": "FULLY_CONNECTED", "DepthwiseConv2D": "DEPTHWISE_CONV_2D", "Conv2DTranspose": "TRANSPOSE_CONV"}
 _SHAPED = frozenset({"prune", "cluster"})
 """Techniques whose weights must stay where they are."""
 
@@ -58,11 +58,12 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
         return found
     words = (*params.kept, *(word for rule in params.rules for word in rule.layers))
     found += [objection for word in dict.fromkeys(words) if (objection := _unknown(graph, word)) is not None]
+    found += quantize_rules.objections(graph, params)
     found += _objections_of_a_front_end(graph, params)
     found += [_moved(graph, step.technique) for step in before if params.rounding == "compensated" and step.technique in _SHAPED]
-    if params.dtype == "int4" and not _of_type(graph, FOUR_BITS):
+    if params.dtype == "int4" and not _of_type(left_to_step(graph, params), FOUR_BITS):
         found.append(Objection(graph.name, "no Conv2D, Dense or Embedding takes int4 weights", "write dtype: dynamic"))
-    if params.granularity.startswith("block") and not _blocked(graph, params.granularity):
+    if params.granularity.startswith("block") and not _blocked(graph, params):
         hint = "write granularity: channel, or a smaller block"
         found.append(Objection(graph.name, f"no Dense has inputs in whole blocks of {params.granularity[5:]}", hint))
     return found
@@ -92,29 +93,24 @@ def _left(graph: Graph, params: Params) -> tuple[str, ...]:
 
 
 def _unknown(graph: Graph, word: str) -> Objection | None:
-    named = _named(graph, (word,))
-    if not named:
+    meant = named(graph, (word,))
+    if not meant:
         fix = nearest(word, [node.name for node in graph.nodes if node.op not in _FUSED])
-        return None if word.isupper() and word not in _TYPES.values() else Objection(word, "no layer is called so", fix)
-    fused = [node for node in named if node.op in _FUSED]
-    if len(fused) == len(named) and not word.startswith(file_names.REGEX):
+        return None if word.isupper() and word not in TYPES.values() else Objection(word, "no layer is called so", fix)
+    fused = [node for node in meant if node.op in _FUSED]
+    if len(fused) == len(meant) and not word.startswith(file_names.REGEX):
         reason = f"{fused[0].op} is no operator of its own in the file"
         return Objection(word, reason, f"name the layer it is fused with: {', '.join(fused[0].inputs)}")
     return None
 
 
-def _named(graph: Graph, words: Sequence[str]) -> list[Node]:
-    """Give the layers that words mean, a layer's name standing for what the file will call it."""
-    return [node for node in graph.nodes if file_names.any_of(words, _TYPES.get(node.op, node.op), node.name)]
+def _of_type(nodes: Sequence[Node], operators: Sequence[str]) -> list[Node]:
+    return [node for node in nodes if TYPES.get(node.op) in operators]
 
 
-def _of_type(graph: Graph, operators: Sequence[str]) -> list[Node]:
-    return [node for node in graph.nodes if _TYPES.get(node.op) in operators]
-
-
-def _blocked(graph: Graph, granularity: str) -> list[Node]:
-    """Give the dense layers whose inputs divide into whole blocks: others get one scale a channel."""
-    return [node for node in _of_type(graph, ("FULLY_CONNECTED",)) if node.weights["kernel"][0] % int(granularity[5:]) == 0]
+def _blocked(graph: Graph, params: Params) -> list[Node]:
+    """Give the dense layers, of those that follow the step, whose inputs divide into whole blocks: others get one scale a channel."""
+    return [node for node in left_to_step(graph, params) if in_blocks(node, params.granularity)]
 
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
@@ -125,7 +121,7 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     besides = (*left, *(word for rule in params.rules for word in rule.layers))
     found = [promise.model_copy(update={"besides": besides, **search}) for promise in _weights(graph, params)]
     found += [_left_float(graph, left)] if left else []
-    found += [_ruled(graph, rule) for rule in params.rules]
+    found += quantize_rules.promises(graph, params)
     found += [promise.model_copy(update={"besides": besides}) for promise in _scales(graph, params)]
     if params.dtype in {"int8", "int16x8"} and not params.allow_float_fallback:
         value, kept = "int8" if params.dtype == "int8" else "int16", (*left, *_float_words(params))
@@ -140,7 +136,9 @@ def _float_words(params: Params) -> tuple[str, ...]:
 
 
 def _weights(graph: Graph, params: Params) -> list[Promise]:
-    """Say what weights are stored as, all or by operator."""
+    """Say what weights are stored as, all or by operator; nothing where rules and `keep_float` say it of every layer."""
+    if graph.nodes and not left_to_step(graph, params) and (params.rules or params.kept):
+        return []
     if params.dtype == "int4":
         eight = tuple(operator for operator in EIGHT_BITS if operator not in FOUR_BITS)
         return [
@@ -156,22 +154,15 @@ def _weights(graph: Graph, params: Params) -> list[Promise]:
 
 def _left_float(graph: Graph, words: tuple[str, ...]) -> Promise:
     """Promise float32 weights of what `words` name: exactly these layers where the network is known."""
-    layers = kernels_of(graph, [node.name for node in _named(graph, words)])
+    layers = kernels_of(graph, [node.name for node in named(graph, words)])
     if layers:
         return Promise(technique="quantize", kind="weights_dtype", value="float32", layers=layers)
     return Promise(technique="quantize", kind="weights_dtype", value="float32", named=words, may_be_absent=True)
 
 
-def _ruled(graph: Graph, rule: Rule) -> Promise:
-    layers = kernels_of(graph, [node.name for node in _named(graph, rule.layers)])
-    if layers:
-        return Promise(technique="quantize", kind="weights_dtype", value=rule.dtype, layers=layers)
-    return Promise(technique="quantize", kind="weights_dtype", value=rule.dtype, named=rule.layers)
-
-
 def _scales(graph: Graph, params: Params) -> list[Promise]:
     """Promise coarse or fine scales where they were asked for; one scale a channel is the rule and needs no word."""
-    if params.granularity == "channel" or params.dtype == "float16":
+    if params.granularity == "channel" or params.dtype == "float16" or (graph.nodes and not left_to_step(graph, params)):
         return []
     if params.granularity == "tensor":
         least = MINIMUM_DYNAMIC if params.dtype == "dynamic" and params.made_by != "litert" else 0
@@ -180,7 +171,7 @@ def _scales(graph: Graph, params: Params) -> list[Promise]:
             if _any(graph, least)
             else []
         )
-    layers = kernels_of(graph, [node.name for node in _blocked(graph, params.granularity)])
+    layers = kernels_of(graph, [node.name for node in _blocked(graph, params)])
     chosen = {"layers": layers} if layers else {"operators": BLOCKWISE}
     return [Promise.model_validate({"technique": "quantize", "kind": "weights_granularity", "value": params.granularity, **chosen})]
 
@@ -205,9 +196,11 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     if params.dtype == "dynamic" and params.made_by != "litert" and not _any_large(graph):
         small = f"no kernel has the {MINIMUM_DYNAMIC:,} elements the converter asks for; weights stay float32"
         found.append(f"dynamic quantizes nothing here: {small}")
-    if params.dtype == "int4" and (others := _of_type(graph, tuple(set(EIGHT_BITS) - set(FOUR_BITS)))):
+    if params.dtype == "int4" and (others := _of_type(left_to_step(graph, params), tuple(set(EIGHT_BITS) - set(FOUR_BITS)))):
         found.append(f"int4: {len(others)} of the layers ({others[0].op}) have no four-bit kernels and are stored as int8")
-    if params.granularity.startswith("block") and (rest := len(_of_type(graph, FOUR_BITS)) - len(_blocked(graph, params.granularity))):
+    if params.granularity.startswith("block") and (
+        rest := len(_of_type(left_to_step(graph, params), FOUR_BITS)) - len(_blocked(graph, params))
+    ):
         found.append(f"{params.granularity}: {rest} of the int4 layers cannot be cut into such blocks and get one scale a channel")
     if params.dtype == "int16x8":
         found.append("int16x8 runs on reference kernels: expect it to be slower than float32")
@@ -217,19 +210,19 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
     """Say of every layer with weights what it is stored as, and why where that is float."""
     del before
-    kept = {node.name for node in _named(graph, _left(graph, params))}
+    kept = {node.name for node in named(graph, _left(graph, params))}
     return {node.name: _verdict(node, params, kept=node.name in kept) for node in graph.nodes if node.weights and node.op not in _FUSED}
 
 
 def _verdict(node: Node, params: Params, *, kept: bool) -> Verdict:
-    rule = next((rule for rule in reversed(params.rules) if file_names.any_of(rule.layers, _TYPES.get(node.op, ""), node.name)), None)
+    rule = quantize_rules.deciding(node, params)
     if kept or (rule is not None and rule.dtype == "float32"):
         return _float(node)
     if params.dtype == "dynamic" and params.made_by != "litert" and not _is_large(node):
         return Verdict(applies=False, reason=f"fewer than {MINIMUM_DYNAMIC:,} weights: the converter leaves it float", fix="engine: litert")
     if rule is not None:
         return Verdict(applies=True, reason=f"a rule stores it as {rule.dtype}")
-    if params.dtype == "int4" and _TYPES.get(node.op) not in FOUR_BITS:
+    if params.dtype == "int4" and TYPES.get(node.op) not in FOUR_BITS:
         return Verdict(applies=True, reason="no four-bit kernels: stored as int8")
     if params.keep_float == "auto":
         return Verdict(applies=True, reason="may be left in float, if it suffers")
@@ -238,7 +231,7 @@ def _verdict(node: Node, params: Params, *, kept: bool) -> Verdict:
 
 def _float(node: Node) -> Verdict:
     if node.is_fixed:
-        return Verdict(applies=False, reason=f"{FORMULA}; left in float")
+        return Verdict(applies=False, reason=f"{FORMULA}; left in float", fix=left_alone.NOTHING_LEARNED)
     return Verdict(applies=False, reason="left in float by the recipe", fix="take it out of keep_float")
 
 
