@@ -1,17 +1,18 @@
 """A compression algorithm beside every technique that ships: accuracy, download, parameters, multiplications of one small real model.
 
     python benchmarks/compression.py                                   # all that ship
-    python benchmarks/compression.py my_package.mine:Mine              # and an algorithm of your own (an `Algorithm` class or object)
-    python benchmarks/compression.py my_package.mine:Mine '{"rank": 8}'
+    python benchmarks/compression.py ./ternary.py                      # and an algorithm of your own, named as in a manifest
+    python benchmarks/compression.py ./ternary.py:Ternary '{"threshold": 0.5}'
+    python benchmarks/compression.py python:my_package.mine:Mine
 
 The model is `digits_cnn`, trained on scikit-learn's digits; each technique fine-tunes it for as many epochs and is converted alone and with
 int8 after it. Accuracy is that of the finished file on the test split, with the spread that 360 examples leave (95 %, Wilson).
 """
 
 import gzip
-import importlib
 import json
 import math
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,17 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from zoo_builders import apply, convert, data_stage, litert, train
-from zoo_builders.compressing import technique_of
+from zoo_builders.algorithm_files import Finder
 from zoo_builders.data_stage import load_split
+from zoo_builders.inputs import Digests, WorkTree
 from zoo_builders.inspect import examine
 from zoo_builders.models import NETWORKS
 from zoo_builders.proof import demand, judge
-from zoo_builders.recipes import graphs
+from zoo_builders.recipes import graphs, objections
 from zoo_builders.stage import Job
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_registry.model.errors import ZooError
+from zoo_registry.model.errors import BuildFailed, WrongUse, ZooError
 
 EPOCHS = 5
 TRAIN = {"epochs": 20, "batch_size": 32, "learning_rate": 2e-3, "seed": 7}
@@ -52,7 +55,11 @@ class Bench:
         return Job(kind, params, {}, inputs, out, lambda *_: None)
 
     def build(self, steps: Sequence[Step]) -> bytes:
-        """Run the steps as a build does, prove what they promise, give the file."""
+        """Refuse what a build would, run the steps as it does, prove what they promise, give the file."""
+        met = graphs(NETWORKS.get("digits_cnn")(), steps)
+        refused = [one for at, step in enumerate(steps) for one in objections(met[at], step, steps[:at])]
+        if refused:
+            raise BuildFailed("; ".join(f"{one.layer}: {one.reason}" for one in refused), hint=refused[0].fix)
         model = self.base.out
         asked: dict[str, Any] = {}
         for step in steps:
@@ -100,15 +107,19 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 
 def named(words: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Register the algorithm that the command line names; give its name and parameters."""
+    """Make a technique of the algorithm that the command line names as a manifest does; give its name and parameters.
+
+    Raises:
+        WrongUse: there is no such algorithm, or the parameters are no JSON object.
+    """
     if not words:
         return {}
-    module, _, attribute = words[0].partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    algorithm = found() if isinstance(found, type) else found
-    TECHNIQUES.names()
-    TECHNIQUES.add(algorithm.name, technique_of(algorithm))
-    return {algorithm.name: json.loads(words[1]) if len(words) > 1 else {}}
+    try:
+        params = json.loads(words[1]) if len(words) > 1 else {}
+    except ValueError as error:
+        raise WrongUse(f"no JSON: {words[1]!r}", hint="""write '{"epochs": 5}'""") from error
+    folder = Path.cwd()
+    return {Finder(folder, WorkTree(Digests(folder / ".zoo/digests.json")), os.environ)(words[0]): params}
 
 
 def recipes(mine: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Step]]:
@@ -116,7 +127,7 @@ def recipes(mine: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Step]]:
     found: dict[str, list[Step]] = {"float32": []}
     quantize = TECHNIQUES.get("quantize").params
     found |= {dtype: [Step("quantize", quantize.model_validate({"dtype": dtype}))] for dtype in ("float16", "dynamic", "int8")}
-    for name in TECHNIQUES.names():
+    for name in dict.fromkeys((*TECHNIQUES.names(), *mine)):
         technique = TECHNIQUES.get(name)
         if technique.apply is not None:
             step = Step(name, technique.params.model_validate({"epochs": EPOCHS, **mine.get(name, {})}))
@@ -128,7 +139,10 @@ def recipes(mine: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Step]]:
 def main() -> None:
     """Print one line a recipe."""
     sys.path.insert(0, str(Path.cwd()))
-    asked = recipes(named(sys.argv[1:]))
+    try:
+        asked = recipes(named(sys.argv[1:]))
+    except (ZooError, ValidationError) as error:
+        sys.exit(f"error: {error}")
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         print(f"{'':<28} {'top-1 of the file':<22} {'bytes':>9} {'gzip':>9} {'parameters':>10} {'MACs':>10}")

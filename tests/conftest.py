@@ -43,8 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--golden`: write golden files instead of comparing with them."""
+    """Add `--golden` (write golden files instead of comparing with them) and `--algorithm` (for contracts/test_compression.py)."""
     parser.addoption("--golden", action="store_true", help="write golden files instead of comparing (make golden)")
+    parser.addoption("--algorithm", help="a compression algorithm of yours, named as in a manifest: ./file.py, ./file.py:Class, python:…")
 
 
 @pytest.fixture

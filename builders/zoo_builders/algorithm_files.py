@@ -114,6 +114,15 @@ def load(spelled: str, file: Path) -> Technique:
     """Run the file and make a technique of its algorithm.
 
     Raises:
+        WrongUse: as for `algorithm`.
+    """
+    return replace(technique_of(algorithm(spelled, file)), modules=())
+
+
+def algorithm(spelled: str, file: Path) -> Algorithm:
+    """Run the file and give its algorithm, spelled as `Own` says.
+
+    Raises:
         WrongUse: it imports TensorFlow, does not run, or holds no such algorithm.
     """
     _refuse_heavy(file)
@@ -126,7 +135,7 @@ def load(spelled: str, file: Path) -> Technique:
         have = ", ".join(sorted(here)) or "none"
         message = f"{file.name} holds no algorithm {wanted!r}" if wanted else f"{file.name} holds {len(here)} algorithms, expected one"
         raise WrongUse(message, hint=f"its algorithms: {have}; {GUIDE}")
-    return replace(technique_of(_checked(kind, file)), modules=())
+    return _checked(kind, file)
 
 
 def _is_algorithm(value: Any) -> bool:

@@ -1,6 +1,7 @@
 """Compression algorithms of the user, named in a manifest: found, judged, fingerprinted and built; refused with file and line."""
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from zoo_builders.plan import Plan, plan
 from zoo_builders.preflight import recipe
 from zoo_builders.toolchain import Code, gather
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import InvalidManifest
+from zoo_registry.model.errors import InvalidManifest, WrongUse
 
 SOURCE = Path(ternary.__file__)
 MANIFEST = """\
@@ -194,3 +195,32 @@ def test_the_class_says_what_its_weights_survive_and_what_may_come_first(planned
         planned(both, source.replace(name, name + "    undoes = frozenset()\n"))
     assert "put prune before it" in (caught.value.hint or "")
     assert len(planned("svd: {rank: 1, layers: [{name: classifier}]}\n    - prune: {epochs: 1}")["mine"].recipe) == 2
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_contract_suite_runs_on_a_file_of_ones_own(tmp_path: Path, planned: Plans) -> None:
+    planned()
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not train", f"--rootdir={ROOT}", "-c", "/dev/null"]
+    command = [*suite, str(ROOT / "tests/contracts/test_compression.py"), "-k", "projection", "--algorithm", "./ternary.py:Ternary"]
+    (tmp_path / "ternary.py").write_text(SOURCE.read_text().replace("done, flat,", "done, 2 * flat,"))
+    found = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert "test_a_projection_is_done_after_one_time[ternary]" in found.stdout, found.stdout + found.stderr
+    assert "1 failed" in found.stdout
+
+
+def test_the_benchmark_takes_what_a_manifest_takes(tmp_path: Path, planned: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned()
+    monkeypatch.chdir(tmp_path)
+    bench = runpy.run_path(str(ROOT / "benchmarks/compression.py"))
+    name = f"ternary@{Digest.of(SOURCE.read_bytes())[:12]}"
+    for said in ("./ternary.py", "./ternary.py:Ternary", "python:plugins.ternary:Ternary"):
+        assert bench["named"]([said, '{"threshold": 0.5}']) == {name: {"threshold": 0.5}}
+    asked = bench["recipes"]({name: {"threshold": 0.5}})
+    assert [step.technique for step in asked[f"{name}, int8"]] == [name, "quantize"]
+    assert asked[name][0].params.threshold == 0.5
+    with pytest.raises(WrongUse, match="no such file"):
+        bench["named"](["./gone.py"])
+    with pytest.raises(WrongUse, match="no JSON"):
+        bench["named"](["./ternary.py", "threshold=0.5"])

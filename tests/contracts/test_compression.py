@@ -1,6 +1,7 @@
 """What every compression algorithm promises; a new one is tested here by being there, and so is the example of the guide."""
 
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 
 from plugins.digits import a_job
+from zoo_builders import algorithm_files
+from zoo_builders.algorithm_files import Finder
 from zoo_builders.compressing import Compressor, macs, replaced, stored_parameters, technique_of
 from zoo_builders.compression import ALGORITHMS, Algorithm, Params
 from zoo_builders.graph import Graph, Node
+from zoo_builders.inputs import Digests, WorkTree
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.net import Net
 from zoo_builders.proof import Promise, judge
@@ -49,10 +53,19 @@ def network() -> Graph:
     return net.graph()
 
 
-@pytest.fixture(params=EVERY, ids=lambda algorithm: algorithm.name)
-def algorithm(request: pytest.FixtureRequest) -> Algorithm:
-    found: Algorithm = request.param
-    return found
+def of_the_command_line(named: str, folder: Path) -> Algorithm:
+    """The algorithm that `--algorithm` names, found as a manifest in `folder` finds it."""
+    finder = Finder(folder, WorkTree(Digests(folder / ".zoo/digests.json")), os.environ)
+    own = finder.found[finder(named)]
+    return algorithm_files.algorithm(own.spelled, Path(own.file.path))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on every algorithm, or on the one of `--algorithm` alone."""
+    if "algorithm" in metafunc.fixturenames:
+        named = metafunc.config.getoption("--algorithm")
+        chosen = [of_the_command_line(named, metafunc.config.invocation_params.dir)] if named else EVERY
+        metafunc.parametrize("algorithm", chosen, ids=lambda algorithm: algorithm.name)
 
 
 @pytest.fixture
