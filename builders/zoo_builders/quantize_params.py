@@ -15,6 +15,9 @@ MINIMUM_DYNAMIC = 1024
 SAMPLES = 200
 """Calibration inputs where a manifest does not say how many: ranges hardly move after some hundred."""
 
+CALIBRATION = "calibration"
+"""Split of calibration inputs where a manifest names none."""
+
 MAX_DROP, MAX_FLOAT_LAYERS = 0.01, 8
 """How far `keep_float: auto` goes where a manifest does not say."""
 
@@ -46,12 +49,22 @@ class Rule(Spec):
 
     layers: Words = Field(min_length=1, description="layer names, patterns (block1_*), operator types (CONV_2D) or re: and an expression")
     dtype: Literal["float32", "int8", "int4"] = Field(description="what their weights are stored as; float32 leaves the layer alone")
-    granularity: Granularity | None = Field(default=None, description="default: that of the step")
+    granularity: Granularity | None = Field(
+        default=None, description="what one scale of these weights stands for; default: that of the step, where it can be"
+    )
 
     @field_validator("layers")
     @classmethod
     def _spelled(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         return _words(words)
+
+    @model_validator(mode="after")
+    def _has_such_scales(self) -> "Rule":
+        if self.granularity is not None and self.dtype == "float32":
+            raise ValueError(f"granularity: {self.granularity}: float32 weights have no scales")
+        if self.granularity is not None and self.granularity.startswith("block") and self.dtype != "int4":
+            raise ValueError(f"granularity: {self.granularity} goes with dtype: int4 only, not {self.dtype}")
+        return self
 
 
 def _words(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,7 +100,7 @@ class Params(Spec):
     compute: Literal["integer", "float"] = Field(
         default="integer", description="dynamic and int4: quantize activations while running, or widen the weights and compute in float"
     )
-    calibration: Name = Field(default="calibration", description="split whose inputs fix the ranges of int8 and int16x8")
+    calibration: Name = Field(default=CALIBRATION, description="split whose inputs fix the ranges of int8 and int16x8")
     samples: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None, description=f"how many of its inputs, from the start; default: {SAMPLES}, or all where there are fewer"
     )
@@ -169,6 +182,9 @@ def _contradictions(p: Params) -> list[tuple[bool, str]]:
         (p.engine == "tensorflow" and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert"),
         (auto and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert, keep_float: auto needs engine: tensorflow"),
         *_contradictions_of_rounding(p),
+        *_contradictions_of_four_bits(p),
+        *_contradictions_of_rules(p),
+        *_without_effect(p),
         (p.sparse_encoding == "always" and p.made_by == "litert", "sparse_encoding: always: the litert engine stores no weights sparse"),
     ]
 
@@ -180,4 +196,52 @@ def _contradictions_of_rounding(p: Params) -> list[tuple[bool, str]]:
         (compensated and p.granularity != "channel", f"rounding: compensated goes with granularity: channel only, not {p.granularity}"),
         (compensated and bool(p.keep_float), "rounding: compensated rounds every layer, keep_float leaves some alone: choose one"),
         (compensated and p.made_by == "litert", "rounding: compensated goes with engine: tensorflow"),
+    ]
+
+
+def _contradictions_of_four_bits(p: Params) -> list[tuple[bool, str]]:
+    """List what the quantizer or the kernels cannot do with four bits; each was tried on a finished file."""
+    of_step = {p.granularity} if p.dtype == "int4" else set()
+    grains = of_step | {rule.granularity or p.granularity for rule in p.rules if rule.dtype == "int4"}
+    block = next((grain for grain in sorted(grains) if grain.startswith("block")), "")
+    while_running = p.dtype in {"int4", "dynamic"} and p.compute == "integer"
+    apart = "XNNPACK and the other kernels compute different things"
+    return [
+        (
+            bool(grains) and while_running and p.method == "octav",
+            f"method: octav puts -8 among int4 weights, with which {apart}: write method: minmax, or compute: float",
+        ),
+        (
+            "tensor" in grains and while_running,
+            f"granularity: tensor: with int4 weights {apart}: write granularity: channel, or compute: float",
+        ),
+        (bool(block) and p.method == "mse", f"method: mse gives no scales for {block}: write method: minmax"),
+        (
+            bool(block) and p.dtype in {"int8", "int16x8"},
+            f"granularity: {block}: no kernel takes blocks beside activations of {p.dtype}: write dtype: dynamic or int4",
+        ),
+    ]
+
+
+def _contradictions_of_rules(p: Params) -> list[tuple[bool, str]]:
+    twice = sorted(set(p.kept) & {word for rule in p.rules for word in rule.layers})
+    return [(bool(twice), f"{', '.join(twice)}: keep_float leaves it in float, a rule says otherwise: name it in one of the two")]
+
+
+def _without_effect(p: Params) -> list[tuple[bool, str]]:
+    """List what would be read and change nothing."""
+    ranges = p.dtype in {"int8", "int16x8"}
+    coarse = p.granularity == "tensor" or p.method != "minmax"
+    what = "granularity: tensor" if p.granularity == "tensor" else f"method: {p.method}"
+    return [
+        (p.samples is not None and not ranges, f"samples: {p.dtype} needs no calibration inputs; they go with dtype: int8 or int16x8"),
+        (
+            p.calibration != CALIBRATION and not ranges,
+            f"calibration: {p.dtype} needs no calibration inputs; they go with dtype: int8 or int16x8",
+        ),
+        (coarse and p.dtype == "float16", f"{what}: float16 weights have no scales"),
+        (
+            p.allow_float_fallback and not ranges,
+            f"allow_float_fallback: {p.dtype} leaves every operator without weights in float anyhow; it goes with dtype: int8 or int16x8",
+        ),
     ]

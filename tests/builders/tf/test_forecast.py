@@ -88,7 +88,7 @@ def test_the_sizes_are_right_within_the_error_they_state(name: str, stored: Any,
     kernels = [node.name for node in graph.nodes if any(weight.endswith("kernel") for weight in node.weights)]
     expected = forecast.size(graph, forecast.Contents(stored, dict.fromkeys(kernels, zeros) if zeros else {}))
     samples = np.random.default_rng(1).normal(size=(8, *graph.input_shape)).astype(np.float32)
-    quantize = None if stored == "float32" else Params(dtype=stored, samples=8, report=False)
+    quantize = None if stored == "float32" else Params(dtype=stored, report=False)
     data = Data(calibration=lambda: samples, validation=lambda: (samples, np.zeros(len(samples))), about={}, task="")
     made = convert.encode(_model(graph, zeros), quantize, data)
     kept = made.sparse if made.choose("auto")[0] == "sparse" and made.sparse else made.dense
