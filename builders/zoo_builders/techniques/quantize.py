@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zoo_builders import file_names, quantize_rules
+from zoo_builders import file_names, left_alone, quantize_rules
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.mistakes import nearest
@@ -231,7 +231,7 @@ def _verdict(node: Node, params: Params, *, kept: bool) -> Verdict:
 
 def _float(node: Node) -> Verdict:
     if node.is_fixed:
-        return Verdict(applies=False, reason=f"{FORMULA}; left in float")
+        return Verdict(applies=False, reason=f"{FORMULA}; left in float", fix=left_alone.NOTHING_LEARNED)
     return Verdict(applies=False, reason="left in float by the recipe", fix="take it out of keep_float")
 
 
