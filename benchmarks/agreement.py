@@ -1,7 +1,8 @@
 """How often the files of `efficientnet-lite0` name the same class as its float32 file, on images that fixed no ranges.
 
     zoo build manifests/efficientnet-lite0.yaml --no-benchmark
-    python benchmarks/agreement.py                    # every variant built, in .zoo/builds
+    python benchmarks/agreement.py                    # every variant built, in .zoo/builds; writes docs/agreement.json
+    python -m zoo_builders.results                    # puts it on the results page
 
 Two sets of real photographs. *photographs*: 350 images of the data source's split `test`, cut-outs of the same seven photographs as the
 calibration split, drawn apart; the layers that `int8-mixed` leaves in float were chosen on cut-outs of these photographs too. *cifar10*
@@ -9,20 +10,30 @@ calibration split, drawn apart; the layers that `int8-mixed` leaves in float wer
 what the ranges were fixed on. *decided* counts only images where float32 itself prefers its first class by 0.1 of probability or more.
 """
 
+import argparse
 import os
 import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zoo_builders.agreement import COMMAND, Agreement, Images, Row, save, wilson
 from zoo_builders.data import SOURCES
 from zoo_builders.litert import Session
 from zoo_builders.preprocess import geometry
+from zoo_registry.model.digest import Digest
 
 MODEL, FLOAT = "efficientnet-lite0", "fp32"
-PHOTOGRAPHS, COUNT, MARGIN, Z = 350, 400, 0.1, 1.96
+PHOTOGRAPHS, COUNT, MARGIN, EXACT_DB = 350, 400, 0.1, 200.0
 CIFAR = "cifar10_jpeg_all60k.npz"
+WHAT = {
+    "photographs": f"{PHOTOGRAPHS} cut-outs of the same seven photographs whose cut-outs fixed the ranges, drawn apart from those",
+    "cifar10": f"the first {COUNT} test images of CIFAR-10, enlarged from 32x32 to 224x224: nothing was fitted to them, and they are "
+    "unlike the photographs of ImageNet that the network was trained on",
+}
 
 Array = np.ndarray[Any, Any]
 
@@ -48,15 +59,7 @@ def outputs(file: Path, images: Array) -> Array:
     return found
 
 
-def wilson(held: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson)."""
-    share = held / count
-    middle = (share + Z**2 / (2 * count)) / (1 + Z**2 / count)
-    half = Z * float(np.sqrt(share * (1 - share) / count + Z**2 / (4 * count**2))) / (1 + Z**2 / count)
-    return middle - half, middle + half
-
-
-def margins(scores: Array) -> Array:
+def leads(scores: Array) -> Array:
     """By how much of probability the first class leads."""
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     first: Array = np.sort(shares / shares.sum(axis=1, keepdims=True), axis=1)
@@ -64,24 +67,46 @@ def margins(scores: Array) -> Array:
     return lead
 
 
-def main() -> None:
-    """Print one line a file and set."""
-    builds = Path(os.environ.get("ZOO_HOME", ".zoo")) / "builds"
-    files = {file.stem.removeprefix(f"{MODEL}-"): file for file in sorted(builds.glob(f"{MODEL}-*/*/{MODEL}-*.tflite"))}
+def measured(name: str, images: Array, files: Mapping[str, Path]) -> Images:
+    """Run every file on one set; prints a line a file."""
+    expected = outputs(files[FLOAT], images)
+    lead = leads(expected)
+    decided, rows = lead >= MARGIN, []
+    for variant, file in files.items():
+        row = compared(variant, file, outputs(file, images), expected, decided)
+        low, high = wilson(row.same, len(images))
+        told = f"{row.decided_same}/{decided.sum()}"
+        print(f"{name:12} {variant:12} {row.same:>5}/{len(images):<6}  {low:.3f} to {high:.3f}  {told:>10} {row.sqnr_db:8.1f}", flush=True)
+        rows.append(row)
+    return Images(
+        name=name, what=WHAT[name], examples=len(images), margin=MARGIN, decided=int(decided.sum()),
+        lead=round(float(np.median(lead)), 4), rows=tuple(rows),
+    )  # fmt: skip
+
+
+def compared(variant: str, file: Path, found: Array, expected: Array, decided: Array) -> Row:
+    """Hold the outputs of one file against the float file's."""
+    same = found.argmax(axis=1) == expected.argmax(axis=1)
+    noise = float(((found - expected) ** 2).sum())
+    quality = 10 * float(np.log10(float((expected**2).sum()) / noise)) if noise else EXACT_DB
+    digest = Digest.of(file.read_bytes())
+    return Row(variant=variant, sha256=digest, same=int(same.sum()), decided_same=int(same[decided].sum()), sqnr_db=round(quality, 2))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print one line a file and set, and write them all."""
+    home = Path(os.environ.get("ZOO_HOME", ".zoo"))
+    parser = argparse.ArgumentParser(prog=COMMAND)
+    parser.add_argument("--builds", type=Path, default=home / "builds", help="folder of finished builds")
+    parser.add_argument("--out", type=Path, default=Path("docs/agreement.json"), help="file to write")
+    args = parser.parse_args(argv)
+    files = {file.stem.removeprefix(f"{MODEL}-"): file for file in sorted(args.builds.glob(f"{MODEL}-*/*/{MODEL}-*.tflite"))}
     if FLOAT not in files:
-        sys.exit(f"no {MODEL}-{FLOAT} in {builds}: zoo build manifests/{MODEL}.yaml --no-benchmark")
+        sys.exit(f"no {MODEL}-{FLOAT} in {args.builds}: zoo build manifests/{MODEL}.yaml --no-benchmark")
     print(f"{'images':12} {'variant':12} {'same class':>12}  {'95 % interval':15} {'decided':>10} {'SQNR dB':>8}")
-    for name, images in sets().items():
-        expected = outputs(files[FLOAT], images)
-        decided = margins(expected) >= MARGIN
-        for variant, file in files.items():
-            found = outputs(file, images)
-            same = found.argmax(axis=1) == expected.argmax(axis=1)
-            noise = float(((found - expected) ** 2).sum())
-            quality = 10 * np.log10((expected**2).sum() / noise) if noise else float("inf")
-            low, high = wilson(int(same.sum()), len(same))
-            told = f"{same[decided].sum()}/{decided.sum()}"
-            print(f"{name:12} {variant:12} {same.sum():>5}/{len(same):<6}  {low:.3f} to {high:.3f}  {told:>10} {quality:8.1f}")
+    found = tuple(measured(name, images, files) for name, images in sets().items())
+    baseline = Digest.of(files[FLOAT].read_bytes())
+    save(Agreement(model=MODEL, baseline=baseline, command=COMMAND, when=datetime.now(UTC).replace(microsecond=0), sets=found), args.out)
 
 
 if __name__ == "__main__":

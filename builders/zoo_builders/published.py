@@ -4,19 +4,19 @@ Only changes are compared, each against its own float file: quality in points, s
 and other machines stand in the table so that nobody has to look them up, and are labelled as theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from zoo_builders.plan import FLOAT
 from zoo_builders.results_dots import Dot, Mark
 from zoo_builders.specs import Name, Spec
 from zoo_registry.model import words
 from zoo_registry.model.errors import WrongUse
-from zoo_registry.model.record import Record, explain
+from zoo_registry.model.record import Measurement, Record, explain
 
 Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 METRIC = "top1"
@@ -31,12 +31,6 @@ class Numbers(Spec):
     ms: Quantity | None = None
 
 
-class Known(Numbers):
-    """One file of ours: its latency as the ratio to its float file, measured in one session."""
-
-    ratio: Quantity | None = None
-
-
 class Row(Numbers):
     """One published file; `ours` is the variant of ours that was made the same way."""
 
@@ -49,6 +43,7 @@ class Table(Spec):
 
     title: str
     beside: tuple[Name, ...]
+    same_network: bool = True
     source: str
     url: str
     data: str
@@ -59,6 +54,17 @@ class Table(Spec):
     rows: tuple[Row, ...]
 
 
+class Published(Spec):
+    """The whole file: tables of others, and what a reader of a model's section must know before comparing."""
+
+    notes: Mapping[Name, tuple[str, ...]] = {}
+    tables: tuple[Table, ...] = ()
+
+    def beside(self, model: str) -> tuple[Table, ...]:
+        """Give the tables of a model's section, those of the same network first."""
+        return tuple(sorted((table for table in self.tables if model in table.beside), key=lambda table: not table.same_network))
+
+
 class Change(Spec):
     """A file against the float file it comes from: difference in quality, and ratios; None where one of the two is not known."""
 
@@ -66,6 +72,11 @@ class Change(Spec):
     bytes: float | None = None
     packed: float | None = None
     ms: float | None = None
+
+    @property
+    def points(self) -> float | None:
+        """The difference in quality in percentage points."""
+        return None if self.quality is None else 100 * self.quality
 
 
 class Pair(Spec):
@@ -77,25 +88,31 @@ class Pair(Spec):
     ours: Change | None
 
 
-def load(path: Path) -> tuple[Table, ...]:
-    """Read the published tables; none where there is no such file.
+def load(path: Path) -> Published:
+    """Read what was published; nothing where there is no such file.
 
     Raises:
         WrongUse: the file is not what it should be; the message names the key.
     """
     if not path.exists():
-        return ()
+        return Published()
     try:
-        return tuple(TypeAdapter(list[Table]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         told = explain(error) if isinstance(error, ValidationError) else str(error)
         raise WrongUse(f"{path.name}: {told}", hint="the keys are those at the top of the file") from error
 
 
-def numbers(record: Record) -> Known:
-    """Give what is known of a file of ours; no quality where its task measures none."""
-    ratio = record.measurements[0].ratio.value if record.measurements else None
-    return Known(quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip, ratio=ratio)
+def numbers(record: Record) -> Numbers:
+    """Give what is known of a file of ours; no quality where its task measures none, and no milliseconds: those are `latencies`."""
+    return Numbers(quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip)
+
+
+def latencies(record: Record) -> Mapping[str, Measurement]:
+    """Give the newest measurement of each device, by its label: `web-wasm`, or `host-cpu, 4 threads`."""
+    ordered = sorted(record.measurements, key=lambda m: m.when)
+    found = {m.device if m.threads == 1 else f"{m.device}, {m.threads} threads": m for m in ordered}
+    return dict(sorted(found.items()))
 
 
 def change(found: Numbers, reference: Numbers) -> Change:
@@ -104,7 +121,7 @@ def change(found: Numbers, reference: Numbers) -> Change:
         quality=None if found.quality is None or reference.quality is None else found.quality - reference.quality,
         bytes=_ratio(found.bytes, reference.bytes),
         packed=_ratio(found.packed, reference.packed),
-        ms=found.ratio if isinstance(found, Known) else _ratio(found.ms, reference.ms),
+        ms=_ratio(found.ms, reference.ms),
     )
 
 
@@ -128,30 +145,43 @@ def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
     )
 
 
-def dots(tables: Sequence[Table], model: str, records: Sequence[Record]) -> list[Dot]:
-    """Give what a model's picture shows: every variant but the float file, with the first published row made the same way."""
+def dots(tables: Iterable[Table], model: str, records: Sequence[Record]) -> list[Dot]:
+    """Give what a model's picture shows: every variant but the float file, with all published rows that were made the same way.
+
+    Rows of another network stand, told apart, where there is none of the same. Published latencies are left out: no
+    device of ours is the machine they were measured on.
+    """
     base = next((numbers(record) for record in records if record.variant == FLOAT), None)
-    published = {pair.variant: pair.theirs for table in reversed(tables) if model in table.beside for pair in reversed(pairs(table, ()))}
     if base is None:
         return []
-    return [_dot(record, base, published.get(record.variant)) for record in records if record.variant != FLOAT]
+    beside = [table for table in tables if model in table.beside]
+    return [_dot(record, base, beside) for record in records if record.variant != FLOAT]
 
 
-def _dot(record: Record, base: Numbers, theirs: Change | None) -> Dot:
-    ours, theirs = change(numbers(record), base), theirs or Change()
+def _dot(record: Record, base: Numbers, tables: Sequence[Table]) -> Dot:
+    ours = change(numbers(record), base)
+    found = [(table.same_network, pair.theirs) for table in tables for pair in pairs(table, ()) if pair.variant == record.variant]
+    same, other = ([theirs for is_same, theirs in found if is_same is wanted] for wanted in (True, False))
     ends = next((metric.ci95 for metric in record.metrics if metric.metric == METRIC), None)
     interval = None if ends is None or base.quality is None else (100 * (ends[0] - base.quality), 100 * (ends[1] - base.quality))
-    ratio = record.measurements[0].ratio if record.measurements else None
     return Dot(
         record.variant,
-        points=Mark(_points(ours), interval, _points(theirs)),
-        packed=Mark(ours.packed, None, theirs.packed),
-        latency=Mark(ratio.value if ratio else None, ratio.ci95 if ratio else None, theirs.ms),
+        points=_mark(ours.points, interval, [t.points for t in same], [t.points for t in other]),
+        packed=_mark(ours.packed, None, [t.packed for t in same], [t.packed for t in other]),
+        latency={device: Mark(m.ratio.value, m.ratio.ci95) for device, m in latencies(record).items()},
     )
 
 
-def _points(found: Change) -> float | None:
-    return None if found.quality is None else 100 * found.quality
+_Values = Sequence[float | None]
+
+
+def _mark(ours: float | None, interval: tuple[float, float] | None, same: _Values, other: _Values) -> Mark:
+    published = _known(same)
+    return Mark(ours, interval, published, () if published else _known(other))
+
+
+def _known(values: Iterable[float | None]) -> tuple[float, ...]:
+    return tuple(value for value in values if value is not None)
 
 
 def page(tables: Sequence[Table], model: str, records: Sequence[Record]) -> list[str]:
@@ -164,22 +194,25 @@ def page(tables: Sequence[Table], model: str, records: Sequence[Record]) -> list
 
 
 def _table(table: Table, records: Sequence[Record]) -> list[str]:
-    where = f"{table.data}{f', {table.machine}' if table.machine else ''}"
+    where = ", ".join(part for part in (table.data, table.machine, "" if table.same_network else "another network than ours") if part)
+    machine = f" on {table.machine}" if table.machine else ""
     theirs, ours = f"{table.metric} there", f"{table.metric} here"
     cells = [_row(row, pair, records) for row, pair in zip(table.rows, pairs(table, records), strict=True)]
     return [
         f"**{table.title}** ({where}; float {_share(table.reference.quality)}): [{table.source}]({table.url}). {table.note}".rstrip(),
         "",
-        f"| | {theirs} | change | packed | latency | here | {ours} | change | packed | latency |",
-        "|---|--:|--:|--:|--:|---|--:|--:|--:|--:|",
+        f"| | {theirs} | change | packed | latency{machine} | here | {ours} | change | packed | latency here |",
+        "|---|--:|--:|--:|--:|---|--:|--:|--:|---|",
         *cells,
     ]
 
 
 def _row(row: Row, pair: Pair, records: Sequence[Record]) -> str:
-    mine = next((numbers(record) for record in records if record.variant == row.ours), None)
-    known = [f"`{row.ours}`", _share(mine.quality), *_spelled(pair.ours)] if mine and pair.ours else ["not built", *[words.DASH] * 4]
-    return "| " + " | ".join([row.what, _share(row.quality), *_spelled(pair.theirs), *known]) + " |"
+    mine = next((record for record in records if record.variant == row.ours), None)
+    known = ["not built", *[words.DASH] * 4]
+    if mine and pair.ours:
+        known = [f"`{row.ours}`", _share(numbers(mine).quality), *_spelled(pair.ours), spelled_latencies(mine)]
+    return "| " + " | ".join([row.what, _share(row.quality), *_spelled(pair.theirs), times(pair.theirs.ms), *known]) + " |"
 
 
 def _share(quality: float | None) -> str:
@@ -189,9 +222,19 @@ def _share(quality: float | None) -> str:
 def _spelled(found: Change) -> list[str]:
     size = found.packed if found.packed is not None else found.bytes
     unit = "" if found.packed is not None or size is None else " (raw)"
-    points = _points(found)
-    return [words.DASH if points is None else f"{round(points, 2) + 0.0:+.2f}", f"{_times(size)}{unit}", _times(found.ms)]
+    return [points(found.points), f"{times(size)}{unit}"]
 
 
-def _times(ratio: float | None) -> str:
+def points(value: float | None) -> str:
+    """Spell a change in percentage points: `-0.74`."""
+    return words.DASH if value is None else f"{round(value, 2) + 0.0:+.2f}"
+
+
+def times(ratio: float | None) -> str:
+    """Spell a ratio to the float file."""
     return words.DASH if ratio is None else f"{words.TIMES} {ratio:.2f}"
+
+
+def spelled_latencies(record: Record) -> str:
+    """Spell the latency of a file on every device that measured it, each with its name."""
+    return ", ".join(f"{times(m.ratio.value)} `{label}`" for label, m in latencies(record).items()) or words.DASH
