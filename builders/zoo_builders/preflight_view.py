@@ -154,6 +154,9 @@ def _and(names: Sequence[str]) -> str:
 
 def show_repair(repaired: Repaired, manifest: str) -> None:
     """Print what --fix changed (or, of code, the lines to change), where the result lies, and what would change the function."""
+    if repaired.ships:
+        _show_ready(repaired, manifest)
+        return
     out, code = console(), repaired.file is None
     changes, left = repaired.rewritten.changes, repaired.rewritten.left
     out.print(Text(f"\n{'to change' if code else 'changed'} in {repaired.source}, function unchanged: {len(changes) or 'nothing'}"))
@@ -166,6 +169,21 @@ def show_repair(repaired: Repaired, manifest: str) -> None:
         out.print(Text(f"left as it is, because the function would change: {len(left)}"))
     for objection in left:
         out.print(Text(f"  {objection.layer}: {objection.reason}").append(f" → {objection.fix}", style="cyan"))
+
+
+def _show_ready(repaired: Repaired, manifest: str) -> None:
+    """Say which variant of a network of the zoo to take, instead of what to change in its code."""
+    out, left = console(), len(repaired.rewritten.changes) + len(repaired.rewritten.left)
+    if repaired.line:
+        out.print(
+            Text(f"\n{repaired.source} ships in a variant for the sparse path; write into {manifest}: ").append(repaired.line, style="cyan")
+        )
+        out.print(Text("its strided layers pad evenly: weights of the other variant fit, and need fine-tuning afterwards (base.train)"))
+    elif left:
+        out.print(Text(f"\n{repaired.source} ships as it is, and {left} of its layers keep the sparse path shut: take another network"))
+        out.print(Text("  zoo list networks   # or copy its code, and name the copy in base.network", style="cyan"))
+    else:
+        out.print(Text(f"\n{repaired.source}: nothing keeps the sparse path shut, nothing to change"))
 
 
 def plain(report: Preflight, here: str) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """`zoo preflight --fix`: a finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same."""
 
 import importlib
+import inspect
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from zoo_builders import sparse_path
 from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
+from zoo_builders.models import NETWORKS
 from zoo_builders.rewrite import Rewritten, rewrite
 from zoo_registry.model.errors import ProofFailed, WrongUse
 
@@ -25,7 +31,8 @@ class Repaired:
         rewritten: the changes, and what is left.
         file: the new Keras file; None when the network is code, or nothing could be changed.
         difference: largest difference of an output on random inputs, as a share of the largest output; 0 when none was measured.
-        line: what to write into the manifest; empty when nothing was written.
+        line: what to write into the manifest; empty when nothing was written and the network ships in one variant only.
+        ships: the network is one of the zoo's own: nothing is to be changed in its code.
     """
 
     source: str
@@ -33,6 +40,7 @@ class Repaired:
     file: Path | None = None
     difference: float = 0.0
     line: str = ""
+    ships: bool = False
 
     def plain(self) -> dict[str, Any]:
         """Give it as JSON."""
@@ -43,6 +51,7 @@ class Repaired:
             "file": str(self.file) if self.file else None,
             "difference": self.difference,
             "manifest_line": self.line,
+            "ships": self.ships,
         }
 
 
@@ -55,6 +64,8 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
     """
     network, rewritten = resolved.found.network, rewrite(graph)
     source = str(network.file) if network else resolved.spec.base.network
+    if network is not None and network.kind == "shipped":
+        return Repaired(resolved.spec.base.network, rewritten, line=_other_variant(resolved, graph), ships=True)
     if network is None or network.kind != "model" or not rewritten.changes:
         return Repaired(source, rewritten)
     target = network.file.with_name(f"{network.file.stem}-xnnpack.keras")
@@ -64,6 +75,20 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
     named = Path(resolved.spec.base.network).with_name(target.name)
     dots = "./" if resolved.spec.base.network.startswith("./") else ""
     return Repaired(source, rewritten, target, difference, f"base: {{network: {dots}{named}}}")
+
+
+def _other_variant(resolved: Resolved, graph: Graph) -> str:
+    """Give the line that asks for the variant of a network of the zoo in which XNNPACK's sparse path opens; empty where there is none."""
+    base = resolved.spec.base
+    make = NETWORKS.get(base.network)
+    if "variant" not in inspect.signature(make).parameters:
+        return ""
+    args = {**base.args, "variant": "xnnpack"}
+    there = make(**args)
+    if there.digest == graph.digest or len(sparse_path.objections(there)) >= len(sparse_path.objections(graph)):
+        return ""
+    line: str = yaml.safe_dump({"base": {"network": base.network, "args": args}}, default_flow_style=True, sort_keys=False, width=math.inf)
+    return line.strip()[1:-1]
 
 
 def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
