@@ -1,4 +1,4 @@
-"""Whether data, preprocessing and network fit together, as far as a manifest says: steps of the right kind, and equal shapes. Pure."""
+"""Whether data, preprocessing, network and recipes fit together, as far as a manifest says: kinds of steps, shapes, splits. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,9 +9,11 @@ from zoo_builders import front_end
 from zoo_builders.audio import FEATURES
 from zoo_builders.data import SOURCES
 from zoo_builders.graph import Graph
-from zoo_builders.mistakes import Mistakes
+from zoo_builders.mistakes import Mistakes, nearest
 from zoo_builders.preprocess import STEPS, VALUE_STEPS, shape_after
-from zoo_builders.specs import Manifest
+from zoo_builders.recipes import Recipes
+from zoo_builders.specs import SPLIT, Manifest
+from zoo_builders.yaml_lines import Key
 
 _FEATURES = " or ".join(sorted(FEATURES))
 _VALUES = " and ".join(sorted(VALUE_STEPS))
@@ -39,6 +41,17 @@ def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
     if made != graph.input_shape:
         message = f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing give {list(made)}"
         mistakes.add(("base", "network"), message, _hint(made, rate))
+
+
+def named_splits(spec: Manifest, recipes: Recipes, mistakes: Mistakes) -> None:
+    """Check that every split a step names is one of the manifest's."""
+    for variant, steps in recipes.items():
+        for index, step in enumerate(steps):
+            asked = [name for name, field in type(step.params).model_fields.items() if SPLIT in field.metadata]
+            for name, split in ((name, getattr(step.params, name)) for name in asked):
+                if split not in spec.data.splits:
+                    key: Key = ("variants", variant, index, step.technique, name)
+                    mistakes.add(key, f"data.splits has no split {split!r}", nearest(split, tuple(spec.data.splits)))
 
 
 def heard(spec: Manifest, graph: Graph) -> Graph:

@@ -99,6 +99,7 @@ class Reader:
 
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
         checks.words(spec, mistakes)
+        data_checks.named_splits(spec, recipes, mistakes)
         found = checks.Finder(spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data).find(with_graph=self.judge)
         if self.judge:
             data_checks.check(spec, found.graph, mistakes)

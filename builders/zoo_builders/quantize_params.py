@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from zoo_builders import file_names
 from zoo_builders.graph import FIXED
 from zoo_builders.select import Words
-from zoo_builders.specs import Name, Spec
+from zoo_builders.specs import Spec, SplitName
 
 MINIMUM_DYNAMIC = 1024
 """`dynamic` leaves weight tensors with fewer elements in float: the TensorFlow converter's own rule."""
@@ -100,7 +100,7 @@ class Params(Spec):
     compute: Literal["integer", "float"] = Field(
         default="integer", description="dynamic and int4: quantize activations while running, or widen the weights and compute in float"
     )
-    calibration: Name = Field(default=CALIBRATION, description="split whose inputs fix the ranges of int8 and int16x8")
+    calibration: SplitName = Field(default=CALIBRATION, description="split whose inputs fix the ranges of int8 and int16x8")
     samples: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None, description=f"how many of its inputs, from the start; default: {SAMPLES}, or all where there are fewer"
     )

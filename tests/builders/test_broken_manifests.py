@@ -56,6 +56,10 @@ BROKEN = {
     "argument that is a fraction": ("args: {width: 8}", "args: {width: 1.5}", 8, "every size must be a whole number", "width: int"),
     "unset variable": ("network: digits_cnn", "network: ${ZOO_DATA}/x.keras", 7, "${ZOO_DATA} is not set", "export ZOO_DATA="),
     "version": ("version: 1.0.0", "version: 1.0", 3, "expected a valid string, found 1.0 (number)", ""),
+    "unknown split": (
+        "    - quantize: {dtype: float16}\nbenchmark", "    - quantize: {dtype: int8, calibration: tests}\nbenchmark", 27,
+        "data.splits has no split 'tests'", "did you mean 'test'",
+    ),
     "features of pictures": (
         "    - rescale: [-1, 1]", "    - mfcc: {}", 18,
         "mfcc is of recordings, and digits gives images", "drop mfcc, or use a source of recordings",

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_builders.metrics import METRICS, Metric, measure
+from zoo_builders.metrics import METRICS, Metric, measure, of_task
+from zoo_builders.tasks import TASKS
 
 CLASSES = tuple(f"class {index}" for index in range(7))
 
@@ -26,7 +27,20 @@ def test_it_is_registered_under_a_name_that_goals_and_queries_can_use(metric: Me
     assert METRICS.get(metric.name) is metric
     assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.name)
     assert (type(metric).__doc__ or "").strip()
+    assert metric.tasks
+    assert set(metric.tasks) <= set(TASKS.names())
     assert type(metric).__module__ == f"zoo_builders.metrics.{metric.name}"
+
+
+def test_the_tasks_it_names_report_it_and_no_others(metric: Metric) -> None:
+    assert {task for task in TASKS.names() if metric.name in TASKS.get(task).metrics} == set(metric.tasks)
+
+
+def test_the_first_metric_of_a_task_with_labels_is_top1() -> None:
+    assert {task: of_task(task)[:1] for task in TASKS.names() if TASKS.get(task).metrics} == {
+        "image-classification": ("top1",),
+        "keyword-spotting": ("top1",),
+    }
 
 
 def test_it_lies_inside_its_interval_and_more_examples_narrow_that(metric: Metric) -> None:

@@ -1,4 +1,4 @@
-"""Metrics, one file each: numbers that say how good a model's outputs are. Tasks name those they report.
+"""Metrics, one file each: numbers that say how good a model's outputs are. Each names the tasks it judges, which then report it.
 
 A metric is an instance of a class of its own file; higher is better for all of them. Their names are what goals (`top1: {min: 0.9}`) and
 queries (`--min-top1 0.9`) use.
@@ -42,15 +42,23 @@ class Metric(Protocol):
 
     Attributes:
         name: how goals, queries and records call it: lower case letters, digits, underscores.
+        tasks: names of the tasks that report it.
     """
 
     name: str
+    tasks: tuple[str, ...]
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
         """Judge scores [N, classes] against labels [N]; None where the metric says nothing for these data."""
 
 
 METRICS: Kind[Metric] = Kind("metric", __name__)
+_FIRST = "top1"
+
+
+def of_task(task: str) -> tuple[str, ...]:
+    """Name the metrics that judge a task: `top1`, by which files are compared where nothing else is said, then the others by name."""
+    return tuple(sorted((name for name in METRICS.names() if task in METRICS.get(name).tasks), key=lambda name: (name != _FIRST, name)))
 
 
 def wilson(hits: float, total: int) -> tuple[float, float]:

@@ -20,6 +20,7 @@ class MacroRecall:
     """
 
     name = "macro_recall"
+    tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
         """Average the recalls."""

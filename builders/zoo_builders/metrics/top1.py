@@ -15,6 +15,7 @@ class Top1:
     """Share of examples whose class has the highest score; Wilson's interval."""
 
     name = "top1"
+    tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
         """Count the hits."""

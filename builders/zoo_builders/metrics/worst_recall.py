@@ -18,6 +18,7 @@ class WorstRecall:
     """
 
     name = "worst_recall"
+    tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
         """Find the worst class; among equals the one with the most examples, whose interval is the narrowest."""

@@ -21,11 +21,13 @@ class Task(Protocol):
 
     Attributes:
         name: what a manifest calls it.
-        metrics: names of the metrics it reports; what goals and queries may name. A task without metrics needs no labels.
     """
 
     name: str
-    metrics: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics it reports (`metrics.of_task`); what goals and queries may name. A task without metrics needs no labels."""
 
     def score(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Mapping[str, Score]:
         """Judge outputs [N, …] (real values) against labels [N]; a metric that says nothing for these data is left out."""

@@ -40,7 +40,7 @@ def test_the_float_file_agrees_with_itself(files: Files, data: Path, make_job: M
     assert found.signature.labels == tuple("abcdef")
     assert found.signature.preprocess == ({"rescale": [-1, 1]},)
     assert found.signature.values == Values(scale=2 / 255, offset=-1, low=0, high=255)
-    assert [m.metric for m in found.metrics] == ["top1", "top5", "macro_recall", "worst_recall"]
+    assert [m.metric for m in found.metrics] == ["top1", "macro_recall", "top5", "worst_recall"]
     assert {(m.examples, m.split) for m in found.metrics} == {(60, "test")}
 
 
