@@ -17,6 +17,8 @@ Reading = tuple[dict[str, Any], Shape, dict[str, Shape]]
 _OWN = "edgezoo>"
 """What Keras writes before the name of a class of ours (`sound_layers`)."""
 
+_MODELS = frozenset({"Functional", "Model", "Sequential"})
+
 _SAVE = "save it with model.save('NAME.keras')"
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RecursionError, zipfile.BadZipFile)
 """What reading somebody else's damaged file can raise."""
@@ -57,11 +59,12 @@ def graph_of_config(class_name: str, config: Config) -> Graph:
     """Read what `model.get_config()` gives.
 
     Raises:
-        Unsupported: not functional or sequential, several inputs or outputs, or a layer we have no description for.
+        Unsupported: not functional or sequential, several inputs or outputs, or layers we have no description for: all are named.
     """
     layers = config.get("layers") if isinstance(config, Mapping) else None
-    if class_name not in {"Functional", "Model", "Sequential"} or not layers:
+    if class_name not in _MODELS or not layers:
         raise Unsupported(f"a {class_name} model has no layer graph to judge", hint="build it with the functional API")
+    _known(layers)
     nodes: dict[str, Node] = {}
     for layer, inputs in _with_inputs(class_name, layers):
         node = _node(layer, inputs, nodes)
@@ -69,6 +72,25 @@ def graph_of_config(class_name: str, config: Config) -> Graph:
     ordered = tuple(nodes.values())
     _one_way(config, ordered)
     return Graph(str(config["name"]), ordered)
+
+
+def _known(layers: Sequence[Config]) -> None:
+    """Insist on a description of every layer's class; name all that have none."""
+    strange = [(str(layer["config"].get("name", "")), _class(layer)) for layer in layers if _class(layer) not in _READERS]
+    if not strange:
+        return
+    named = ", ".join(f"{name or '(no name)'} ({op})" for name, op in strange)
+    nested = [name for name, op in strange if op in _MODELS]
+    ways = [f"call the layers of {', '.join(nested)} in the outer model, in place of a model within a model"] if nested else []
+    if len(nested) < len(strange):
+        ways += [f"replace them by layers that are known ({', '.join(sorted(_READERS))})"]
+    ways += [
+        "or give the network as a Python file (network: ./net.py) that returns the Keras model: prune and quantize then take any layer"
+    ]
+    what = "layer" if len(strange) == 1 else f"{len(strange)} layers:"
+    raise Unsupported(
+        f"{what} {named}: no description of {'this layer class' if len(strange) == 1 else 'these classes'}", hint="; ".join(ways)
+    )
 
 
 def _one_way(config: Config, nodes: Sequence[Node]) -> None:
@@ -106,8 +128,6 @@ def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> 
     name = str(config.get("name", ""))
     if not name:
         raise Unsupported(f"a layer ({op}) without a name", hint=_SAVE)
-    if op not in _READERS:
-        raise Unsupported(f"layer {name} ({op}): no description of this layer class", hint=f"known classes: {', '.join(sorted(_READERS))}")
     if config.get("data_format") == "channels_first":
         raise Unsupported(f"layer {name} ({op}): channels_first", hint="convert the model to channels_last: TFLite knows nothing else")
     kept, shape, weights = _READERS[op](config, [nodes[origin].shape for origin in inputs])

@@ -1,13 +1,15 @@
 """Graph → Keras model, and back. The pure half (reading a Keras configuration) is `keras_config`."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zoo_builders import sound_layers, tf
 from zoo_builders.graph import Graph, Node
 from zoo_builders.keras_config import graph_of_config, graph_of_file
-from zoo_registry.model.errors import Unsupported
+from zoo_builders.techniques import Objection
+from zoo_registry.model.errors import BuildFailed, Unsupported
 
-__all__ = ["graph_of", "graph_of_file", "layer_of", "render"]
+__all__ = ["graph_of", "graph_of_file", "judged", "layer_of", "render"]
 
 
 def render(graph: Graph) -> Any:
@@ -53,3 +55,22 @@ def graph_of(model: Any) -> Graph:
         Unsupported: it has a layer we have no description for, more than one input or output, or is a subclassed model.
     """
     return graph_of_config(model.__class__.__name__, model.get_config())
+
+
+def judged(model: Any, technique: str, objections: Callable[[Graph], Sequence[Objection]]) -> Graph:
+    """Read a model back and let a technique object to it: what planning could not ask of a network that is only known once it is built.
+
+    Raises:
+        BuildFailed: with every layer that cannot be, why, and a way out.
+    """
+    try:
+        graph = graph_of(model)
+    except Unsupported as error:
+        hint = f"{technique} must know every layer: replace these, or use prune and quantize: {{dtype: int8}} instead, which take any"
+        raise BuildFailed(f"{technique} cannot be applied: {error.message}", hint=hint) from error
+    refused = objections(graph)
+    if refused:
+        lines = "; ".join(f"layer {one.layer}: {one.reason}" for one in refused)
+        ways = "; ".join(f"{one.layer}: {one.fix}" for one in refused)
+        raise BuildFailed(f"{technique} cannot be applied: {lines}", hint=ways)
+    return graph

@@ -109,10 +109,7 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
     """Refuse what would lose the zeros of `prune`, rules that pick nothing, and networks without kernels to cluster."""
     names = {step.technique for step in before}
     keeps = infer(params, before).preserve == "sparsity"
-    found = [
-        *select.objections("cluster", params.layers, graph, _candidates(graph)),
-        *select.objections("cluster", params.skip, graph, _candidates(graph)),
-    ]
+    found: list[Objection] = []
     if "prune" in names and not keeps:
         found.append(Objection(graph.name, "clustering after prune moves its zeros", "drop preserve: it is inferred from the recipe"))
     if keeps and "prune" not in names:
@@ -123,6 +120,15 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
         found.append(Objection(graph.name, "the recipe clusters twice", "keep one cluster step; its layers say what differs"))
     if names & set(_SCALED):
         found.append(Objection(graph.name, "clustering after quantization would undo it", "put cluster first"))
+    return found + _unfit(graph, params)
+
+
+def _unfit(graph: Graph, params: Params) -> list[Objection]:
+    """Object to what cannot be, whatever came before."""
+    found = [
+        *select.objections("cluster", params.layers, graph, _candidates(graph)),
+        *select.objections("cluster", params.skip, graph, _candidates(graph)),
+    ]
     if graph.nodes and not clustered_layers(graph, params):
         found.append(
             Objection(graph.name, f"no Conv2D or Dense it picks has more than {params.clusters} weights", "drop cluster, or lower clusters")
@@ -195,6 +201,7 @@ def apply(model: Any, params: Params, context: Context) -> Any:
     """Fold batch normalisation, let kernels share values, fine-tune, and insist on the distinct values and kept zeros.
 
     Raises:
+        BuildFailed: the network has layers nobody can describe, or none to cluster; all such are named.
         ProofFailed: a kernel ended with more distinct values than clusters.
     """
     from zoo_builders import clustering
@@ -217,9 +224,9 @@ def apply(model: Any, params: Params, context: Context) -> Any:
 def _folded(model: Any, params: Params) -> tuple[Graph, dict[str, dict[str, Any]], Any]:
     from zoo_builders import fold
     from zoo_builders.keras_weights import render_with, weights_of
-    from zoo_builders.render import graph_of
+    from zoo_builders.render import judged
 
-    graph = graph_of(model)
+    graph = judged(model, "cluster", lambda graph: _unfit(graph, params))
     weights = weights_of(model, graph)
     if not params.fold_batch_norm:
         return graph, weights, model

@@ -99,11 +99,15 @@ def _own(graph: Graph, params: Params) -> dict[str, str]:
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
     """Refuse every layer that cannot be quantized, rules that pick nothing, and a `preserve` that contradicts the recipe."""
+    return [*_contradictions(graph, params, before), *_unfit(graph, params)]
+
+
+def _unfit(graph: Graph, params: Params) -> list[Objection]:
+    """Object to what cannot be, whatever came before."""
     chosen, own = quantized_layers(graph, params), _own(graph, params)
     hears = bool(graph.fixed) and params.interface == "int8"
     judged = [node for node in graph.nodes if node.name in chosen and node.name not in own]
     found = [
-        *_contradictions(graph, params, before),
         *select.objections("quantize_aware", params.layers, graph, _kernels(graph)),
         *select.objections("quantize_aware", params.skip, graph, graph.nodes[1:]),
         *select.objections("quantize_aware", params.configs, graph, graph.nodes[1:]),
@@ -152,6 +156,19 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     return [*found, Promise(technique="quantize_aware", kind="interface_dtype", value="int8" if params.interface == "int8" else "float32")]
 
 
+def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
+    """Say what becomes of hard-swish, which the converter knows as one operator only without ranges in between."""
+    del steps
+    chosen = set(quantized_layers(graph, params))
+    swishes = [name for name in qat_layers.hard_swishes(graph) if name in chosen]
+    if not swishes:
+        return []
+    return [
+        f"{len(swishes)} hard-swish ({swishes[0]}, …) are trained and stored piece by piece, as shifts, clips and products: more operators "
+        "than after quantize: {dtype: int8}, which makes one HARD_SWISH of each"
+    ]
+
+
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
     """Say of every layer with weights, and of every one that cannot be quantized, what happens to it."""
     chosen, own = quantized_layers(graph, params), _own(graph, params)
@@ -173,12 +190,16 @@ def converts(params: Params, steps: Sequence[Step]) -> dict[str, Any]:
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:
-    """Wrap the layers, measure ranges, fine-tune while zeros and shared values are held; the result keeps its wrappers."""
+    """Wrap the layers, measure ranges, fine-tune while zeros and shared values are held; the result keeps its wrappers.
+
+    Raises:
+        BuildFailed: a layer cannot be quantized; all such are named.
+    """
     from zoo_builders import fake_quant, quantize_configs
     from zoo_builders.fit import fine_tuning, fit
-    from zoo_builders.render import graph_of
+    from zoo_builders.render import judged
 
-    graph = graph_of(model)
+    graph = judged(model, "quantize_aware", lambda graph: _unfit(graph, params))
     chosen = quantized_layers(graph, params)
     kernels = {name: model.get_layer(name).kernel.numpy() for name in chosen if graph.node(name).op in qat_layers.PRESERVABLE}
     train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
@@ -213,7 +234,7 @@ def _hold(model: Any, name: str, kernel: Any, params: Params) -> dict[str, Any]:
 QUANTIZE_AWARE = TECHNIQUES.add(
     "quantize_aware",
     Technique(
-        "quantize_aware", Params, apply, check, promises, DOC,
+        "quantize_aware", Params, apply, check, promises, DOC, remarks,
         layers=layers, infer=infer, converts=converts, ends=True,
     ),
 )  # fmt: skip

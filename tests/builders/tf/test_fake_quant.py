@@ -8,6 +8,7 @@ import pytest
 
 from zoo_builders.graph import Graph
 from zoo_builders.net import Net
+from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.quantize_aware import Params, quantized_layers
 from zoo_registry.model.errors import BuildFailed
 
@@ -241,3 +242,41 @@ def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_
     assert np.abs(again - expected).max() < 0.02 * np.abs(expected).max()
     save(wrapped, tmp_path / "model.keras")
     assert np.array_equal(load(tmp_path / "model.keras")(images).numpy(), again)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(("technique", "hint"), [("quantize_aware", "quantize: {dtype: int8}"), ("cluster", "or use prune and quantize")])
+def test_layers_nobody_knows_are_all_named_when_the_network_is_built(technique: str, hint: str) -> None:
+    """A Python network that imports TensorFlow is first seen here."""
+    from zoo_builders import tf
+
+    layers = tf.keras.layers
+    start = tf.keras.Input((6, 4), name="start")
+    x = layers.Conv1D(4, 1, name="one")(start)
+    x = layers.LayerNormalization(name="norm")(x)
+    x = layers.LSTM(4, name="memory")(x)
+    model = tf.keras.Model(start, layers.Dense(3, name="head")(x))
+    made = TECHNIQUES.get(technique)
+    with pytest.raises(BuildFailed) as caught:
+        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]  # refused before it reads any data
+    for named in ("one (Conv1D)", "norm (LayerNormalization)", "memory (LSTM)"):
+        assert named in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.train
+def test_activations_nobody_knows_are_named_when_the_network_is_built() -> None:
+    from zoo_builders import tf
+
+    layers = tf.keras.layers
+    start = tf.keras.Input((8, 8, 1), name="start")
+    x = layers.Activation("softsign", name="odd")(layers.Conv2D(4, 3, name="conv")(start))
+    x = layers.Activation("selu", name="odder")(layers.Conv2D(4, 3, name="second")(x))
+    model = tf.keras.Model(start, x)
+    made = TECHNIQUES.get("quantize_aware")
+    with pytest.raises(BuildFailed, match=r"layer odd: .*knows no activation 'softsign'; layer odder: .*'selu'") as caught:
+        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]  # refused before it reads any data
+    assert "skip: [{name: odd}]" in (caught.value.hint or "")
+    made = TECHNIQUES.get("cluster")
+    with pytest.raises(BuildFailed, match=r"cluster cannot be applied: .*no Conv2D or Dense it picks"):
+        made.apply(model, made.params.model_validate({"clusters": 1024}), None)  # type: ignore[misc, arg-type]  # refused before it reads any data

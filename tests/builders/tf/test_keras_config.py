@@ -37,6 +37,17 @@ def test_a_layer_it_cannot_judge_is_named(found: dict[str, Any], message: str) -
         graph_of_config("Sequential", sequential(found))
 
 
+def test_all_layers_it_cannot_judge_are_named_at_once_with_a_way_out() -> None:
+    inner = {"class_name": "Functional", "config": {"name": "inner", "layers": []}}
+    strange = [layer("LayerNormalization"), layer("Conv1D", filters=2), layer("ReLU"), inner, layer("LSTM")]
+    with pytest.raises(Unsupported) as caught:
+        graph_of_config("Sequential", sequential(*strange))
+    said = "4 layers: layernormalization (LayerNormalization), conv1d (Conv1D), inner (Functional), lstm (LSTM): no description"
+    assert caught.value.message.startswith(said)
+    for way in ("call the layers of inner in the outer model", "LeakyReLU", "give the network as a Python file"):
+        assert way in (caught.value.hint or "")
+
+
 def test_a_subclassed_model_is_refused() -> None:
     with pytest.raises(Unsupported, match="MyModel"):
         graph_of_config("MyModel", {})
