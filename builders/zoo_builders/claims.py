@@ -16,7 +16,7 @@ from zoo_builders.plan import FLOAT
 from zoo_builders.published import METRIC, Row, Table
 from zoo_registry.model.record import GoalResult, Metric, Record
 
-Verdict = Literal["held", "not held", "a tie", "not measured"]
+Verdict = Literal["held", "not held", "a tie", "not measured", "not set"]
 _DROP = re.compile(r"(\w+) max_drop \S+ versus (\S+)")
 
 
@@ -30,8 +30,9 @@ class Claim:
 
 def judged(tables: Iterable[Table], model: str, records: Sequence[Record]) -> list[Claim]:
     """Judge everything the records of one model can show."""
+    goals = list(_goals(records)) or [Claim("not set", "the manifest sets no goals.")]
     orders = (claim for table in tables if model in table.beside for claim in _orders(table, records))
-    return [*_goals(records), *_promises(records), *_zeros(records), *_sparse_paths(records), *orders]
+    return [*goals, *_promises(records), *_zeros(records), *_sparse_paths(records), *orders]
 
 
 def page(claims: Sequence[Claim]) -> list[str]:
@@ -50,7 +51,8 @@ def _goals(records: Sequence[Record]) -> Iterator[Claim]:
         lost = [(record, result) for record, result in judged_by if not result.met]
         found = "; ".join(f"{r.variant} {_value(result)}" for r, result in lost or [_nearest(goal, judged_by)])
         which = f"missed by {len(lost)}: {found}" if lost else f"nearest to the limit: {found}"
-        text = f"goal `{goal}`: met by {len(judged_by) - len(lost)} of {len(judged_by)} variants; {which}{_reach(goal, judged_by, records)}"
+        whom = "variants" if len(judged_by) == len(records) else f"variants it is set for ({len(records)} in all)"
+        text = f"goal `{goal}`: met by {len(judged_by) - len(lost)} of {len(judged_by)} {whom}; {which}{_reach(goal, judged_by, records)}"
         yield Claim("not held" if lost else "held", f"{text}.")
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import yaml
 from pydantic import Field, ValidationError
 
+from zoo_builders import protocol
 from zoo_builders.plan import FLOAT
 from zoo_builders.results_dots import Dot, Mark
 from zoo_builders.specs import Name, Spec
@@ -236,5 +237,11 @@ def times(ratio: float | None) -> str:
 
 
 def spelled_latencies(record: Record) -> str:
-    """Spell the latency of a file on every device that measured it, each with its name."""
-    return ", ".join(f"{times(m.ratio.value)} `{label}`" for label, m in latencies(record).items()) or words.DASH
+    """Spell the latency of a file on every device that measured it, each with its name and what stands against the number."""
+    return ", ".join(f"{times(m.ratio.value)} `{label}`{_doubts(m)}" for label, m in latencies(record).items()) or words.DASH
+
+
+def _doubts(m: Measurement) -> str:
+    doubts = {"within noise": m.verdict == "within noise", "noisy": m.noisy, "older protocol": m.protocol != protocol.NAME}
+    found = ", ".join(name for name, holds in doubts.items() if holds)
+    return f" ({found})" if found else ""

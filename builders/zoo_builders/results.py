@@ -53,7 +53,7 @@ def render(records: Sequence[Record], stem: str, others: Published | None = None
         parts += [line for note in others.notes.get(model, ()) for line in (note, "")]
         parts += _picture(stem, model) if published.dots(tables, model, held) else []
         parts += claims.page(claims.judged(tables, model, held))
-        parts += [*results_family.section(held), *agreement.page(measured, model, held), *published.page(tables, model, held)]
+        parts += [*results_family.section(held, agreement.page(measured, model, held)), *published.page(tables, model, held)]
     return "\n".join(parts).rstrip() + "\n"
 
 

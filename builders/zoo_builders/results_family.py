@@ -15,9 +15,17 @@ _TIMES_RULE = "|---|--:|--:|--:|---|--:|---|---|"
 _OLDER = f"**An older protocol than today's `{protocol.NAME}`**: compare these rows with each other only."
 
 
-def section(records: Sequence[Record]) -> list[str]:
-    """Give everything about one model's files but the head, the claims and what others published."""
-    return [*_conditions_of_quality(records), *_files(records), *_timed(records), *_untimed(records), *_sparse(records), *_folded(records)]
+def section(records: Sequence[Record], agreement: Sequence[str] = ()) -> list[str]:
+    """Give everything about one model's files but the head, the claims and what others published; `agreement` follows their quality."""
+    return [
+        *_conditions_of_quality(records),
+        *_files(records),
+        *agreement,
+        *_timed(records),
+        *_untimed(records),
+        *_sparse(records),
+        *_folded(records),
+    ]
 
 
 def best(record: Record, name: str) -> Metric | None:

@@ -85,8 +85,6 @@ def _row(link: str, told: str, record: Record, base: Record, reasons: Sequence[s
     quality = words.DASH if agreed is None else f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
     quality = f"{published.points(changed.points)} points" if changed.points is not None else quality
     timing = published.spelled_latencies(record)
-    if any(m.protocol != protocol.NAME for m in published.latencies(record).values()):
-        timing += " (older protocol)"
     timing = "not measured" if timing == words.DASH else timing
     return [link, told, f"`{record.variant}`", ", ".join(reasons), quality, published.times(changed.packed), timing]
 

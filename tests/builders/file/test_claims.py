@@ -44,6 +44,9 @@ def test_a_goal_says_who_missed_it_and_what_the_examples_leave_open() -> None:
     assert kept.verdict == "held"
     assert "met by 2 of 2 variants; nearest to the limit: int8 0.005" in kept.text
     assert "(360 examples, one is 0.28 points; the 95 % interval of int8 reaches beyond the limit)" in kept.text
+    some = about([one("fp32", 0.97), one("int8", 0.965, goals=goal(0.005, met=True))], MAX_DROP)
+    assert "met by 1 of 1 variants it is set for (2 in all)" in some.text
+    assert about([one("fp32", 0.97)], "no goals").verdict == "not set"
     lost = about([base, one("int8", 0.95, goals=goal(0.02, met=False))], MAX_DROP)
     assert (lost.verdict, "missed by 1: int8 0.02" in lost.text) == ("not held", True)
 

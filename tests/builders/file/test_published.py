@@ -128,7 +128,7 @@ def test_every_latency_names_its_device(make_record: MakeRecord) -> None:
     (dot,) = published.dots([TABLE], "tiny", [fp32, int8])
     assert {device: mark.ours for device, mark in dot.latency.items()} == {"host-cpu": 1.0, "web-wasm": 0.47}
     page = "\n".join(published.page([TABLE], "tiny", [fp32, int8]))
-    assert f"{TIMES} 1.00 `host-cpu`, {TIMES} 0.47 `web-wasm` |" in page
+    assert f"{TIMES} 1.00 `host-cpu` (older protocol), {TIMES} 0.47 `web-wasm` (older protocol) |" in page
     drawn = draw("title", [dot])
     assert ("latency on host-cpu" in drawn, "latency on web-wasm" in drawn) == (True, True)
 
