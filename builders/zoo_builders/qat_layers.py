@@ -89,6 +89,20 @@ def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     return Verdict(applies=True, reason=f"preserves {kept}" if kept else "")
 
 
+def hard_swishes(graph: Graph) -> list[str]:
+    """Name the products that end a hard-swish, x * relu6(x + 3) / 6, spelled out in layers."""
+    return [node.name for node in graph.nodes if node.op == "Multiply" and any(_gates(graph, node, gate) for gate in node.inputs)]
+
+
+def _gates(graph: Graph, product: Node, name: str) -> bool:
+    """Whether `name` is a hard sigmoid of the other factor."""
+    ops, node = [], graph.node(name)
+    while node.op in {"Rescaling", "ReLU"}:
+        ops.append((node.op, node.config.get("max_value", 6)))
+        node = graph.node(node.inputs[0])
+    return ops == [("Rescaling", 6), ("ReLU", 6), ("Rescaling", 6)] and node.name in product.inputs
+
+
 def last_fixed(graph: Graph) -> tuple[Node, ...]:
     """Give the layer that ends a front end, whose output is where integers begin; none of a network without one."""
     return graph.fixed[-1:]

@@ -147,3 +147,12 @@ def test_verdicts_say_what_is_preserved_where() -> None:
     left = layers(_strange(), Params.model_validate({"layers": [{"name": "dense"}]}), ())
     assert not left["conv"].applies
     assert left["conv"].fix
+
+
+def test_what_becomes_of_hard_swish_is_remarked() -> None:
+    full, minimal = (NETWORKS.get("mobilenet_v3")(minimalistic=minimalistic) for minimalistic in (False, True))
+    said = TECHNIQUES.get("quantize_aware").remarks
+    [remark] = said(full, Params(), ())
+    assert remark.startswith("19 hard-swish (Conv_hard_swish, …) are trained and stored piece by piece")
+    assert not said(minimal, Params(), ())
+    assert check(full, Params(), ()) == []

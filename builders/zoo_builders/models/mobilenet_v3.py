@@ -65,9 +65,10 @@ def mobilenet_v3(
     """For RGB images in [-1, 1]: 2.1 (small) or 3.9 (large) million weights when minimalistic, 2.6 or 5.5 in full; ends in logits.
 
     `minimalistic: true` has 3x3 kernels and ReLU only: XNNPACK runs its `variant: xnnpack` sparse, and every technique takes it. The full
-    network has squeeze-excite, hard-swish (converted to one HARD_SWISH operator) and 5x5 kernels: more accurate, but its
-    products and shifts are refused by pruning's XNNPACK policy and by quantization-aware training. `variant: stock` pads as
-    keras.applications does, so that its weights fit exactly (75.6 % full large at 224, inputs rescaled to [-1, 1] by the manifest).
+    network has squeeze-excite, hard-swish (converted to one HARD_SWISH operator) and 5x5 kernels: more accurate, but its shifts are
+    refused by pruning's XNNPACK policy, and quantization-aware training leaves every hard-swish in the file as the products and
+    shifts it is made of. `variant: stock` pads as keras.applications does, so that its weights fit exactly (75.6 % full large at 224,
+    inputs rescaled to [-1, 1] by the manifest).
     """
     check_variant(variant)
     if size not in _SIZES:

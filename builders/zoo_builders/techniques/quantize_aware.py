@@ -161,12 +161,9 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     del steps
     chosen = set(quantized_layers(graph, params))
     swishes = [name for name in qat_layers.hard_swishes(graph) if name in chosen]
-    if not swishes:
-        return []
-    return [
-        f"{len(swishes)} hard-swish ({swishes[0]}, …) are trained and stored piece by piece, as shifts, clips and products: more operators "
-        "than after quantize: {dtype: int8}, which makes one HARD_SWISH of each"
-    ]
+    more = "more operators than after quantize: {dtype: int8}, which makes one HARD_SWISH of each"
+    named = f"{len(swishes)} hard-swish ({swishes[0]}, …)" if swishes else ""
+    return [f"{named} are trained and stored piece by piece, as shifts, clips and products: {more}"] if named else []
 
 
 def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
