@@ -13,6 +13,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from zoo_builders.claims import Claim
 from zoo_builders.plan import FLOAT
 from zoo_builders.specs import Name, Share, Spec
 from zoo_registry.model import words
@@ -95,6 +96,26 @@ def page(found: Agreement | None, model: str, records: Sequence[Record]) -> list
     for images in found.sets:
         lines += [*_set(images), *(_row(row, images, found, files) for row in images.rows if row.sha256 != found.baseline), ""]
     return lines
+
+
+def judged(found: Agreement | None, model: str, records: Sequence[Record], asked: Mapping[str, float]) -> list[Claim]:
+    """Judge the agreement asked of variants, by name, on every set that was measured."""
+    files = {record.variant: record.file.sha256 for record in records}
+    claims = []
+    for variant, share in asked.items():
+        text = f"{variant} names the class of float32 on {words.percent(share, 0)} of images that fixed no ranges"
+        rows = [(s, row) for s in (found.sets if found and found.model == model else ()) for row in s.rows if row.variant == variant]
+        fresh = [(images, row) for images, row in rows if found is not None and not _stale(row, found, files)]
+        claims += [_judged(text, share, images, row) for images, row in fresh]
+        claims += [] if fresh else [Claim("not measured", f"{text}: run `{COMMAND}`.")]
+    return claims
+
+
+def _judged(text: str, asked: float, images: Images, row: Row) -> Claim:
+    low, high = wilson(row.same, images.examples)
+    lost = f"; of the {images.examples - row.same} others float32 was decided on {images.decided - row.decided_same}"
+    told = f"{text}: `{images.name}` {row.same}/{images.examples} = {row.same / images.examples:.1%} ({low:.1%} to {high:.1%}){lost}."
+    return Claim("held" if row.same >= asked * images.examples else "not held", told)
 
 
 def _set(images: Images) -> list[str]:

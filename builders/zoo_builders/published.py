@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from zoo_builders import protocol
 from zoo_builders.plan import FLOAT
 from zoo_builders.results_dots import Dot, Mark
-from zoo_builders.specs import Name, Spec
+from zoo_builders.specs import Name, Share, Spec
 from zoo_registry.model import words
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.record import Measurement, Record, explain
@@ -56,9 +56,10 @@ class Table(Spec):
 
 
 class Published(Spec):
-    """The whole file: tables of others, and what a reader of a model's section must know before comparing."""
+    """The whole file: tables of others, what a reader of a model's section must know before comparing, agreement asked of variants."""
 
     notes: Mapping[Name, tuple[str, ...]] = {}
+    agreement: Mapping[Name, Mapping[Name, Share]] = {}
     tables: tuple[Table, ...] = ()
 
     def beside(self, model: str) -> tuple[Table, ...]:

@@ -52,7 +52,8 @@ def render(records: Sequence[Record], stem: str, others: Published | None = None
         parts += [f"## {model} {held[0].version}", "", held[0].description, ""]
         parts += [line for note in others.notes.get(model, ()) for line in (note, "")]
         parts += _picture(stem, model) if published.dots(tables, model, held) else []
-        parts += claims.page(claims.judged(tables, model, held))
+        agreed = agreement.judged(measured, model, held, others.agreement.get(model, {}))
+        parts += claims.page([*claims.judged(tables, model, held), *agreed])
         parts += [*results_family.section(held, agreement.page(measured, model, held)), *published.page(tables, model, held)]
     return "\n".join(parts).rstrip() + "\n"
 

@@ -8,6 +8,7 @@ import pytest
 from plugins.records import make
 from zoo_builders import agreement
 from zoo_builders.agreement import COMMAND, Agreement, Images, Row
+from zoo_builders.published import Published
 from zoo_builders.results import render
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.record import Record
@@ -48,6 +49,19 @@ def test_rows_of_other_files_say_so() -> None:
     )
     moved = make(variant="fp32", data=b"trained again")
     assert "another float file" in "\n".join(agreement.page(measured(base, int8), base.model, [moved, int8]))
+
+
+def test_the_agreement_asked_of_a_variant_is_judged_on_the_files_it_was_measured_on() -> None:
+    base, int8 = family()
+    found = measured(base, int8)
+    (held,) = agreement.judged(found, base.model, [base, int8], {"int8": 0.8})
+    (lost,) = agreement.judged(found, base.model, [base, int8], {"int8": 0.9})
+    assert (held.verdict, lost.verdict) == ("held", "not held")
+    assert "`strange` 83/100 = 83.0% (74.5% to 89.1%); of the 17 others float32 was decided on 1." in lost.text
+    (stale,) = agreement.judged(found, base.model, [base, make(variant="int8", data=b"built again")], {"int8": 0.8})
+    assert (stale.verdict, COMMAND in stale.text) == ("not measured", True)
+    page = render([base, int8], "results", Published(agreement={base.model: {"int8": 0.9}}), found)
+    assert f"- **not held**: {lost.text}" in page
 
 
 def test_the_overview_takes_the_images_that_fixed_nothing_where_they_were_measured() -> None:
