@@ -1,7 +1,7 @@
 """What `zoo preflight` prints, for people and as JSON."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,7 +11,8 @@ from rich.text import Text
 from zoo_builders import speed
 from zoo_builders.graph import Graph, Node
 from zoo_builders.manifest import Resolved
-from zoo_builders.preflight import Column, Preflight
+from zoo_builders.preflight import PRESERVED, Column, Preflight
+from zoo_builders.preflight_file import FileReport
 from zoo_builders.repair import Repaired
 from zoo_builders.specs import Base
 from zoo_client.output import console, table
@@ -45,6 +46,7 @@ def show(shown: str, resolved: Resolved, graph: Graph, offered: Preflight | None
         _layers(offered, "every technique, alone and at its defaults")
         for report in recipes:
             _refusals(report)
+            _kept(report)
     else:
         for report in recipes:
             _layers(report, f"{report.variant}: {_recipe(report)}")
@@ -116,6 +118,35 @@ def _refusals(report: Preflight) -> None:
             console().print(line.append(f" → {objection.fix}", style="cyan"))
 
 
+def _kept(report: Preflight) -> None:
+    """Say in a line whether later steps keep the zeros and shared values of earlier ones; nothing where there is nothing to keep."""
+    for column in report.columns:
+        if column.name != PRESERVED:
+            continue
+        lost = {layer: verdict for layer, verdict in column.verdicts.items() if not verdict.applies}
+        line = Text(f"{report.variant}: preserved in {len(column.verdicts) - len(lost)} of {len(column.verdicts)} layers", style="dim")
+        for layer, verdict in list(lost.items())[:1]:
+            line.append(f"; {layer}: {verdict.reason}", style="red").append(f" → {verdict.fix}", style="cyan")
+        console().print(line)
+
+
+def show_file(told: FileReport, here: str) -> None:
+    """Print what a finished .tflite file tells of itself and of its variants."""
+    out, found = console(), told.structure
+    told_of = f"{told.operators} operators, {found.parameters:,} parameters, {found.macs:,} multiplications an inference"
+    out.print(Text(f"the file: {words.size(told.size)}, {told_of}; sparse path: {found.xnnpack.reason}"))
+    families = list(speed.FAMILIES.items())
+    rows = table("variant", ">weights", *(f"{name}{' (here)' if family == here else ''}" for family, name in families))
+    for one in told.variants:
+        said = {chance.family: chance.word for chance in one.chances}
+        held = "unknown" if one.weights is None else words.size(one.weights)
+        rows.add_row(one.name, held, *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families))
+    out.print(rows)
+    out.print(Text("weights: what they alone take; the size of the whole file is known when it is quantized", style="dim"))
+    for line in _in_words([(one.name, one.chances) for one in told.variants], here):
+        out.print(Text(line, style="dim"))
+
+
 def _worth(recipes: Sequence[Preflight], here: str) -> None:
     families = list(speed.FAMILIES.items())
     heads = (f"{name}{' (here)' if family == here else ''}" for family, name in families)
@@ -135,12 +166,16 @@ def _worth(recipes: Sequence[Preflight], here: str) -> None:
 
 def sentences(recipes: Sequence[Preflight], here: str) -> list[str]:
     """Say in words what to expect where; variants and families with the same answer share a sentence."""
+    return _in_words([(report.variant, report.chances) for report in recipes if report.steps], here)
+
+
+def _in_words(judged: Iterable[tuple[str, Iterable[speed.Chance]]], here: str) -> list[str]:
     variants: dict[tuple[str, str], list[str]] = {}
     places: dict[tuple[str, str], list[str]] = {}
-    for report, chance in ((one, chance) for one in recipes if one.steps for chance in one.chances):
+    for variant, chance in ((name, chance) for name, chances in judged for chance in chances):
         said = (chance.word, chance.reason)
         name = "this machine" if chance.family == here else speed.FAMILIES[chance.family]
-        for group, member in ((variants, report.variant), (places, name)):
+        for group, member in ((variants, variant), (places, name)):
             group.setdefault(said, []).append(member)
     return [
         f"{', '.join(dict.fromkeys(names))}: {word} on {_and(list(dict.fromkeys(places[word, reason])))}: {reason}"
@@ -208,8 +243,8 @@ def unknown(base: Base) -> str:
     """Say why nothing can be said of a base layer by layer."""
     if base.tflite:
         return (
-            f"{base.tflite}: a finished .tflite file is quantized as it is, and its operators are looked at when it is imported; "
-            "techniques that need a Keras model are refused when the manifest is read."
+            f"{base.tflite}: a finished .tflite file is quantized as it is: layer by layer nothing is judged, for which operators the "
+            "quantizer takes is known when it has run; techniques that need a Keras model are refused when the manifest is read."
         )
     return (
         f"network {base.network}: its layers are known only when it is built (a SavedModel, or code that imports TensorFlow), so "

@@ -174,3 +174,18 @@ def test_files_with_their_operators_named_in_the_way_of_2020_are_quantized_all_t
     made = engine_litert.quantize(Path(str(entry.locate())).read_bytes(), settings, np.zeros((1, 64, 64, 3), np.float32))
     stored = {tensor.dtype for tensor in read(made).main.tensors if tensor.constant and len(tensor.scales) > 1}
     assert stored == {"int8"}
+
+
+def test_preflight_tells_what_the_file_says_of_itself(zoo: Any) -> None:
+    file = committed("fp32")
+    a_project(zoo, file, "  fp32: []\n  fp16: [{quantize: {dtype: float16}}]\n  int8: [{quantize: {dtype: int8}}]", 16)
+    done = zoo("preflight", "manifests/guest.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["manifests"][0]["file"]
+    assert told["size"] == len(file)
+    variants = {one["variant"]: one for one in told["variants"]}
+    assert variants["fp32"]["weights"] == 2 * variants["fp16"]["weights"] == 4 * variants["int8"]["weights"] > 0
+    assert {chance["word"] for chance in variants["fp32"]["latency"]} == {"same"}
+    words = " ".join(zoo("preflight", "manifests/guest.yaml", "--variant", "int8").stdout.split())
+    assert f"{told['macs']:,} multiplications" in words
+    assert "the size of the whole file is known when it is quantized" in words

@@ -134,6 +134,18 @@ def test_what_an_earlier_step_made_is_said_to_be_kept_or_not() -> None:
     assert lost.refused
 
 
+def test_what_is_preserved_is_said_without_asking_for_a_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    path = ROOT / "manifests/cifar10-cnn.yaml"
+    resolved = Workshop(env={}).reader(need_data=False, refuse=False).read(path, "cifar10-cnn.yaml")
+    good, bad = (
+        preflight.recipe(friendly(), name, [step("prune", final=0.5), step("cluster", preserve=name)]) for name in ("sparsity", "none")
+    )
+    preflight_view.show("cifar10-cnn.yaml", resolved, friendly(), preflight.offer(friendly()), [good, bad], here="arm")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "sparsity: preserved in 4 of 4 layers" in said
+    assert "none: preserved in 0 of 4 layers; stem_conv: cluster trains on and moves the sparsity → set preserve: sparsity" in said
+
+
 def _behind(name: str, adjust: Callable[[Net], object]) -> Graph:
     net = Net(name, (32, 32, 3))
     net.zero_pad(1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from zoo_builders import preflight as core
+from zoo_builders import preflight_file
 from zoo_builders import preflight_view as view
 from zoo_builders.commands.options import Json, Variants
 from zoo_builders.manifest import Resolved
@@ -43,14 +44,24 @@ def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> N
         raise WrongUse(f"no variant is called {unknown!r}", hint=nearest(unknown, known))
 
 
+def _unread(resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str], here: str, *, json: bool) -> dict[str, Any]:
+    """Say why layers cannot be judged; of a finished .tflite file also what it tells itself. Give it as JSON too."""
+    base, file = resolved.spec.base, resolved.found.tflite
+    recipes = {name: steps for name, steps in resolved.recipes.items() if not variants or name in variants}
+    told = preflight_file.look(Path(file.path), recipes) if file is not None else None
+    if not json:
+        console().print(view.unknown(base))
+        if told is not None:
+            view.show_file(told, here)
+    return {**about, "why_unknown": view.unknown(base), "file": told.plain(here) if told else None}
+
+
 def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool) -> tuple[Mapping[str, Any], int]:
     """Show one manifest; give it as JSON too, and the exit code."""
     graph = resolved.found.graph
     about = {"manifest": str(path), "network": resolved.spec.base.network or resolved.spec.base.tflite, "graph_known": graph is not None}
     if graph is None:
-        if not json:
-            console().print(view.unknown(resolved.spec.base))
-        return {**about, "why_unknown": view.unknown(resolved.spec.base)}, 0
+        return _unread(resolved, about, variants, here, json=json), 0
     recipes = [core.recipe(graph, name, steps) for name, steps in resolved.recipes.items() if not variants or name in variants]
     offered = None if variants else core.offer(graph)
     if not json:
