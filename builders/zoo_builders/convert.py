@@ -13,6 +13,7 @@ from zoo_builders import quantize_configs, quantizing, sparse_path, tf
 from zoo_builders.context import write_json
 from zoo_builders.converter import to_tflite
 from zoo_builders.data_stage import load_about, load_split
+from zoo_builders.flatbuffer import read
 from zoo_builders.graph import FIXED
 from zoo_builders.keras_weights import weights_of
 from zoo_builders.litert import Session
@@ -36,6 +37,9 @@ PROBES = 8
 SPARSE_FROM = 0.3
 """Share of zeros from which the converter stores a tensor sparse; below it in every tensor no sparse twin is built."""
 
+FEW = f"no weight tensor has {SPARSE_FROM:.0%} zeros"
+"""Why there is no sparse file then."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
@@ -43,7 +47,7 @@ class Encodings:
 
     Attributes:
         refused: why the sparse file cannot be kept (the runtime's own words); empty when it runs and agrees with the dense one.
-        why_dense: why no sparse file was made, where that is not for lack of zeros.
+        why_dense: why there is no sparse file, where that was found while making one.
         about: how it was quantized.
         opens: whether XNNPACK takes its sparse path with it, where the processor has one.
     """
@@ -59,13 +63,12 @@ class Encodings:
         """Give the encoding to keep and why, under the rule `auto`, `always` or `never`.
 
         Raises:
-            BuildFailed: `always`, and the sparse file does not run.
+            BuildFailed: `always`, and there is no sparse file, or it does not run.
         """
         if self.sparse is None and self.why_dense and rule == "always":
-            raise BuildFailed(f"there is no sparse file: {self.why_dense}", hint="set sparse_encoding: auto")
+            raise BuildFailed(f"sparse_encoding: always, but there is no sparse file: {self.why_dense}", hint="set sparse_encoding: auto")
         if self.sparse is None:
-            few = f"no weight tensor has {SPARSE_FROM:.0%} zeros"
-            return "dense", self.why_dense or ("never asked for" if rule == "never" else few)
+            return "dense", self.why_dense or ("never asked for" if rule == "never" else FEW)
         if self.refused:
             return self._refuse(rule)
         if rule == "always":
@@ -159,6 +162,8 @@ def encode(
         return Encodings(made.dense, why_dense=made.why_dense, about=made.about)
     sparse = made.sparse()
     report(2, 2, "convert")
+    if not any(tensor.sparse is not None for tensor in read(sparse).main.tensors):
+        return Encodings(made.dense, why_dense=FEW, about=made.about)
     refused = _disagreement(sparse, samples, expected)
     return Encodings(made.dense, sparse, refused, _opens(model, quantize), about=made.about)
 

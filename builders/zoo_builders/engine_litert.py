@@ -1,6 +1,6 @@
 """The LiteRT quantizer (`litert-quantizer`): a float .tflite file in, a quantized one out. The one door to that package.
 
-What it does to each operator is decided here, operator by operator (`assign`, pure), and told to it by exact names. Left to itself it
+What it does to each operator is decided by `assignment` and told to it by exact names. Left to itself it
 skips what it cannot do without a word; here that is refused, unless the recipe allows floats.
 
 Mended on the way in (`normal`): files written before 2020 name their operators in a field it does not read, so that it would quantize
@@ -9,16 +9,16 @@ nothing and say nothing; and files without a signature cannot be calibrated.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo_builders import file_names
-from zoo_builders.flatbuffer import Operator, Subgraph, read
+from zoo_builders.assignment import Assigned, assign
+from zoo_builders.flatbuffer import Subgraph, read
 from zoo_builders.litert import quiet
-from zoo_builders.quantize_params import BLOCKWISE, EIGHT_BITS, FOUR_BITS
+from zoo_builders.quantize_params import EIGHT_BITS
 from zoo_builders.quantize_params import Params as Quantize
-from zoo_builders.weights import WEIGHT_SLOT, known_as, stored
+from zoo_builders.weights import WEIGHT_SLOT, stored
 from zoo_registry.model.errors import BuildFailed, MissingExtra
 
 if TYPE_CHECKING:
@@ -30,28 +30,6 @@ DISTRIBUTION = "litert-quantizer"
 SIGNATURE = "serving_default"
 Report = Callable[[int, int, str], None]
 _BITS: Mapping[str, int] = {"int8": 8, "int4": 4, "float16": 16}
-_FREE = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "SHAPE"})
-"""Operators that compute nothing in float that could be integer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """What shall become of one operator.
-
-    Attributes:
-        output: name of what it gives: how the quantizer knows it.
-        weights: `float32` leaves it alone.
-        activations: bits of what goes in and out; 0 = float.
-        by_rule: whether the recipe asks it of this very operator.
-    """
-
-    code: str
-    known_as: str
-    output: str
-    weights: Literal["float32", "float16", "int8", "int4"]
-    granularity: str
-    activations: int
-    by_rule: bool = False
 
 
 def version() -> str:
@@ -70,65 +48,6 @@ def _missing() -> MissingExtra:
     return MissingExtra(f"engine: litert needs {DISTRIBUTION}", hint="pip install 'edgezoo[build]'")
 
 
-def assign(graph: Subgraph, quantize: Quantize) -> tuple[Assigned, ...]:
-    """Decide for every operator of a float file, in order. Pure.
-
-    Raises:
-        BuildFailed: a word of `keep_float` or of a rule means no operator of this file.
-    """
-    producers = graph.producers()
-    found = tuple(
-        _assigned(graph, operator, known_as(graph, producers, operator), quantize) for operator in graph.operators if operator.outputs
-    )
-    words = (*quantize.kept, *(word for rule in quantize.rules for word in rule.layers))
-    unknown(words, [(one.code, one.known_as) for one in found])
-    return found
-
-
-def unknown(words: Sequence[str], operators: Sequence[tuple[str, str]]) -> None:
-    """Insist that every word means one of the operators (type, name).
-
-    Raises:
-        BuildFailed: one means none; with the names there are.
-    """
-    lost = [word for word in words if not any(file_names.matches(word, code, name) for code, name in operators)]
-    if lost:
-        names = dict.fromkeys(f"{file_names.layer_of(name)} ({code})" for code, name in operators)
-        raise BuildFailed(f"no operator of the file is called {', '.join(lost)}", hint=f"there are: {', '.join(names)}")
-
-
-def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: Quantize) -> Assigned:
-    activations = {"int8": 8, "int16x8": 16}.get(quantize.dtype, 0)
-    rule = next((rule for rule in reversed(quantize.rules) if file_names.any_of(rule.layers, operator.code, name)), None)
-    weights = _usual(operator.code, quantize) if rule is None else rule.dtype
-    if file_names.any_of(quantize.kept, operator.code, name):
-        weights, rule = "float32", None
-    granularity = _granularity(graph, operator, (rule and rule.granularity) or quantize.granularity, weights)
-    output = graph.tensors[operator.outputs[0]].name
-    by_rule, bits = rule is not None and weights != "float32", 0 if weights == "float32" else activations
-    return Assigned(operator.code, name, output, weights, granularity, bits, by_rule)
-
-
-def _usual(code: str, quantize: Quantize) -> Literal["float32", "float16", "int8", "int4"]:
-    if quantize.dtype == "float16":
-        return "float16" if code in EIGHT_BITS else "float32"
-    if quantize.dtype == "int4":
-        return "int4" if code in FOUR_BITS else "int8" if code in EIGHT_BITS else "float32"
-    if quantize.dtype == "dynamic":
-        return "int8" if code in EIGHT_BITS else "float32"
-    return "float32" if code in _FREE else "int8"
-
-
-def _granularity(graph: Subgraph, operator: Operator, wanted: str, weights: str) -> str:
-    """Give the granularity there can be: blocks only in dense layers whose inputs they divide, in four bits."""
-    if not wanted.startswith("block"):
-        return wanted
-    slot = WEIGHT_SLOT.get(operator.code, 0)
-    inputs = graph.tensors[operator.inputs[slot]].shape[-1:] if slot < len(operator.inputs) else ()
-    fits = operator.code in BLOCKWISE and weights == "int4" and inputs and inputs[0] % int(wanted.removeprefix("block")) == 0
-    return wanted if fits else "channel"
-
-
 def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report = lambda *_: None) -> bytes:
     """Quantize a float file as `settings` say; `samples` [N, …] fix the ranges of activations where these are quantized.
 
@@ -145,11 +64,9 @@ def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report =
     except ImportError as error:
         raise _missing() from error
     quantizer = litert_quantizer.Quantizer(bytearray(file))
-    refused = [reason for one in assigned if (reason := _tell(quantizer, one, settings))]
+    refused = [(one, reason) for one in assigned if (reason := _tell(quantizer, one, settings))]
     if refused:
-        raise BuildFailed(
-            f"engine litert cannot quantize {'; '.join(refused)}", hint="write allow_float_fallback: true, or name them in keep_float"
-        )
+        raise BuildFailed(f"engine litert cannot quantize {'; '.join(reason for _, reason in refused)}", hint=_way_out(refused, settings))
     _ports(quantizer, settings)
     try:
         with quiet():
@@ -158,6 +75,16 @@ def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report =
         raise BuildFailed(
             f"litert-quantizer refuses the file: {type(error).__name__}: {error}", hint="name the layer in keep_float"
         ) from error
+
+
+def _way_out(refused: Sequence[tuple[Assigned, str]], settings: Quantize) -> str:
+    """Say what to write: floats are tolerated only of operators without weights about which no rule decides."""
+    ruled = [one for one, _ in refused if one.rule is not None]
+    if ruled:
+        return f"write dtype: int8 in the rule for {file_names.layer_of(ruled[0].known_as)}, or take it out of rules"
+    if all(one.code not in EIGHT_BITS for one, _ in refused) and not settings.allow_float_fallback:
+        return "write allow_float_fallback: true, or name them in keep_float"
+    return f"write keep_float: [{', '.join(file_names.layer_of(one.known_as) for one, _ in refused)}]"
 
 
 def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
@@ -202,14 +129,19 @@ def _tell(quantizer: Any, one: Assigned, settings: Quantize) -> str:
         algorithm_manager.check_op_quantization_config(algorithm, operation, config)
         quantizer.update_quantization_recipe(f"^{re.escape(one.output)}", operation, config, algorithm)
     except ValueError as error:
-        return _tolerated(one, settings, str(error).splitlines()[0])
+        return _tolerated(one, settings, _brief(error))
     return ""
+
+
+def _brief(error: ValueError) -> str:
+    """Give the quantizer's own words without the settings it spells out among them."""
+    return re.sub(r"\.? Error: Quantization config OpQuantizationConfig\(.*", "", str(error).splitlines()[0])
 
 
 def _tolerated(one: Assigned, settings: Quantize, reason: str) -> str:
     """Give the reason, unless floats are allowed and nobody asked for just this operator."""
     weightless = one.code not in EIGHT_BITS
-    if not one.by_rule and weightless and (settings.allow_float_fallback or not one.activations):
+    if one.rule is None and weightless and (settings.allow_float_fallback or not one.activations):
         return ""
     return f"{file_names.layer_of(one.known_as)} ({one.code}): {reason}"
 

@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 REGEX = "re:"
 """What starts a word that is a regular expression over the whole name."""
 
+_READ = re.compile(r"(/ReadVariableOp(_\d+)?)+$")
+
 
 def matches(word: str, operator: str, name: str) -> bool:
     """Whether `word` means the operator: its type (`CONV_2D`), its name or a part of it (`block1_*`), or `re:` and an expression."""
@@ -25,8 +27,11 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def layer_of(name: str) -> str:
-    """Guess the layer a tensor's name speaks of: of `model/conv1/Conv2D` that is `conv1`; of anything else the name itself."""
-    inner = name.rsplit(";", 1)[-1].split("/")
+    """Guess the layer a tensor's name speaks of: of `model/conv1/Conv2D` that is `conv1`; of anything else the name itself.
+
+    Where operators were fused the last one decides, and it may end in what an operation reads: `model/conv1/BiasAdd/ReadVariableOp`.
+    """
+    inner = _READ.sub("", name.rsplit(";", 1)[-1]).split("/")
     return inner[-2] if len(inner) > 1 and inner[-2] else name
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo_builders import converter, engine_litert, layer_errors, rounding_layers, selective, tf, wrapped
+from zoo_builders import assignment, converter, engine_litert, layer_errors, ranges, rounding_layers, selective, tf, wrapped
 from zoo_builders.graph import FIXED
 from zoo_builders.litert import Session
 from zoo_builders.quantize_params import FRONT_END
@@ -71,7 +71,7 @@ def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) 
         model = rounding_layers.rounded(model, data.calibration(), report)
     if quantize is not None and quantize.made_by == "litert":
         return _by_litert(converter.to_tflite(model, None, data.calibration, sparse=False), quantize, data, report)
-    if quantize is not None and quantize.keep_float:
+    if quantize is not None and (quantize.keep_float or quantize.percentile is not None):
         return _selective(model, quantize, data, report)
     dense = converter.to_tflite(model, quantize, data.calibration, sparse=False)
     about = None if quantize is None else _about_converted(model, quantize, dense, data, report)
@@ -145,8 +145,10 @@ def _about(quantize: Quantize, version: str, errors: Sequence[LayerError], mode:
 
 
 def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Made:
-    """Leave layers in float: those that are named, or as few of the worst as bring the metric back."""
+    """Quantize by way of a calibrated file: ranges can be narrowed, layers be left in float: those named, or as few of the worst as help."""
     calibrated = converter.calibrate(model, quantize, data.calibration)
+    if quantize.percentile is not None:
+        calibrated = ranges.narrow(calibrated, data.calibration(), quantize.percentile, report)
     fixed = _named(calibrated, FRONT_END) if _hears(model) else ()
     measured = quantize.report or quantize.keep_float == "auto"
     errors = _own_errors(calibrated, quantize, data, report, fixed) if measured else ()
@@ -170,7 +172,7 @@ def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
     from zoo_builders.file_names import any_of
 
     found = layer_errors.operators(calibrated)
-    engine_litert.unknown(words, [(one.code, one.known_as) for one in found])
+    assignment.unknown(words, [(one.code, one.known_as) for one in found])
     return tuple(one.output for one in found if any_of(words, one.code, one.known_as))
 
 

@@ -73,6 +73,19 @@ def test_a_word_means_nothing_else(word: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("net/dw_bn/FusedBatchNormV3;net/dw/depthwise;net/dw/BiasAdd;net/dw/BiasAdd/ReadVariableOp", "dw"),
+        ("net/dw/BiasAdd/ReadVariableOp_1", "dw"),
+        (NAME, "block1_conv"),
+        ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
+    ],
+)
+def test_the_layer_of_a_tensor_is_guessed_from_its_name(name: str, layer: str) -> None:
+    assert file_names.layer_of(name) == layer
+
+
+@pytest.mark.parametrize(
     ("said", "message"),
     [
         ({"max_drop": 0.1}, "only with keep_float: auto"),

@@ -143,3 +143,12 @@ def test_the_choice_says_why(encodings: Encodings, rule: str, chosen: str) -> No
 def test_always_fails_where_the_runtime_refuses() -> None:
     with pytest.raises(BuildFailed, match="failed to prepare"):
         Encodings(b"x", b"x", refused="failed to prepare").choose("always")
+
+
+def test_always_fails_where_no_tensor_has_zeros_enough_to_be_stored_sparse(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+    from zoo_builders import convert
+
+    job = a_job("convert", tmp_path, {"quantize": None, "sparse_encoding": "always"}, inputs={"model": digits_base, "data": digits_data})
+    with pytest.raises(BuildFailed, match="no weight tensor has 30% zeros") as caught:
+        convert.run(job)
+    assert caught.value.hint == "set sparse_encoding: auto"

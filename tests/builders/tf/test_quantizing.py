@@ -205,3 +205,46 @@ def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runti
 def test_the_report_is_left_out_where_it_is_not_wanted(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
     out = quantized(digits_base, digits_data, tmp_path, dtype="int16x8", report=False)
     assert json.loads((out / "quantization.json").read_text())["layers"] == []
+
+
+def test_the_report_calls_every_operator_by_its_layer(files: Mapping[str, Path]) -> None:
+    named = {error.layer for error in about(files["int8"]).layers}
+    assert {"block1_depthwise", "block2_depthwise", "stem_conv", "classifier"} <= named
+    assert "BiasAdd" not in named
+
+
+REFUSED = [
+    ("classifier", "int8", "changes nothing: later ones", "take it out of rules"),
+    (
+        "*depthwise",
+        "int4",
+        "block1_depthwise.*block2_depthwise",
+        "write dtype: int8 in the rule for block1_depthwise, or take it out of rules",
+    ),
+]
+
+
+@pytest.mark.parametrize(("layers", "dtype", "message", "hint"), REFUSED)
+def test_a_rule_that_the_finished_float_file_cannot_follow_is_refused_in_few_words(
+    layers: str, dtype: str, message: str, hint: str, digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
+    """The plan refuses the same of a network it can read; of a file only its operators tell."""
+    from zoo_builders import convert
+
+    last = [{"layers": "FULLY_CONNECTED", "dtype": "int4"}] if layers == "classifier" else []
+    asked = Params.model_validate({"rules": [{"layers": layers, "dtype": dtype}, *last]}).model_dump(mode="json")
+    job = a_job(
+        "convert", tmp_path, {"quantize": asked, "task": "image-classification"}, inputs={"model": digits_base, "data": digits_data}
+    )
+    with pytest.raises(BuildFailed, match=message) as caught:
+        convert.run(job)
+    assert caught.value.hint == hint
+    assert "OpQuantizationConfig" not in caught.value.message
+
+
+def test_a_rule_speaks_of_weights_and_leaves_operators_without_any_to_the_step(
+    digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
+    rule = {"layers": ["classifier", "MEAN"], "dtype": "int4", "granularity": "block32"}
+    out = quantized(digits_base, digits_data, tmp_path, dtype="dynamic", rules=[rule])
+    assert (kernels(out)["classifier"].dtype, kernels(out)["classifier"].granularity) == ("int4", "block32")
