@@ -49,11 +49,12 @@ class Compressor:
         """Refuse what would undo earlier steps, rules that pick nothing, and networks in which nothing fits or nothing is saved."""
         name, nodes = self.algorithm.name, self._fitting(graph, params)
         found = [
-            Objection(graph.name, f"{name} after {step.technique} would undo it", f"put {name} before {step.technique}")
+            Objection(graph.name, f"{name} after {step.technique} would undo it", _order(name, step.technique.partition("@")[0]))
             for step in before
             if step.technique.partition("@")[0] in self.algorithm.undoes | {name}
         ]
         found += select.objections(name, [*params.layers, *params.skip], graph, nodes)
+        found += select.idle(params.layers, params.skip, graph, nodes)
         if not self.chosen(graph, params):
             why = "; ".join(f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}" for n in graph.nodes if _asked(n))
             found.append(Objection(graph.name, f"{name} fits no layer ({why or 'no Dense or Conv2D'})", "use a network with wider layers"))
@@ -188,6 +189,10 @@ class Compressor:
             if not _same(now, allowed):
                 message = f"layer {layer.name}: {self.algorithm.name} would still change its weights after projecting them"
                 raise ProofFailed(message, hint="make project(project(w)) equal project(w)")
+
+
+def _order(name: str, earlier: str) -> str:
+    return f"keep one {name} step" if earlier == name else f"put {name} before {earlier}"
 
 
 def _asked(node: Node) -> bool:

@@ -17,6 +17,10 @@ Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 
 
+POWER = 3.0
+"""Exponent of the polynomial where a manifest does not say one: that of Zhu & Gupta."""
+
+
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -50,7 +54,7 @@ class Params(Spec):
     schedule: Literal["constant", "polynomial"] = Field(
         default="polynomial", description="all at once, or growing from `initial` to `final`"
     )
-    power: Annotated[float, Field(gt=0, le=100)] = Field(default=3.0, description="exponent of the polynomial: higher prunes earlier")
+    power: Annotated[float, Field(gt=0, le=100)] = Field(default=POWER, description="exponent of the polynomial: higher prunes earlier")
     policy: Literal["xnnpack", "whole-model"] = Field(
         default="whole-model",
         description="xnnpack: 1x1 convolutions only, and only in networks XNNPACK runs sparse; whole-model: every Conv2D and Dense",
@@ -60,8 +64,8 @@ class Params(Spec):
     bias: bool = Field(default=False, description="prune biases too, each to `final`")
     block: Block = Field(
         default=(1, 1),
-        description="[outputs, inputs] of blocks that are zero as a whole, as TFLite stores kernels: [1, 4] is stored as blocks in float32,"
-        " [1, 16] in int8; Dense and 1x1 convolutions only",
+        description="[outputs, inputs] of blocks that are zero as a whole, as TFLite stores kernels: of a Dense, [1, 4] is stored as blocks"
+        " in float32, [1, 16] in int8, all others weight by weight; Dense and 1x1 convolutions only",
     )
     pooling: Literal["avg", "max"] = Field(default="avg", description="what decides about a block: its mean or its largest magnitude")
     pattern: Groups | None = Field(default=None, description='"2:4": 2 zeros in every 4 consecutive inputs; decides `final`')
@@ -127,6 +131,10 @@ class Params(Spec):
             raise ValueError("epochs: 0 prunes at once: no schedule and no start: scratch goes with it")
         if self.prune_until_epoch is not None and self.prune_until_epoch > self.epochs:
             raise ValueError(f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs} epochs")
+        window = self.timing.in_steps()
+        problem, fix = window.problem() if window else ("", "")
+        if problem:
+            raise ValueError(f"{problem}: {fix}")
         return self
 
     @model_validator(mode="after")
@@ -140,6 +148,18 @@ class Params(Spec):
             if target.initial > target.final:
                 raise ValueError(f"initial: {target.initial} is more than final: {target.final}")
         return self
+
+    @model_validator(mode="after")
+    def _in_use(self) -> "Params":
+        wrong = next((words for broken, words in _without_effect(self) if broken), "")
+        if wrong:
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def biases(self) -> bool:
+        """Whether it prunes any bias."""
+        return any(self.target(rule).bias for rule in self.layers or (None,))
 
     @property
     def timing(self) -> Timing:
@@ -168,3 +188,21 @@ class Params(Spec):
             pooling=self.pooling,
             groups=groups,
         )
+
+
+def _without_effect(p: Params) -> list[tuple[bool, str]]:
+    """List what would be read and change nothing, each with whether it is so."""
+    targets = [p.target(rule) for rule in p.layers or (None,)]
+    own = any(rule.initial for rule in p.layers)
+    curve = "power" if p.power != POWER else "initial" if p.initial or own else ""
+    grouped = [target.groups is not None for target in targets]
+    started = any(rule.initial and p.target(rule).groups for rule in p.layers)
+    trained = [key for key, value in (("batch_size", p.batch_size), ("learning_rate", p.learning_rate)) if value is not None]
+    return [
+        (bool(curve) and p.schedule == "constant", f"{curve}: goes with schedule: polynomial only"),
+        (bool(curve) and all(grouped), f"{curve}: a pattern has no in-between: every group holds its zeros from the first renewal on"),
+        (started, "initial: a pattern has no in-between: drop it from the rule with the pattern"),
+        (bool(curve) and not p.epochs, f"{curve}: epochs: 0 prunes at once: there is no schedule"),
+        (bool(trained) and not p.epochs, f"{', '.join(trained)}: epochs: 0 trains nothing"),
+        (p.pooling == "max" and all(target.block == (1, 1) for target in targets), "pooling: goes with block only"),
+    ]

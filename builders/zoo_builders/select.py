@@ -68,6 +68,22 @@ def objections(technique: str, rules: Sequence[Rule], graph: Graph, candidates: 
     return [_objection(technique, rule, graph, candidates) for rule in rules if graph.nodes and not rule.picks(candidates)]
 
 
+def idle(rules: Sequence[Rule], skip: Sequence[Rule], graph: Graph, candidates: Sequence[Node]) -> list[Objection]:
+    """Say of each rule that picks candidates and decides about none why: earlier rules decide, or `skip` leaves them out."""
+    left = {name for rule in skip for name in rule.picks(candidates)}
+    decided = chosen(rules, candidates) if rules and graph.nodes else {}
+    found = []
+    for rule in rules if graph.nodes else ():
+        own = {name for name, deciding in decided.items() if deciding is rule}
+        if own and own <= left:
+            found.append(Objection(spell(rule), "skip leaves out every layer it decides about", "drop it from layers, or skip less"))
+        elif not own and rule.picks(candidates):
+            found.append(
+                Objection(spell(rule), "earlier rules decide about every layer it picks", "put it before them: the first one decides")
+            )
+    return found
+
+
 def _objection(technique: str, rule: Rule, graph: Graph, candidates: Sequence[Node]) -> Objection:
     said, can = spell(rule), [node.name for node in candidates]
     others = [node for node in graph.nodes if node.name not in can and rule.position is None and rule.picks([node])]

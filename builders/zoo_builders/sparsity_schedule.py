@@ -5,7 +5,7 @@ alone it renews every 100 steps, so that a short training prunes nothing, and a 
 its target. Here `every` follows from the length of the schedule unless it is said, and `end` moves back to the last renewal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 UPDATES = 50
 """How often the masks are renewed on the way to the target, unless the manifest says otherwise."""
@@ -29,6 +29,12 @@ class Timing:
         asked = (self.until_epoch or self.epochs) * steps_per_epoch if self.end_step is None else self.end_step
         every = self.frequency or (self.every_epoch or 0) * steps_per_epoch or max(1, (asked - begin) // UPDATES)
         return Window(begin, asked, begin + max(0, asked - begin) // every * every, every, self.epochs * steps_per_epoch)
+
+    def in_steps(self) -> "Window | None":
+        """Give what is known without the data: the window of a schedule said in steps, of a training long enough for it; None in epochs."""
+        if self.end_step is None or (self.begin_step is None and self.from_epoch):
+            return None
+        return replace(self.window(0), last=self.end_step)
 
 
 @dataclass(frozen=True, slots=True)

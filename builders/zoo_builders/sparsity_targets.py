@@ -14,6 +14,7 @@ from zoo_builders.techniques import Objection, Verdict
 
 if TYPE_CHECKING:
     from zoo_builders.prune_params import LayerRule, Params
+    from zoo_builders.techniques import Step
 
 _DEPTHWISE = "depthwise kernels stay dense: no kernel library runs them sparse"
 
@@ -49,11 +50,19 @@ def skipped(nodes: Sequence[Node], params: "Params") -> frozenset[str]:
 def objections(graph: Graph, nodes: Sequence[Node], params: "Params") -> list[Objection]:
     """Say what cannot be done to the candidates as asked: rules that pick nothing, shapes that do not fit, biases that would not last."""
     found = select.objections("prune", [*params.layers, *params.skip], graph, nodes)
+    found += select.idle(params.layers, params.skip, graph, nodes)
     chosen = touched(nodes, params)
     if not chosen and not found:
         fix = "use a network with 1x1 convolutions" if params.policy == "xnnpack" else "use a network with Conv2D or Dense, or skip less"
         found.append(Objection(graph.name, f"policy {params.policy} finds no layer to prune", fix))
     return found + [objection for layer in chosen for objection in _unfit(graph, layer)]
+
+
+def biases_lost(graph: Graph, technique: str, before: Sequence["Step"]) -> list[Objection]:
+    """Refuse a step that trains biases after a `prune` that set some of them to zero: only kernels keep their zeros."""
+    reason = f"{technique} trains the biases that prune set to zero, and their zeros would be lost"
+    pruned = any(getattr(step.params, "biases", False) for step in before if step.technique == "prune")
+    return [Objection(graph.name, reason, "write bias: false in prune, in its layers too")] if pruned else []
 
 
 def _unfit(graph: Graph, layer: Touched) -> list[Objection]:

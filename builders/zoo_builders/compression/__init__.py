@@ -9,7 +9,7 @@ name: it stands in recipes, in `zoo list techniques` and `zoo preflight`, and is
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo_builders import left_alone
 from zoo_builders.graph import Graph, Node
@@ -30,6 +30,13 @@ class Params(Spec):
     epochs: Annotated[int, Field(ge=0, le=10_000)] = Field(default=3, description="epochs of fine-tuning afterwards; 0 = none")
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(default=None, description="default: the base's")
+
+    @model_validator(mode="after")
+    def _trains(self) -> "Params":
+        said = [key for key in ("batch_size", "learning_rate") if getattr(self, key) is not None]
+        if said and not self.epochs:
+            raise ValueError(f"{', '.join(said)}: epochs: 0 trains nothing")
+        return self
 
 
 class Algorithm:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from zoo_builders import left_alone, select
+from zoo_builders import left_alone, select, sparsity_targets
 from zoo_builders.graph import FORMULA, Graph, Node
 from zoo_builders.layer_tensors import kernels_of
 from zoo_builders.proof import Promise
@@ -109,7 +109,7 @@ def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objectio
     """Refuse what would lose the zeros of `prune`, rules that pick nothing, and networks without kernels to cluster."""
     names = {step.technique for step in before}
     keeps = infer(params, before).preserve == "sparsity"
-    found: list[Objection] = []
+    found = sparsity_targets.biases_lost(graph, "cluster", before)
     if "prune" in names and not keeps:
         found.append(Objection(graph.name, "clustering after prune moves its zeros", "drop preserve: it is inferred from the recipe"))
     if keeps and "prune" not in names:
@@ -128,6 +128,7 @@ def _unfit(graph: Graph, params: Params) -> list[Objection]:
     found = [
         *select.objections("cluster", params.layers, graph, _candidates(graph)),
         *select.objections("cluster", params.skip, graph, _candidates(graph)),
+        *select.idle(params.layers, params.skip, graph, _candidates(graph)),
     ]
     if graph.nodes and not clustered_layers(graph, params):
         found.append(
@@ -187,6 +188,16 @@ def _left(graph: Graph, node: Node, params: Params) -> Verdict:
     )
 
 
+def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
+    """Say so where values for each channel were asked for, and no layer has such."""
+    del steps
+    asked = params.per_channel or any(rule.per_channel for rule in params.layers)
+    targets = clustered_layers(graph, params)
+    if not asked or not targets or any(target.per_channel for target in targets.values()):
+        return []
+    return [f"per_channel: only a Conv2D has channels with values of their own; {', '.join(targets)}: values for the whole kernel"]
+
+
 def rewrites(graph: Graph, params: Params, before: Sequence[Step]) -> Graph:
     """Give the network without the batch normalisation that is folded first."""
     del before
@@ -239,6 +250,6 @@ CLUSTER = TECHNIQUES.add(
     Technique(
         "cluster", Params, apply, check, promises, DOC,
         modules=("zoo_builders.fit", "zoo_builders.fold", "zoo_builders.keras_weights", "zoo_builders.clustering"),
-        layers=layers, rewrites=rewrites, infer=infer,
+        remarks=remarks, layers=layers, rewrites=rewrites, infer=infer,
     ),
 )  # fmt: skip

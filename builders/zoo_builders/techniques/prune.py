@@ -90,9 +90,7 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
 def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     """Say what will not come of it: latency below two thirds of zeros, blocks the converter stores one by one, checks put off."""
     found = _shut(graph, params) if params.policy == "xnnpack" and graph.nodes else []
-    if params.block != (1, 1):
-        stored = next((str(getattr(step.params, "dtype", "")) for step in steps if step.technique == "quantize"), "float32")
-        found += _block_remarks(params, stored)
+    found += _block_remarks(graph, params, steps)
     if params.pattern:
         found.append(f"{params.pattern} has no in-between: from the first renewal of the masks on every group holds its zeros")
     if not params.epochs:
@@ -117,14 +115,28 @@ def _shut(graph: Graph, params: Params) -> list[str]:
     return found
 
 
-def _block_remarks(params: Params, stored: str) -> list[str]:
-    fitting = {"float32": (1, 4), "int8": (1, 16)}.get(stored)
-    if params.block == fitting:
+def _block_remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
+    """Name the layers whose blocks are stored weight by weight: all but Dense with the one size that fits the encoding."""
+    stored, fitting = _stored(steps)
+    chosen = sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)
+    blocked = [layer for layer in chosen if layer.target.block != (1, 1)]
+    singly = [layer for layer in blocked if layer.node.op != "Dense" or layer.target.block != fitting]
+    if not singly:
         return []
-    wanted = f"block: [{fitting[0]}, {fitting[1]}]" if fitting else "no block at all"
-    return [
-        f"the converter stores blocks of {params.block[0]}x{params.block[1]} weight by weight; as blocks it stores, in {stored}: {wanted}"
-    ]
+    sizes = ", ".join(dict.fromkeys("{}x{}".format(*layer.target.block) for layer in singly))
+    wanted = f"block: [{fitting[0]}, {fitting[1]}] of a Dense" if fitting else "no block at all"
+    names = ", ".join(layer.node.name for layer in singly)
+    return [f"the converter stores blocks of {sizes} in {names} weight by weight; as blocks it stores, in {stored}: {wanted}"]
+
+
+def _stored(steps: Sequence[Step]) -> tuple[str, tuple[int, int] | None]:
+    """Say what weights are stored as in the end, and which blocks the file format has for that."""
+    stored = "float32"
+    for step in steps:
+        if step.technique in {"quantize", "quantize_aware"}:
+            stored = str(getattr(step.params, "dtype", "int8"))
+    dense = any(getattr(step.params, "engine", "") == "litert" for step in steps)  # which stores nothing sparse
+    return stored, None if dense else {"float32": (1, 4), "int8": (1, 16)}.get(stored)
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:

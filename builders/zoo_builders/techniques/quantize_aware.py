@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from zoo_builders import qat_layers, select
+from zoo_builders import qat_layers, select, sparsity_targets
 from zoo_builders.graph import FIXED, Graph
 from zoo_builders.proof import Promise
 from zoo_builders.specs import Spec
@@ -99,7 +99,8 @@ def _own(graph: Graph, params: Params) -> dict[str, str]:
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
     """Refuse every layer that cannot be quantized, rules that pick nothing, and a `preserve` that contradicts the recipe."""
-    return [*_contradictions(graph, params, before), *_unfit(graph, params)]
+    lost = sparsity_targets.biases_lost(graph, "quantize_aware", before)
+    return [*_contradictions(graph, params, before), *lost, *_unfit(graph, params)]
 
 
 def _unfit(graph: Graph, params: Params) -> list[Objection]:
@@ -111,6 +112,7 @@ def _unfit(graph: Graph, params: Params) -> list[Objection]:
         *select.objections("quantize_aware", params.layers, graph, _kernels(graph)),
         *select.objections("quantize_aware", params.skip, graph, graph.nodes[1:]),
         *select.objections("quantize_aware", params.configs, graph, graph.nodes[1:]),
+        *select.idle(params.configs, (), graph, graph.nodes[1:]),
         *(
             Objection(rule.function, "no such module", "make it importable where zoo runs")
             for rule in params.configs
