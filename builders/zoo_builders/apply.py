@@ -7,7 +7,7 @@ from zoo_builders.context import JobContext, write_json
 from zoo_builders.keras_weights import copied
 from zoo_builders.specs import Train
 from zoo_builders.stage import Job
-from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.techniques import TECHNIQUES, Context, Technique
 from zoo_builders.train import accuracy, load, save
 from zoo_registry.model.errors import BuildFailed
 
@@ -25,19 +25,28 @@ def run(job: Job) -> None:
     if "algorithm" in job.files:
         algorithm_files.adopt(str(job.params["technique"]), str(job.params["algorithm"]), job.files["algorithm"])
     technique = TECHNIQUES.get(str(job.params["technique"]))
-    if technique.apply is None:
-        raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")
     train = Train.model_validate(job.params["train"])
     seed = int(job.params.get("seed", train.seed))
     tf.deterministic(seed)
     context = JobContext(job, train, seed)
-    model = copied(load(job.inputs["model"] / "model.keras"))
-    changed = technique.apply(model, technique.params.model_validate(job.params["params"]), context)
-    refuse_wrappers(changed, technique.name)
+    changed = applied(technique, load(job.inputs["model"] / "model.keras"), job.params["params"], context)
     save(changed, job.out / "model.keras")
     custom_layers.carry(job.inputs["model"], job.out)
     report = {"accuracy": accuracy(changed, context), "parameters": int(changed.count_params()), "seed": seed, "threads": tf.THREADS}
     write_json(job.out / "report.json", {**context.kept, **report})
+
+
+def applied(technique: Technique, model: Any, params: Any, context: Context) -> Any:
+    """Give what a technique makes of its own copy of `model`, which stays as it is: TFMOT's wrappers share layers with what they wrap.
+
+    Raises:
+        BuildFailed: it is done by the converter, it failed, or left its training wrappers in the model.
+    """
+    if technique.apply is None:
+        raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")
+    changed = technique.apply(copied(model), technique.params.model_validate(params), context)
+    refuse_wrappers(changed, technique.name)
+    return changed
 
 
 def refuse_wrappers(model: Any, technique: str) -> None:

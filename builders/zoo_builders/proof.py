@@ -15,6 +15,9 @@ from zoo_registry.model.record import Finding, Signature, Structure, TensorSpars
 _FLOAT_SLACK = 1e-9
 """0.29 * 100 is 28.999…996 in floating point; the promise meant 29."""
 
+_OF_ZEROS = frozenset({"sparsity_at_least", "blocks_at_least", "zeros_in_groups"})
+"""Promises that a tensor without any other weight would keep too: the layer is gone, and its share of zeros is no success."""
+
 
 class Promise(BaseModel):
     """One statement about tensors of the finished flatbuffer, checkable without knowing how they came about.
@@ -106,7 +109,8 @@ def judge(
     """Hold every promise against every tensor it selects; one finding each. `zeros` lists the masks of `structure.weights`, in that order.
 
     A promise that selects no tensor fails, and so does one of whose layers the file holds no tensor: nothing is proven by absence. A
-    share of zeros is met by a tensor of n elements with at least floor(share * n) of them: pruning rounds a whole number of weights.
+    share of zeros is met by a tensor of n elements with at least floor(share * n) of them: pruning rounds a whole number of weights. A
+    tensor of nothing but zeros keeps no promise of zeros.
     """
     seen = _Evidence(structure, signature, activations, zeros)
     return tuple(finding for promise in promises for finding in _judge(promise, seen))
@@ -189,10 +193,11 @@ def _selects(promise: Promise, weight: TensorSparsity) -> bool:
 
 def _weigh(promise: Promise, weight: TensorSparsity, zeros: Zeros | None) -> tuple[str, bool]:
     """Give the value found, and whether it holds."""
-    if promise.kind == "weights_dtype":
-        return weight.dtype, weight.dtype == promise.value
-    if promise.kind == "weights_granularity":
-        return weight.granularity, weight.granularity == promise.value
+    if promise.kind in {"weights_dtype", "weights_granularity"}:
+        found = weight.dtype if promise.kind == "weights_dtype" else weight.granularity
+        return found, found == promise.value
+    if promise.kind in _OF_ZEROS and weight.sparsity >= 1:
+        return f"nothing but zeros ({math.prod(weight.shape)})", False
     if promise.kind == "sparsity_at_least":
         elements = math.prod(weight.shape)
         return _share(round(weight.sparsity * elements), elements, promise)

@@ -177,7 +177,7 @@ def _trained(model: Any, targets: Mapping[str, Target], params: Params, context:
 
     train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
     window = _window(len(context.batches("train", batch_size=train.batch_size, shuffle=False)), params)
-    wrapped = sparsity_masks.wrapped(model, targets, {name: _schedule(window, params, target) for name, target in targets.items()})
+    wrapped = sparsity_masks.wrapped(model, targets, {name: schedule_of(window, params, target) for name, target in targets.items()})
     history = fit(wrapped, context, train, [tf.tfmot.sparsity.keras.UpdatePruningStep()], note="prune")
     context.keep("history", {"epochs": history})
     context.keep("schedule", {"begin": window.begin, "end": window.end, "every": window.every, "steps": window.last})
@@ -194,7 +194,8 @@ def _window(steps_per_epoch: int, params: Params) -> Window:
     return window
 
 
-def _schedule(window: Window, params: Params, target: Target) -> Any:
+def schedule_of(window: Window, params: Params, target: Target) -> Any:
+    """Give TFMOT's schedule for one layer: step → (whether its mask is renewed there, share of zeros)."""
     from zoo_builders import tf
 
     kinds = tf.tfmot.sparsity.keras

@@ -68,6 +68,18 @@ def test_a_promise_that_speaks_of_no_tensor_fails(promise: dict[str, Any]) -> No
     assert held(promise, weight()) == [False]
 
 
+@pytest.mark.parametrize(("kind", "value"), [("sparsity_at_least", 0.5), ("blocks_at_least", 0.5), ("zeros_in_groups", "2:4")])
+def test_a_kernel_that_is_zero_as_a_whole_keeps_no_promise_of_zeros(kind: str, value: Any) -> None:
+    """PCQAT of TFMOT left such kernels, and each of them held its share of zeros."""
+    made = [Promise.model_validate({"technique": "prune", "kind": kind, "value": value})]
+    mask = np.ones((4, 1, 1, 5), bool)
+    with pytest.raises(ProofFailed, match=r"found nothing but zeros \(20\)"):
+        demand(judge(made, structure(weight(sparsity=1.0, distinct=1)), SIGNATURE, zeros=[Zeros(mask)]))
+    mask[0, 0, 0, 0] = False
+    wide = [finding.held for finding in judge(made, structure(weight(sparsity=0.95)), SIGNATURE, zeros=[Zeros(mask)])]
+    assert wide == [True]
+
+
 def test_pointwise_means_a_1x1_convolution() -> None:
     others = weight(shape=(4, 3, 3, 5), sparsity=0), weight(operator="FULLY_CONNECTED", shape=(4, 5), sparsity=0)
     promise = {"kind": "sparsity_at_least", "value": 0.75, "pointwise_only": True}

@@ -94,18 +94,40 @@ def test_values_are_promised_where_they_can_be_shared(dtype: Any, fold: bool, pe
     assert (promise.kind, promise.value, promise.per) == ("distinct_at_most", 16, per)
 
 
-@pytest.mark.train
-@pytest.mark.parametrize("init", ["kmeans++", "linear", "density", "random"])
-def test_every_start_ends_in_few_values(init: str, digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+INITS = ("kmeans++", "linear", "density", "random")
+KERNELS = ("stem_conv", "block1_pointwise", "block2_pointwise", "classifier")
+
+
+@pytest.fixture(scope="module")
+def started(digits_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The tiny model clustered from each start, one kernel with values of its own in each channel."""
     from zoo_builders import apply
     from zoo_builders.train import load
 
-    stage = {"technique": "cluster", "params": {"clusters": 8, "init": init, "epochs": 1}, "train": TRAIN, "seed": 7}
-    apply.run(a_job("technique", tmp_path, stage, inputs={"model": digits_base, "data": digits_data}))
-    model = load(tmp_path / "model.keras")
-    for name in ("stem_conv", "block1_pointwise", "block2_pointwise", "classifier"):
-        assert 2 <= len(np.unique(model.get_layer(name).get_weights()[0])) <= 8
-    assert len(np.unique(model.get_layer("block1_depthwise").get_weights()[0])) > 100
+    found = {}
+    for init in INITS:
+        rules = [{"name": "block2_pointwise", "per_channel": True}, {"name": "*"}]
+        params = {"clusters": 8, "init": init, "epochs": 1, "layers": rules}
+        stage = {"technique": "cluster", "params": params, "train": TRAIN, "seed": 7}
+        job = a_job("technique", tmp_path_factory.mktemp("start"), stage, inputs={"model": digits_base, "data": digits_data})
+        apply.run(job)
+        found[init] = load(job.out / "model.keras")
+    return found
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("init", INITS)
+def test_every_start_ends_in_few_values(init: str, started: dict[str, Any]) -> None:
+    kernels = {name: started[init].get_layer(name).get_weights()[0] for name in KERNELS}
+    shared = {name: [kernel] for name, kernel in kernels.items()} | {"block2_pointwise": np.moveaxis(kernels["block2_pointwise"], -1, 0)}
+    assert all(2 <= len(np.unique(part)) <= 8 for parts in shared.values() for part in parts)
+    assert len(np.unique(started[init].get_layer("block1_depthwise").get_weights()[0])) > 100
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("layer", ["block1_pointwise", "block2_pointwise"])
+def test_each_start_ends_elsewhere_in_whole_kernels_and_in_channels(layer: str, started: dict[str, Any]) -> None:
+    assert len({started[init].get_layer(layer).get_weights()[0].tobytes() for init in INITS}) == len(INITS)
 
 
 @pytest.mark.train
