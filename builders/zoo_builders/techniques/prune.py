@@ -22,6 +22,9 @@ Costs as much time as training for `epochs`; `epochs: 0` prunes at once, to see 
 networks that are tiny already. Depthwise kernels stay dense.
 """
 
+_SPARSE_ON = ("arm64", "wasm-simd")
+"""Where the sparse path is promised: on phones and in browsers."""
+
 _UNDOES = frozenset({"cluster", "quantize", "quantize_aware"})
 
 
@@ -61,7 +64,7 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
     found = sparsity_targets.promises(graph, sparsity_targets.touched(sparsity_targets.candidates(graph, params), params))
     opens = params.policy == "xnnpack" and sparse_path.enough(_counted(graph, params)) and not sparse_path.objections(graph)
     if opens and all(_stays_open(step) for step in steps):
-        found.append(Promise(technique="prune", kind="xnnpack_sparse_on", value="arm64"))
+        found += [Promise(technique="prune", kind="xnnpack_sparse_on", value=cpu) for cpu in _SPARSE_ON]
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.matrix import CELLS, NETWORKS, RECIPES, TABLE, Bench, committed, recipe, resolve, table
+from plugins.matrix import CELLS, LEFT, LEGEND, NETWORKS, RECIPES, TABLE, Bench, committed, left_alone, mark, recipe, resolve, table
 from zoo_builders.techniques import TECHNIQUES
 
 
@@ -23,6 +23,27 @@ def test_every_technique_is_proven_somewhere_and_none_does_nothing_in_silence() 
     assert all(text.startswith(("proven: ", "refused: ")) for text in cells.values())
     proven = {name for (row, _), text in cells.items() if text.startswith("proven") for step in RECIPES[row] for name in step}
     assert proven == set(TECHNIQUES.names())
+
+
+def test_every_network_is_described() -> None:
+    assert list(LEGEND) == list(NETWORKS)
+
+
+def test_layers_that_a_step_leaves_alone_stand_in_the_cell_and_change_its_mark() -> None:
+    for row, column in CELLS:
+        said = committed()[row, column]
+        if said.startswith("proven"):
+            graph = NETWORKS[column]()
+            steps, _ = resolve(recipe(row, column), graph)
+            assert [part for part in said.split("; ") if part.startswith(LEFT)] == left_alone(graph, steps)
+    marks = {(row, column): mark(committed()[row, column]) for row, column in CELLS}
+    assert (marks["prune", "Dense"], marks["prune", "depthwise"], marks["svd", "Conv 3x3"]) == ("✓", "(✓)", "(✓)!")
+
+
+@pytest.mark.parametrize("column", ["depthwise", "residual"])
+def test_the_sparse_path_opens_somewhere(column: str) -> None:
+    said = committed()["prune, XNNPACK policy, 90 % zeros", column]
+    assert "predicted to run sparse on arm64, predicted to run sparse on wasm-simd" in said
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS, ids=[f"{row} on {column}" for row, column in CELLS])
