@@ -6,7 +6,8 @@ Beside its twin a sparse file shows whether the runtime gains anything from the 
 from typing import Any
 
 from zoo_builders import litert, weights
-from zoo_builders.flatbuffer import IDENTIFIER, BadFile, File, read
+from zoo_builders.flatbuffer import BadFile, File, read
+from zoo_builders.packing import pack
 
 
 def densify(data: bytes) -> bytes | None:
@@ -29,7 +30,7 @@ def densify(data: bytes) -> bytes | None:
             _unfold(model, graph, seen, index)
     except (ValueError, TypeError, IndexError, MemoryError) as error:
         raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
-    return _pack(model)
+    return pack(model)
 
 
 def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
@@ -47,11 +48,3 @@ def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
     for operator in graph.operators:
         operator.inputs = [instead.get(int(tensor), int(tensor)) for tensor in operator.inputs]
     graph.operators = [operator for place, operator in enumerate(graph.operators) if place not in packed]
-
-
-def _pack(model: Any) -> bytes:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())

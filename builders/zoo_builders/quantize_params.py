@@ -93,6 +93,10 @@ class Params(Spec):
         default="minmax",
         description="how the range of weights is chosen: minmax clips nothing; mse and octav clip outliers (engine litert)",
     )
+    percentile: Annotated[float, Field(ge=90, lt=100, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="int8: ranges of activations keep this share (in %, such as 99.99) of the values calibration saw; default: all",
+    )
     rounding: Literal["nearest", "compensated"] = Field(
         default="nearest",
         description="nearest: each weight by itself; compensated: so that errors cancel on the calibration inputs, which takes minutes",
@@ -181,6 +185,8 @@ def _contradictions(p: Params) -> list[tuple[bool, str]]:
         (bool(searched) and not auto, f"{', '.join(searched)}: only with keep_float: auto"),
         (p.engine == "tensorflow" and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert"),
         (auto and bool(p.needs_litert), f"{p.needs_litert} needs engine: litert, keep_float: auto needs engine: tensorflow"),
+        (p.percentile is not None and p.dtype != "int8", f"percentile: {p.percentile} goes with dtype: int8 only, not {p.dtype}"),
+        (p.percentile is not None and p.made_by == "litert", f"percentile: {p.percentile} needs engine: tensorflow"),
         *_contradictions_of_rounding(p),
         *_contradictions_of_four_bits(p),
         *_contradictions_of_rules(p),

@@ -145,7 +145,7 @@ def _about(quantize: Quantize, version: str, errors: Sequence[LayerError], mode:
 
 
 def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Made:
-    """Quantize by way of a calibrated file: ranges can be narrowed, layers be left in float: those named, or as few of the worst as help."""
+    """Quantize by way of a calibrated file: ranges may be narrowed, layers left in float: those named, or as few of the worst as help."""
     calibrated = converter.calibrate(model, quantize, data.calibration)
     if quantize.percentile is not None:
         calibrated = ranges.narrow(calibrated, data.calibration(), quantize.percentile, report)
