@@ -127,8 +127,15 @@ def demand(findings: Sequence[Finding]) -> None:
         lines = "; ".join(f"{f.tensor}: {f.technique} promised {f.promise} {f.expected}, found {f.found}" for f in broken)
         raise ProofFailed(
             f"the file does not hold {len(broken)} of {len(findings)} promises: {lines}",
-            hint="zoo plan MANIFEST   # what each technique promises",
+            hint=_way_out(broken),
         )
+
+
+def _way_out(broken: Sequence[Finding]) -> str:
+    """Say what to write where that is known: of `quantize` alone floats can be allowed; else where promises are listed."""
+    if all((one.technique, one.promise) == ("quantize", "activations dtype") for one in broken):
+        return "write allow_float_fallback: true, or name in keep_float the layers that no integer operator computes"
+    return "zoo plan MANIFEST   # what each technique promises"
 
 
 Found = tuple[str, str, bool]

@@ -169,6 +169,15 @@ def test_each_layer_is_held_to_its_promise_and_must_be_there() -> None:
     assert [finding.tensor for finding in found] == ["layer b", "m/a/Conv2D"]
 
 
+def test_a_broken_promise_comes_with_what_to_write_where_that_is_known() -> None:
+    seen = [Activation("tfl.dequantize", "ELU", "float32")]
+    for technique, hint in (("quantize", "allow_float_fallback: true"), ("quantize_aware", "zoo plan MANIFEST")):
+        promises = [Promise(technique=technique, kind="activations_dtype", value="int8")]
+        with pytest.raises(ProofFailed) as caught:
+            demand(judge(promises, structure(), SIGNATURE, seen))
+        assert hint in caught.value.hint
+
+
 def test_what_is_left_out_by_name_is_not_held_to_it() -> None:
     promise = {"kind": "sparsity_at_least", "value": 0.7, "besides": ("head*",)}
     assert held(promise, weight(name="m/a/Conv2D"), weight(name="m/head/MatMul", sparsity=0)) == [True]
