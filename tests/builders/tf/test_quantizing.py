@@ -147,7 +147,14 @@ LITERT: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
     ),
     "blocks": ({"dtype": "int4", "granularity": "block32"}, {"classifier": ("int4", "block32"), "stem_conv": ("int4", "channel")}),
     "rules": (
-        {"dtype": "int8", "rules": [{"layers": "re:block._pointwise", "dtype": "int4"}, {"layers": ["stem_conv"], "dtype": "float32"}]},
+        {
+            "dtype": "int8",
+            "rules": [
+                {"layers": "re:.*", "dtype": "int8"},
+                {"layers": "re:block._pointwise", "dtype": "int4"},
+                {"layers": ["stem_conv"], "dtype": "float32"},
+            ],
+        },
         {"block2_pointwise": ("int4", "channel"), "stem_conv": ("float32", ""), "classifier": ("int8", "channel")},
     ),
     "octav": ({"dtype": "int8", "method": "octav", "interface": "int8"}, {"block2_pointwise": ("int8", "channel")}),
