@@ -25,6 +25,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, from_problem
 
 TENSORFLOW_KINDS: frozenset[StageKind] = frozenset({"base", "technique", "convert"})
+TRAINED_KINDS: frozenset[StageKind] = frozenset({"base", "technique"})
 _LAST_WORDS = 12
 _GRACE_S = 5.0
 

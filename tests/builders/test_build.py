@@ -66,6 +66,8 @@ def _again_without_tensorflow(zoo: Any, first: dict[str, float]) -> None:
     done = subprocess.run(command, cwd=zoo.folder, env=dict(zoo.env), capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "0 []"
     assert results(zoo) == first
+    told = zoo("build", MANIFEST, "--no-benchmark", "--tensorboard", "curves").stderr
+    assert "nothing is trained and nothing written to curves" in told
 
 
 def _one_variant(zoo: Any, first: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ from zoo_builders import build_view
 from zoo_builders.builds import Built, Finisher, with_references
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.commands.publish import To, show
-from zoo_builders.pipeline import TENSORFLOW_KINDS, missing
+from zoo_builders.pipeline import TENSORFLOW_KINDS, TRAINED_KINDS, missing
 from zoo_builders.plan import Plan
 from zoo_builders.publish import Sent, load_bundle, send
 from zoo_builders.since import changes, demand_versions, resolved_variants
@@ -73,6 +73,8 @@ def _make(workshop: Workshop, every: Sequence[Plan], wanted: Sequence[Plan], *, 
     todo = missing(plans, workshop.cache)
     if any(stage.kind in TENSORFLOW_KINDS for stage in todo) and version("tensorflow") == "missing":
         raise MissingExtra("building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'")
+    if summaries and not any(stage.kind in TRAINED_KINDS for stage in todo):
+        remark(f"note: every training is in the cache, so nothing is trained and nothing written to {summaries}")
     pipeline = workshop.pipeline()
     pipeline.summaries = summaries.absolute() if summaries else None
     with build_view.following(pipeline, len(todo)):
