@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 MODELS="--model digits-cnn"
 zoo build manifests/digits-cnn.yaml
 if [ -n "${ZOO_DATA:-}" ]; then
-  for model in cifar10-cnn ds-cnn mobilenet-v2 resnet8; do
+  for model in cifar10-cnn ds-cnn ds-cnn-pcm mobilenet-v2 resnet8; do
     zoo build "manifests/$model.yaml"
     MODELS="$MODELS --model $model"
   done
