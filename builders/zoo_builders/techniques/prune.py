@@ -129,7 +129,7 @@ def _block_remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[
     sizes = ", ".join(dict.fromkeys("{}x{}".format(*layer.target.block) for layer in singly))
     wanted = f"block: [{fitting[0]}, {fitting[1]}] of a Dense" if fitting else "no block at all"
     names = ", ".join(layer.node.name for layer in singly)
-    return [f"the converter stores blocks of {sizes} in {names} weight by weight; as blocks it stores, in {stored}: {wanted}"]
+    return [f"the converter stores blocks of {sizes} in {names} weight by weight: as blocks it stores, in {stored}, {wanted}"]
 
 
 def _stored(steps: Sequence[Step]) -> tuple[str, tuple[int, int] | None]:
