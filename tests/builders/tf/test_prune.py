@@ -235,7 +235,7 @@ def test_from_scratch_the_weights_that_came_in_are_forgotten(base: Path, data: P
     [
         ({"epochs": 1, "end_step": 4}, "ends at step 4, but the training at step 3"),
         ({"epochs": 1, "frequency": 100}, "renewed every 100 steps, but the schedule lasts 3"),
-        ({"epochs": 1, "begin_step": 3, "end_step": 3}, "begins at step 3 and ends at step 3"),
+        ({"epochs": 1, "begin_step": 3, "prune_until_epoch": 1}, "begins at step 3 and ends at step 3"),
     ],
 )
 def test_a_schedule_that_misses_its_target_is_refused_before_training(
