@@ -136,6 +136,33 @@ def test_zeros_and_shared_values_outlast_training_in_each_kernel_that_has_them(p
     assert all(type(q).__name__ != "_Holding" for layer in observed.layers if is_wrapper(layer) for _, q, _ in layer._weight_vars)
 
 
+def test_more_than_1024_shared_values_outlast_training() -> None:
+    """TFMOT's own gives up above 1,024: as many as 300 channels of four values each have."""
+    from zoo_builders import fake_quant, tf
+    from zoo_builders.render import render
+    from zoo_builders.shared_values import groups_in
+
+    net = Net("broad", (2, 2, 16))
+    net.conv(300, 1, name="broad")
+    net.relu(name="relu")
+    model, random = render(net.graph()), np.random.default_rng(0)
+    kernel = np.stack([random.choice(random.normal(size=4), 16) for _ in range(300)], axis=-1).reshape(1, 1, 16, 300)
+    model.get_layer("broad").set_weights([kernel, np.zeros(300)])
+    groups, most = groups_in(model.get_layer("broad").kernel.numpy(), 4)
+    shared = len(np.unique(groups))
+    assert (most, shared > 1024) == (4, True)
+    wrapped = _wrapped(model, net.graph())
+    images = random.uniform(size=(16, 2, 2, 16)).astype(np.float32)
+    fake_quant.observe(wrapped, [images])
+    fake_quant.hold(wrapped, "broad", groups=groups)
+    wrapped.compile(tf.keras.optimizers.Adam(0.01), loss="mse")
+    wrapped.fit(images, random.normal(size=(16, 2, 2, 300)), epochs=2, batch_size=8, verbose=0)
+    fake_quant.finish(wrapped)
+    after = wrapped.get_layer("broad")._weight_vars[0][0].numpy()
+    assert not np.allclose(after, kernel)
+    assert all(len(np.unique(after[groups == number])) == 1 for number in np.unique(groups))
+
+
 def test_a_kernel_that_is_not_quantized_cannot_be_held(observed: Any) -> None:
     from zoo_builders import fake_quant
 

@@ -49,7 +49,7 @@ def test_a_constant_schedule_is_there_at_once_and_none_begins_early() -> None:
     assert renewed
     assert zeros == pytest.approx(0.8)
     for kind in ("constant", "polynomial"):
-        assert not share(Prune(final=0.8, schedule=kind), 9)[0]
+        assert not share(Prune(final=0.8, schedule=kind), 5)[0], "a renewal, had it begun at 0"
 
 
 def test_a_schedule_begins_where_it_is_said_to() -> None:
