@@ -68,7 +68,7 @@ def test_verdicts_say_why_a_layer_is_left_as_it_is() -> None:
     said = layers(GRAPH, Params.model_validate({"clusters": 200, "skip": [{"name": "classifier"}]}), PRUNED)
     assert said["block1_pointwise"].reason == "200 values in the whole kernel; keeps the zeros of prune"
     assert [said[name].applies for name in ("stem_conv", "block1_depthwise", "classifier")] == [False] * 3
-    assert (said["stem_conv"].fix, said["classifier"].fix) == ("lower clusters", "pick it in layers, or drop it from skip")
+    assert (said["stem_conv"].fix, said["classifier"].fix) == ("lower clusters", "add {name: classifier} to layers, or drop it from skip")
 
 
 def test_later_steps_meet_the_folded_network() -> None:
