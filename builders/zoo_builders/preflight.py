@@ -4,6 +4,7 @@ Pure: a `Graph` and recipes in, frozen values out. Every technique is asked by i
 on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo preflight` prints this, `plan` and `build` refuse by it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -186,6 +187,6 @@ def _chances(base: Graph, graph: Graph, contents: forecast.Contents, sparse: Col
     fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)
     opens = not shut and share > 0
-    return speed.chances(
-        contents.stored, opens=opens, share=any_zeros if shut else share, shut=shut, macs=compressing.macs(graph), fewer=fewer
-    )
+    depthwise = max((math.prod(shape) for node in graph.nodes for shape in (node.weights.get("depthwise_kernel"),) if shape), default=0)
+    work = speed.Work(compressing.macs(graph), depthwise)
+    return speed.chances(contents.stored, opens=opens, share=any_zeros if shut else share, shut=shut, work=work, fewer=fewer)

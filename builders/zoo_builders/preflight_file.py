@@ -67,7 +67,9 @@ def look(path: Path, recipes: Recipes) -> FileReport:
 
 
 def _variant(name: str, stored: speed.Stored, structure: Structure, floats: int) -> Variant:
-    sparse, macs = structure.xnnpack, structure.macs
-    found = speed.chances(stored, opens=sparse.predicted_sparse, share=structure.sparsity_overall, shut=sparse.reason, macs=macs)
+    sparse = structure.xnnpack
+    depthwise = max((math.prod(weight.shape) for weight in structure.weights if weight.operator == "DEPTHWISE_CONV_2D"), default=0)
+    work = speed.Work(structure.macs, depthwise)
+    found = speed.chances(stored, opens=sparse.predicted_sparse, share=structure.sparsity_overall, shut=sparse.reason, work=work)
     width = _BYTES.get(stored)
     return Variant(name, None if width is None else math.ceil(floats * width), found)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from zoo_builders.quantize_params import MINIMUM_DYNAMIC
+
 Family = Literal["x86", "arm", "wasm"]
 Word = Literal["faster", "same", "slower", "unknown"]
 Stored = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4", "other"]
@@ -16,8 +18,21 @@ FAMILIES: Mapping[Family, str] = {"x86": "x86 with AVX", "arm": "ARM", "wasm": "
 
 SMALL = 1_000_000
 """Multiplications of one inference below which integers may cost as much as they save. Of the zoo's networks the two below it, of 0.1
-million and 5 to 11 microseconds, measured 0.97 and 1.01 of float32 in int8 and one 0.86 in dynamic; those above it (from 2.7 million on)
-0.45 to 0.71 and 1.8 to 2.5."""
+million and 4 to 8 microseconds, measured 0.89 and 0.96 of float32 in int8 and one 0.78 in dynamic; those above it (from 2.7 million on)
+0.31 to 0.64 in int8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an inference takes.
+
+    Attributes:
+        macs: its multiplications.
+        depthwise: weights of the largest depthwise kernel; 0 where there is none.
+    """
+
+    macs: int
+    depthwise: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +49,7 @@ def family_of(arch: str) -> Family:
     return "arm" if arch.startswith(("arm", "aarch")) else "x86"
 
 
-def chances(stored: Stored, *, opens: bool, share: float, shut: str, macs: int, fewer: float = 0.0) -> tuple[Chance, ...]:
+def chances(stored: Stored, *, opens: bool, share: float, shut: str, work: Work, fewer: float = 0.0) -> tuple[Chance, ...]:
     """Judge one variant on every family.
 
     Args:
@@ -42,12 +57,12 @@ def chances(stored: Stored, *, opens: bool, share: float, shut: str, macs: int, 
         opens: XNNPACK's structure rules hold, and there are zeros enough in 1x1 kernels.
         share: share of zeros in those kernels.
         shut: why the sparse path stays shut, when it does.
-        macs: multiplications of one inference.
+        work: what an inference takes in float.
         fewer: share of the float network's weights that the rewritten one no longer has.
     """
     integer = stored not in {"float32", "float16"}
     said = (
-        _integer(family, stored, macs) if integer else _float(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES
+        _integer(family, stored, work) if integer else _float(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES
     )
     return tuple(_smaller(chance, fewer) if fewer > 0 and chance.word == "same" else chance for chance in said)
 
@@ -69,32 +84,36 @@ def _float(family: Family, stored: Stored, *, opens: bool, share: float, shut: s
     return Chance(family, "same", "computed as the float32 file is")
 
 
-def _integer(family: Family, stored: Stored, macs: int) -> Chance:
+def _integer(family: Family, stored: Stored, work: Work) -> Chance:
     if stored == "int16x8":
         return Chance(
-            family, "slower", "int16 activations run on reference kernels, which nobody made fast: measured 30 to 40 times float32"
+            family, "slower", "int16 activations run on reference kernels, which nobody made fast: measured 28 to 34 times float32"
         )
     if stored == "int4":
         return Chance(family, "unknown", "four-bit kernels exist for dense layers only, and differ by runtime: measure it")
     if stored == "other":
         return Chance(family, "unknown", "no rule for this way of storing weights: measure it")
-    if macs < SMALL:
-        why = f"an inference of {macs:,} multiplications is over in microseconds, of which converting numbers takes its share"
-        return Chance(family, "unknown", f"{why}: networks this small were measured at 0.86 to 1.09 of float32; measure it")
-    said = _DYNAMIC if stored == "dynamic" else _INT8
-    return Chance(family, *said[family])
+    if work.macs < SMALL:
+        why = f"an inference of {work.macs:,} multiplications is over in microseconds, of which converting numbers takes its share"
+        return Chance(family, "unknown", f"{why}: networks this small were measured at 0.78 to 0.96 of float32; measure it")
+    if stored == "int8":
+        return Chance(family, *_INT8[family])
+    return Chance(family, *(_DYNAMIC_DEPTHWISE if work.depthwise >= MINIMUM_DYNAMIC else _DYNAMIC)[family])
 
 
+_WITHOUT_KERNEL = "XNNPACK has no depthwise kernels for 8-bit weights beside float activations"
+_DYNAMIC_DEPTHWISE: Mapping[Family, tuple[Word, str]] = {
+    "x86": ("slower", f"{_WITHOUT_KERNEL}: measured at 1.8 to 2.5 times float32"),
+    "arm": ("unknown", f"{_WITHOUT_KERNEL}, which costs much on x86 and in browsers; nobody measured ARM: measure it"),
+    "wasm": ("slower", f"{_WITHOUT_KERNEL}: measured at 3.1 to 4.7 times float32"),
+}
 _DYNAMIC: Mapping[Family, tuple[Word, str]] = {
-    "x86": ("slower", "activations are quantized anew in every run: measured at 1.8 to 2.5 times float32"),
-    "arm": (
-        "unknown",
-        "activations are quantized anew in every run, which costs much on x86 and in browsers; nobody measured ARM: measure it",
-    ),
-    "wasm": ("slower", "activations are quantized anew in every run: measured at 3.1 to 4.7 times float32"),
+    "x86": ("faster", "8-bit kernels whose activations are quantized as they come: ResNet8 was measured at 0.33 of float32"),
+    "arm": ("unknown", "8-bit kernels whose activations are quantized as they come help on x86; nobody measured ARM: measure it"),
+    "wasm": ("unknown", "8-bit kernels whose activations are quantized as they come help on x86; nobody measured browsers: measure it"),
 }
 _INT8: Mapping[Family, tuple[Word, str]] = {
-    "x86": ("faster", "int8 kernels: measured at 0.45 to 0.71 of float32 with AVX-512"),
+    "x86": ("faster", "int8 kernels: measured at 0.31 to 0.64 of float32 with AVX-512"),
     "arm": ("faster", "int8 kernels with dot products: published at about half of float32 on phones"),
     "wasm": ("unknown", "browsers lack int8 dot products; LiteRT.js takes interface: float only"),
 }

@@ -79,6 +79,11 @@ def test_integers_are_promised_no_speed_where_overhead_decides() -> None:
         assert words(preflight.recipe(large, dtype, [step("quantize", dtype=dtype)])).items() >= expected.items()
 
 
+def test_dynamic_is_slower_by_its_depthwise_kernels_alone() -> None:
+    report = preflight.recipe(NETWORKS.get("resnet8")(), "dynamic", [step("quantize", dtype="dynamic")])
+    assert words(report) == {"x86": "faster", "arm": "unknown", "wasm": "unknown"}
+
+
 def test_nothing_is_said_of_dynamic_on_arm_which_nobody_measured() -> None:
     report = preflight.recipe(NETWORKS.get("mobilenet_v2")(), "dynamic", [step("quantize", dtype="dynamic")])
     [arm] = [chance for chance in report.chances if chance.family == "arm"]
