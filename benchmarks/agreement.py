@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders.agreement import COMMAND, Agreement, Images, Row, save, wilson
+from zoo_builders.agreement import COMMAND, Agreement, Images, Row, save
+from zoo_builders.metrics import wilson
 from zoo_builders.data import SOURCES
 from zoo_builders.litert import Session
 from zoo_builders.preprocess import geometry

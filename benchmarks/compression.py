@@ -11,7 +11,6 @@ int8 after it. Accuracy is that of the finished file on the test split, with the
 
 import gzip
 import json
-import math
 import os
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from zoo_builders.algorithm_files import Finder
 from zoo_builders.data_stage import load_split
 from zoo_builders.inputs import Digests, WorkTree
 from zoo_builders.inspect import examine
+from zoo_builders.metrics import wilson
 from zoo_builders.models import NETWORKS
 from zoo_builders.proof import demand, judge
 from zoo_builders.recipes import graphs, objections
@@ -97,13 +97,6 @@ class Bench:
             f"{name:<28} {right / len(labels):6.1%} [{low:.1%}, {high:.1%}] {len(file):>9,} {len(gzip.compress(file, 9, mtime=0)):>9,} "
             f"{found.parameters:>10,} {found.macs:>10,}"
         )
-
-
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Give the 95 % interval of a share (Wilson 1927)."""
-    z, share = 1.96, right / count
-    middle, spread = share + z * z / (2 * count), z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (middle - spread) / (1 + z * z / count), (middle + spread) / (1 + z * z / count)
 
 
 def named(words: Sequence[str]) -> dict[str, dict[str, Any]]:

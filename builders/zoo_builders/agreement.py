@@ -5,7 +5,6 @@ measured on, by digest. Pure but for `load` and `save`.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from zoo_builders.claims import Claim
+from zoo_builders.metrics import wilson
 from zoo_builders.plan import FLOAT
 from zoo_builders.specs import Name, Share, Spec
 from zoo_registry.model import words
@@ -23,7 +23,6 @@ from zoo_registry.model.files import write_bytes
 from zoo_registry.model.record import Record, explain
 
 COMMAND = "python benchmarks/agreement.py"
-Z = 1.96
 _Count = Annotated[int, Field(ge=0)]
 
 
@@ -57,14 +56,6 @@ class Agreement(Spec):
     command: str
     when: datetime
     sets: tuple[Images, ...]
-
-
-def wilson(held: int, count: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson)."""
-    share, squared = held / count, Z**2
-    middle = (share + squared / (2 * count)) / (1 + squared / count)
-    half = Z * math.sqrt(share * (1 - share) / count + squared / (4 * count**2)) / (1 + squared / count)
-    return middle - half, middle + half
 
 
 def load(path: Path) -> Agreement | None:

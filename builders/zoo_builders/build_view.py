@@ -87,7 +87,7 @@ def _row(built: Built) -> list[str | Text]:
 
 
 def _top1(built: Built) -> str:
-    metric = next((m for m in built.record.metrics if m.metric == "top1"), None) if built.record else None
+    metric = built.record.metric("top1") if built.record else None
     return f"{metric.value:.4f} [{metric.ci95[0]:.3f}, {metric.ci95[1]:.3f}]" if metric else NOTHING
 
 

@@ -147,7 +147,7 @@ _Rows = Sequence[tuple[Row, Record]]
 
 def _order_of_quality(table: Table, rows: _Rows, base: Record) -> Iterator[Claim]:
     ordered = sorted(rows, key=lambda pair: -(pair[0].quality or 0.0))
-    metrics = [next((m for m in record.metrics if m.metric == METRIC), None) for _, record in ordered]
+    metrics = [record.metric(METRIC) for _, record in ordered]
     found = [(record.variant, metric) for (_, record), metric in zip(ordered, metrics, strict=True) if metric is not None]
     reference, own = table.reference.quality, base.best(METRIC)
     if len(found) < 2 or len(found) < len(ordered) or reference is None or own is None:  # noqa: PLR2004  an order is of two or more

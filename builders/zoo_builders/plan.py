@@ -4,12 +4,10 @@ Version, description, licence, goals and publishing targets are in the plan and 
 nothing anew. Variants share the stages they have in common: `sparse75` and `sparse75-int8` prune once.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
 from zoo_builders.devices import DEVICES, takes
@@ -22,6 +20,7 @@ from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.toolchain import Toolchain, asked, converting
 from zoo_builders.weights_sources import WEIGHTS, epochs
+from zoo_builders.yaml_lines import in_one_line
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
 
@@ -196,8 +195,7 @@ class _Planner:
     def _float_twin(self, variant: str) -> str:
         """Write the line of the manifest that makes the same file with floats at its interface."""
         recipe = [{name: _with_floats(params) for name, params in step.items()} for step in self.spec.variants[variant]]
-        line: str = yaml.safe_dump({f"{variant}-float": recipe}, default_flow_style=True, sort_keys=False, width=math.inf)
-        return line.strip()[1:-1]
+        return in_one_line({f"{variant}-float": recipe})
 
     def _model(self, steps: Sequence[Step]) -> None:
         """Plan data, base and every technique that changes the Keras model."""

@@ -164,8 +164,10 @@ def _dot(record: Record, base: Numbers, tables: Sequence[Table]) -> Dot:
     ours = change(numbers(record), base)
     found = [(table.same_network, pair.theirs) for table in tables for pair in pairs(table, ()) if pair.variant == record.variant]
     same, other = ([theirs for is_same, theirs in found if is_same is wanted] for wanted in (True, False))
-    ends = next((metric.ci95 for metric in record.metrics if metric.metric == METRIC), None)
-    interval = None if ends is None or base.quality is None else (100 * (ends[0] - base.quality), 100 * (ends[1] - base.quality))
+    metric = record.metric(METRIC)
+    interval = (
+        None if metric is None or base.quality is None else (100 * (metric.ci95[0] - base.quality), 100 * (metric.ci95[1] - base.quality))
+    )
     return Dot(
         record.variant,
         points=_mark(ours.points, interval, [t.points for t in same], [t.points for t in other]),

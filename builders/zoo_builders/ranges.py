@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 _BINS = 4096
+_FLOAT32 = 0
 
 
 def narrow(calibrated: bytes, inputs: "Array", percentile: float, report: Callable[[int, int, str], None]) -> bytes:
@@ -63,7 +64,12 @@ def _spans(model: Any) -> Mapping[int, tuple[float, float]]:
     found = {}
     for index in sorted(written):
         quantization = graph.tensors[index].quantization
-        if quantization is not None and quantization.min is not None and len(quantization.min) == 1:
+        if (
+            graph.tensors[index].type == _FLOAT32
+            and quantization is not None
+            and quantization.min is not None
+            and len(quantization.min) == 1
+        ):
             low, high = min(0.0, float(quantization.min[0])), max(0.0, float(quantization.max[0]))
             if low < high:
                 found[index] = (low, high)
@@ -76,8 +82,8 @@ def _counted(
     """Count the values of each tensor in equal bins over its range."""
     import numpy as np
 
-    session, known = Session(calibrated, kernels="builtin", keep_all=True), read(calibrated).main
-    counts = {index: np.zeros(_BINS, np.int64) for index in spans if known.tensors[index].dtype == "float32"}
+    session = Session(calibrated, kernels="builtin", keep_all=True)
+    counts = {index: np.zeros(_BINS, np.int64) for index in spans}
     for done, example in enumerate(inputs):
         report(done, len(inputs), "ranges of activations")
         session.run([np.asarray(example, np.float32)[None]])

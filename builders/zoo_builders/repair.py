@@ -2,18 +2,16 @@
 
 import importlib
 import inspect
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from zoo_builders import sparse_path
 from zoo_builders.graph import Graph
 from zoo_builders.manifest import Resolved
 from zoo_builders.models import NETWORKS
 from zoo_builders.rewrite import Rewritten, rewrite
+from zoo_builders.yaml_lines import in_one_line
 from zoo_registry.model.errors import ProofFailed, WrongUse
 
 TOLERANCE = 1e-5
@@ -87,8 +85,7 @@ def _other_variant(resolved: Resolved, graph: Graph) -> str:
     there = make(**args)
     if there.digest == graph.digest or len(sparse_path.objections(there)) >= len(sparse_path.objections(graph)):
         return ""
-    line: str = yaml.safe_dump({"base": {"network": base.network, "args": args}}, default_flow_style=True, sort_keys=False, width=math.inf)
-    return line.strip()[1:-1]
+    return in_one_line({"base": {"network": base.network, "args": args}})
 
 
 def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:

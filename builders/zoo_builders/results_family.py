@@ -28,13 +28,8 @@ def section(records: Sequence[Record], agreement: Sequence[str] = ()) -> list[st
     ]
 
 
-def best(record: Record, name: str) -> Metric | None:
-    """Give a metric of a record with its interval."""
-    return next((metric for metric in record.metrics if metric.metric == name), None)
-
-
 def _conditions_of_quality(records: Sequence[Record]) -> list[str]:
-    metric = best(records[0], METRIC)
+    metric = records[0].metric(METRIC)
     if metric is None:
         return ["Quality: no labels, so no accuracy.", "", *_fidelity_told(records)]
     told = f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples:,} examples, run by the runtime itself."
@@ -79,7 +74,7 @@ def _file(record: Record, base: Record | None) -> Mapping[str, str]:
     changed = published.change(published.numbers(record), published.numbers(base)) if base else published.Change()
     return {
         "variant": record.variant,
-        "top-1 (95 %)": _spread(best(record, METRIC)),
+        "top-1 (95 %)": _spread(record.metric(METRIC)),
         "change": published.points(changed.points),
         "worst class (95 %)": _worst(record),
         "same class as float": _fidelity(record.fidelity),
@@ -97,7 +92,7 @@ def _spread(metric: Metric | None) -> str:
 def _worst(record: Record) -> str:
     classes = [each for metric in record.metrics for each in metric.classes]
     name = min(classes, key=lambda each: each.value).label if classes else ""
-    return f"{name}: {_spread(best(record, WORST))}" if name else _spread(best(record, WORST))
+    return f"{name}: {_spread(record.metric(WORST))}" if name else _spread(record.metric(WORST))
 
 
 def _fidelity(fidelity: Fidelity | None) -> str:

@@ -4,6 +4,7 @@ The subset is mappings with text keys, lists, text, numbers, true/false and null
 `1e-3` is a number). Tags, merge keys, duplicate keys, tabs and alias bombs are refused. Anchors work, within a bound.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,12 @@ def spell(key: Key) -> str:
     """Write a key path the way people do: `variants.int8[0].quantize`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
     return text.removeprefix(".")
+
+
+def in_one_line(value: Mapping[str, Any]) -> str:
+    """Spell a piece of a manifest as one line of it, for a message to show what to write."""
+    line: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=math.inf)
+    return line.strip()[1:-1]
 
 
 def read(raw: bytes, file: str) -> Document:

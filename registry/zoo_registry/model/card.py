@@ -89,7 +89,7 @@ def _row(record: Record, metrics: Iterable[str], devices: Iterable[tuple[str, in
 
 
 def _score(record: Record, name: str) -> str:
-    found = next((m for m in record.metrics if m.metric == name), None)
+    found = record.metric(name)
     return f"{found.value:.4f} [{found.ci95[0]:.4f}, {found.ci95[1]:.4f}]" if found else "-"
 
 

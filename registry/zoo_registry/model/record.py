@@ -247,6 +247,11 @@ class Record(Part):
         """Digests of all blobs the record needs beside itself: the file, then the golden vectors."""
         return (self.file.sha256, self.golden.sha256) if self.golden else (self.file.sha256,)
 
+    def metric(self, name: str) -> Metric | None:
+        """Metric `name` on the first split that has it, or None."""
+        return next((m for m in self.metrics if m.metric == name), None)
+
     def best(self, metric: str) -> float | None:
         """Value of `metric` on the first split that has it, or None."""
-        return next((m.value for m in self.metrics if m.metric == metric), None)
+        found = self.metric(metric)
+        return None if found is None else found.value
