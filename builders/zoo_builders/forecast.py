@@ -85,7 +85,7 @@ def contents(last: Graph, met: Sequence[Graph], steps: Sequence[Step], verdicts:
                 distinct |= dict.fromkeys(named, int(float(promise.value)))
         if "quantize" in TECHNIQUES.get(step.technique).converts(step.params, steps):
             floats |= {name for name, verdict in said.items() if not verdict.applies}
-    stored = "float32" if all(node.name in floats for node in last.nodes if _kernel(node)) else stored_as(steps)
+    stored = "float32" if all(node.name in floats for node in last.nodes if node.kernel_weights) else stored_as(steps)
     return Contents(stored, zeros, distinct, frozenset(floats))
 
 
@@ -103,7 +103,7 @@ def stored_as(steps: Sequence[Step]) -> Stored:
 
 def size(graph: Graph, inside: Contents) -> Size:
     """Predict the bytes of the file that holds `inside`."""
-    kernels = {node.name: _kernel(node) for node in graph.nodes if _kernel(node)}
+    kernels = {node.name: node.kernel_weights for node in graph.nodes if node.kernel_weights}
     dense = round(sum(count * _weight_bytes(inside, name) for name, count in kernels.items()))
     rest = _overhead(graph, inside, len(kernels)) + _biases(graph, inside.stored)
     spared = sum(_saved(graph.node(name), inside) for name in kernels)
@@ -116,11 +116,7 @@ def size(graph: Graph, inside: Contents) -> Size:
 
 def kernels(graph: Graph) -> int:
     """Count the weights in all kernels: what an inference multiplies with."""
-    return sum(_kernel(node) for node in graph.nodes)
-
-
-def _kernel(node: Node) -> int:
-    return sum(math.prod(shape) for name, shape in node.weights.items() if name.endswith("kernel"))
+    return sum(node.kernel_weights for node in graph.nodes)
 
 
 def _weight_bytes(inside: Contents, name: str) -> float:
@@ -146,7 +142,7 @@ def _operators(graph: Graph) -> list[Node]:
 def _biases(graph: Graph, stored: Stored) -> int:
     """Bytes of the biases: every kernel has one in the file, whether the layer had it or its normalisation gave it."""
     width = _WIDTH[stored][1]
-    return sum(node.shape[-1] * width for node in graph.nodes if _kernel(node)) + sum(
+    return sum(node.shape[-1] * width for node in graph.nodes if node.kernel_weights) + sum(
         2 * node.shape[-1] * width for node in _operators(graph) if node.op == "BatchNormalization"
     )
 
@@ -161,16 +157,16 @@ def _overhead(graph: Graph, inside: Contents, kernels: int) -> int:
     scales = 0
     if stored in {"int8", "int16x8", "other"}:
         ops, tensors = ops + 2, tensors + 2
-        scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node)) + tensors * 20
-        scales += sum(node.shape[-1] * 10 for node in graph.nodes if _kernel(node)) if stored == "int16x8" else 0
+        scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights) + tensors * 20
+        scales += sum(node.shape[-1] * 10 for node in graph.nodes if node.kernel_weights) if stored == "int16x8" else 0
     elif stored in {"dynamic", "int4"}:
-        scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if _kernel(node) and node.name not in inside.floats)
+        scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights and node.name not in inside.floats)
     return _FILE + ops * _OPERATOR + tensors * _TENSOR + scales
 
 
 def _saved(node: Node, inside: Contents) -> int:
     """Bytes that leaving out the zeros of one kernel saves: its values, less one index for each kept value and one offset for each row."""
-    share, count = inside.zeros.get(node.name, 0.0), _kernel(node)
+    share, count = inside.zeros.get(node.name, 0.0), node.kernel_weights
     if share < SPARSE_FROM:
         return 0
     rows, columns = node.shape[-1], count // max(1, node.shape[-1])

@@ -48,6 +48,11 @@ class Node:
         return self.name.startswith(FIXED)
 
     @property
+    def kernel_weights(self) -> int:
+        """How many weights its kernels have together; 0 without one."""
+        return sum(math.prod(shape) for name, shape in self.weights.items() if name.endswith("kernel"))
+
+    @property
     def is_pointwise(self) -> bool:
         """Whether this is a 1x1 convolution with stride 1: the only kind XNNPACK runs sparse."""
         return self.op == "Conv2D" and pair(self.config["kernel_size"]) == (1, 1) and pair(self.config.get("strides", 1)) == (1, 1)

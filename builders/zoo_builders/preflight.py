@@ -4,7 +4,6 @@ Pure: a `Graph` and recipes in, frozen values out. Every technique is asked by i
 on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo preflight` prints this, `plan` and `build` refuse by it.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -187,6 +186,6 @@ def _chances(base: Graph, graph: Graph, contents: forecast.Contents, sparse: Col
     fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)
     opens = not shut and share > 0
-    depthwise = max((math.prod(shape) for node in graph.nodes for shape in (node.weights.get("depthwise_kernel"),) if shape), default=0)
+    depthwise = max((node.kernel_weights for node in graph.nodes if node.op == "DepthwiseConv2D"), default=0)
     work = speed.Work(compressing.macs(graph), depthwise)
     return speed.chances(contents.stored, opens=opens, share=any_zeros if shut else share, shut=shut, work=work, fewer=fewer)

@@ -75,7 +75,7 @@ def share_of_zeros(graph: Graph, zeros: Mapping[str, float]) -> float:
     It counts the 1x1 kernels from the stem to the last pooling, those of squeeze-excite included, what goes on behind that pooling without
     losing a dimension, and, since 2025, the fully connected layers right behind it.
     """
-    sizes = {node.name: _kernel(node) for node in _counted(graph)}
+    sizes = {node.name: node.kernel_weights for node in _counted(graph)}
     total = sum(sizes.values())
     return sum(size * zeros.get(name, 0.0) for name, size in sizes.items()) / total if total else 0.0
 
@@ -100,12 +100,6 @@ def _at_the_end(graph: Graph) -> list[Node]:
 def enough(share: float) -> bool:
     """Whether XNNPACK takes its sparse kernels at this share of zeros."""
     return share > xnnpack_policy.ENOUGH_ZEROS
-
-
-def _kernel(node: Node) -> int:
-    import math
-
-    return math.prod(node.weights["kernel"])
 
 
 def _behind(graph: Graph, origins: Iterable[Node]) -> set[str]:

@@ -79,7 +79,7 @@ def _stays_open(step: Step) -> bool:
 def _counted(graph: Graph, params: Params) -> float:
     """Give the share of zeros, whole weights, in what XNNPACK counts."""
     chosen = sparsity_targets.touched(sparsity_targets.candidates(graph, params), params)
-    sizes = {layer.node.name: math.prod(layer.node.weights["kernel"]) for layer in chosen}
+    sizes = {layer.node.name: layer.node.kernel_weights for layer in chosen}
     zeros = {layer.node.name: math.floor(sparsity_targets.share_of_zeros(layer) * sizes[layer.node.name] + 1e-9) for layer in chosen}
     return sparse_path.share_of_zeros(graph, {name: zeros[name] / size for name, size in sizes.items()})
 
