@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from zoo_builders import host, lab, own_golden
-from zoo_builders.candidates import Candidate, Order
+from zoo_builders.devices import host
+from zoo_builders.lab import session as session_lab, golden_for_strangers
+from zoo_builders.lab.candidates import Candidate, Order
 from zoo_registry.model.measurement import Measurement
 
 SOME_SIZE = 1_000_000
@@ -54,7 +55,7 @@ def load(wanted: bool) -> Iterator[None]:
 
 def session(one: Candidate, order: Order) -> Measurement:
     """Run one A/A session."""
-    outcome = lab.measure([one], one, order)[0]
+    outcome = session_lab.measure([one], one, order)[0]
     if outcome.measurement is None:
         sys.exit(f"{one.name}: {outcome.failure}")
     return outcome.measurement
@@ -72,7 +73,7 @@ def main() -> int:
     file, found = asked.file or usual(), list[Measurement]()
     print(f"{file}, {asked.sessions} sessions, {'other cores loaded' if asked.loaded else 'load as it is'} ({os.getloadavg()[0]:.1f})")
     with tempfile.TemporaryDirectory() as folder:
-        one = Candidate.of(file.name, own_golden.make(file, Path(folder) / "golden.npz", timeout_s=120))
+        one = Candidate.of(file.name, golden_for_strangers.make(file, Path(folder) / "golden.npz", timeout_s=120))
         for index in range(asked.sessions):
             with load(asked.loaded):
                 m = session(one, Order(runs=asked.runs, rounds=asked.rounds, seed=index))

@@ -2,7 +2,7 @@
 
     zoo build manifests/efficientnet-lite0.yaml --no-benchmark
     python benchmarks/agreement.py                    # every variant built, in .zoo/builds; writes docs/agreement.json
-    python -m zoo_builders.results                    # puts it on the results page
+    python -m zoo_builders.reports.page                    # puts it on the results page
 
 Two sets of real photographs. *photographs*: 350 images of the data source's split `test`, cut-outs of the same seven photographs as the
 calibration split, drawn apart; the layers that `int8-mixed` leaves in float were chosen on cut-outs of these photographs too. *cifar10*
@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders.agreement import COMMAND, Agreement, Images, Row, save
+from zoo_builders.reports.float_agreement import COMMAND, Agreement, Images, Row, save
 from zoo_builders.metrics import wilson
-from zoo_builders.data import SOURCES
-from zoo_builders.litert import Session
-from zoo_builders.preprocess import geometry
+from zoo_builders.data.sources import SOURCES
+from zoo_builders.tflite.litert import Session
+from zoo_builders.data.preprocess import geometry
 from zoo_registry.model.digest import Digest
 
 MODEL, FLOAT = "efficientnet-lite0", "fp32"

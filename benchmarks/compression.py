@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from zoo_builders import apply, convert, data_stage, litert, train
-from zoo_builders.algorithm_files import Finder
-from zoo_builders.data_stage import load_split
-from zoo_builders.inputs import Digests, WorkTree
-from zoo_builders.inspect import examine
+from zoo_builders.stages import technique as technique_stage, convert, data as data_stage, base as base_stage
+from zoo_builders.tflite import litert
+from zoo_builders.manifest.own_algorithms import Finder
+from zoo_builders.data.stored import load_split
+from zoo_builders.manifest.source_tree import Digests, WorkTree
+from zoo_builders.tflite.inspection import examine
 from zoo_builders.metrics import wilson
-from zoo_builders.models import NETWORKS
-from zoo_builders.proof import demand, judge
-from zoo_builders.recipes import graphs, objections
+from zoo_builders.networks.shipped import NETWORKS
+from zoo_builders.tflite.proof import demand, judge
+from zoo_builders.manifest.recipes import graphs, objections
 from zoo_builders.stage import Job
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_registry.model.errors import BuildFailed, WrongUse, ZooError
@@ -48,7 +49,7 @@ class Bench:
         data_stage.run(self.data)
         params = {"network": "digits_cnn", "args": {}, "weights": {"source": "train"}, "train": TRAIN, "task": "image-classification"}
         self.base = self._job("base", params, data=self.data.out)
-        train.run(self.base)
+        base_stage.run(self.base)
 
     def _job(self, kind: Any, params: Mapping[str, Any], **inputs: Path) -> Job:
         out = Path(tempfile.mkdtemp(dir=self.folder, prefix=kind))
@@ -68,7 +69,7 @@ class Bench:
             if technique.apply is not None:
                 stage = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
                 job = self._job("technique", stage, model=model, data=self.data.out)
-                apply.run(job)
+                technique_stage.run(job)
                 model = job.out
         job = self._job("convert", {"quantize": None, **asked}, model=model, data=self.data.out)
         convert.run(job)

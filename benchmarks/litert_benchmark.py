@@ -18,8 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import aa
-from zoo_builders import own_golden
-from zoo_builders.candidates import Candidate, Order
+from zoo_builders.lab import golden_for_strangers
+from zoo_builders.lab.candidates import Candidate, Order
 from zoo_registry.model.measurement import Measurement
 
 AGREE = 0.10
@@ -51,7 +51,7 @@ def main() -> int:
     file, ours, pairs = asked.file or aa.usual(), list[Measurement](), list[tuple[float, float]]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        one = Candidate.of(file.name, own_golden.make(file, folder / "golden.npz", timeout_s=120))
+        one = Candidate.of(file.name, golden_for_strangers.make(file, folder / "golden.npz", timeout_s=120))
         for index in range(asked.times):
             ours.append(aa.session(one, replace(ORDER, seed=index)))
             pairs.append((theirs(file, folder), theirs(file, folder)))

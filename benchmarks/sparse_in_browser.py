@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo_builders import dense_twin, own_golden
-from zoo_builders.candidates import Candidate, Order, Outcome
-from zoo_builders.lab import measure
+from zoo_builders.tflite import dense_twin
+from zoo_builders.lab import golden_for_strangers
+from zoo_builders.lab.candidates import Candidate, Order, Outcome
+from zoo_builders.lab.session import measure
 from zoo_registry.model.errors import ZooError
 
 ZEROS, SEED, ALPHA, RESOLUTION = 0.75, 7, 0.35, 32
@@ -25,9 +26,9 @@ ZEROS, SEED, ALPHA, RESOLUTION = 0.75, 7, 0.35, 32
 
 def drawn(folder: Path) -> Path:
     """Write a MobileNetV2 whose 1x1 kernels are mostly zeros, drawn from a seed."""
-    from zoo_builders.converter import to_tflite
-    from zoo_builders.models.mobilenet_v2 import mobilenet_v2
-    from zoo_builders.render import render
+    from zoo_builders.converting.tensorflow_converter import to_tflite
+    from zoo_builders.networks.shipped.mobilenet_v2 import mobilenet_v2
+    from zoo_builders.keras_models.render import render
 
     model, random = render(mobilenet_v2(alpha=ALPHA, resolution=RESOLUTION, reduction=8, classes=10)), np.random.default_rng(SEED)
     for layer in model.layers:
@@ -48,7 +49,7 @@ def session(file: Path, folder: Path, order: Order) -> Outcome:
         sys.exit(f"{file}: none of its weights are stored sparse")
     twin = folder / f"{file.stem}-dense.tflite"
     twin.write_bytes(dense)
-    subjects = {path: own_golden.make(path, folder / f"{path.stem}.npz", timeout_s=order.timeout_s) for path in (file, twin)}
+    subjects = {path: golden_for_strangers.make(path, folder / f"{path.stem}.npz", timeout_s=order.timeout_s) for path in (file, twin)}
     (outcome,) = measure([Candidate.of(file.name, subjects[file], twin)], Candidate.of("dense twin", subjects[twin]), order)
     return outcome
 

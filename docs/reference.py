@@ -13,17 +13,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-import zoo_builders.flatbuffer
-import zoo_builders.splits  # noqa: F401  brings its error
-from zoo_builders import specs
-from zoo_builders.data import SOURCES
+import zoo_builders.data.splits
+import zoo_builders.tflite.flatbuffer  # noqa: F401  both bring their errors
+from zoo_builders import spec
+from zoo_builders.data.preprocess import STEPS
+from zoo_builders.data.sources import SOURCES
 from zoo_builders.devices import DEVICES
+from zoo_builders.manifest import schema
 from zoo_builders.metrics import METRICS
-from zoo_builders.models import NETWORKS
-from zoo_builders.preprocess import STEPS
+from zoo_builders.networks.shipped import NETWORKS
+from zoo_builders.pretrained.sources import WEIGHTS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES
-from zoo_builders.weights_sources import WEIGHTS
+from zoo_builders.training import settings as specs
 from zoo_client import settings as client_settings
 from zoo_client.cli import VERBS, load
 from zoo_registry import settings as server_settings
@@ -54,7 +56,7 @@ def preprocessing() -> Iterator[str]:
         yield f"- `{name}`: {first_line(step)}\n"
     yield "\n"
     for name, step in STEPS.items():
-        if issubclass(step, specs.Spec) and step.model_fields:
+        if issubclass(step, spec.Spec) and step.model_fields:
             yield f"### `{name}`\n\n"
             yield from fields(step)
 
@@ -160,15 +162,15 @@ def reference() -> str:
             parts += preprocessing()
     parts.append("## Manifest\n\n")
     for model in (
-        specs.Manifest,
-        specs.Base,
-        specs.Weights,
+        schema.Manifest,
+        schema.Base,
+        schema.Weights,
         specs.Train,
-        specs.Data,
-        specs.Benchmark,
-        specs.MetricGoal,
-        specs.SizeGoal,
-        specs.RatioGoal,
+        schema.Data,
+        schema.Benchmark,
+        schema.MetricGoal,
+        schema.SizeGoal,
+        schema.RatioGoal,
     ):
         parts += [f"### {model.__name__}\n\n{first_line(model)}\n\n", *fields(model)]
     parts += [*settings(), *errors()]

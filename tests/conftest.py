@@ -15,7 +15,9 @@ from zoo_registry import litertjs
 # The commands under test are those of this interpreter's environment, activated or not.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-pytest_plugins = [f"plugins.{name}" for name in ("digits", "hub", "matrix", "records", "registry_server", "seaweed", "sshd", "phone")]
+pytest_plugins = [
+    f"plugins.{name}" for name in ("digits", "hub", "matrix", "records", "registry_server", "seaweed", "sshd", "phone", "tflite_files")
+]
 
 IN_CI = os.environ.get("CI") == "true"
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from zoo_builders.browser_files import BrowserFiles
-from zoo_builders.golden import Vectors
+from zoo_builders.devices.browser.server import BrowserFiles
+from zoo_builders.tflite.golden import Vectors
 
 pytestmark = pytest.mark.browser
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from zoo_builders import protocol
+from zoo_builders.lab import protocol
 from zoo_registry.model import words
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.query import pareto

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from zoo_builders import host, litert, processes
-from zoo_builders.browser_files import BrowserFiles
-from zoo_builders.candidates import Candidate, Order, Outcome
-from zoo_builders.devices import Setting, Subject
+from zoo_builders.devices import Setting, Subject, host
+from zoo_builders.devices.browser import processes
+from zoo_builders.devices.browser.server import BrowserFiles
 from zoo_builders.devices.web_wasm import WebBrowser, WebWasm
-from zoo_builders.golden import Vectors
-from zoo_builders.lab import measure
+from zoo_builders.lab.candidates import Candidate, Order, Outcome
+from zoo_builders.lab.session import measure
+from zoo_builders.tflite import litert
+from zoo_builders.tflite.golden import Vectors
 from zoo_registry import litertjs
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 

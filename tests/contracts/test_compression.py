@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from plugins.digits import a_job
-from zoo_builders import algorithm_files
-from zoo_builders.algorithm_files import Finder
-from zoo_builders.compressing import Compressor, macs, replaced, stored_parameters, technique_of
-from zoo_builders.compression import ALGORITHMS, Algorithm, Params
-from zoo_builders.graph import Graph, Node
-from zoo_builders.inputs import Digests, WorkTree
-from zoo_builders.layer_tensors import kernels_of
-from zoo_builders.net import Net
-from zoo_builders.proof import Promise, judge
+from zoo_builders.manifest.own_algorithms import Finder
+from zoo_builders.manifest.source_tree import Digests, WorkTree
+from zoo_builders.networks.graph import Graph, Node
+from zoo_builders.networks.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
+from zoo_builders.techniques.compress import own as own_compress
+from zoo_builders.techniques.compress.algorithms import ALGORITHMS, Algorithm, Params
+from zoo_builders.techniques.compress.technique import Compressor, macs, replaced, stored_parameters, technique_of
+from zoo_builders.tflite.layer_tensors import kernels_of
+from zoo_builders.tflite.proof import Promise, judge
 from zoo_registry.model.errors import BuildFailed
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/algorithm-author.md"
@@ -57,7 +57,7 @@ def of_the_command_line(named: str, folder: Path) -> Algorithm:
     """The algorithm that `--algorithm` names, found as a manifest in `folder` finds it."""
     finder = Finder(folder, WorkTree(Digests(folder / ".zoo/digests.json")), os.environ)
     own = finder.found[finder(named)]
-    return algorithm_files.algorithm(own.spelled, Path(own.file.path))
+    return own_compress.algorithm(own.spelled, Path(own.file.path))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -145,7 +145,7 @@ def test_it_is_refused_where_nothing_fits_and_after_what_it_would_undo(algorithm
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from zoo_builders import data_stage
+    from zoo_builders.stages import data as data_stage
 
     splits = {"train": "train[:100]", "validation": "train[100:150]", "test": "test[:20]", "calibration": "train[:20]"}
     job = a_job(
@@ -158,9 +158,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def applied(technique: Technique, data: Path, out: Path, params: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Apply to the network with the seed's weights; give the model and what it kept."""
     from zoo_builders import tf
-    from zoo_builders.context import JobContext
-    from zoo_builders.keras_weights import render_with
-    from zoo_builders.specs import Train
+    from zoo_builders.keras_models.weights import render_with
+    from zoo_builders.training.job_context import JobContext
+    from zoo_builders.training.settings import Train
 
     tf.deterministic(7)
     context = JobContext(a_job("technique", out, {}, inputs={"data": data}), Train.model_validate(TRAIN), 7)
@@ -175,9 +175,9 @@ def applied(technique: Technique, data: Path, out: Path, params: Mapping[str, An
 def test_the_file_holds_what_was_promised_and_works_with_quantize(
     algorithm: Algorithm, technique: Technique, dtype: str, data: Path, tmp_path: Path
 ) -> None:
-    from zoo_builders import convert
-    from zoo_builders.inspect import examine
-    from zoo_builders.train import save
+    from zoo_builders.keras_models.files import save
+    from zoo_builders.stages import convert
+    from zoo_builders.tflite.inspection import examine
 
     params = algorithm.params.model_validate({"epochs": 1})
     model, kept = applied(technique, data, tmp_path, params.model_dump(mode="json"))

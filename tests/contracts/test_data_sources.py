@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo_builders.data import SOURCES, Dataset
+from zoo_builders.data.sources import SOURCES, Dataset
 
 COUNT = 12
 CLASSES = 3

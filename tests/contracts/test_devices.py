@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo_builders import golden
 from zoo_builders.devices import DEVICES, Device, Place, Setting, Subject, measures
-from zoo_builders.inspect import inspect
+from zoo_builders.tflite import golden
+from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from zoo_builders.graph import Graph
-from zoo_builders.models import NETWORKS
+from zoo_builders.networks.graph import Graph
+from zoo_builders.networks.shipped import NETWORKS
 
 SMALL = 40
 """Layers of a network that is built several times."""
@@ -46,7 +46,7 @@ def test_ends_in_class_scores(graph: Graph) -> None:
 @pytest.mark.train
 def test_renders_with_the_shapes_it_says_and_reads_back_equal(graph: Graph) -> None:
     from zoo_builders import tf
-    from zoo_builders.render import graph_of, render
+    from zoo_builders.keras_models.render import graph_of, render
 
     tf.deterministic(0)
     model = render(graph)
@@ -64,7 +64,7 @@ def test_renders_with_the_shapes_it_says_and_reads_back_equal(graph: Graph) -> N
 def test_the_same_seed_starts_from_the_same_weights(name: str) -> None:
     """Seeding is Keras', not the network's: those that build fast show it."""
     from zoo_builders import tf
-    from zoo_builders.render import render
+    from zoo_builders.keras_models.render import render
 
     def weights(seed: int) -> list[bytes]:
         tf.deterministic(seed)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from plugins.digits import TRAIN, a_job
-from zoo_builders.graph import Graph
-from zoo_builders.models import NETWORKS
-from zoo_builders.specs import Spec
+from zoo_builders.networks.graph import Graph
+from zoo_builders.networks.shipped import NETWORKS
+from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 
 CONVERTED = [name for name in TECHNIQUES.names() if TECHNIQUES.get(name).apply is None]
@@ -80,8 +80,8 @@ def test_every_objection_names_a_place_a_reason_and_a_way_out(technique: Techniq
 
 def test_judging_imports_no_tensorflow() -> None:
     program = (
-        "import sys; import zoo_builders.plan, zoo_builders.manifest\n"
-        "from zoo_builders.models import NETWORKS; from zoo_builders.techniques import TECHNIQUES, Step\n"
+        "import sys; import zoo_builders.planning.plan, zoo_builders.manifest.reader\n"
+        "from zoo_builders.networks.shipped import NETWORKS; from zoo_builders.techniques import TECHNIQUES, Step\n"
         "for t in map(TECHNIQUES.get, TECHNIQUES.names()):\n"
         "    for n in map(NETWORKS.get, NETWORKS.names()):\n"
         "        t.check(n(), t.params(), []); t.promises(n(), t.params(), [Step(t.name, t.params())])\n"
@@ -93,13 +93,14 @@ def test_judging_imports_no_tensorflow() -> None:
 
 def _build(technique: Technique, params: Spec, base: Path, data: Path, folder: Path) -> Path:
     """Run a technique as the pipeline does and convert the result; give the folder of the file."""
-    from zoo_builders import apply, convert
+    from zoo_builders.stages import convert
+    from zoo_builders.stages import technique as technique_stage
 
     model = base
     if technique.apply is not None:
         stage = {"technique": technique.name, "params": params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
         job = a_job("technique", folder / "model", stage, inputs={"model": base, "data": data})
-        apply.run(job)
+        technique_stage.run(job)
         model = job.out
     asked = {"quantize": None, **technique.converts(params, [Step(technique.name, params)])}
     job = a_job("convert", folder / "file", asked, inputs={"model": model, "data": data})
@@ -121,7 +122,7 @@ def built(digits_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.mark.train
 def test_the_finished_file_holds_what_was_promised(technique: Technique, built: dict[str, Path], graph: Graph, tmp_path: Path) -> None:
-    from zoo_builders import inspect as look
+    from zoo_builders.stages import inspect as look
 
     params = _short(technique)
     promises = technique.promises(graph, params, [Step(technique.name, params)])
@@ -135,11 +136,11 @@ def test_the_finished_file_holds_what_was_promised(technique: Technique, built: 
 @pytest.mark.train
 @pytest.mark.parametrize("name", APPLIED)
 def test_gives_a_plain_model_and_a_report(name: str, built: dict[str, Path]) -> None:
-    from zoo_builders import apply
-    from zoo_builders.train import load
+    from zoo_builders.keras_models.files import load
+    from zoo_builders.stages import technique as technique_stage
 
     folder = built[name].parent / "model"
-    apply.refuse_wrappers(load(folder / "model.keras"), name)
+    technique_stage.refuse_wrappers(load(folder / "model.keras"), name)
     report = json.loads((folder / "report.json").read_text())
     assert report["accuracy"]["validation"] > 0.5
     assert len(report["history"]["epochs"]) == 2

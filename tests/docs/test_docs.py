@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from zoo_builders import algorithm_files
-from zoo_builders.data import SOURCES
-from zoo_builders.mistakes import Mistakes
-from zoo_builders.preprocess import STEPS
-from zoo_builders.recipes import read_recipes
-from zoo_builders.specs import Base
-from zoo_builders.yaml_lines import Document
+from zoo_builders.data.preprocess import STEPS
+from zoo_builders.data.sources import SOURCES
+from zoo_builders.manifest import own_algorithms
+from zoo_builders.manifest.diagnostics import Mistakes
+from zoo_builders.manifest.recipes import read_recipes
+from zoo_builders.manifest.schema import Base
+from zoo_builders.manifest.yaml_lines import Document
 from zoo_client.cli import BY_NAME
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +62,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_map_names_every_module() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     words = set(re.findall(r"[a-z_]+", text))
-    packages = ("registry/zoo_registry", "builders/zoo_builders", "client/zoo_client")
+    packages = ("registry/zoo_registry", "client/zoo_client")
     modules = {path.stem for package in packages for path in (ROOT / package).glob("*.py") if path.stem != "__init__"}
+    modules |= {path.parent.name for path in (ROOT / "builders/zoo_builders").glob("*/__init__.py")}
     assert not sorted(modules - words), "modules that ARCHITECTURE.md does not place"
 
 
@@ -96,7 +97,7 @@ def fragments() -> list[tuple[str, dict[str, Any]]]:
 def test_what_the_guides_show_of_manifests_can_be_written(shown: dict[str, Any]) -> None:
     mistakes = Mistakes("guide.yaml", Document(shown, {}))
     recipes = shown.get("variants") or {name: steps for name, steps in shown.items() if isinstance(steps, list) and name != "preprocess"}
-    own = sorted({name for steps in recipes.values() for step in steps for name in step if algorithm_files.is_own(name)})
+    own = sorted({name for steps in recipes.values() for step in steps for name in step if own_algorithms.is_own(name)})
     recipes = {variant: [step for step in steps if not set(step) & set(own)] for variant, steps in recipes.items()}
     read_recipes(recipes, mistakes, of_file="tflite" in shown.get("base", {}))
     assert [str(mistake) for mistake in mistakes.found] == []

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from zoo_builders import data_stage
+from zoo_builders.data import stored
+from zoo_builders.running.project import Workshop
 from zoo_builders.stage import Job
-from zoo_builders.workshop import Workshop
+from zoo_builders.stages import data as data_stage
 
 ROOT = Path(__file__).parents[2]
 LITE0 = ROOT / "manifests" / "efficientnet-lite0.yaml"
@@ -47,6 +48,6 @@ def test_a_folder_of_photographs_of_ones_own(own_folder: Path) -> None:
     out.mkdir()
     files = {"path": own_folder / "imagenet", "classes": own_folder / "imagenet-classes.txt"}
     data_stage.run(Job("data", spec["data"], files, {}, out, lambda *_: None))
-    _, labels = data_stage.load_split(out, "test")
+    _, labels = stored.load_split(out, "test")
     assert np.unique(labels).tolist() == [7, 500, 999]
-    assert len(data_stage.load_about(out)["classes"]) == 1000
+    assert len(stored.load_about(out)["classes"]) == 1000

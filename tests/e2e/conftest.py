@@ -59,7 +59,7 @@ class Demo:
 
     def folder(self, name: str) -> Path:
         """Where a built artifact lies."""
-        return self.zoo.home / "builds" / name / "1.0.0"
+        return self.zoo.home / "builds" / name / "1.0.1"
 
     def record(self, name: str) -> Any:
         """Read the record of a built artifact."""
@@ -74,5 +74,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     environment = zoo.environment | {"CI": "true"}
     done = subprocess.run(["sh", str(ROOT / "examples/demo.sh")], env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    names = sorted(path.parent.name for path in (zoo.home / "builds").glob("*/1.0.0"))
+    names = sorted(path.parent.name for path in (zoo.home / "builds").glob("*/1.0.1"))
     return Demo(zoo, done.stdout, names)

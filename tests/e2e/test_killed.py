@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zoo_builders.stage_cache import StageCache
+from zoo_builders.running.stage_cache import StageCache
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
@@ -36,7 +36,7 @@ from importlib.machinery import PathFinder
 
 class Hasty(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        spec = PathFinder.find_spec(name, path) if name == "zoo_builders.checkpoints" else None
+        spec = PathFinder.find_spec(name, path) if name == "zoo_builders.training.checkpoints" else None
         if spec is not None:
             run = spec.loader.exec_module
             spec.loader.exec_module = lambda module: (run(module), vars(module).update(EVERY_S=0.3, SHARE=1.0))

@@ -25,8 +25,8 @@ variants:
   sparse: [{prune: {final: 0.5, epochs: 2}}]
 """
 NETWORK = """\
-from zoo_builders.graph import Graph
-from zoo_builders.net import Net
+from zoo_builders.authoring import Graph
+from zoo_builders.authoring import Net
 
 
 def network(width: int = 8) -> Graph:

@@ -25,7 +25,7 @@ def a_job(kind: StageKind, out: Path, params: Mapping[str, Any], **rest: Any) ->
 @pytest.fixture(scope="session")
 def digits_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Result folder of a data stage: digits, scaled to [0, 1]."""
-    from zoo_builders import data_stage
+    from zoo_builders.stages import data as data_stage
 
     splits = {"train": "train[:80%]", "validation": "train[80%:]", "test": "test", "calibration": "train[:100]"}
     params = {"source": "digits", "args": {}, "splits": splits, "preprocess": [{"rescale": [0, 1]}]}
@@ -37,7 +37,7 @@ def digits_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def digits_base(digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Result folder of a base stage: `digits_cnn` at half width, trained to more than 90 %."""
-    from zoo_builders import train
+    from zoo_builders.stages import base as base_stage
 
     params = {
         "network": "digits_cnn",
@@ -47,5 +47,5 @@ def digits_base(digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "task": "image-classification",
     }
     job = a_job("base", tmp_path_factory.mktemp("base"), params, inputs={"data": digits_data})
-    train.run(job)
+    base_stage.run(job)
     return job.out

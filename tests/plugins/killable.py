@@ -5,8 +5,9 @@ import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-from zoo_builders import checkpoints, worker
-from zoo_builders.worker import Order
+from zoo_builders.running import worker
+from zoo_builders.running.worker import Order
+from zoo_builders.training import checkpoints
 
 EVERY = 3
 

@@ -12,10 +12,10 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Record
 
 if TYPE_CHECKING:
-    from zoo_builders.golden import Vectors
+    from zoo_builders.tflite.golden import Vectors
 
 FILES = Path(__file__).resolve().parents[1] / "golden" / "files"
-INT8_IO = Path(__file__).resolve().parents[1] / "browser" / "files" / "int8-io.tflite"  # tests/builders/file/make_files.py made it too
+INT8_IO = Path(__file__).resolve().parents[1] / "browser" / "files" / "int8-io.tflite"  # tests/plugins/make_files.py made it too
 MODEL = "tiny"
 VERSION = "9.8.7"
 RECIPES: Mapping[str, list[dict[str, Any]]] = {
@@ -44,7 +44,7 @@ def releases(*variants: str, model: str = MODEL) -> Iterator[Release]:
 
 
 def _release(variant: str, model: str) -> Release:
-    from zoo_builders.inspect import inspect
+    from zoo_builders.tflite.inspection import inspect
 
     data = _data(variant)
     structure = inspect(data)
@@ -71,7 +71,7 @@ def _data(variant: str) -> bytes:
 def _vectors(data: bytes, structure: Any, *, wrong: bool) -> "Vectors":
     import numpy as np
 
-    from zoo_builders import golden
+    from zoo_builders.tflite import golden
 
     examples = np.random.default_rng(5).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
     found = golden.make(data, structure, examples)

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from plugins.digits import a_job
-from zoo_builders.graph import Graph
-from zoo_builders.mistakes import Mistakes
-from zoo_builders.net import Net
-from zoo_builders.proof import Promise
-from zoo_builders.recipes import graphs, judge, read_recipes
+from zoo_builders.manifest.diagnostics import Mistakes
+from zoo_builders.manifest.recipes import graphs, judge, read_recipes
+from zoo_builders.manifest.yaml_lines import Document
+from zoo_builders.networks.graph import Graph
+from zoo_builders.networks.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.yaml_lines import Document
+from zoo_builders.tflite.proof import Promise
 from zoo_registry.model.record import Finding
 
 ROOT = Path(__file__).parents[2]
@@ -233,11 +233,12 @@ class Bench:
         return self.folder / f"{name}-{len(list(self.folder.iterdir()))}"
 
     def _base(self, column: str) -> Path:
-        from zoo_builders import tf, train
-        from zoo_builders.context import JobContext
-        from zoo_builders.fit import fit
-        from zoo_builders.render import render
-        from zoo_builders.specs import Train
+        from zoo_builders import tf
+        from zoo_builders.keras_models import files
+        from zoo_builders.keras_models.render import render
+        from zoo_builders.training.fit import fit
+        from zoo_builders.training.job_context import JobContext
+        from zoo_builders.training.settings import Train
 
         if column not in self.models:
             tf.deterministic(7)
@@ -246,23 +247,23 @@ class Bench:
             settings = Train.model_validate(TRAIN)
             with step_by_step():
                 fit(model, JobContext(job, settings, 7), settings, note="train")
-            train.save(model, job.out / "model.keras")
+            files.save(model, job.out / "model.keras")
             self.models[column] = job.out
         return self.models[column]
 
     def _applied(self, known: str, step: Step, model: Path) -> Path:
-        from zoo_builders import apply
+        from zoo_builders.stages import technique as technique_stage
 
         if known not in self.models:
             params = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
             job = a_job("technique", self._new(step.technique), params, inputs={"model": model, "data": self.data})
             with step_by_step():
-                apply.run(job)
+                technique_stage.run(job)
             self.models[known] = job.out
         return self.models[known]
 
     def _converted(self, graph: Graph, steps: Sequence[Step], model: Path) -> Path:
-        from zoo_builders import convert
+        from zoo_builders.stages import convert
 
         asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
         asked = {
@@ -322,7 +323,7 @@ def left_alone(graph: Graph, steps: Sequence[Step]) -> list[str]:
 
 def _judged(graph: Graph, steps: Sequence[Step], file: Path, out: Path) -> str:
     """Hold every promise against the file as the pipeline does, and say what was proven."""
-    from zoo_builders import inspect as look
+    from zoo_builders.stages import inspect as look
 
     asked = [(TECHNIQUES.get(step.technique), met, step.params) for step, met in zip(steps, graphs(graph, steps), strict=True)]
     promises = _promises(graph, steps)
@@ -364,7 +365,7 @@ def table(cells: Mapping[tuple[str, str], str]) -> str:
     lines = [
         "# Every technique on every kind of network",
         "",
-        "Written by `make golden` from tests/builders/tf/test_matrix.py, which builds every cell on small networks and judges the finished",
+        "Written by `make golden` from tests/builders/techniques/test_matrix.py, which builds every cell on small networks and judges the finished",
         "file; do not edit.",
         "",
         "- **✓** proven: the file holds what the recipe promises, and every step changed every layer with a kernel.",
@@ -419,7 +420,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     import numpy as np
     from sklearn.datasets import load_digits
 
-    from zoo_builders import data_stage
+    from zoo_builders.stages import data as data_stage
 
     folder = tmp_path_factory.mktemp("matrix")
     digits = load_digits()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 SERVER = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-AGENT = f"{sys.executable} -m zoo_builders.agent"
+AGENT = f"{sys.executable} -m zoo_builders.devices.agent.child"
 
 
 @dataclass(frozen=True, slots=True)

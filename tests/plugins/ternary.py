@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from zoo_builders.compression import Algorithm, Params
-from zoo_builders.graph import Graph, Node
-from zoo_builders.layer_tensors import kernels_of
-from zoo_builders.proof import Promise
+from zoo_builders.networks.graph import Graph, Node
+from zoo_builders.techniques.compress.algorithms import Algorithm, Params
+from zoo_builders.tflite.layer_tensors import kernels_of
+from zoo_builders.tflite.proof import Promise
 
 
 class TernaryParams(Params):

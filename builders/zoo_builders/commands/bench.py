@@ -10,11 +10,12 @@ from typing import Annotated, get_args
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from zoo_builders import bench, bench_view, evidence, litert
-from zoo_builders.bench import Asked, Desk, Result
-from zoo_builders.candidates import Order
-from zoo_builders.evidence import Evidence
-from zoo_builders.litert import Kernels
+from zoo_builders.lab import path_check, requests, view
+from zoo_builders.lab.candidates import Order
+from zoo_builders.lab.path_check import Evidence
+from zoo_builders.lab.requests import Asked, Desk, Result
+from zoo_builders.tflite import litert
+from zoo_builders.tflite.litert import Kernels
 from zoo_client.cache import Cache
 from zoo_client.commands.options import From, Json
 from zoo_client.output import console, emit_json
@@ -60,7 +61,7 @@ def bench_verb(  # noqa: PLR0913  the options of the command
         for one in dict.fromkeys(device or ("host-cpu",))
         for count in dict.fromkeys(threads or (1,))
     ]
-    timed, witnessed = evidence.split(orders)
+    timed, witnessed = path_check.split(orders)
     if submit and witnessed:
         raise WrongUse(f"{witnessed[0].device} gives no latency to submit", hint="leave --submit out")
     results, seen = _measure(what, _Orders(timed, witnessed), against, url, _Say(submit=submit, as_json=as_json))
@@ -72,7 +73,7 @@ def bench_verb(  # noqa: PLR0913  the options of the command
 
 
 def _serve() -> int:
-    from zoo_builders.agent import main
+    from zoo_builders.devices.agent.child import main
 
     return main()
 
@@ -114,9 +115,9 @@ def _measure(words: Sequence[str], orders: _Orders, against: str | None, url: st
             with _progress(show=not say.as_json) as report:
                 for order in orders.witnessed:
                     seen += _evidence(files, order)
-                for session in bench.sessions(timed, baselines, orders.timed):
+                for session in requests.sessions(timed, baselines, orders.timed):
                     found = session.run(report)
-                    results += bench.submit(desk.remote, found) if say.submit else found
+                    results += requests.submit(desk.remote, found) if say.submit else found
         finally:
             _tell(results, seen, as_json=say.as_json)
     return results, seen
@@ -124,17 +125,17 @@ def _measure(words: Sequence[str], orders: _Orders, against: str | None, url: st
 
 def _evidence(files: Sequence[Asked], order: Order) -> Iterator[Evidence]:
     yield from (Evidence(asked.name, order.device, failure=asked.failure) for asked in files if asked.candidate is None)
-    yield from evidence.gather([asked.candidate for asked in files if asked.candidate], order)
+    yield from path_check.gather([asked.candidate for asked in files if asked.candidate], order)
 
 
 def _tell(results: Sequence[Result], seen: Sequence[Evidence], *, as_json: bool) -> None:
     if as_json:
-        emit_json(bench_view.plain(results) | ({"evidence": [asdict(one) | {"path": one.path} for one in seen]} if seen else {}))
+        emit_json(view.plain(results) | ({"evidence": [asdict(one) | {"path": one.path} for one in seen]} if seen else {}))
         return
     for one in seen:
         console().print(f"{one.device}: {one.told()}", soft_wrap=True, highlight=False, markup=False)
     if results:
-        bench_view.show(results)
+        view.show(results)
 
 
 @contextmanager

@@ -9,16 +9,16 @@ from typing import Annotated
 
 import typer
 
-from zoo_builders import build_view
-from zoo_builders.builds import Built, Finisher, with_references
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.commands.publish import To, show
-from zoo_builders.pipeline import TENSORFLOW_KINDS, TRAINED_KINDS, missing
-from zoo_builders.plan import Plan
-from zoo_builders.publish import Sent, load_bundle, send
-from zoo_builders.since import changes, demand_versions, resolved_variants
-from zoo_builders.toolchain import version
-from zoo_builders.workshop import Workshop, chosen, default_manifests
+from zoo_builders.planning.plan import Plan
+from zoo_builders.planning.toolchain import version
+from zoo_builders.running import build_view
+from zoo_builders.running.bundles import Built, Finisher, with_references
+from zoo_builders.running.pipeline import TENSORFLOW_KINDS, TRAINED_KINDS, missing
+from zoo_builders.running.project import Workshop, chosen, default_manifests
+from zoo_builders.running.publish import Sent, load_bundle, send
+from zoo_builders.running.since import changes, demand_versions, resolved_variants
 from zoo_client.output import console, emit_json, remark
 from zoo_registry.model.errors import MissingExtra, ZooError
 

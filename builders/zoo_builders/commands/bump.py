@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from zoo_builders.bump import Part, rewrite
 from zoo_builders.commands.options import Json
+from zoo_builders.manifest.version_bump import Part, rewrite
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import InvalidManifest
 from zoo_registry.model.files import write_bytes

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from zoo_builders.commands.options import Json
-from zoo_builders.workshop import MANIFESTS
+from zoo_builders.running.project import MANIFESTS
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.files import write_bytes

@@ -10,14 +10,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from zoo_builders import preflight
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
-from zoo_builders.pipeline import ordered
-from zoo_builders.plan import Plan
-from zoo_builders.proof import Promise
-from zoo_builders.since import Change, changes, matrix
+from zoo_builders.planning.plan import Plan
+from zoo_builders.preflight import layer_report
+from zoo_builders.running.pipeline import ordered
+from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.since import Change, changes, matrix
 from zoo_builders.stage import Stage
-from zoo_builders.workshop import Workshop, default_manifests
+from zoo_builders.tflite.proof import Promise
 from zoo_client.output import console, emit_json, remark, table
 
 Format = Literal["text", "json", "github"]
@@ -98,7 +98,7 @@ def _left_alone(workshop: Workshop, plans: Sequence[Plan]) -> dict[str, list[str
         resolved = workshop.read(Path(manifest))
         if (graph := resolved.found.graph) is not None:
             for name, steps in resolved.recipes.items():
-                found[f"{resolved.spec.model}-{name}"] = preflight.summary(preflight.recipe(graph, name, steps))
+                found[f"{resolved.spec.model}-{name}"] = layer_report.summary(layer_report.recipe(graph, name, steps))
     return found
 
 

@@ -6,16 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from zoo_builders import preflight as core
-from zoo_builders import preflight_file
-from zoo_builders import preflight_view as view
 from zoo_builders.commands.options import Json, Variants
-from zoo_builders.manifest import Resolved
-from zoo_builders.mistakes import nearest
-from zoo_builders.repair import repair
-from zoo_builders.workshop import Workshop, default_manifests
+from zoo_builders.manifest.reader import Resolved
+from zoo_builders.preflight import layer_report as core
+from zoo_builders.preflight import tflite_report, view
+from zoo_builders.preflight.autofix import repair
+from zoo_builders.running.project import Workshop, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
+from zoo_registry.model.suggest import nearest
 
 Manifests = Annotated[list[Path] | None, typer.Argument(metavar="[M]...", help="Manifests. Default: manifests/*.yaml", show_default=False)]
 Fix = Annotated[bool, typer.Option("--fix", help="Write Keras files anew for XNNPACK's sparse path, where their function stays the same.")]
@@ -48,7 +47,7 @@ def _unread(resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str
     """Say why layers cannot be judged; of a finished .tflite file also what it tells itself. Give it as JSON too."""
     base, file = resolved.spec.base, resolved.found.tflite
     recipes = {name: steps for name, steps in resolved.recipes.items() if not variants or name in variants}
-    told = preflight_file.look(Path(file.path), recipes) if file is not None else None
+    told = tflite_report.look(Path(file.path), recipes) if file is not None else None
     if not json:
         console().print(view.unknown(base))
         if told is not None:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from zoo_builders.commands.options import Json, Manifests, Variants
-from zoo_builders.publish import Sent, load_bundle, send
-from zoo_builders.workshop import Workshop, default_manifests
+from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.publish import Sent, load_bundle, send
 from zoo_client.output import console, emit_json, table
 
 To = Annotated[list[str] | None, typer.Option("--to", metavar="URL", help="Remote: registry, https://…, s3://…, hub://org/repo, file:///…")]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from zoo_builders.commands.options import Json, Manifests
-from zoo_builders.workshop import Workshop, default_manifests
+from zoo_builders.running.project import Workshop, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import InvalidManifest
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from zoo_builders.litert import Kernels
+from zoo_builders.tflite.litert import Kernels
 from zoo_registry.model.plugins import Kind
-from zoo_registry.model.record import Host, OperatorTime
 
 if TYPE_CHECKING:
-    from zoo_builders.host import Load
+    from zoo_builders.devices.host import Load
+    from zoo_registry.model.record import Host, OperatorTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Contender(Protocol):
     def peak_memory_mb(self) -> float:
         """How far loading and running raised the memory of the process at its highest, so far."""
 
-    def profile(self, count: int) -> Sequence[OperatorTime]:
+    def profile(self, count: int) -> "Sequence[OperatorTime]":
         """Say where the time of a run goes, from `count` runs; empty where the runtime does not tell. Not for timing: it slows runs down.
 
         Raises:
@@ -114,7 +114,7 @@ class Place(Protocol):
     """A connected device, for one session."""
 
     @property
-    def host(self) -> Host:
+    def host(self) -> "Host":
         """The machine that computes."""
 
     @property

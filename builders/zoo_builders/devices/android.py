@@ -6,10 +6,11 @@ What a session does there is in `handset`, how a file is measured in `phone_cont
 import socket
 from collections.abc import Sequence
 
-from zoo_builders import litert, phone_tool
-from zoo_builders.adb import READY, Adb, Phone
 from zoo_builders.devices import DEVICES, Found, Setting
-from zoo_builders.handset import QUESTION_S, Handset
+from zoo_builders.devices.phone import tool
+from zoo_builders.devices.phone.adb import READY, Adb, Phone
+from zoo_builders.devices.phone.session import QUESTION_S, Handset
+from zoo_builders.tflite import litert
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
@@ -76,7 +77,7 @@ def _line(one: Phone, adb: Adb, settings: Settings) -> Found:
 def _lacks(adb: Adb, settings: Settings) -> tuple[str, str]:
     """Say what a phone that can be used still lacks, and what brings it; empty when nothing."""
     try:
-        phone_tool.find(settings, adb.shell("getprop ro.product.cpu.abi", _GLANCE_S).out.strip())
+        tool.find(settings, adb.shell("getprop ro.product.cpu.abi", _GLANCE_S).out.strip())
     except (Unsupported, DigestMismatch, MeasureFailed) as error:
         return error.message, error.hint or "adb devices"
     return "", ""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from zoo_builders import agent, host, litert
-from zoo_builders.agent_contender import AgentContender, Where
-from zoo_builders.conversation import Conversation
-from zoo_builders.devices import DEVICES, Found, Setting, Subject
-from zoo_builders.emulator import CPU, Emulator, install
-from zoo_builders.host import Load
+from zoo_builders.devices import DEVICES, Found, Setting, Subject, host
+from zoo_builders.devices.agent import child
+from zoo_builders.devices.agent.client import Conversation
+from zoo_builders.devices.agent.runner import AgentContender, Where
+from zoo_builders.devices.emulator import CPU, Emulator, install
+from zoo_builders.devices.host import Load
+from zoo_builders.tflite import litert
 from zoo_client.settings import Settings
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import Unsupported
@@ -85,7 +86,7 @@ class Emulated:
 
     def prepare(self, subject: Subject) -> "EmulatedContender":
         """Give an emulated process that will run `subject`."""
-        command, environment = self._emulator.command(agent.__name__), self._emulator.environment()
+        command, environment = self._emulator.command(child.__name__), self._emulator.environment()
         talk = Conversation(command, subject.file.name, _SLOWER * self._setting.timeout_s, environment)
         return EmulatedContender(subject, talk, _where, {"threads": self._setting.threads})
 

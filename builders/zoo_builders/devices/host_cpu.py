@@ -6,11 +6,12 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders import agent, host, litert
-from zoo_builders.agent_contender import AgentContender, Where
-from zoo_builders.conversation import Conversation
-from zoo_builders.devices import DEVICES, Found, Setting, Subject
-from zoo_builders.host import Load
+from zoo_builders.devices import DEVICES, Found, Setting, Subject, host
+from zoo_builders.devices.agent import child
+from zoo_builders.devices.agent.client import Conversation
+from zoo_builders.devices.agent.runner import AgentContender, Where
+from zoo_builders.devices.host import Load
+from zoo_builders.tflite import litert
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.record import Host
 
@@ -64,7 +65,7 @@ class Machine:
 
     def prepare(self, subject: Subject) -> AgentContender:
         """Give a child process that will run `subject`."""
-        talk = Conversation((sys.executable, "-m", agent.__name__), subject.file.name, self._setting.timeout_s)
+        talk = Conversation((sys.executable, "-m", child.__name__), subject.file.name, self._setting.timeout_s)
         return AgentContender(subject, talk, self._where, self._options())
 
     def _options(self) -> dict[str, Any]:

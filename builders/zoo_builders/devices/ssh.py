@@ -13,12 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders import agent, litert
-from zoo_builders.agent_contender import AgentContender, Where
-from zoo_builders.conversation import Conversation, Ended
 from zoo_builders.devices import DEVICES, Found, Setting, Subject
-from zoo_builders.host import Load, slug
-from zoo_builders.ssh_target import Target, explain
+from zoo_builders.devices.agent import child
+from zoo_builders.devices.agent.client import Conversation, Ended
+from zoo_builders.devices.agent.runner import AgentContender, Where
+from zoo_builders.devices.host import Load, slug
+from zoo_builders.devices.ssh_target import Target, explain
+from zoo_builders.tflite import litert
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.files import digest_file
@@ -97,9 +98,9 @@ class Remote:
     def _see_version(self, greeting: dict[str, Any]) -> None:
         from importlib.metadata import version
 
-        if greeting.get("agent") != agent.AGENT:
+        if greeting.get("agent") != child.AGENT:
             here, there = version("edgezoo"), greeting.get("edgezoo", "an unknown version")
-            message = f"edgezoo {there} on {self._target.host} speaks agent {greeting.get('agent', 1)}, edgezoo {here} here {agent.AGENT}"
+            message = f"edgezoo {there} on {self._target.host} speaks agent {greeting.get('agent', 1)}, edgezoo {here} here {child.AGENT}"
             raise Unsupported(message, hint=f"ssh {self._target.typed} \"python3 -m pip install --upgrade 'edgezoo[bench]=={here}'\"")
 
     def leave(self) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders import browser_agent, host, processes
-from zoo_builders.conversation import Conversation
-from zoo_builders.devices import DEVICES, Found, Ready, Setting, Subject
-from zoo_builders.host import Clock, Load
+from zoo_builders.devices import DEVICES, Found, Ready, Setting, Subject, host
+from zoo_builders.devices.agent.client import Conversation
+from zoo_builders.devices.browser import driver, processes
+from zoo_builders.devices.host import Clock, Load
 from zoo_client import browser
 from zoo_client.settings import Settings
 from zoo_registry import litertjs
@@ -100,7 +100,7 @@ class WebBrowser:
         self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
 
     def _started(self) -> Conversation:
-        talk = Conversation((sys.executable, "-m", browser_agent.__name__), WebWasm.name, self._setting.timeout_s + _GRACE_S)
+        talk = Conversation((sys.executable, "-m", driver.__name__), WebWasm.name, self._setting.timeout_s + _GRACE_S)
         try:
             answer = talk.__enter__().ask("start", **self._order)
             self._about = _unless_failed(answer)

@@ -3,37 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from zoo_builders.graph import Graph
-from zoo_builders.proof import Promise
-from zoo_builders.specs import Spec, Train
-from zoo_builders.stage import Job
+from zoo_builders.networks.graph import Graph
+from zoo_builders.networks.verdicts import Objection, Verdict
+from zoo_builders.spec import Spec
+from zoo_builders.tflite.proof import Promise
+from zoo_builders.training.context import Context
 from zoo_registry.model.plugins import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Objection:
-    """One reason why a technique cannot be applied: the layer, why, and what to change."""
-
-    layer: str
-    reason: str
-    fix: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a technique can do to one layer: whether it touches it, and if not (or not fully), why and what to change.
-
-    Attributes:
-        applies: whether the layer's weights or activations are changed by the technique.
-        reason: why not; of a layer it applies to, what is special (empty when nothing is).
-        fix: what to change in network or manifest so that it would; empty where nothing can.
-    """
-
-    applies: bool
-    reason: str = ""
-    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +19,6 @@ class Step:
 
     technique: str
     params: Spec
-
-
-class Context(Protocol):
-    """What a technique may use while it runs: data by split, the base's training settings, a seed, a way to report."""
-
-    train: Train
-    seed: int
-    job: Job
-
-    def batches(self, split: str, *, batch_size: int, shuffle: bool) -> Any:
-        """Give (inputs, labels) arrays batch by batch, as something Keras' `fit` takes; values as the model expects them."""
-
-    def passes(self, train: Train, *, epoch: int, step: int) -> Any:
-        """Give the training batches from a step of an epoch to the end of the last one, in their order and with their changes."""
-
-    def arrays(self, split: str) -> tuple[Any, Any]:
-        """Give (inputs float32 [N, ...], labels int [N]) of a split, preprocessed."""
-
-    def report(self, done: int, total: int, note: str = "") -> None:
-        """Move the progress bar."""
-
-    @property
-    def scratch(self) -> Path | None:
-        """A folder of this stage's own that outlives a killed run, for the run that takes over; None where none does."""
-
-    def keep(self, name: str, value: Mapping[str, Any]) -> None:
-        """Store a JSON report beside the stage's result."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _verify_results(root: Path) -> tuple[int, Any]:
     """Hash what the builds of this project keep; a damaged result is dropped, so that the next build makes it again."""
     if not root.is_dir():
         return 0, ()
-    results = importlib.import_module("zoo_builders.stage_cache").StageCache(root)
+    results = importlib.import_module("zoo_builders.running.stage_cache").StageCache(root)
     count, damages = len(results.fingerprints()), results.verify()
     for fingerprint in dict.fromkeys(damage.fingerprint for damage in damages):
         results.remove(fingerprint)

@@ -15,10 +15,10 @@ from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.plugins import Kind
 
 KINDS = {
-    "networks": "zoo_builders.models:NETWORKS",
+    "networks": "zoo_builders.networks.shipped:NETWORKS",
     "techniques": "zoo_builders.techniques:TECHNIQUES",
-    "data": "zoo_builders.data:SOURCES",
-    "weights": "zoo_builders.weights_sources:WEIGHTS",
+    "data": "zoo_builders.data.sources:SOURCES",
+    "weights": "zoo_builders.pretrained.sources:WEIGHTS",
     "tasks": "zoo_builders.tasks:TASKS",
     "metrics": "zoo_builders.metrics:METRICS",
     "devices": "zoo_builders.devices:DEVICES",

@@ -1,6 +1,6 @@
 """The lines of a program that turn a recording into a speech model's input, as the builders' front end computes it. Pure.
 
-A record's `mfcc` or `log_mel` step says everything the features depend on; the formulas are those of `zoo_builders.audio`, and a test holds
+A record's `mfcc` or `log_mel` step says everything the features depend on; the formulas are those of `zoo_builders.data.audio_features`, and a test holds
 the two against each other.
 """
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from plugins.phone import SERIAL, Server, nobody_listens, write_tool
-from zoo_builders import golden, lab
-from zoo_builders.adb import Adb
-from zoo_builders.candidates import Candidate, Order
 from zoo_builders.devices import DEVICES, Setting, Subject
-from zoo_builders.handset import Handset
-from zoo_builders.inspect import inspect
+from zoo_builders.devices.phone.adb import Adb
+from zoo_builders.devices.phone.session import Handset
+from zoo_builders.lab import session
+from zoo_builders.lab.candidates import Candidate, Order
+from zoo_builders.tflite import golden
+from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
@@ -83,7 +84,7 @@ def test_kernels_named_by_the_phone_confirm_the_sparse_path(
     (tmp_path / "sparse.tflite").write_bytes(data)
     (tmp_path / "sparse.npz").write_bytes(vectors.to_bytes())
     sparse = Candidate.of("sparse", Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol))
-    (found,) = lab.measure([sparse], Candidate.of("fp32", subject), Order("android", runs=2, rounds=1, warmup=1, timeout_s=60))
+    (found,) = session.measure([sparse], Candidate.of("fp32", subject), Order("android", runs=2, rounds=1, warmup=1, timeout_s=60))
     assert found.measurement is not None
     assert found.measurement.sparse_path == "confirmed"
     assert "SPMM" in found.measurement.sparse_reason

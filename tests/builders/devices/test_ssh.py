@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from plugins.sshd import AGENT, Sshd, Wire
-from zoo_builders import agent, golden, host, lab, litert
-from zoo_builders.candidates import Candidate, Order
-from zoo_builders.devices import DEVICES, Place, Setting, Subject
+from zoo_builders.devices import DEVICES, Place, Setting, Subject, host
+from zoo_builders.devices.agent import child
 from zoo_builders.devices.ssh import Remote
-from zoo_builders.inspect import inspect
-from zoo_builders.ssh_target import Target
+from zoo_builders.devices.ssh_target import Target
+from zoo_builders.lab import session
+from zoo_builders.lab.candidates import Candidate, Order
+from zoo_builders.tflite import golden, litert
+from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
@@ -82,7 +84,7 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(ssh_
 
 def test_a_session_there_is_a_measurement_that_names_nobody(ssh_here: Sshd, there: Path, subject: Subject) -> None:
     one = Candidate.of("fp32", subject)
-    (found,) = lab.measure([one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60))
+    (found,) = session.measure([one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60))
     assert found.measurement is not None
     assert found.measurement.device == f"ssh:{host.slug(host.describe().cpu)}"
     assert (found.measurement.verdict, found.measurement.pinned) == ("baseline", True)
@@ -202,7 +204,7 @@ def test_the_command_of_zoo_serves_as_agent(ssh_here: Sshd, monkeypatch: pytest.
 
 def test_an_agent_of_another_version_is_named(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_SSH_AGENT", 'echo \'{"awake": true, "agent": 1, "edgezoo": "0.0.9"}\'; cat')
-    with pytest.raises(Unsupported, match=rf"edgezoo 0\.0\.9 on 127\.0\.0\.1 speaks agent 1, .* here {agent.AGENT}") as caught:
+    with pytest.raises(Unsupported, match=rf"edgezoo 0\.0\.9 on 127\.0\.0\.1 speaks agent 1, .* here {child.AGENT}") as caught:
         connect(ssh_here.device)
     assert "--upgrade" in caught.value.hint
 

@@ -90,7 +90,7 @@ MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
 def test_the_program_prepares_its_input_as_the_builders_do(
     steps: list[dict[str, Any]], recorded: bool, convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo_builders import preprocess
+    from zoo_builders.data import preprocess
 
     values = preprocess.value_map(steps, (0.0, 255.0), None)
     expected = values(preprocess.geometry(steps, PHOTO[None]))
@@ -138,8 +138,8 @@ def test_a_step_nobody_knows_raises_instead_of_being_left_out() -> None:
 
 def heard(pcm: Any, steps: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch, **values: Any) -> tuple[Any, Any]:
     """Give the input that the program of a speech model's record makes of a recording, and the builders' own."""
-    from zoo_builders import preprocess
-    from zoo_builders.audio import fitted
+    from zoo_builders.data import preprocess
+    from zoo_builders.data.audio_features import fitted
 
     made = preprocess.geometry(steps, fitted(pcm, 4000)[None, :, None, None], 8000)
     told = preprocess.completed(steps, (4000, 1, 1), 8000)
@@ -206,7 +206,7 @@ def test_raw_recordings_and_incomplete_features_are_not_taken_for_pictures() -> 
 
 @pytest.mark.parametrize("length", [1500, 4000, 7003])
 def test_a_file_that_hears_itself_is_given_the_recording(length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo_builders.audio import fitted
+    from zoo_builders.data.audio_features import fitted
 
     pcm = np.random.default_rng(length).integers(-20000, 20000, length).astype(np.int16)
     tensors = {kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}

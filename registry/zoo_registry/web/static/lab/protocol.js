@@ -1,4 +1,4 @@
-// How latency is measured, and what may be concluded from it: `zoo_builders.protocol` in a browser's words, for the visitor's own lab.
+// How latency is measured, and what may be concluded from it: `zoo_builders.lab.protocol` in a browser's words, for the visitor's own lab.
 //
 // The same name means the same protocol: rounds of fresh instances, turns in random order, an A/A control, a bootstrap interval of the
 // ratio. Equal times give equal statistics; only the drawn orders and resamples differ. Pure: no clock, no page. Times are seconds,

@@ -1,0 +1,1 @@
+"""A headless browser as a place to measure."""

@@ -1,0 +1,1 @@
+"""An Android phone as a place to measure."""

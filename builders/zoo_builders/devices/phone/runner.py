@@ -1,0 +1,197 @@
+"""A file on a phone, run by `benchmark_model`: every run is timed by its own clock, one of three in a process of its own (see there).
+
+Golden outputs are written by the tool, fetched, and compared here before anything is timed.
+"""
+
+import secrets
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from zoo_builders.devices import Ready, Setting, Subject
+from zoo_builders.devices.phone import benchmark_model
+from zoo_builders.tflite import litert
+from zoo_builders.tflite.flatbuffer import BadFile
+from zoo_builders.tflite.inspection import inspect
+from zoo_registry.model.errors import MeasureFailed
+from zoo_registry.model.record import OperatorTime
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+T = TypeVar("T")
+_LOOK_RUNS = 3
+
+
+class Bench(Protocol):
+    """What a contender asks of the phone it runs on (see `handset`)."""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether processes stay on the chosen cores."""
+
+    def keep(self, file: Path) -> str:
+        """Send a file there, once; give its path there."""
+
+    def path(self, name: str) -> str:
+        """Name a file that the tool is to write."""
+
+    def measure(self, lines: Sequence[Sequence[str]]) -> str:
+        """Run the tool once for each list of arguments; give all it printed."""
+
+    def fetch(self, name: str) -> bytes:
+        """Read a file that the tool wrote."""
+
+
+class PhoneContender:
+    """A file on a phone: every run is in a process of the tool."""
+
+    warms_itself = True
+
+    def __init__(self, subject: Subject, bench: Bench, setting: Setting) -> None:
+        self._subject, self._bench, self._setting = subject, bench, setting
+        self._ready: Ready | None = None
+        self._inputs: list[list[benchmark_model.Input]] = []
+        self._memory_mb = 0.0
+
+    def __enter__(self) -> Self:
+        """Give itself: processes start when they are needed."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """There is nothing to end."""
+
+    @property
+    def ready(self) -> Ready:
+        """Send the file, have it compute the golden examples, compare here, and look at who takes its operators.
+
+        Raises:
+            MeasureFailed: the file cannot be loaded, or computes something else.
+        """
+        if self._ready is None:
+            self._ready = self._blamed(self._load)
+        return self._ready
+
+    def _load(self) -> Ready:
+        self._bench.keep(self._subject.file)
+        inputs, outputs = _golden(self._subject.golden)
+        self._inputs = [self._send([array[example] for array in inputs]) for example in range(len(inputs[0]))]
+        loads = [self._check(example, outputs) for example in range(len(self._inputs))]
+        self._memory_mb = max(one.memory_mb for one in loads)
+        look, total = self._look(_LOOK_RUNS), self._nodes()
+        return Ready(
+            init_ms=loads[0].init_us / 1e3,
+            first_ms=loads[0].first_us / 1e3,
+            delegate="XNNPACK" if look.partitions else "none",
+            nodes_delegated=benchmark_model.delegate_nodes(total, look),
+            nodes_total=total,
+            partitions=look.partitions,
+            pinned=self._bench.pinned,
+        )
+
+    def _nodes(self) -> int:
+        try:
+            return sum(inspect(self._subject.file.read_bytes()).operators.values())
+        except BadFile as error:
+            raise MeasureFailed(error.message, kind="load", hint=error.hint) from error
+
+    def _send(self, arrays: "Sequence[Array]") -> list[benchmark_model.Input]:
+        """Put one example's inputs on the phone, as stored."""
+        found = []
+        with tempfile.TemporaryDirectory(prefix="zoo-android-") as folder:
+            for index, array in enumerate(arrays):
+                file = Path(folder) / f"input{index}"
+                file.write_bytes(array.tobytes())
+                found.append(benchmark_model.Input(array.shape, self._bench.keep(file)))
+        return found
+
+    def _check(self, example: int, outputs: "Sequence[Array]") -> benchmark_model.Load:
+        """Run one example and compare what it gave."""
+        name = f"outputs-{secrets.token_hex(4)}"
+        said = self._bench.measure([self._flags(example) + benchmark_model.once(self._bench.path(name))])
+        _compare(self._bench.fetch(name), [output[example] for output in outputs], example, self._subject.atol)
+        return benchmark_model.load(said)
+
+    def _flags(self, example: int = 0) -> list[str]:
+        return benchmark_model.flags(self._bench.keep(self._subject.file), self._setting.threads, self._inputs[example])
+
+    def run(self, count: int) -> Sequence[float]:
+        """Run `count` inferences of the first golden example; seconds each.
+
+        Raises:
+            MeasureFailed: a process hung or died, or the runtime reported an error.
+        """
+        _ = self.ready
+        return self._blamed(lambda: self._timed(count))
+
+    def _timed(self, count: int) -> list[float]:
+        flags, found = self._flags(), list[float]()
+        found += benchmark_model.times(self._bench.measure([flags + benchmark_model.block(size) for size in benchmark_model.blocks(count)]))
+        if len(found) != count:
+            raise MeasureFailed(f"benchmark_model timed {len(found)} runs, asked for {count}", kind="device")
+        return found
+
+    def peak_memory_mb(self) -> float:
+        """How far loading and running raised the tool's memory, as it says itself."""
+        return self._memory_mb
+
+    def profile(self, count: int) -> Sequence[OperatorTime]:
+        """Say where the time of a run goes: XNNPACK's own operators with their kernels; `SPMM` in them is the sparse path.
+
+        Raises:
+            MeasureFailed: a process hung or died, or the runtime reported an error.
+        """
+        _ = self.ready
+        return self._blamed(lambda: self._look(count)).operators
+
+    def _look(self, count: int) -> benchmark_model.Profile:
+        name = f"profile-{secrets.token_hex(4)}.csv"
+        self._bench.measure([self._flags() + benchmark_model.profiled(count, self._bench.path(name))])
+        return benchmark_model.profile(self._bench.fetch(name).decode("utf-8", "replace"))
+
+    def _blamed(self, work: Callable[[], T]) -> T:
+        """Put the file's name before what goes wrong with it."""
+        try:
+            return work()
+        except MeasureFailed as error:
+            raise MeasureFailed(f"{self._subject.file.name}: {error.message}", kind=error.kind, hint=error.hint) from error
+
+
+def _golden(path: Path) -> "tuple[list[Array], list[Array]]":
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in sorted(archive.files, key=_port)}
+    except (OSError, ValueError) as error:
+        raise MeasureFailed(f"the golden vectors cannot be read: {error}", kind="load") from error
+    by_kind = {kind: list(names) for kind, names in groupby(arrays, lambda name: name.rpartition("_")[0])}
+    return [arrays[name] for name in by_kind.get("input", [])], [arrays[name] for name in by_kind.get("output", [])]
+
+
+def _port(name: str) -> tuple[str, int]:
+    kind, _, number = name.rpartition("_")
+    return kind, int(number)
+
+
+def _compare(data: bytes, wanted: "Sequence[Array]", example: int, atol: float) -> None:
+    """Hold the bytes of all outputs, one behind the other, against the golden ones.
+
+    Raises:
+        MeasureFailed: (kind `wrong-output` or `not-finite`) they are not those.
+    """
+    import numpy as np
+
+    expected = sum(array.nbytes for array in wanted)
+    if len(data) != expected:
+        raise MeasureFailed(f"golden example {example}: {len(data)} bytes of outputs, expected {expected}", kind="wrong-output")
+    start = 0
+    for port, array in enumerate(wanted):
+        found = np.frombuffer(data, array.dtype, array.size, start).reshape(array.shape)
+        start += array.nbytes
+        litert.near(f"golden example {example}, output {port}", found, array, atol)

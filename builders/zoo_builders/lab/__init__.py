@@ -1,0 +1,1 @@
+"""A benchmark session: protocol, session, verdicts, and what `zoo bench` shows."""

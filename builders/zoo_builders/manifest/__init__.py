@@ -1,0 +1,1 @@
+"""YAML becomes one `Resolved`, or every mistake at once with its line."""

@@ -1,0 +1,309 @@
+"""What a manifest's words mean: names that must be known, files that must be there, digests that must fit."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from zoo_builders.data import preprocess, splits
+from zoo_builders.data.sources import SOURCES, Source
+from zoo_builders.manifest import goals, own_loops, paths
+from zoo_builders.manifest.diagnostics import Mistakes, validate
+from zoo_builders.manifest.schema import Manifest, MetricGoal, SizeGoal
+from zoo_builders.manifest.source_tree import Tree
+from zoo_builders.manifest.yaml_lines import Key
+from zoo_builders.networks import lookup
+from zoo_builders.networks.graph import Graph
+from zoo_builders.networks.lookup import Network
+from zoo_builders.pretrained.sources import WEIGHTS, Wanted
+from zoo_builders.stage import SourceFile
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import NotFound, ZooError
+from zoo_registry.model.query import parse_size
+from zoo_registry.model.ref import parse_version
+from zoo_registry.model.suggest import nearest
+
+NEEDED_SPLITS = ("train", "validation", "test", "calibration")
+NEEDED_OF_A_FILE = ("test", "calibration")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything a manifest names.
+
+    Attributes:
+        network: where the base network comes from; None when it could not be found.
+        graph: the network as data; None when it cannot be known before the build.
+        network_file: the file whose bytes decide the network.
+        weights: the weights file, with `weights.source: file`.
+        data: role → data file.
+        tflite: the finished file that is the base instead of a network.
+        remarks: what a user should know of the weights although nothing is wrong.
+        trainer: the user's own training loop, if the manifest names one.
+        trainer_file: the file whose bytes decide it.
+    """
+
+    network: Network | None
+    graph: Graph | None
+    network_file: SourceFile | None
+    weights: SourceFile | None
+    data: Mapping[str, SourceFile] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    trainer: Network | None = None
+    trainer_file: SourceFile | None = None
+    tflite: SourceFile | None = None
+
+    @property
+    def ships_graph(self) -> bool:
+        """Whether the graph says all there is to know of the network: it ships with the zoo and could be called."""
+        return self.graph is not None and self.network is not None and self.network.kind == "shipped"
+
+
+def words(spec: Manifest, mistakes: Mistakes) -> None:
+    """Check version, splits, preprocessing, task, devices, goals and publish targets: everything that needs no file."""
+    try:
+        parse_version(spec.version)
+    except ZooError as error:
+        mistakes.add(("version",), error.message, "write version: 1.0.0")
+    _splits(spec, mistakes)
+    _preprocess(spec, mistakes)
+    _goals(spec, mistakes)
+    tasks, devices = importlib.import_module("zoo_builders.tasks").TASKS, importlib.import_module("zoo_builders.devices").DEVICES
+    if spec.task not in tasks.names():
+        mistakes.add(("task",), f"no task is called {spec.task!r}", nearest(spec.task, tasks.names()))
+    for index, device in enumerate(spec.benchmark.devices):
+        if device.partition(":")[0] not in devices.names():
+            mistakes.add(("benchmark", "devices", index), f"no device is called {device!r}", nearest(device, devices.names()))
+    variables(spec, mistakes)
+
+
+def _splits(spec: Manifest, mistakes: Mistakes) -> None:
+    known = SOURCES.get(spec.data.source).splits if spec.data.source in SOURCES.names() else ()
+    for name, expression in spec.data.splits.items():
+        key: Key = ("data", "splits", name)
+        try:
+            terms = splits.parse(expression)
+        except splits.BadSplit as error:
+            mistakes.add(key, error.message, error.hint)
+            continue
+        for term in terms:
+            if known and term.split not in known:
+                mistakes.add(key, f"{spec.data.source} has no split {term.split!r}", nearest(term.split, known))
+    needed = NEEDED_OF_A_FILE if spec.base.tflite else NEEDED_SPLITS
+    missing = [name for name in needed if name not in spec.data.splits]
+    if missing:
+        mistakes.add(
+            ("data", "splits"), f"the split {', '.join(missing)} is missing", f"add {missing[0]}: train[:200], or whichever examples it is"
+        )
+
+
+def _preprocess(spec: Manifest, mistakes: Mistakes) -> None:
+    for index, step in enumerate(spec.data.preprocess):
+        key: Key = ("data", "preprocess", index)
+        if len(step) != 1:
+            mistakes.add(key, f"expected one {{step: value}}, found {len(step)} keys", nearest("", tuple(preprocess.STEPS)))
+            continue
+        ((name, raw),) = step.items()
+        if name not in preprocess.STEPS:
+            mistakes.add((*key, name), f"no preprocessing is called {name!r}", nearest(name, tuple(preprocess.STEPS)))
+            continue
+        try:
+            validate(preprocess.STEPS[name], {} if raw is None else raw)
+        except ValidationError as error:
+            mistakes.add_validation(error, preprocess.STEPS[name], (*key, name))
+
+
+def _goals(spec: Manifest, mistakes: Mistakes) -> None:
+    metrics = metric_names(spec.task)
+    for name, goal in spec.goals.items():
+        kind = goals.kind_of(name, metrics)
+        if kind is None or not isinstance(goal, kind):
+            mistakes.add(("goals", name), f"{name!r} is not a goal of this shape", nearest(name, (*metrics, *goals.SIZES, goals.RATIO)))
+            continue
+        named = [("versus", getattr(goal, "versus", None)), *(("for", variant) for variant in goal.only_for)]
+        for key, variant in named:
+            if variant is not None and variant not in spec.variants:
+                mistakes.add(("goals", name, key), f"no variant is called {variant!r}", nearest(variant, tuple(spec.variants)))
+        _goal_values(name, goal, mistakes)
+
+
+def _goal_values(name: str, goal: goals.Goal, mistakes: Mistakes) -> None:
+    try:
+        if isinstance(goal, SizeGoal):
+            parse_size(goal.max)
+    except ZooError as error:
+        mistakes.add(("goals", name, "max"), error.message, "write max: 4 MB")
+    if isinstance(goal, MetricGoal) and goal.max_drop is None and goal.min is None:
+        mistakes.add(("goals", name), "demands nothing", "add min: 0.4 or max_drop: 0.01")
+
+
+def metric_names(task: str) -> tuple[str, ...]:
+    """Names of the metrics of a task; empty for a task nobody registered."""
+    tasks = importlib.import_module("zoo_builders.tasks").TASKS
+    return tuple(tasks.get(task).metrics) if task in tasks.names() else ()
+
+
+def variables(spec: Manifest, mistakes: Mistakes) -> None:
+    """Refuse ${…} where nothing fills it in."""
+    allowed: set[Key] = {("base", "network"), ("base", "tflite"), ("base", "weights", "path"), ("base", "train", "trainer")}
+    if spec.data.source in SOURCES.names():
+        allowed |= {("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields}
+    for key, text in _texts(mistakes.document.data, ()):
+        if "${" in text and key not in allowed:
+            mistakes.add(key, f"{text!r}: nothing is filled in here", f"{paths.VARIABLE} works in paths of base and data only")
+
+
+def _texts(data: Any, key: Key) -> list[tuple[Key, str]]:
+    if isinstance(data, str):
+        return [(key, data)]
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [found for name, value in items for found in _texts(value, (*key, name))]
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds and hashes the files that a manifest names, noting those that are missing or are not what they should be."""
+
+    spec: Manifest
+    folder: Path
+    tree: Tree
+    env: Mapping[str, str]
+    mistakes: Mistakes
+    need_data: bool = True
+
+    def find(self, *, with_graph: bool) -> Found:
+        """Find everything; parts that are wrong are None and noted."""
+        if self.spec.base.tflite:
+            return Found(None, None, None, None, self._data(), tflite=self._tflite())
+        network = self._network()
+        file = self._hashed(network.file, ("base", "network"), None) if network else None
+        known = with_graph or (network is not None and self._ships_unchanged(network))
+        graph = self._graph(network) if network and file and known else None
+        weights, remarks = self._weights(graph)
+        return Found(network, graph, file, weights, self._data(), remarks, *self._trainer())
+
+    def _tflite(self) -> SourceFile | None:
+        base = self.spec.base
+        if not base.tflite.endswith(".tflite"):
+            self.mistakes.add(("base", "tflite"), f"{base.tflite!r} is not called .tflite", "write tflite: folder/model.tflite")
+        return self._file(base.tflite, ("base", "tflite"), base.sha256)
+
+    def _network(self) -> Network | None:
+        name, key = self.spec.base.network, ("base", "network")
+        try:
+            path = (
+                paths.place(name.partition(".py:")[0] + ".py" if ".py:" in name else name, self.folder, self.env)
+                if lookup.is_path(name)
+                else None
+            )
+            return lookup.locate(name, self.folder, path, self.tree.exists)
+        except ZooError as error:
+            self.mistakes.add(key, error.message, error.hint)
+            return None
+
+    def _trainer(self) -> tuple[Network | None, SourceFile | None]:
+        """Find the user's training loop and look whether it can be one; it is not run."""
+        name, key = self.spec.base.train.trainer, ("base", "train", "trainer")
+        if name is None:
+            return None, None
+        try:
+            path = paths.place(own_loops.file_of(name), self.folder, self.env) if own_loops.is_path(name) else None
+            found = own_loops.locate(name, self.folder, path)
+            file = self._hashed(found.file, key, None)
+            if file is not None:
+                own_loops.check(self.tree.read(found.file), found)
+        except ZooError as error:
+            self.mistakes.add(key, error.message, error.hint)
+            return None, None
+        return found, file
+
+    def _ships_unchanged(self, network: Network) -> bool:
+        """Whether this tree holds a network of the zoo as it is installed, so that calling it says what the tree's would say."""
+        return network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
+
+    def _graph(self, network: Network) -> Graph | None:
+        try:
+            if network.kind == "model":
+                return _keras_graph(network.file)
+            if lookup.is_light(self.tree.read(network.file)):
+                return lookup.graph(network, self.spec.base.args)
+        except ZooError as error:
+            self.mistakes.add(("base", "args") if "argument" in error.hint else ("base", "network"), error.message, error.hint)
+        return None
+
+    def _weights(self, graph: Graph | None) -> tuple[SourceFile | None, tuple[str, ...]]:
+        """Ask the source of weights whether it can serve; give the user's file it names, and what should be known of it."""
+        weights, key = self.spec.base.weights, ("base", "weights")
+        if weights.source not in WEIGHTS.names():
+            self.mistakes.add((*key, "source"), f"no weights source is called {weights.source!r}", nearest(weights.source, WEIGHTS.names()))
+            return None, ()
+        source = WEIGHTS.get(weights.source)
+        try:
+            params = validate(source.params, weights.args)
+        except ValidationError as error:
+            self.mistakes.add_validation(error, source.params, key)
+            return None, ()
+        wanted = Wanted(params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune)
+        for complaint in source.check(wanted) if self.need_data else ():
+            self.mistakes.add((*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint)
+        path = source.path(params)
+        file = None if path is None else self._file(path, (*key, "path"), getattr(params, "sha256", None))
+        return file, tuple(source.remarks(wanted))
+
+    def _data(self) -> Mapping[str, SourceFile]:
+        spec = self.spec.data
+        if spec.source not in SOURCES.names():
+            self.mistakes.add(("data", "source"), f"no data source is called {spec.source!r}", nearest(spec.source, SOURCES.names()))
+            return {}
+        source = SOURCES.get(spec.source)
+        args = self._args(source)
+        files = source.files(args) if args is not None else {}
+        found = {role: self._file(arg.path, ("data", "args", role), arg.sha256) for role, arg in files.items()}
+        return {role: file for role, file in found.items() if file is not None}
+
+    def _args(self, source: Source) -> Any:
+        try:
+            return validate(source.params, self.spec.data.args)
+        except ValidationError as error:
+            self.mistakes.add_validation(error, source.params, ("data", "args"))
+            path = self.spec.data.args.get("path")
+            if isinstance(path, str) and "path" in source.params.model_fields:
+                self._file(path, ("data", "args", "path"), None)  # what is wrong with it is told along
+            return None
+
+    def _file(self, text: str, key: Key, sha256: str | None) -> SourceFile | None:
+        try:
+            path = paths.place(text, self.folder, self.env)
+        except ZooError as error:
+            if sha256 is not None and not self.need_data and text.startswith(paths.VARIABLE):
+                return SourceFile(path=text, sha256=Digest(sha256))
+            self.mistakes.add(key, error.message, error.hint)
+            return None
+        return self._hashed(path, key, sha256)
+
+    def _hashed(self, path: Path, key: Key, sha256: str | None) -> SourceFile | None:
+        try:
+            digest = self.tree.digest(path)
+        except NotFound:
+            if sha256 is not None and not self.need_data:
+                return SourceFile(path=str(path), sha256=Digest(sha256))
+            self.mistakes.add(key, f"no such file: {path}", "paths are relative to the manifest's folder, or start with ${ZOO_DATA}/")
+            return None
+        if sha256 is not None and digest != sha256:
+            key = (*key[:-1], "sha256")
+            self.mistakes.add(
+                key, f"{path.name}: expected sha256 {sha256}, found {digest}", f"fetch the right file, or write sha256: {digest}"
+            )
+        return SourceFile(path=str(path), sha256=digest)
+
+
+def _keras_graph(path: Path) -> Graph | None:
+    """Read the graph of a finished Keras file; None for what only TensorFlow can read (a SavedModel)."""
+    if path.is_dir():
+        return None
+    from zoo_builders.networks.keras_config import graph_of_file
+
+    return graph_of_file(path)

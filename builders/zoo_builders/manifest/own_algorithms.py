@@ -1,0 +1,123 @@
+"""Compression algorithms of a user, named in a recipe where a technique stands.
+
+    - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one `Algorithm`
+    - ./rounding.py:Rounding: {epochs: 2}     or the one of that name
+    - python:package.module:Rounding: {…}     importable where zoo runs
+
+The class says what an algorithm of `compression/` says, and becomes a technique called `<name>@<first digits of the file's sha256>`: other
+code is another technique, in fingerprints and in records. What the file imports does not count. Planning runs the file, so it must not
+import TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict
+
+from zoo_builders.manifest import paths
+from zoo_builders.manifest.source_tree import Tree
+from zoo_builders.networks import lookup
+from zoo_builders.stage import SourceFile
+from zoo_builders.techniques import TECHNIQUES, Technique
+from zoo_builders.techniques.compress.algorithms import Algorithm, Params
+from zoo_builders.techniques.compress.own import _PYTHON, load
+from zoo_builders.techniques.compress.technique import technique_of
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import WrongUse
+
+_DIGITS = 12
+
+
+def is_own(name: str) -> bool:
+    """Whether a key of a recipe names an algorithm of the user rather than a technique."""
+    return name.startswith(_PYTHON) or name.endswith(".py") or ".py:" in name
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An algorithm that a recipe names.
+
+    Attributes:
+        spelled: what a stage is told, wherever the file lies: `file:CLASS`, or `python:module:CLASS`.
+        file: the file whose bytes decide it.
+    """
+
+    spelled: str
+    file: SourceFile
+
+
+@dataclass(slots=True)
+class Finder:
+    """Finds the algorithms that a manifest in `folder` names; `found` grows: technique → where it comes from.
+
+    Attributes:
+        tree: where files are read from; code is run from the disk, and only where it is what the tree holds.
+        env: for ${ZOO_DATA}.
+    """
+
+    folder: Path
+    tree: Tree
+    env: Mapping[str, str]
+    found: dict[str, Own] = field(default_factory=dict)
+
+    def __call__(self, text: str) -> str:
+        """Make a technique of what `text` names; give the technique's name.
+
+        Raises:
+            WrongUse: there is no such file or module, it does not run, or holds no such algorithm; with file and line.
+        """
+        file, wanted = self._place(text)
+        source = self.tree.read(file)
+        digest = Digest.of(source)
+        same = file.is_file() and file.read_bytes() == source
+        if text.startswith(_PYTHON):
+            module = text.removeprefix(_PYTHON).partition(":")[0]
+            technique = load(f"{_PYTHON}{module}:{wanted}", file) if same else _unread(wanted, file)
+            spelled = f"{_PYTHON}{module}:{wanted}"
+        else:
+            technique = load(f"file:{wanted}", file) if same else _unread(wanted, file)
+            spelled = f"file:{wanted}"
+        name = f"{technique.name}@{digest[:_DIGITS]}"
+        TECHNIQUES.adopt(name, technique)
+        self.found[name] = Own(spelled, SourceFile(path=str(file), sha256=digest))
+        return name
+
+    def _place(self, text: str) -> tuple[Path, str]:
+        """Give the file, and the class's name where one is said."""
+        if text.startswith(_PYTHON):
+            found = lookup.locate(text, self.folder, None, self.tree.exists)
+            return found.file, found.function.partition(":")[2]
+        bare, _, wanted = text.partition(".py:")
+        path = paths.place(bare + ".py" if wanted else text, self.folder, self.env)
+        if not self.tree.exists(path):
+            raise WrongUse(f"no such file: {path}", hint="paths are relative to the manifest's folder")
+        return path, wanted
+
+
+def _unread(wanted: str, file: Path) -> Technique:
+    """Stand in for an algorithm of an old commit, whose code is not run: it takes any parameters and promises nothing."""
+    name = (wanted or file.stem).lower().replace("_", "-")
+    plain = technique_of(_Unread())
+    return replace(plain, name=name, check=lambda *_: [], promises=lambda *_: [], layers=lambda *_: {}, rewrites=lambda graph, *_: graph,
+                   remarks=lambda *_: [], outlasts=lambda _: True, modules=())  # fmt: skip
+
+
+class _Anything(Params):
+    """Parameters of an algorithm whose code is not run."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+
+
+class _Unread(Algorithm):
+    """An algorithm whose code is not run."""
+
+    name = "unread"
+    doc = "An algorithm of an old commit."
+    params = _Anything
+
+    def fits(self, node: Any, params: Any) -> str:
+        """Fit nothing."""
+        del node, params
+        return "its code is not run"

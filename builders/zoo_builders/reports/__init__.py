@@ -1,0 +1,1 @@
+"""`docs/results.md` and its pictures, from the records of finished builds."""

@@ -1,0 +1,1 @@
+"""A plan becomes bundles: the project's folders, processes, the stage cache, describing and publishing."""

@@ -1,0 +1,8 @@
+"""Every compression algorithm is a technique of its own name: one file in `compression/` and nothing here."""
+
+from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.techniques.compress.algorithms import ALGORITHMS
+from zoo_builders.techniques.compress.technique import technique_of
+
+for _name in ALGORITHMS.names():
+    TECHNIQUES.add(_name, technique_of(ALGORITHMS.get(_name)))

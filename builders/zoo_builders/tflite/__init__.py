@@ -1,0 +1,1 @@
+"""The finished file as data: read, count, promise, compare, golden vectors."""

@@ -1,0 +1,49 @@
+"""The dense twin of a sparsely stored file: the same graph and the same numbers, every weight stored dense.
+
+Beside its twin a sparse file shows whether the runtime gains anything from the zeros: all else is equal.
+"""
+
+from typing import Any
+
+from zoo_builders.tflite import litert, weight_tensors
+from zoo_builders.tflite.flatbuffer import BadFile, File, pack, read
+
+
+def densify(data: bytes) -> bytes | None:
+    """Write `data` with its sparse tensors unfolded and its DENSIFY operators left out; None when nothing in it is sparse.
+
+    None, too, for files of which data stand behind the flatbuffer (those beyond 2 GB).
+
+    Raises:
+        BadFile: it cannot be read.
+    """
+    seen = read(data)
+    if not any(operator.code == "DENSIFY" for graph in seen.subgraphs for operator in graph.operators):
+        return None
+    schema = litert.schema()
+    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    if any(buffer.offset > 1 for buffer in model.buffers):
+        return None
+    try:
+        for index, graph in enumerate(model.subgraphs):
+            _unfold(model, graph, seen, index)
+    except (ValueError, TypeError, IndexError, MemoryError) as error:
+        raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
+    return pack(model)
+
+
+def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
+    """Store the sparse tensors of one subgraph dense, and let those that read a DENSIFY read its input."""
+    import numpy as np
+
+    known = seen.subgraphs[index]
+    for tensor in known.tensors:
+        if tensor.sparse is not None:
+            own = graph.tensors[tensor.index]
+            own.sparsity = None
+            model.buffers[own.buffer].data = np.frombuffer(weight_tensors.values(tensor).tobytes(), np.uint8)
+    packed = {operator.index: operator for operator in known.operators if operator.code == "DENSIFY"}
+    instead = {operator.outputs[0]: operator.inputs[0] for operator in packed.values()}
+    for operator in graph.operators:
+        operator.inputs = [instead.get(int(tensor), int(tensor)) for tensor in operator.inputs]
+    graph.operators = [operator for place, operator in enumerate(graph.operators) if place not in packed]

@@ -1,0 +1,320 @@
+"""Read a .tflite file (schema v3) into plain values, whatever its bytes are; write one.
+
+The flatbuffer is untrusted: the generated accessors follow any offset and believe any length. Here every vector's length is held
+against the file's own size before anyone walks it, the number of things read is bounded for the whole file, and whatever an
+accessor trips over comes out as `BadFile`.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo_builders.tflite import litert
+from zoo_registry.model.errors import WrongUse
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+IDENTIFIER = b"TFL3"
+MAX_BYTES = 2 << 30
+
+MAX_ITEMS = 1 << 20
+"""Tensors, operators, dimensions and the like in one file; large language models stay under a tenth of it. Nor can a file hold more
+of them than it has bytes."""
+
+_SMALLEST = 8 + len(IDENTIFIER)
+
+
+class BadFile(WrongUse):
+    """The bytes are not a TFLite model that can be read."""
+
+    slug = "bad-file"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of the sparse format: every index present (`dense`), or compressed rows (`segments`, `indices`)."""
+
+    format: Literal["dense", "csr"]
+    size: int
+    segments: "np.ndarray[Any, Any] | None" = None
+    indices: "np.ndarray[Any, Any] | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sparse:
+    """How the values of a sparsely stored tensor are laid out: order of the dimensions, blocks, one level a dimension."""
+
+    order: tuple[int, ...]
+    block_map: tuple[int, ...]
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor. `data` is empty when it is computed; a dimension of -1 is unknown until the file runs."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    data: bytes
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis: int = 0
+    sparse: Sparse | None = None
+    block: int = 0
+    """With blockwise scales: how many consecutive values of the last dimension share one."""
+
+    @property
+    def constant(self) -> bool:
+        """Whether its values stand in the file."""
+        return bool(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator: builtin name, tensors by index (-1 = left out), and the options that decide shapes and paths."""
+
+    index: int
+    code: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Subgraph:
+    """Tensors and operators in the order of execution."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def producers(self) -> dict[int, Operator]:
+        """Map each tensor that is computed to the operator that writes it."""
+        return {tensor: operator for operator in self.operators for tensor in operator.outputs}
+
+    def consumers(self) -> dict[int, list[Operator]]:
+        """Map each tensor to the operators that read it, in order."""
+        found: dict[int, list[Operator]] = {}
+        for operator in self.operators:
+            for tensor in dict.fromkeys(operator.inputs):
+                found.setdefault(tensor, []).append(operator)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A model: its subgraphs (the first is the one that runs), and the names people gave to inputs and outputs."""
+
+    subgraphs: tuple[Subgraph, ...]
+    input_names: Mapping[int, str]
+    output_names: Mapping[int, str]
+
+    @property
+    def main(self) -> Subgraph:
+        """The subgraph that runs."""
+        return self.subgraphs[0]
+
+
+def read(data: bytes) -> File:
+    """Read a model.
+
+    Raises:
+        BadFile: not a .tflite file, cut off, or damaged; the message says where.
+    """
+    if not _SMALLEST <= len(data) <= MAX_BYTES:
+        raise BadFile(f"{len(data)} bytes are not a .tflite file (expected {_SMALLEST} to {MAX_BYTES})")
+    if data[4:8] != IDENTIFIER:
+        raise BadFile(f"not a .tflite file: identifier {data[4:8]!r}, expected {IDENTIFIER!r}")
+    try:
+        return _Reader(data, litert.schema()).file()
+    except (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, KeyError) as error:
+        raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}", hint="compare its digest: zoo verify FILE") from error
+
+
+class _Reader:
+    """Walks the generated accessors, counting what it takes."""
+
+    def __init__(self, data: bytes, schema: Any) -> None:
+        self._data, self._schema, self._taken, self._copied = data, schema, 0, 0
+        self._dtypes = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+        self._codes = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+
+    def _take(self, count: int, what: str, width: int = 4) -> int:
+        """Allow `count` more items of at least `width` bytes each, or refuse."""
+        self._taken += count
+        if count * width > len(self._data) or self._taken > min(MAX_ITEMS, len(self._data)):
+            raise BadFile(f"{what}: {count} of them do not fit into a file of {len(self._data)} bytes")
+        return count
+
+    def _copy(self, size: int, what: str) -> None:
+        """Allow `size` more bytes to be copied, or refuse: no file holds more than itself, however often it points there."""
+        self._copied += size
+        if self._copied > 2 * len(self._data):
+            raise BadFile(f"{what}: the file's buffers add up to more than {self._copied} bytes, the file has {len(self._data)}")
+
+    def _list(self, what: str, count: int, item: Callable[[int], Any], width: int = 4) -> list[Any]:
+        return [item(index) for index in range(self._take(count, what, width))]
+
+    def _ints(self, what: str, vector: Any) -> tuple[int, ...]:
+        """Turn a vector that an accessor gives as an array (0 when absent) into a tuple."""
+        if isinstance(vector, int):
+            return ()
+        self._take(len(vector), what, 1)
+        return tuple(int(value) for value in vector)
+
+    def file(self) -> File:
+        model = self._schema.Model.GetRootAs(self._data, 0)
+        codes = self._list("operator codes", model.OperatorCodesLength(), lambda i: self._code(model.OperatorCodes(i)))
+        buffers = self._list("buffers", model.BuffersLength(), lambda i: self._buffer(model.Buffers(i)))
+        subgraphs = self._list("subgraphs", model.SubgraphsLength(), lambda i: self._subgraph(model.Subgraphs(i), codes, buffers))
+        if not subgraphs:
+            raise BadFile("the file holds no subgraph")
+        inputs, outputs = self._signature(model)
+        return File(tuple(subgraphs), inputs, outputs)
+
+    def _code(self, code: Any) -> str:
+        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        return str(self._codes.get(number, f"BUILTIN_{number}"))
+
+    def _buffer(self, buffer: Any) -> bytes:
+        start, size = buffer.Offset(), buffer.Size()
+        if start > 1 and size:  # large files keep their data behind the flatbuffer
+            if start + size > len(self._data):
+                raise BadFile(f"a buffer ends at byte {start + size} of {len(self._data)}")
+            self._copy(size, "buffers")
+            return bytes(self._data[start : start + size])
+        array = buffer.DataAsNumpy()
+        if isinstance(array, int):
+            return b""
+        self._copy(len(array), "buffers")
+        return bytes(array)
+
+    def _subgraph(self, graph: Any, codes: list[str], buffers: list[bytes]) -> Subgraph:
+        tensors = self._list("tensors", graph.TensorsLength(), lambda i: self._tensor(i, graph.Tensors(i), buffers))
+        operators = self._list("operators", graph.OperatorsLength(), lambda i: self._operator(i, graph.Operators(i), codes))
+        inputs, outputs = self._ints("inputs", graph.InputsAsNumpy()), self._ints("outputs", graph.OutputsAsNumpy())
+        named = [*inputs, *outputs, *(i for operator in operators for i in (*operator.inputs, *operator.outputs) if i != -1)]
+        wrong = next((index for index in named if not 0 <= index < len(tensors)), None)
+        if wrong is not None:
+            raise BadFile(f"an operator names tensor {wrong} of {len(tensors)}")
+        return Subgraph(self._text(graph.Name()), tuple(tensors), tuple(operators), inputs, outputs)
+
+    def _text(self, raw: bytes | None) -> str:
+        return str((raw or b""), "utf-8", "replace")
+
+    def _tensor(self, index: int, tensor: Any, buffers: list[bytes]) -> Tensor:
+        dtype, buffer = self._dtypes.get(tensor.Type()), tensor.Buffer()
+        if dtype is None:
+            raise BadFile(f"tensor {index} has the unknown type {tensor.Type()}")
+        if buffer >= len(buffers):
+            raise BadFile(f"tensor {index} names buffer {buffer} of {len(buffers)}")
+        quantization, sparsity = tensor.Quantization(), tensor.Sparsity()
+        scales = () if quantization is None else self._floats(quantization.ScaleAsNumpy())
+        zeros = () if quantization is None else self._ints("zero points", quantization.ZeroPointAsNumpy())
+        return Tensor(
+            index, self._text(tensor.Name()), self._shape(tensor), dtype, buffers[buffer], scales, zeros,
+            axis=0 if quantization is None else quantization.QuantizedDimension(), sparse=sparsity and self._sparse(sparsity),
+            block=0 if quantization is None else self._block(quantization),
+        )  # fmt: skip
+
+    def _block(self, quantization: Any) -> int:
+        """Read the size of the blocks that share a scale; 0 for any other kind of scale. Their scales stand in a tensor of their own."""
+        details = quantization.Details()
+        if details is None or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
+            return 0
+        blocks = self._schema.BlockwiseQuantization()
+        blocks.Init(details.Bytes, details.Pos)
+        if blocks.BlockSize() <= 0:
+            raise BadFile(f"a tensor has blocks of {blocks.BlockSize()} values")
+        return int(blocks.BlockSize())
+
+    def _floats(self, vector: Any) -> tuple[float, ...]:
+        if isinstance(vector, int):
+            return ()
+        self._take(len(vector), "scales")
+        return tuple(float(value) for value in vector)
+
+    def _shape(self, tensor: Any) -> tuple[int, ...]:
+        shape = self._ints("dimensions", tensor.ShapeAsNumpy())
+        signature = self._ints("dimensions", tensor.ShapeSignatureAsNumpy())
+        if any(size < -1 for size in (*shape, *signature)):
+            raise BadFile(f"a tensor has the shape {shape}")
+        return signature if len(signature) == len(shape) else shape
+
+    def _sparse(self, sparsity: Any) -> Sparse:
+        levels = self._list("sparse dimensions", sparsity.DimMetadataLength(), lambda i: self._level(sparsity.DimMetadata(i)))
+        order = self._ints("traversal order", sparsity.TraversalOrderAsNumpy())
+        return Sparse(order, self._ints("block map", sparsity.BlockMapAsNumpy()), tuple(levels))
+
+    def _level(self, level: Any) -> Level:
+        if level.Format() == self._schema.DimensionType.DENSE:
+            return Level("dense", int(level.DenseSize()))
+        segments = self._indices(level.ArraySegmentsType(), level.ArraySegments())
+        return Level("csr", 0, segments, self._indices(level.ArrayIndicesType(), level.ArrayIndices()))
+
+    def _indices(self, kind: int, table: Any) -> "np.ndarray[Any, Any]":
+        import numpy as np
+
+        kinds = self._schema.SparseIndexVector
+        names: dict[int, str] = {kinds.Int32Vector: "Int32Vector", kinds.Uint16Vector: "Uint16Vector", kinds.Uint8Vector: "Uint8Vector"}
+        if kind not in names or table is None:
+            raise BadFile(f"a sparse dimension stores its indices as type {kind}")
+        vector = getattr(self._schema, names[kind])()
+        vector.Init(table.Bytes, table.Pos)
+        values = vector.ValuesAsNumpy()
+        if isinstance(values, int):
+            return np.zeros(0, np.int64)
+        self._copy(values.nbytes, "sparse indices")
+        return np.asarray(values, np.int64)
+
+    def _operator(self, index: int, operator: Any, codes: list[str]) -> Operator:
+        number = operator.OpcodeIndex()
+        if number >= len(codes):
+            raise BadFile(f"operator {index} has the code {number} of {len(codes)}")
+        inputs, outputs = self._ints("operands", operator.InputsAsNumpy()), self._ints("results", operator.OutputsAsNumpy())
+        return Operator(index, codes[number], inputs, outputs, self._options(codes[number], operator))
+
+    def _options(self, code: str, operator: Any) -> dict[str, int]:
+        names = _OPTIONS.get(code)
+        table = operator.BuiltinOptions() if names else None
+        if names is None or table is None:
+            return {}
+        options = getattr(self._schema, names[0])()
+        options.Init(table.Bytes, table.Pos)
+        return {name: int(getattr(options, name)()) for name in names[1]}
+
+    def _signature(self, model: Any) -> tuple[dict[int, str], dict[int, str]]:
+        if not self._take(model.SignatureDefsLength(), "signatures"):
+            return {}, {}
+        first = model.SignatureDefs(0)
+        inputs = self._list("signature inputs", first.InputsLength(), first.Inputs)
+        outputs = self._list("signature outputs", first.OutputsLength(), first.Outputs)
+        return self._names(inputs), self._names(outputs)
+
+    def _names(self, maps: list[Any]) -> dict[int, str]:
+        return {entry.TensorIndex(): self._text(entry.Name()) for entry in maps}
+
+
+_WINDOW = ("Padding", "StrideW", "StrideH", "DilationWFactor", "DilationHFactor", "FusedActivationFunction")
+_OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "CONV_2D": ("Conv2DOptions", _WINDOW),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_WINDOW, "DepthMultiplier")),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims")),
+    "MEAN": ("ReducerOptions", ("KeepDims",)),
+}
+
+
+def pack(model: Any) -> bytes:
+    """Give the bytes of a `ModelT`."""
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())

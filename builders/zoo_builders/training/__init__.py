@@ -1,0 +1,1 @@
+"""Fit a Keras model: batches, loops, checkpoints."""
