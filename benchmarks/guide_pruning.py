@@ -1,9 +1,13 @@
-"""The peer of `cifar10-cnn`: TensorFlow's "Pruning for on-device inference with XNNPACK" guide as a plain script of TFMOT calls.
+"""The peer of `cifar10-cnn`.
 
-    ZOO_DATA=../shared/data python benchmarks/guide_pruning.py [--epochs 10] [--fine-tune 15] [--final 0.75]
+TensorFlow's "Pruning for on-device inference with XNNPACK" guide as a plain script of TFMOT calls.
 
-Prints seconds and top-1 of the float and of the pruned model, evaluated on the Keras model as the guide does, and the bytes of both
-files. Same data, same network, same epochs as `manifests/cifar10-cnn.yaml`; no proof, no record, no latency: that is what the zoo adds.
+    ZOO_DATA=../shared/data python benchmarks/guide_pruning.py [--epochs 10] [--fine-tune 15]
+    [--final 0.75]
+
+Prints seconds and top-1 of the float and of the pruned model, evaluated on the Keras model as the
+guide does, and the bytes of both files. Same data, same network, same epochs as
+`manifests/cifar10-cnn.yaml`; no proof, no record, no latency: that is what the zoo adds.
 """
 
 import argparse
@@ -29,7 +33,9 @@ def load() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]
     """Decode the JPEG stream; give (train, test) as float32 in 0..1 and labels."""
     stored = np.load(Path(os.environ["ZOO_DATA"]) / "cifar10_jpeg_all60k.npz")
     stream, at = stored["jpeg"].tobytes(), stored["offsets"]
-    images = np.stack([np.asarray(Image.open(io.BytesIO(stream[at[i] : at[i + 1]]))) for i in range(len(at) - 1)])
+    images = np.stack(
+        [np.asarray(Image.open(io.BytesIO(stream[at[i] : at[i + 1]]))) for i in range(len(at) - 1)]
+    )
     train = stored["split"] == 0
     scaled, labels = images.astype(np.float32) / 255, stored["label"]
     return (scaled[train], labels[train]), (scaled[~train], labels[~train])
@@ -67,7 +73,9 @@ def network() -> keras.Model:
 
 def compiled(model: keras.Model) -> keras.Model:
     """Compile as the guide does."""
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    model.compile(
+        "adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+    )
     return model
 
 
@@ -97,16 +105,28 @@ def main() -> None:
     model.fit(x, y, batch_size=BATCH, epochs=asked.epochs, validation_split=0.1, verbose=0)
     trained = time.perf_counter()
     steps = -(-len(x) * 9 // 10 // BATCH)
-    schedule = tfmot.sparsity.keras.PolynomialDecay(0.25, asked.final, begin_step=0, end_step=max(1, asked.fine_tune // 3) * steps)
+    schedule = tfmot.sparsity.keras.PolynomialDecay(
+        0.25, asked.final, begin_step=0, end_step=max(1, asked.fine_tune // 3) * steps
+    )
     pruned = compiled(
         tfmot.sparsity.keras.prune_low_magnitude(
-            model, pruning_schedule=schedule, pruning_policy=tfmot.sparsity.keras.PruneForLatencyOnXNNPack()
+            model,
+            pruning_schedule=schedule,
+            pruning_policy=tfmot.sparsity.keras.PruneForLatencyOnXNNPack(),
         )
     )
     float_top1 = model.evaluate(x_test, y_test, verbose=0)[1]
     began = time.perf_counter()
     renewed = [tfmot.sparsity.keras.UpdatePruningStep()]
-    pruned.fit(x, y, batch_size=BATCH, epochs=asked.fine_tune, validation_split=0.1, verbose=0, callbacks=renewed)
+    pruned.fit(
+        x,
+        y,
+        batch_size=BATCH,
+        epochs=asked.fine_tune,
+        validation_split=0.1,
+        verbose=0,
+        callbacks=renewed,
+    )
     pruned_s = time.perf_counter() - began
     files = [converted(model), converted(tfmot.sparsity.keras.strip_pruning(pruned))]
     print(

@@ -1,16 +1,22 @@
-"""What building through the zoo costs over a plain script: `cifar10-cnn`'s `sparse75`, base included, and all variants at once.
+"""What building through the zoo costs over a plain script.
 
-    ZOO_DATA=../shared/data python benchmarks/overhead.py [--epochs 10 --fine-tune 15] [--rounds 3] [--variants 4]
+`cifar10-cnn`'s `sparse75`, base included, and all variants at once.
 
-Runs, alternately and each in a fresh process and folder, the guide's own script (`guide_pruning.py`: plain TFMOT calls, Keras' `fit` on
-arrays) and `zoo build --variant sparse75 --no-benchmark`; prints seconds of both (medians), processor seconds, and the ratio. The zoo's
-time includes decoding the data, the float32 baseline, conversion, the proof in the file, evaluation and checkpoints; the script stops at
-the trained Keras model.
+    ZOO_DATA=../shared/data python benchmarks/overhead.py [--epochs 10 --fine-tune 15] [--rounds 3]
+    [--variants 4]
 
-With `--variants N` the zoo then builds N variants that differ in their final sparsity at once, against N runs of the script, one for
-each: what they share (data, base, baseline) the zoo makes once.
+Runs, alternately and each in a fresh process and folder, the guide's own script
+(`guide_pruning.py`: plain TFMOT calls, Keras' `fit` on arrays) and `zoo build --variant sparse75
+--no-benchmark`; prints seconds of both (medians), processor seconds, and the ratio. The zoo's time
+includes decoding the data, the float32 baseline, conversion, the proof in the file, evaluation and
+checkpoints; the script stops at the trained Keras model.
 
-`--epochs` and `--fine-tune` are those of both sides; on a busy machine look at the processor seconds.
+With `--variants N` the zoo then builds N variants that differ in their final sparsity at once,
+against N runs of the script, one for each: what they share (data, base, baseline) the zoo makes
+once.
+
+`--epochs` and `--fine-tune` are those of both sides; on a busy machine look at the processor
+seconds.
 """
 
 import argparse
@@ -45,7 +51,10 @@ class Cost:
 
 
 def adopt_orphans() -> None:
-    """Let processes whose parent ends (the zoo's fork server) become ours, so that their processor time is counted; Linux only."""
+    """Let processes whose parent ends (the zoo's fork server) become ours.
+
+    So that their processor time is counted; Linux only.
+    """
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, linux/prctl.h
 
 
@@ -59,12 +68,17 @@ def wait_for_orphans() -> None:
 def timed(command: Sequence[str], folder: Path, **env: str) -> Cost:
     """Run a command to its end; one that fails ends the benchmark with its output."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
     wall = time.perf_counter() - began
     wait_for_orphans()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+        raise SystemExit(
+            f"{' '.join(command)} ended with"
+            f" {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
     return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
@@ -83,21 +97,40 @@ def zoo(epochs: int, fine_tune: int, finals: Sequence[float]) -> Cost:
         (Path(folder) / "manifests").mkdir()
         (Path(folder) / "manifests" / MANIFEST.name).write_text(manifest(epochs, fine_tune, finals))
         data = str(Path(os.environ["ZOO_DATA"]).absolute())
-        return timed([*ZOO, "build", "--no-benchmark"], Path(folder), ZOO_HOME=f"{folder}/.zoo", ZOO_DATA=data)
+        return timed(
+            [*ZOO, "build", "--no-benchmark"],
+            Path(folder),
+            ZOO_HOME=f"{folder}/.zoo",
+            ZOO_DATA=data,
+        )
 
 
 def manifest(epochs: int, fine_tune: int, finals: Sequence[float]) -> str:
-    """Write the shipped manifest with these epochs and a pruned variant for each final sparsity; without goals."""
+    """Write the shipped manifest with these epochs and a pruned variant for each final sparsity.
+
+    Without goals.
+    """
     text = MANIFEST.read_text(encoding="utf-8")
     text = re.sub(r"train: \{epochs: \d+", f"train: {{epochs: {epochs}", text)
     reached = max(1, fine_tune // 3)
-    step = f"policy: xnnpack, schedule: polynomial, initial: 0.25, epochs: {fine_tune}, prune_until_epoch: {reached}"
-    variants = "".join(f"  sparse{round(final * 100)}:\n    - prune: {{final: {final}, {step}}}\n" for final in finals)
+    step = (
+        f"policy: xnnpack, schedule: polynomial, initial: 0.25, epochs: {fine_tune},"
+        f" prune_until_epoch: {reached}"
+    )
+    variants = "".join(
+        f"  sparse{round(final * 100)}:\n    - prune: {{final: {final}, {step}}}\n"
+        for final in finals
+    )
     return text[: text.index("variants:")] + "variants:\n" + variants
 
 
-def compare(name: str, rounds: int, epochs: int, fine_tune: int, finals: Sequence[float]) -> dict[str, object]:
-    """Run both sides alternately, the first of each round changing; give medians and the ratio of the zoo to the script."""
+def compare(
+    name: str, rounds: int, epochs: int, fine_tune: int, finals: Sequence[float]
+) -> dict[str, object]:
+    """Run both sides alternately, the first of each round changing.
+
+    Give medians and the ratio of the zoo to the script.
+    """
     found: dict[str, list[Cost]] = {"script": [], "zoo": []}
     sides = {"script": script, "zoo": zoo}
     for number in range(rounds):
@@ -105,16 +138,28 @@ def compare(name: str, rounds: int, epochs: int, fine_tune: int, finals: Sequenc
             cost = sides[side](epochs, fine_tune, finals)
             found[side].append(cost)
             print(
-                f"{name}: round {number + 1}: {side} {cost.wall_s:.1f} s, {cost.cpu_s:.1f} processor seconds", file=sys.stderr, flush=True
+                f"{name}: round {number + 1}: {side} {cost.wall_s:.1f} s, {cost.cpu_s:.1f}"
+                " processor seconds",
+                file=sys.stderr,
+                flush=True,
             )
     wall = {side: statistics.median(cost.wall_s for cost in costs) for side, costs in found.items()}
     cpu = {side: statistics.median(cost.cpu_s for cost in costs) for side, costs in found.items()}
     return {
-        "what": name, "rounds": rounds, "epochs": epochs, "fine_tune": fine_tune, "load": os.getloadavg()[0], "cpus": os.cpu_count(),
-        "machine": platform.machine(), "script_s": round(wall["script"], 1), "zoo_s": round(wall["zoo"], 1),
-        "ratio": round(wall["zoo"] / wall["script"], 3), "script_cpu_s": round(cpu["script"], 1), "zoo_cpu_s": round(cpu["zoo"], 1),
+        "what": name,
+        "rounds": rounds,
+        "epochs": epochs,
+        "fine_tune": fine_tune,
+        "load": os.getloadavg()[0],
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "script_s": round(wall["script"], 1),
+        "zoo_s": round(wall["zoo"], 1),
+        "ratio": round(wall["zoo"] / wall["script"], 3),
+        "script_cpu_s": round(cpu["script"], 1),
+        "zoo_cpu_s": round(cpu["zoo"], 1),
         "cpu_ratio": round(cpu["zoo"] / cpu["script"], 3),
-    }  # fmt: skip
+    }
 
 
 def main() -> None:
@@ -123,12 +168,31 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10, help="of the base (the guide: 10)")
     parser.add_argument("--fine-tune", type=int, default=15, help="while pruning (the guide: 15)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--variants", type=int, default=0, choices=range(len(FINALS) + 1), help="also N variants against N scripts")
+    parser.add_argument(
+        "--variants",
+        type=int,
+        default=0,
+        choices=range(len(FINALS) + 1),
+        help="also N variants against N scripts",
+    )
     given = parser.parse_args()
     adopt_orphans()
-    print(json.dumps(compare("sparse75", given.rounds, given.epochs, given.fine_tune, FINALS[:1])), flush=True)
+    print(
+        json.dumps(compare("sparse75", given.rounds, given.epochs, given.fine_tune, FINALS[:1])),
+        flush=True,
+    )
     if given.variants:
-        print(json.dumps(compare(f"{given.variants} variants", given.rounds, given.epochs, given.fine_tune, FINALS[: given.variants])))
+        print(
+            json.dumps(
+                compare(
+                    f"{given.variants} variants",
+                    given.rounds,
+                    given.epochs,
+                    given.fine_tune,
+                    FINALS[: given.variants],
+                )
+            )
+        )
 
 
 if __name__ == "__main__":

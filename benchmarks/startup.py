@@ -26,7 +26,10 @@ def compare(claim: str, ours: list[str], peer: list[str]) -> None:
     """Alternate two commands and print a line."""
     times = [(seconds(ours), seconds(peer)) for _ in range(ROUNDS)]
     mine, theirs = (statistics.median(side) for side in zip(*times, strict=True))
-    print(f"{claim:<34} {mine:6.2f} s   peer {theirs:6.2f} s   ratio {mine / theirs:5.2f}   ({' '.join(ours)} | {' '.join(peer)})")
+    print(
+        f"{claim:<34} {mine:6.2f} s   peer {theirs:6.2f} s   ratio {mine / theirs:5.2f}  "
+        f" ({' '.join(ours)} | {' '.join(peer)})"
+    )
 
 
 def main() -> None:
@@ -35,7 +38,11 @@ def main() -> None:
     compare("zoo --help", ["zoo", "--help"], [python, "-c", "import typer"])
     if MANIFEST.exists():
         subprocess.run(["zoo", "build", str(MANIFEST)], check=True, capture_output=True)
-        compare("zoo build, nothing to do", ["zoo", "build", str(MANIFEST)], [python, "-c", "import tensorflow"])
+        compare(
+            "zoo build, nothing to do",
+            ["zoo", "build", str(MANIFEST)],
+            [python, "-c", "import tensorflow"],
+        )
 
 
 if __name__ == "__main__":

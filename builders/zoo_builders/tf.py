@@ -1,7 +1,11 @@
-"""The one door to TensorFlow: `tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and a few inner modules.
+"""The one door to TensorFlow.
 
-Importing this module costs nothing; the first use of one of these imports it, after the environment variables that
-decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow, so nothing can import it too early.
+`tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and a few inner
+modules.
+
+Importing this module costs nothing; the first use of one of these imports it, after the environment
+variables that decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow,
+so nothing can import it too early.
 """
 
 import importlib
@@ -15,20 +19,35 @@ _MODULES = {
     "tensorflow": "tensorflow",
     "keras": "tf_keras",
     "tfmot": "tensorflow_model_optimization",
-    "converter": "tensorflow.lite.python.convert",  # the converter's own error class is public nowhere else
-    "clustering": "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster",  # the only way to preserve_sparsity
-    "quantize_configs": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_configs",
-    "quantize_registry": "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry",
-    "pruning": "tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper",  # the wrapper itself: public is only its maker
+    "converter": (
+        "tensorflow.lite.python.convert"
+    ),  # the converter's own error class is public nowhere else
+    "clustering": (
+        "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster"
+    ),  # the only way to preserve_sparsity
+    "quantize_configs": (
+        "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_configs"
+    ),
+    "quantize_registry": (
+        "tensorflow_model_optimization.python.core.quantization.keras.default_8bit.default_8bit_quantize_registry"
+    ),
+    "pruning": (
+        "tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper"
+    ),  # the wrapper itself: public is only its maker
 }
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",  # a GPU gives other bits than the processor; builds say what they promise
+    "CUDA_VISIBLE_DEVICES": (
+        "-1"
+    ),  # a GPU gives other bits than the processor; builds say what they promise
 }
 
 THREADS = 2
-"""Threads inside one operation. Part of what decides the bits of trained weights, so it is a constant, not a setting."""
+"""Threads inside one operation.
+
+Part of what decides the bits of trained weights, so it is a constant, not a setting.
+"""
 
 
 def __getattr__(name: str) -> Any:
@@ -49,10 +68,14 @@ def _import(name: str) -> Any:
     os.environ.update(_ENVIRONMENT)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside TensorFlow and TFMOT: theirs to mend
+            warnings.simplefilter(
+                "ignore"
+            )  # deprecations inside TensorFlow and TFMOT: theirs to mend
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{name} is not installed", hint="pip install 'edgezoo[build]'") from error
+        raise MissingExtra(
+            f"{name} is not installed", hint="pip install 'edgezoo[build]'"
+        ) from error
     if name == "tensorflow":
         module.get_logger().setLevel("ERROR")
         module.config.threading.set_intra_op_parallelism_threads(THREADS)
@@ -61,13 +84,17 @@ def _import(name: str) -> Any:
 
 
 def deterministic(seed: int) -> None:
-    """Seed every generator, start layer names anew and ask for deterministic kernels; may be called again in the same process.
+    """Seed every generator, start layer names anew and ask for deterministic kernels.
 
-    Equal seeds, TensorFlow build and processor family then give equal weights, bit for bit: measured with `THREADS` threads, with which an
+    May be called again in the same process.
+
+    Equal seeds, TensorFlow build and processor family then give equal weights, bit for bit:
+        measured with `THREADS` threads, with which an
     epoch takes as long as without any of this.
     """
     tensorflow, keras = __getattr__("tensorflow"), __getattr__("keras")
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()
-    keras.backend.experimental.enable_tf_random_generator()  # dropout then draws from variables, which a checkpoint can hold
+    # dropout then draws from variables, which a checkpoint can hold
+    keras.backend.experimental.enable_tf_random_generator()
     tensorflow.config.experimental.enable_op_determinism()

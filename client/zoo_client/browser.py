@@ -1,4 +1,7 @@
-"""The browser that `web-wasm` measures in: the one that `ZOO_CHROMIUM` names, else a Chromium or Chrome on the search path."""
+"""The browser that `web-wasm` measures in.
+
+The one that `ZOO_CHROMIUM` names, else a Chromium or Chrome on the search path.
+"""
 
 import shutil
 from pathlib import Path

@@ -1,10 +1,13 @@
 """What was pulled, kept by digest and shared by all projects of a user.
 
     ZOO_CACHE/
-    ├── blobs/sha256/ab/abcdef…     whole files, read-only; the name is the content, and it is hashed again before use
-    ├── records/abcdef….json        exact bytes of the records pulled, by their digest; the time of the file is the last use
+    ├── blobs/sha256/ab/abcdef…     whole files, read-only; the name is the content, and it is
+                                    hashed again before use
+    ├── records/abcdef….json        exact bytes of the records pulled, by their digest; the time of
+                                    the file is the last use
     ├── partial/abcdef….part        downloads that were cut; they go on from there
-    ├── locks/abcdef….lock          held while one process downloads a blob; saves bandwidth, nothing rests on it
+    ├── locks/abcdef….lock          held while one process downloads a blob; saves bandwidth,
+                                    nothing rests on it
     └── quarantine/abcdef….<found>  blobs that no longer were what they are called
 
 Any file may be deleted at any time: it is fetched again.
@@ -35,7 +38,10 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A blob that is here now: whether it had to be fetched, and the damage that was found on the way, if any."""
+    """A blob that is here now.
+
+    Whether it had to be fetched, and the damage that was found on the way, if any.
+    """
 
     path: Path
     fetched: bool
@@ -44,7 +50,10 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A record in the cache: what it speaks of, the bytes of its blobs that are here, when it was last used."""
+    """A record in the cache.
+
+    What it speaks of, the bytes of its blobs that are here, when it was last used.
+    """
 
     record: Record
     record_sha256: Digest
@@ -62,7 +71,10 @@ class Freed:
 
 
 class Cache:
-    """The pull cache under one folder, which need not exist. The layout is drawn at the top of this module."""
+    """The pull cache under one folder, which need not exist.
+
+    The layout is drawn at the top of this module.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -83,11 +95,14 @@ class Cache:
         return Damage(digest, found, kept)
 
     def fill(self, digest: Digest, size: int, source: Source, advance: Advance = ignore) -> Filled:
-        """Download a blob of `size` bytes unless it is here, going on after a cut; it appears only if it is `digest`.
+        """Download a blob of `size` bytes unless it is here, going on after a cut.
+
+        It appears only if it is `digest`.
 
         Raises:
             DigestMismatch: the other side gives other bytes; nothing is kept.
-            Unreachable: the download was cut; what came is kept and the next call goes on from there.
+            Unreachable: the download was cut; what came is kept and the next call goes on from
+                there.
         """
         with alone(self.root / "locks" / f"{digest}.lock"):
             damage = self.check(digest) if self.path(digest).is_file() else None
@@ -103,8 +118,13 @@ class Cache:
                 self._bring(digest, size, part, source, advance)
             return Filled(self.path(digest), fetched=True, damage=damage)
 
-    def _bring(self, digest: Digest, size: int, part: Path, source: Source, advance: Advance) -> None:
-        """Finish the download and keep it if it is right; wrong bytes are thrown away, missing ones are waited for."""
+    def _bring(
+        self, digest: Digest, size: int, part: Path, source: Source, advance: Advance
+    ) -> None:
+        """Finish the download and keep it if it is right.
+
+        Wrong bytes are thrown away, missing ones are waited for.
+        """
         try:
             download(source, part, size, advance)
             with part.open("rb") as stream:
@@ -123,8 +143,15 @@ class Cache:
             write_bytes(path, data, mode=0o644)
 
     def entries(self) -> tuple[Entry, ...]:
-        """List the records, last used first. Files that are not records are passed over; `verify` reports them."""
-        found = [entry for path in self._files("records", "*.json") if (entry := self._entry(path)) is not None]
+        """List the records, last used first.
+
+        Files that are not records are passed over; `verify` reports them.
+        """
+        found = [
+            entry
+            for path in self._files("records", "*.json")
+            if (entry := self._entry(path)) is not None
+        ]
         return tuple(sorted(found, key=lambda entry: entry.used, reverse=True))
 
     def _entry(self, path: Path) -> Entry | None:
@@ -134,24 +161,41 @@ class Cache:
             used = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (FileNotFoundError, InvalidRecord):
             return None
-        here = sum(blob.stat().st_size for digest in record.blobs if (blob := self.path(digest)).is_file())
+        here = sum(
+            blob.stat().st_size for digest in record.blobs if (blob := self.path(digest)).is_file()
+        )
         return Entry(record, Digest.of(data), here, used) if path.stem == Digest.of(data) else None
 
     def blobs(self) -> tuple[Digest, ...]:
         """List the digests of the blobs that are here."""
-        return tuple(digest for path in self._files("blobs", "sha256/*/*") if (digest := _digest(path.name)) is not None)
+        return tuple(
+            digest
+            for path in self._files("blobs", "sha256/*/*")
+            if (digest := _digest(path.name)) is not None
+        )
 
     def size(self) -> int:
         """Bytes of everything under the root."""
         return sum(path.stat().st_size for path in self._files(".", "**/*"))
 
     def _files(self, folder: str, pattern: str) -> Iterator[Path]:
-        return (path for path in sorted((self.root / folder).glob(pattern)) if path.is_file() and not path.name.startswith("."))
+        return (
+            path
+            for path in sorted((self.root / folder).glob(pattern))
+            if path.is_file() and not path.name.startswith(".")
+        )
 
     def verify(self) -> tuple[Damage, ...]:
         """Hash every blob and record; what is not what it is called goes to the quarantine."""
-        bad_records = [damage for path in self._files("records", "*.json") if (damage := self._check_record(path)) is not None]
-        return (*(damage for digest in self.blobs() if (damage := self.check(digest)) is not None), *bad_records)
+        bad_records = [
+            damage
+            for path in self._files("records", "*.json")
+            if (damage := self._check_record(path)) is not None
+        ]
+        return (
+            *(damage for digest in self.blobs() if (damage := self.check(digest)) is not None),
+            *bad_records,
+        )
 
     def _check_record(self, path: Path) -> Damage | None:
         found, expected = digest_file(path), _digest(path.stem)
@@ -162,19 +206,34 @@ class Cache:
         path.replace(kept)
         return Damage(expected, found, kept)
 
-    def gc(self, *, older_than: timedelta | None = None, max_size: int | None = None, dry_run: bool = False) -> Freed:
+    def gc(
+        self,
+        *,
+        older_than: timedelta | None = None,
+        max_size: int | None = None,
+        dry_run: bool = False,
+    ) -> Freed:
         """Free space; with `dry_run` only say what would go.
 
-        Goes: records not used for `older_than`, the longest unused until the rest fits in `max_size` bytes, every blob that no
+        Goes: records not used for `older_than`, the longest unused until the rest fits in
+            `max_size` bytes, every blob that no
         record left needs, unfinished downloads and the quarantine.
         """
         entries = self.entries()
-        kept = _within([e for e in entries if older_than is None or e.used >= datetime.now(UTC) - older_than], max_size)
+        kept = _within(
+            [e for e in entries if older_than is None or e.used >= datetime.now(UTC) - older_than],
+            max_size,
+        )
         needed = {digest for entry in kept for digest in entry.record.blobs}
         blobs = tuple(digest for digest in self.blobs() if digest not in needed)
         dropped = tuple(entry for entry in entries if entry not in kept)
         paths = [self.root / "records" / f"{entry.record_sha256}.json" for entry in dropped]
-        paths += [*map(self.path, blobs), *self._files("partial", "*"), *self._files("quarantine", "*"), *self._stale()]
+        paths += [
+            *map(self.path, blobs),
+            *self._files("partial", "*"),
+            *self._files("quarantine", "*"),
+            *self._stale(),
+        ]
         size = sum(path.stat().st_size for path in paths)
         for path in () if dry_run else paths:
             path.unlink(missing_ok=True)

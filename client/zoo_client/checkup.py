@@ -26,7 +26,10 @@ _SPARSE_ARCHS = ("arm64", "aarch64", "armv7l", "riscv64")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `note` = works, but something is not to be had; `broken` = mend it. `fix` is a command."""
+    """One thing looked at. `note` = works, but something is not to be had; `broken` = mend it.
+
+    `fix` is a command.
+    """
 
     what: str
     state: State
@@ -35,15 +38,32 @@ class Finding:
 
 
 def checkup(settings: Settings) -> tuple[Finding, ...]:
-    """Look at everything. Slow parts are the registry, which is asked one question, and the cache, which is hashed."""
-    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (python, extras, registry, cache, data, chromium, litert_js, processor)
+    """Look at everything. Slow parts are the registry, which is asked one question.
+
+    And the cache, which is hashed.
+    """
+    checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        python,
+        extras,
+        registry,
+        cache,
+        data,
+        chromium,
+        litert_js,
+        processor,
+    )
     return tuple(finding for check in checks for finding in check(settings))
 
 
 def python(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
     """Python's version and ours."""
     new_enough = sys.version_info[:2] >= OLDEST
-    yield Finding("python", "ok" if new_enough else "broken", platform.python_version(), "" if new_enough else "install Python 3.11")
+    yield Finding(
+        "python",
+        "ok" if new_enough else "broken",
+        platform.python_version(),
+        "" if new_enough else "install Python 3.11",
+    )
     try:
         yield Finding("edgezoo", "ok", version("edgezoo"))
     except PackageNotFoundError:
@@ -57,7 +77,12 @@ def extras(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signat
         if not absent:
             yield Finding(f"[{extra}]", "ok", "installed")
         else:
-            yield Finding(f"[{extra}]", "note", f"without {', '.join(absent)}", f"pip install 'edgezoo[{extra}]'")
+            yield Finding(
+                f"[{extra}]",
+                "note",
+                f"without {', '.join(absent)}",
+                f"pip install 'edgezoo[{extra}]'",
+            )
 
 
 def registry(settings: Settings) -> Iterator[Finding]:
@@ -66,9 +91,16 @@ def registry(settings: Settings) -> Iterator[Finding]:
     try:
         remote = open_remote(None, settings)
         some = remote.search(Query(), limit=1).items
-        yield Finding("registry", "ok", f"{remote.url} answers{'' if some else ', nothing published yet'}")
+        yield Finding(
+            "registry", "ok", f"{remote.url} answers{'' if some else ', nothing published yet'}"
+        )
     except ZooError as error:
-        yield Finding("registry", "broken", f"{where}: {error.message}", error.hint or "zoo serve   # starts one")
+        yield Finding(
+            "registry",
+            "broken",
+            f"{where}: {error.message}",
+            error.hint or "zoo serve   # starts one",
+        )
 
 
 def cache(settings: Settings) -> Iterator[Finding]:
@@ -78,22 +110,44 @@ def cache(settings: Settings) -> Iterator[Finding]:
     try:
         damages = kept.verify()
     except OSError as error:
-        yield Finding("cache", "broken", f"{settings.cache}: {error.strerror}", "export ZOO_CACHE=…   # a folder you may write")
+        yield Finding(
+            "cache",
+            "broken",
+            f"{settings.cache}: {error.strerror}",
+            "export ZOO_CACHE=…   # a folder you may write",
+        )
         return
     if damages:
-        yield Finding("cache", "broken", f"{len(damages)} of {count} files were damaged and are put aside", "zoo cache gc   # drops them")
+        yield Finding(
+            "cache",
+            "broken",
+            f"{len(damages)} of {count} files were damaged and are put aside",
+            "zoo cache gc   # drops them",
+        )
     else:
-        yield Finding("cache", "ok", f"{count} files, {words.size(kept.size())} in {settings.cache}")
+        yield Finding(
+            "cache", "ok", f"{count} files, {words.size(kept.size())} in {settings.cache}"
+        )
 
 
 def data(settings: Settings) -> Iterator[Finding]:
     """Whether `ZOO_DATA` names a folder."""
     if settings.data is None:
-        yield Finding("ZOO_DATA", "note", "not set; manifests that name ${ZOO_DATA} cannot be built", "export ZOO_DATA=/path/to/data")
+        yield Finding(
+            "ZOO_DATA",
+            "note",
+            "not set; manifests that name ${ZOO_DATA} cannot be built",
+            "export ZOO_DATA=/path/to/data",
+        )
     elif settings.data.is_dir():
         yield Finding("ZOO_DATA", "ok", str(settings.data))
     else:
-        yield Finding("ZOO_DATA", "broken", f"{settings.data} is not a folder", "export ZOO_DATA=/path/to/data")
+        yield Finding(
+            "ZOO_DATA",
+            "broken",
+            f"{settings.data} is not a folder",
+            "export ZOO_DATA=/path/to/data",
+        )
 
 
 def chromium(settings: Settings) -> Iterator[Finding]:
@@ -102,18 +156,31 @@ def chromium(settings: Settings) -> Iterator[Finding]:
     if found:
         yield Finding("browser", "ok", str(found))
     elif settings.chromium is not None:
-        yield Finding("browser", "broken", f"ZOO_CHROMIUM: there is no {settings.chromium}", "export ZOO_CHROMIUM=/path/to/chrome")
+        yield Finding(
+            "browser",
+            "broken",
+            f"ZOO_CHROMIUM: there is no {settings.chromium}",
+            "export ZOO_CHROMIUM=/path/to/chrome",
+        )
     else:
         yield Finding("browser", "note", "no Chromium; web-wasm cannot be measured", browser.HINT)
 
 
 def litert_js(settings: Settings) -> Iterator[Finding]:
-    """Whether the runtime that browsers run is there, undamaged; pages of a registry on this machine offer it to visitors."""
+    """Whether the runtime that browsers run is there, undamaged.
+
+    Pages of a registry on this machine offer it to visitors.
+    """
     where = litertjs.folder(settings.litertjs)
     try:
         litertjs.verify(where)
     except NotFound:
-        yield Finding("LiteRT.js", "note", "not installed; nothing can be measured in a browser", litertjs.COMMAND)
+        yield Finding(
+            "LiteRT.js",
+            "note",
+            "not installed; nothing can be measured in a browser",
+            litertjs.COMMAND,
+        )
     except ZooError as error:
         yield Finding("LiteRT.js", "broken", error.message, litertjs.COMMAND)
     else:
@@ -121,15 +188,28 @@ def litert_js(settings: Settings) -> Iterator[Finding]:
 
 
 def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
-    """Whether XNNPACK takes its sparse kernels here: on ARM and RISC-V, on no x86 with AVX (its hardware-config.h)."""
+    """Whether XNNPACK takes its sparse kernels here.
+
+    On ARM and RISC-V, on no x86 with AVX (its hardware-config.h).
+    """
     machine = platform.machine().lower()
     flags = _cpu_flags()
     if machine in _SPARSE_ARCHS:
         yield Finding("XNNPACK sparse", "ok", f"yes ({machine})")
     elif "avx" in flags or not flags:
-        yield Finding("XNNPACK sparse", "note", f"no: {machine} with AVX runs sparse files dense", "measure them on web-wasm or on a phone")
+        yield Finding(
+            "XNNPACK sparse",
+            "note",
+            f"no: {machine} with AVX runs sparse files dense",
+            "measure them on web-wasm or on a phone",
+        )
     else:
-        yield Finding("XNNPACK sparse", "note", f"unknown on {machine} without AVX", "zoo search --technique prune   # measured elsewhere")
+        yield Finding(
+            "XNNPACK sparse",
+            "note",
+            f"unknown on {machine} without AVX",
+            "zoo search --technique prune   # measured elsewhere",
+        )
 
 
 def _cpu_flags() -> frozenset[str]:

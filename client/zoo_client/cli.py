@@ -1,7 +1,9 @@
-"""The `zoo` command: a table of verbs, each loaded when it is used, and the one boundary where errors end.
+"""The `zoo` command: a table of verbs, each loaded when it is used.
 
-`zoo --help` reads this table alone, so it is instant whatever the verbs import. A verb is a function with typer
-annotations, or a `typer.Typer` of its own. Adding one is one row here.
+And the one boundary where errors end.
+
+`zoo --help` reads this table alone, so it is instant whatever the verbs import. A verb is a
+function with typer annotations, or a `typer.Typer` of its own. Adding one is one row here.
 """
 
 import importlib
@@ -33,7 +35,9 @@ class Verb:
     extra: str = ""
 
 
-def _verb(name: str, text: str, package: str = "zoo_client", *, what: str = "", extra: str = "") -> Verb:
+def _verb(
+    name: str, text: str, package: str = "zoo_client", *, what: str = "", extra: str = ""
+) -> Verb:
     return Verb(name, text, f"{package}.commands.{name}:{what or name}", extra)
 
 
@@ -47,9 +51,20 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("pull", "Download one artifact, by name or by budget, verified.", what="app"),
         _verb("show", "Show everything that is known of one artifact."),
         _verb("verify", "Check a file, or a published artifact, against its record."),
-        _verb("bench", "Measure latency here, beside what was published.", what="bench_verb", **_BENCH),
-        _verb("devices", "List what this machine can measure on, and what is missing.", what="app", **_BENCH),
-        _verb("list", "List networks, techniques, data, tasks, devices, stores or remotes.", what="list_kind"),
+        _verb(
+            "bench", "Measure latency here, beside what was published.", what="bench_verb", **_BENCH
+        ),
+        _verb(
+            "devices",
+            "List what this machine can measure on, and what is missing.",
+            what="app",
+            **_BENCH,
+        ),
+        _verb(
+            "list",
+            "List networks, techniques, data, tasks, devices, stores or remotes.",
+            what="list_kind",
+        ),
         _verb("cache", "List, clean or check the pulled files kept on this machine.", what="app"),
         _verb("doctor", "Check this installation and say how to fix what is missing."),
     ),
@@ -57,7 +72,11 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         _verb("init", "Start a manifest.", **_BUILD),
         _verb("validate", "Find every mistake in manifests.", **_BUILD),
         _verb("plan", "Show what would be built, what is cached, what changed.", **_BUILD),
-        _verb("preflight", "Show what each technique can do to each layer, and what to change.", **_BUILD),
+        _verb(
+            "preflight",
+            "Show what each technique can do to each layer, and what to change.",
+            **_BUILD,
+        ),
         _verb("build", "Train, optimize, convert, prove and measure.", **_BUILD),
         _verb("publish", "Publish what was built.", **_BUILD),
         _verb("bump", "Raise the version of manifests whose content changed.", **_BUILD),
@@ -66,9 +85,14 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     ),
     "Platform engineer": (
         _verb("serve", "Run the registry.", **_SERVER),
-        _verb("registry", "Migrate, reindex, verify, clean the registry; make tokens.", what="app", **_SERVER),
+        _verb(
+            "registry",
+            "Migrate, reindex, verify, clean the registry; make tokens.",
+            what="app",
+            **_SERVER,
+        ),
     ),
-}  # fmt: skip
+}
 STARTS_AGAIN = frozenset({"bench"})
 """Verbs that keep nothing of what Ctrl-C cut short."""
 
@@ -100,7 +124,8 @@ class Verbs(TyperGroup):
         """List the verbs in the table's order."""
         return list(BY_NAME)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  the base class's signature
+    # the base class's signature
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Load a verb; None when there is no such verb."""
         return load(BY_NAME[cmd_name]) if cmd_name in BY_NAME else None
 
@@ -112,7 +137,9 @@ class Verbs(TyperGroup):
         """
         if args[0] not in BY_NAME and not args[0].startswith("-"):
             near = get_close_matches(args[0], BY_NAME, n=1)
-            raise WrongUse(f"there is no verb {args[0]!r}", hint=f"zoo {near[0]}" if near else "zoo --help")
+            raise WrongUse(
+                f"there is no verb {args[0]!r}", hint=f"zoo {near[0]}" if near else "zoo --help"
+            )
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -125,12 +152,29 @@ def _help(ctx: Any) -> str:
         return typer.style(text, bold=True)
 
     width = max(map(len, BY_NAME))
-    lines = [f"{bold('zoo')}: a model zoo for on-device inference that can be asked a question", "", "Usage: zoo VERB [OPTIONS]", ""]
+    lines = [
+        f"{bold('zoo')}: a model zoo for on-device inference that can be asked a question",
+        "",
+        "Usage: zoo VERB [OPTIONS]",
+        "",
+    ]
     for title, verbs in VERBS.items():
-        lines += [bold(title), *(f"  {typer.style(verb.name.ljust(width), fg='cyan')}  {verb.help}" for verb in verbs), ""]
-    options = [(", ".join(p.opts), p.help.partition(",")[0]) for p in ctx.command.get_params(ctx) if getattr(p, "help", None)]
+        lines += [
+            bold(title),
+            *(f"  {typer.style(verb.name.ljust(width), fg='cyan')}  {verb.help}" for verb in verbs),
+            "",
+        ]
+    options = [
+        (", ".join(p.opts), p.help.partition(",")[0])
+        for p in ctx.command.get_params(ctx)
+        if getattr(p, "help", None)
+    ]
     wide = max(len(name) for name, _ in options)
-    lines += [bold("Options"), *(f"  {typer.style(name.ljust(wide), fg='cyan')}  {text}" for name, text in options), ""]
+    lines += [
+        bold("Options"),
+        *(f"  {typer.style(name.ljust(wide), fg='cyan')}  {text}" for name, text in options),
+        "",
+    ]
     return "\n".join([*lines, _FOOT])
 
 
@@ -147,7 +191,13 @@ root = typer.Typer(cls=Verbs, add_completion=True, no_args_is_help=True)
 
 @root.callback()
 def _root(
-    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
 ) -> None:
     """A model zoo for on-device inference that can be asked a question."""
 
@@ -160,17 +210,24 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command and give its exit code; every error ends here.
 
-    0 yes, 1 the answer is no, 2 wrong use, 3 the other side failed (or we did), 130 stopped by Ctrl-C.
+    0 yes, 1 the answer is no, 2 wrong use, 3 the other side failed (or we did), 130 stopped by
+    Ctrl-C.
     """
     words = list(argv) or ["--help"]
     try:
-        result = typer.main.get_command(root).main(args=words, prog_name="zoo", standalone_mode=False)
+        result = typer.main.get_command(root).main(
+            args=words, prog_name="zoo", standalone_mode=False
+        )
     except KeyboardInterrupt:
         result = STOPPED
     except Exception as error:  # noqa: BLE001  the outermost boundary
         return _end(error, words)
     if result == STOPPED:
-        goes_on = "is kept, and the same command goes on from there" if words[0] not in STARTS_AGAIN else "is shown"
+        goes_on = (
+            "is kept, and the same command goes on from there"
+            if words[0] not in STARTS_AGAIN
+            else "is shown"
+        )
         typer.echo(f"stopped; what was finished {goes_on}", err=True)
     return result if isinstance(result, int) else 0
 
@@ -218,7 +275,10 @@ def _unexpected(error: Exception) -> ZooError:
 
 
 def _closed_pipe() -> int:
-    """The reader went away (`zoo search | head`): end quietly, without a complaint when Python flushes at exit."""
+    """The reader went away (`zoo search | head`).
+
+    End quietly, without a complaint when Python flushes at exit.
+    """
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

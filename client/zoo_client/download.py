@@ -1,4 +1,7 @@
-"""Downloads that go on where they stopped. Nothing here is trusted: whoever reads the finished file hashes it."""
+"""Downloads that go on where they stopped.
+
+Nothing here is trusted: whoever reads the finished file hashes it.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +22,9 @@ def ignore(count: int) -> None:
 
 
 def download(source: Source, part: Path, size: int, advance: Advance = ignore) -> None:
-    """Bring `part` to `size` bytes, going on after the bytes it has; cut connections are picked up a few times.
+    """Bring `part` to `size` bytes, going on after the bytes it has.
+
+    Cut connections are picked up a few times.
 
     Args:
         source: gives the bytes from an offset on.
@@ -28,7 +33,8 @@ def download(source: Source, part: Path, size: int, advance: Advance = ignore) -
         advance: told the size of every piece.
 
     Raises:
-        Unreachable: the other side stopped answering (the file keeps what came), or sent more than `size` (it keeps nothing).
+        Unreachable: the other side stopped answering (the file keeps what came), or sent more than
+            `size` (it keeps nothing).
     """
     tries = TRIES
     advance(_usable(part, size))
@@ -40,7 +46,9 @@ def download(source: Source, part: Path, size: int, advance: Advance = ignore) -
         tries -= 1
         if not tries:
             again = "run the same command again: it goes on from there"
-            raise failure or Unreachable(f"the connection ended after {have} of {size} bytes", hint=again)
+            raise failure or Unreachable(
+                f"the connection ended after {have} of {size} bytes", hint=again
+            )
         time.sleep(PAUSE_S * (TRIES - tries))
     part.touch()
 
@@ -54,7 +62,9 @@ def _usable(part: Path, size: int) -> int:
     return 0
 
 
-def _append(source: Source, have: int, part: Path, size: int, advance: Advance) -> Unreachable | None:
+def _append(
+    source: Source, have: int, part: Path, size: int, advance: Advance
+) -> Unreachable | None:
     """Add what comes; give back how the connection failed, if it did."""
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as out:
@@ -74,7 +84,10 @@ def _append(source: Source, have: int, part: Path, size: int, advance: Advance) 
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process downloads the same; only saves bandwidth, so a platform without locks goes on without."""
+    """Wait until no other process downloads the same.
+
+    Only saves bandwidth, so a platform without locks goes on without.
+    """
     try:
         import fcntl
     except ImportError:

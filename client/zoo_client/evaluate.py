@@ -4,13 +4,25 @@ from collections.abc import Iterable
 
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, front, ordered
-from zoo_registry.model.query import Page, Query, Resolution, Summary, near_misses, parse_sort, resolve
+from zoo_registry.model.query import (
+    Page,
+    Query,
+    Resolution,
+    Summary,
+    near_misses,
+    parse_sort,
+    resolve,
+)
 
 _DIGITS = 9
 
 
-def page(query: Query, summaries: Iterable[Summary], *, limit: int, cursor: str | None = None) -> Page:
-    """Give one page of what matches; near misses when nothing does. The cursor is how many came before.
+def page(
+    query: Query, summaries: Iterable[Summary], *, limit: int, cursor: str | None = None
+) -> Page:
+    """Give one page of what matches; near misses when nothing does.
+
+    The cursor is how many came before.
 
     Raises:
         InvalidQuery: it cannot be sorted so, or the cursor is not one of ours.
@@ -23,7 +35,9 @@ def page(query: Query, summaries: Iterable[Summary], *, limit: int, cursor: str 
     shown = ordered(query, front(query, fitting) if query.pareto else fitting)
     start = _offset(cursor)
     rest = len(shown) > start + limit
-    return Page(items=tuple(shown[start : start + limit]), next_cursor=str(start + limit) if rest else None)
+    return Page(
+        items=tuple(shown[start : start + limit]), next_cursor=str(start + limit) if rest else None
+    )
 
 
 def resolve_latest(query: Query, summaries: Iterable[Summary]) -> Resolution:
@@ -35,5 +49,7 @@ def _offset(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _DIGITS):
-        raise InvalidQuery(f"not a cursor: {cursor!r}", hint="zoo search   # starts from the first page")
+        raise InvalidQuery(
+            f"not a cursor: {cursor!r}", hint="zoo search   # starts from the first page"
+        )
     return int(cursor)

@@ -17,12 +17,17 @@ _MS = "max_latency_ms"
 
 
 def summaries(items: Sequence[Summary], query: Query, width: int) -> Table:
-    """Lay out artifacts: name, version, the metric that decides, sizes, median, ratio with its interval, verdict.
+    """Lay out artifacts: name, version, the metric that decides, sizes, median.
 
-    On a terminal narrower than 112 columns aliases and the raw size are left out, and the verdict becomes the colour of the ratio.
+    Ratio with its interval, verdict.
+
+    On a terminal narrower than 112 columns aliases and the raw size are left out, and the verdict
+    becomes the colour of the ratio.
     """
     metric, narrow = main_metric(query, items), width < NARROW
-    devices = {timing.device for item in items if (timing := item.timing(query.device, query.threads))}
+    devices = {
+        timing.device for item in items if (timing := item.timing(query.device, query.threads))
+    }
     where = devices.pop() if len(devices) == 1 else ""
     median = "\n".join(filter(None, (">median ms", where)))
     columns = ("name", "version", f">{metric}", ">raw", ">gzip", median, ">ratio [95 %]", "verdict")
@@ -38,9 +43,17 @@ def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text
     name = Text(item.name, style="bold").append(" withdrawn" if item.yanked else "", style="red")
     score = item.metrics.get(metric)
     version = f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
-    numbers = (NOTHING if score is None else f"{score:.4f}", words.size(item.size), words.size(item.size_gzip))
+    numbers = (
+        NOTHING if score is None else f"{score:.4f}",
+        words.size(item.size),
+        words.size(item.size_gzip),
+    )
     if timing is None:
-        return (name, *map(Text, (version, *numbers, NOTHING, NOTHING)), Text("not measured", style="dim"))
+        return (
+            name,
+            *map(Text, (version, *numbers, NOTHING, NOTHING)),
+            Text("not measured", style="dim"),
+        )
     median = f"{words.milliseconds(timing.median_ms)}{f' {timing.device}' if named else ''}"
     return (name, *map(Text, (version, *numbers, median, ratio_text(timing))), verdict_text(timing))
 
@@ -52,7 +65,12 @@ def _without_wide(cells: Sequence[T]) -> tuple[T, ...]:
 
 def _narrowed(cells: Sequence[Text]) -> tuple[RenderableType, ...]:
     name, version, *numbers, ratio = _without_wide(cells)
-    return (name, Text(version.plain.partition(" ")[0]), *numbers, Text(ratio.plain, style=cells[-1].style))
+    return (
+        name,
+        Text(version.plain.partition(" ")[0]),
+        *numbers,
+        Text(ratio.plain, style=cells[-1].style),
+    )
 
 
 def near(misses: Sequence[NearMiss]) -> Table:
@@ -68,7 +86,13 @@ def near(misses: Sequence[NearMiss]) -> Table:
 def miss_cells(miss: Miss) -> tuple[str, str, str, str]:
     """Spell one broken limit: its option, the value wanted, the value found, how far off."""
     found = NOTHING if miss.found is None else _value(miss.limit, miss.found)
-    off = "not measured" if miss.by is None else f"{miss.by:+.1%}" if miss.limit.startswith("max") else f"{-miss.by:+.1%}"
+    off = (
+        "not measured"
+        if miss.by is None
+        else f"{miss.by:+.1%}"
+        if miss.limit.startswith("max")
+        else f"{-miss.by:+.1%}"
+    )
     return _option(miss.limit), _value(miss.limit, miss.wanted), found, off
 
 
@@ -86,6 +110,7 @@ def in_words(misses: Sequence[NearMiss]) -> str:
     """Spell the nearest misses in one line, for an error message."""
 
     def one(miss: NearMiss) -> str:
-        return f"{miss.item.name} ({'; '.join('{} {}, found {}, {}'.format(*miss_cells(broken)) for broken in miss.misses)})"
+        cells = ("{} {}, found {}, {}".format(*miss_cells(broken)) for broken in miss.misses)
+        return f"{miss.item.name} ({'; '.join(cells)})"
 
     return ", ".join(one(miss) for miss in misses[:3])

@@ -1,4 +1,7 @@
-"""What people and machines read: tables, pages, progress, JSON. Numbers go to stdout, progress and remarks to stderr."""
+"""What people and machines read: tables, pages, progress, JSON.
+
+Numbers go to stdout, progress and remarks to stderr.
+"""
 
 import json
 import os
@@ -12,7 +15,14 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -31,10 +41,16 @@ Advance = Callable[[int], None]
 class SafeConsole(Console):
     """A console on which text is only text: no markup, no control characters, whoever wrote it."""
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """Take control characters out of every piece of text; colours are added later, by us."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(_CONTROL.sub("", segment.text), segment.style)
+            yield (
+                segment
+                if segment.control
+                else Segment(_CONTROL.sub("", segment.text), segment.style)
+            )
 
 
 def console(*, err: bool = False) -> Console:
@@ -61,12 +77,17 @@ def _plain(value: Any) -> Any:
 
 def problem_document(error: ZooError) -> str:
     """Spell an error as the registry does, with the command's exit code."""
-    document = errors.problem_document(error.slug, error.status, error.message, error.hint) | {"exit_code": error.exit_code}
+    document = errors.problem_document(error.slug, error.status, error.message, error.hint) | {
+        "exit_code": error.exit_code
+    }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def unexpected(error: Exception) -> ZooError:
-    """Turn an error that nobody foresaw into one line, with its traceback in a file (or on stderr with `ZOO_TRACEBACK=1`)."""
+    """Turn an error that nobody foresaw into one line.
+
+    With its traceback in a file (or on stderr with `ZOO_TRACEBACK=1`).
+    """
     settings = Settings.read()
     what = f"something went wrong that zoo did not foresee: {type(error).__name__}: {error}"
     text = "".join(traceback.format_exception(error))
@@ -83,16 +104,30 @@ def unexpected(error: Exception) -> ZooError:
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """Start a calm table: no box but a rule under the head. A column whose name starts with `>` is aligned right."""
+    """Start a calm table: no box but a rule under the head.
+
+    A column whose name starts with `>` is aligned right.
+    """
     from rich import box
 
     made = Table(
-        box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="dim",
-        pad_edge=False, show_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for column in columns:
         right = column.startswith(">")
-        made.add_column(column.removeprefix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="fold",
+        )
     return made
 
 
@@ -111,7 +146,15 @@ def verdict_text(timing: Timing) -> Text:
 
 def pairs(rows: Iterable[tuple[str, str | Text]], *, title: str | None = None) -> Table:
     """Lay out name and value in two columns."""
-    made = Table(box=None, show_header=False, title=title, title_justify="left", title_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(
+        box=None,
+        show_header=False,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, value in rows:
@@ -121,10 +164,21 @@ def pairs(rows: Iterable[tuple[str, str | Text]], *, title: str | None = None) -
 
 @contextmanager
 def transfer(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
-    """Show bytes moving, on a terminal; elsewhere show nothing. Call what it gives with the bytes of each piece."""
+    """Show bytes moving, on a terminal; elsewhere show nothing.
+
+    Call what it gives with the bytes of each piece.
+    """
     target = console(err=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=target, disable=not target.is_terminal, transient=True
+    ) as progress:
         task = progress.add_task(what, total=total, completed=done)
         yield lambda count: progress.advance(task, count)
 

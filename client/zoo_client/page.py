@@ -23,8 +23,17 @@ def page(release: Release) -> Group:
     """Lay out everything that is known of a release."""
     record = release.record
     parts = (_quality, _sizes, _structure, _proofs, _errors)
-    sections = [_identity(release), *(part(record) for part in parts), _speed(release), _origin(record), _goals(record)]
-    return Group(_title(release), *(Padding(section, (1, 0, 0, 0)) for section in sections if section is not None))
+    sections = [
+        _identity(release),
+        *(part(record) for part in parts),
+        _speed(release),
+        _origin(record),
+        _goals(record),
+    ]
+    return Group(
+        _title(release),
+        *(Padding(section, (1, 0, 0, 0)) for section in sections if section is not None),
+    )
 
 
 def _title(release: Release) -> Text:
@@ -33,7 +42,11 @@ def _title(release: Release) -> Text:
         title.append(f"  {alias}", style="cyan")
     if release.yanked:
         title.append(f"  withdrawn: {release.yank_reason}", style="red")
-    return title.append(f"\n{release.record.description}", style="dim") if release.record.description else title
+    return (
+        title.append(f"\n{release.record.description}", style="dim")
+        if release.record.description
+        else title
+    )
 
 
 def _identity(release: Release) -> Table:
@@ -55,9 +68,22 @@ def _identity(release: Release) -> Table:
 def _quality(record: Record) -> RenderableType | None:
     if not record.metrics:
         return _fidelity(record)
-    made = table("quality", ">value", ">95 % interval", "measured on", ">examples", title="Quality, measured on the file itself")
+    made = table(
+        "quality",
+        ">value",
+        ">95 % interval",
+        "measured on",
+        ">examples",
+        title="Quality, measured on the file itself",
+    )
     for m in record.metrics:
-        made.add_row(m.metric, f"{m.value:.4f}", f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}", f"{m.dataset} {m.split}", words.count(m.examples))
+        made.add_row(
+            m.metric,
+            f"{m.value:.4f}",
+            f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}",
+            f"{m.dataset} {m.split}",
+            words.count(m.examples),
+        )
     lines = [_worst(m) for m in record.metrics if m.classes]
     return Group(made, *lines, *filter(None, [_fidelity(record)]))
 
@@ -73,7 +99,11 @@ def _fidelity(record: Record) -> Text | None:
         return None
     f = record.fidelity
     where = f"{f.split} ({words.count(f.examples)} examples)"
-    agrees = f"on {where}" if f.top1_agreement is None else f"same top-1 for {f.top1_agreement:.2%} of {where}"
+    agrees = (
+        f"on {where}"
+        if f.top1_agreement is None
+        else f"same top-1 for {f.top1_agreement:.2%} of {where}"
+    )
     return Text(f"against float32: {agrees}, SQNR {f.sqnr_db:.1f} dB", style="dim")
 
 
@@ -89,14 +119,34 @@ def _sizes(record: Record) -> Table:
 def _structure(record: Record) -> Table:
     s = record.structure
     operators = sorted(s.operators.items(), key=lambda item: -item[1])
-    more = f", and {len(operators) - _SHOWN_OPERATORS} more kinds" if len(operators) > _SHOWN_OPERATORS else ""
-    sparse = f"predicted on {', '.join(s.xnnpack.cpus)}" if s.xnnpack.predicted_sparse else f"no: {s.xnnpack.reason}"
+    more = (
+        f", and {len(operators) - _SHOWN_OPERATORS} more kinds"
+        if len(operators) > _SHOWN_OPERATORS
+        else ""
+    )
+    sparse = (
+        f"predicted on {', '.join(s.xnnpack.cpus)}"
+        if s.xnnpack.predicted_sparse
+        else f"no: {s.xnnpack.reason}"
+    )
     rows = [
         ("parameters", words.count(s.parameters)),
         ("MACs", words.count(s.macs)),
-        ("operators", ", ".join(f"{count} {name}" for name, count in operators[:_SHOWN_OPERATORS]) + more),
-        ("tensors", ", ".join(f"{count} {dtype}" for dtype, count in sorted(s.tensors_by_dtype.items()))),
-        ("zeros", f"{s.sparsity_overall:.1%} of all weights{f', {s.densify} stored sparse' if s.densify else ''}"),
+        (
+            "operators",
+            ", ".join(f"{count} {name}" for name, count in operators[:_SHOWN_OPERATORS]) + more,
+        ),
+        (
+            "tensors",
+            ", ".join(f"{count} {dtype}" for dtype, count in sorted(s.tensors_by_dtype.items())),
+        ),
+        (
+            "zeros",
+            (
+                f"{s.sparsity_overall:.1%} of all"
+                f" weights{f', {s.densify} stored sparse' if s.densify else ''}"
+            ),
+        ),
         ("XNNPACK sparse", sparse),
     ]
     return pairs(rows, title="Structure, read from the file")
@@ -105,12 +155,21 @@ def _structure(record: Record) -> Table:
 def _proofs(record: Record) -> Table | None:
     if not record.proofs:
         return None
-    made = table("technique", "promise", ">tensors", "found", title="Proofs, held against every tensor")
+    made = table(
+        "technique", "promise", ">tensors", "found", title="Proofs, held against every tensor"
+    )
     ordered = sorted(record.proofs, key=lambda finding: (finding.technique, finding.promise))
-    for (technique, promise), group in groupby(ordered, key=lambda finding: (finding.technique, finding.promise)):
+    for (technique, promise), group in groupby(
+        ordered, key=lambda finding: (finding.technique, finding.promise)
+    ):
         findings = list(group)
         values = sorted({finding.found for finding in findings})
-        made.add_row(technique, promise, str(len(findings)), values[0] if len(values) == 1 else f"{values[0]} … {values[-1]}")
+        made.add_row(
+            technique,
+            promise,
+            str(len(findings)),
+            values[0] if len(values) == 1 else f"{values[0]} … {values[-1]}",
+        )
     return made
 
 
@@ -120,9 +179,19 @@ def _errors(record: Record) -> RenderableType | None:
     if about is None or not about.layers:
         return None
     worst = sorted(about.layers, key=lambda error: error.sqnr_channels_db)
-    shown = [error for index, error in enumerate(worst) if index < _SHOWN_ERRORS or error.kept_float]
+    shown = [
+        error for index, error in enumerate(worst) if index < _SHOWN_ERRORS or error.kept_float
+    ]
     how = "by itself" if about.mode == "layer" else "added up towards the output"
-    made = table("layer", "operator", ">RMSE, steps", ">SQNR dB", ">by channel dB", "in this file", title=f"Quantization error, {how}")
+    made = table(
+        "layer",
+        "operator",
+        ">RMSE, steps",
+        ">SQNR dB",
+        ">by channel dB",
+        "in this file",
+        title=f"Quantization error, {how}",
+    )
     for e in shown:
         made.add_row(
             e.layer,
@@ -132,20 +201,43 @@ def _errors(record: Record) -> RenderableType | None:
             f"{e.sqnr_channels_db:.1f}",
             "float" if e.kept_float else "",
         )
-    more = f"{len(shown)} worst of {len(about.layers)} layers; " if len(shown) < len(about.layers) else ""
-    line = f"{more}{about.engine} {about.engine_version}, {words.count(about.examples)} examples of {about.split}"
+    more = (
+        f"{len(shown)} worst of {len(about.layers)} layers; "
+        if len(shown) < len(about.layers)
+        else ""
+    )
+    line = (
+        f"{more}{about.engine} {about.engine_version}, {words.count(about.examples)} examples of"
+        f" {about.split}"
+    )
     return Group(made, Text(line, style="dim"))
 
 
 def _speed(release: Release) -> RenderableType | None:
     measurements = (*release.record.measurements, *release.added)
-    unable = [Text(f"not runnable on {row.device}: {row.message}", style="yellow") for row in release.record.not_measured]
+    unable = [
+        Text(f"not runnable on {row.device}: {row.message}", style="yellow")
+        for row in release.record.not_measured
+    ]
     if not measurements:
         return Group(Text("Latency", style="bold"), *unable) if unable else None
-    made = table("device", ">threads", ">median ms", ">p95", ">ratio [95 %]", "verdict", "sparse", title="Latency")
+    made = table(
+        "device",
+        ">threads",
+        ">median ms",
+        ">p95",
+        ">ratio [95 %]",
+        "verdict",
+        "sparse",
+        title="Latency",
+    )
     for m in measurements:
         timing = Timing.of(m)
-        numbers = (words.milliseconds(m.latency_ms.median), words.milliseconds(m.latency_ms.p95), ratio_text(timing))
+        numbers = (
+            words.milliseconds(m.latency_ms.median),
+            words.milliseconds(m.latency_ms.p95),
+            ratio_text(timing),
+        )
         made.add_row(m.device, str(m.threads), *numbers, verdict_text(timing), m.sparse_path)
     conditions = dict.fromkeys(line for m in measurements for line in _conditions(m))
     return Group(made, *unable, *(Text(line, style="dim") for line in conditions))
@@ -154,21 +246,35 @@ def _speed(release: Release) -> RenderableType | None:
 def _conditions(m: Measurement) -> Iterator[str]:
     pinned = "pinned" if m.pinned else "not pinned"
     delegated = f"{m.delegate} {m.nodes_delegated}/{m.nodes_total} nodes"
-    yield f"{m.device}: {m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version}, {delegated}, {pinned}"
+    yield (
+        f"{m.device}: {m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version}, {delegated},"
+        f" {pinned}"
+    )
     runs = f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"
-    yield f"{m.device}: {runs}, {m.protocol}, {m.when:%Y-%m-%d}; ratio to {m.baseline.name}, run interleaved"
+    yield (
+        f"{m.device}: {runs}, {m.protocol}, {m.when:%Y-%m-%d}; ratio to {m.baseline.name}, run"
+        " interleaved"
+    )
     if m.sparse_reason:
         yield f"{m.device}: sparse path {m.sparse_path}: {m.sparse_reason}"
     if m.noisy:
         yield f"{m.device}: noisy ({', '.join(m.noise_causes) or f'A/A {m.aa_ratio.value:.3f}'})"
 
 
-_AGAIN = {"bitwise": "gives the same bytes", "weights": "gives the same weights", "metrics": "gives the same quality"}
+_AGAIN = {
+    "bitwise": "gives the same bytes",
+    "weights": "gives the same weights",
+    "metrics": "gives the same quality",
+}
 
 
 def _origin(record: Record) -> Table:
     p = record.provenance
-    commit = f"{p.git.commit[:12]}{' with changes' if p.git.dirty else ''}" if p.git.commit else "not in a repository"
+    commit = (
+        f"{p.git.commit[:12]}{' with changes' if p.git.dirty else ''}"
+        if p.git.commit
+        else "not in a repository"
+    )
     rows = [
         ("built", f"{p.started:%Y-%m-%d %H:%M} on {p.host}, {p.duration_s:.0f} s, seed {p.seed}"),
         ("commit", commit),
@@ -187,5 +293,10 @@ def _goals(record: Record) -> Table | None:
     made = table("goal", ">limit", ">found", "", title="Goals")
     for goal in record.goals:
         verdict = Text("met", style="green") if goal.met else Text("missed", style="red")
-        made.add_row(goal.goal, f"{goal.limit:g}", NOTHING if goal.value is None else f"{goal.value:.4g}", verdict)
+        made.add_row(
+            goal.goal,
+            f"{goal.limit:g}",
+            NOTHING if goal.value is None else f"{goal.value:.4g}",
+            verdict,
+        )
     return made

@@ -1,4 +1,7 @@
-"""Pull one artifact: resolve, fetch into the cache, check, and only then let it appear where it was asked for."""
+"""Pull one artifact: resolve, fetch into the cache, check.
+
+And only then let it appear where it was asked for.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -50,15 +53,26 @@ def find(remote: Remote, ref: Ref, *, allow_yanked: bool = False) -> Release:
     if release.yanked and not allow_yanked:
         raise Yanked(
             f"{release.ref} was withdrawn: {release.yank_reason}",
-            hint=f"zoo pull {release.record.name}   # the newest that stands; --allow-yanked takes this one all the same",
+            hint=(
+                f"zoo pull {release.record.name}   # the newest that stands; --allow-yanked takes"
+                " this one all the same"
+            ),
         )
     return release
 
 
-def pull(remote: Remote, cache: Cache, release: Release, to: Path | None = None, *, advance: Advance = ignore) -> Pulled:
+def pull(
+    remote: Remote,
+    cache: Cache,
+    release: Release,
+    to: Path | None = None,
+    *,
+    advance: Advance = ignore,
+) -> Pulled:
     """Bring a release's file to `to` (a file, or a folder; default `./<name>.tflite`), verified.
 
-    Whatever stood there before stays intact until the new bytes are complete and right, and for ever if they never are.
+    Whatever stood there before stays intact until the new bytes are complete and right, and for
+    ever if they never are.
 
     Raises:
         DigestMismatch: the remote gives other bytes than the record says.
@@ -68,10 +82,17 @@ def pull(remote: Remote, cache: Cache, release: Release, to: Path | None = None,
     record = release.record
     digest = record.file.sha256
     try:
-        filled = cache.fill(digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance)
+        filled = cache.fill(
+            digest, record.file.size, lambda start: remote.fetch(digest, start=start), advance
+        )
     except DigestMismatch as error:
-        again = f"zoo verify {release.ref} --from {remote.url}   # whether it still is so; nothing was written here"
-        raise from_problem(error.slug, f"{release.ref} from {remote.url}: {error.message}", again) from error
+        again = (
+            f"zoo verify {release.ref} --from {remote.url}   # whether it still is so; nothing was"
+            " written here"
+        )
+        raise from_problem(
+            error.slug, f"{release.ref} from {remote.url}: {error.message}", again
+        ) from error
     cache.keep_record(release.record_bytes)
     path = destination(record, to)
     place(filled.path, path, digest)
@@ -87,7 +108,9 @@ def destination(record: Record, to: Path | None) -> Path:
 
 
 def place(source: Path, to: Path, digest: Digest) -> None:
-    """Copy a file so that it appears whole, and only if it is `digest`; one that is right already is left alone.
+    """Copy a file so that it appears whole, and only if it is `digest`.
+
+    One that is right already is left alone.
 
     Raises:
         DigestMismatch: `source` changed under us.
@@ -98,7 +121,9 @@ def place(source: Path, to: Path, digest: Digest) -> None:
             return
         _copy(source, to, digest)
     except OSError as error:
-        raise WrongUse(f"cannot write {to}: {error.strerror}", hint="zoo pull … --to PATH   # another place") from error
+        raise WrongUse(
+            f"cannot write {to}: {error.strerror}", hint="zoo pull … --to PATH   # another place"
+        ) from error
 
 
 def _copy(source: Path, to: Path, digest: Digest) -> None:
@@ -108,4 +133,6 @@ def _copy(source: Path, to: Path, digest: Digest) -> None:
             hasher.update(piece)
             out.write(piece)
         if hasher.hexdigest() != digest:
-            raise DigestMismatch(str(source), expected=digest, actual=hasher.hexdigest(), hint="zoo cache verify")
+            raise DigestMismatch(
+                str(source), expected=digest, actual=hasher.hexdigest(), hint="zoo cache verify"
+            )

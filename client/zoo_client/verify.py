@@ -21,7 +21,10 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Bytes that are what their record says: whose, their digest, and where the record was found."""
+    """Bytes that are what their record says.
+
+    Whose, their digest, and where the record was found.
+    """
 
     record: Record
     sha256: Digest
@@ -48,11 +51,15 @@ def _hash(remote: Remote, digest: Digest, release: Release, advance: Advance) ->
         advance(len(piece))
     if hasher.hexdigest() != digest:
         part = "file" if digest == release.record.file.sha256 else "golden vectors"
-        raise DigestMismatch(f"{part} of {release.ref} in {remote.url}", expected=digest, actual=hasher.hexdigest())
+        raise DigestMismatch(
+            f"{part} of {release.ref} in {remote.url}", expected=digest, actual=hasher.hexdigest()
+        )
 
 
 def verify_file(path: Path, cache: Cache, connect: Callable[[], Remote]) -> Verified:
-    """Hash a file and find the record that speaks of it: the one beside it, one in the cache, or one that the remote lists.
+    """Hash a file and find the record that speaks of it.
+
+    The one beside it, one in the cache, or one that the remote lists.
 
     The remote is opened only when it is needed.
 
@@ -70,7 +77,12 @@ def verify_file(path: Path, cache: Cache, connect: Callable[[], Remote]) -> Veri
         record = Record.read(beside.read_bytes())
         if record.file.sha256 != found:
             again = f"zoo pull {record.name}@{record.version} --to {path}"
-            raise DigestMismatch(f"{path} is not {record.name}@{record.version}", expected=record.file.sha256, actual=found, hint=again)
+            raise DigestMismatch(
+                f"{path} is not {record.name}@{record.version}",
+                expected=record.file.sha256,
+                actual=found,
+                hint=again,
+            )
         return Verified(record, found, str(beside))
     for entry in cache.entries():
         if entry.record.file.sha256 == found:
@@ -83,7 +95,8 @@ def _ask(remote: Remote, path: Path, digest: Digest) -> Record:
     for name, version in _published(remote, digest):
         return remote.release(Ref(name, version, digest)).record
     raise NotFound(
-        f"{path} (sha256:{digest}) is no file that {remote.url} knows", hint=f"zoo verify {path} --from URL   # ask another remote"
+        f"{path} (sha256:{digest}) is no file that {remote.url} knows",
+        hint=f"zoo verify {path} --from URL   # ask another remote",
     )
 
 

@@ -23,7 +23,11 @@ class Access:
 
     def opens(self, scope: str) -> bool:
         """Whether `scope` needs no token here."""
-        return self.trusted or (scope == "read" and self.public_reads) or (scope == "measure" and self.open_measurements)
+        return (
+            self.trusted
+            or (scope == "read" and self.public_reads)
+            or (scope == "measure" and self.open_measurements)
+        )
 
     def check(self, authorization: str | None, scope: str, *, strictly: bool = False) -> None:
         """Let a request through that carries a token with `scope`.
@@ -41,10 +45,19 @@ class Access:
             return
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() != "bearer" or not token.strip():
-            raise Unauthorized(f"this needs a token with the scope {scope!r}", hint=f"zoo registry token create --scope {scope}")
+            raise Unauthorized(
+                f"this needs a token with the scope {scope!r}",
+                hint=f"zoo registry token create --scope {scope}",
+            )
         scopes = tokens.scopes_of(self.catalogue.engine, token.strip())
         if scopes is None:
-            raise Unauthorized("nobody made this token, or it was revoked", hint=f"zoo registry token create --scope {scope}")
+            raise Unauthorized(
+                "nobody made this token, or it was revoked",
+                hint=f"zoo registry token create --scope {scope}",
+            )
         if scope not in scopes:
             has = ", ".join(sorted(scopes))
-            raise Forbidden(f"the token has {has}, this needs {scope!r}", hint=f"zoo registry token create --scope {scope}")
+            raise Forbidden(
+                f"the token has {has}, this needs {scope!r}",
+                hint=f"zoo registry token create --scope {scope}",
+            )

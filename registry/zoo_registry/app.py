@@ -24,15 +24,22 @@ _PAGES = frozenset({"docs", "pages", "static"})
 _SUBJECTS = {
     "search": "Ask with a budget, and read what was published.",
     "blobs": "Bytes by digest; the address of a blob never changes its meaning.",
-    "publish": "Blobs first, then the record. Needs a token with the scope `publish`; a measurement one with `measure`.",
-    "hugging face": "The Hub's layout, for reading: `HF_ENDPOINT=<this registry> hf download zoo/NAME`.",
+    "publish": (
+        "Blobs first, then the record. Needs a token with the scope `publish`; a measurement one"
+        " with `measure`."
+    ),
+    "hugging face": (
+        "The Hub's layout, for reading: `HF_ENDPOINT=<this registry> hf download zoo/NAME`."
+    ),
     "health": "For operations; needs no token.",
 }
 
 
 _DESCRIBED: dict[str, Any] = {  # no pages of FastAPI's own: they load scripts from elsewhere
-    "docs_url": None, "redoc_url": None, "openapi_tags": [{"name": name, "description": about} for name, about in _SUBJECTS.items()],
-}  # fmt: skip
+    "docs_url": None,
+    "redoc_url": None,
+    "openapi_tags": [{"name": name, "description": about} for name, about in _SUBJECTS.items()],
+}
 
 
 def open_registry(settings: Settings) -> Registry:
@@ -42,11 +49,16 @@ def open_registry(settings: Settings) -> Registry:
         Unsupported: its database was written by a newer program.
         UnknownPlugin, WrongUse: there is no such store or database.
     """
-    return Registry(open_store(settings.store), Catalogue(settings.db), settings.spool_folder, settings.max_blob)
+    return Registry(
+        open_store(settings.store), Catalogue(settings.db), settings.spool_folder, settings.max_blob
+    )
 
 
 def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
-    """Build the application; without `pages`, the API alone. `app.state.registry` is the service, closed at shutdown."""
+    """Build the application; without `pages`, the API alone.
+
+    `app.state.registry` is the service, closed at shutdown.
+    """
     registry = open_registry(settings)
 
     @asynccontextmanager
@@ -54,10 +66,19 @@ def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
         yield
         registry.close()
 
-    app = FastAPI(title="edgezoo", summary="A model zoo for on-device inference", version="1", lifespan=lifespan, **_DESCRIBED)
+    app = FastAPI(
+        title="edgezoo",
+        summary="A model zoo for on-device inference",
+        version="1",
+        lifespan=lifespan,
+        **_DESCRIBED,
+    )
     app.state.registry = registry
     app.state.access = Access(
-        registry.catalogue, trusted=settings.trusted, public_reads=settings.public_reads, open_measurements=settings.open_measurements
+        registry.catalogue,
+        trusted=settings.trusted,
+        public_reads=settings.public_reads,
+        open_measurements=settings.open_measurements,
     )
     app.state.presign = settings.presign
     app.state.litertjs = RuntimeFiles(litertjs.folder(settings.litertjs))
@@ -75,7 +96,9 @@ def _routers(without: frozenset[str]) -> Iterator[tuple[str, APIRouter]]:
     for module in sorted(pkgutil.iter_modules(routes.__path__), key=lambda m: m.name):
         if module.name in without:
             continue
-        router = getattr(importlib.import_module(f"{routes.__name__}.{module.name}"), "router", None)
+        router = getattr(
+            importlib.import_module(f"{routes.__name__}.{module.name}"), "router", None
+        )
         if router is not None:
             yield module.name, router
 
@@ -90,4 +113,5 @@ def _document_problem(app: FastAPI) -> None:
         schemas.setdefault("Problem", Problem.model_json_schema())
         return schema
 
-    app.openapi = described  # type: ignore[method-assign]  # FastAPI's documented way to extend its schema
+    # FastAPI's documented way to extend its schema
+    app.openapi = described  # type: ignore[method-assign]

@@ -1,9 +1,12 @@
-"""The registry of a project's folder, in process: the same application as the server's, as a WSGI callable.
+"""The registry of a project's folder, in process.
+
+The same application as the server's, as a WSGI callable.
 
     folder/zoo.db      the catalogue              folder/blobs, releases, …   the store
     folder/uploads     uploads under way
 
-Several processes may use one folder at once: the catalogue is SQLite in WAL mode, the store arbitrates by hard links.
+Several processes may use one folder at once: the catalogue is SQLite in WAL mode, the store
+    arbitrates by hard links.
 """
 
 import asyncio
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class Embedded:
-    """A WSGI application over one folder, for `httpx.WSGITransport`. Whoever can write to the folder may publish. Close it when done.
+    """A WSGI application over one folder, for `httpx.WSGITransport`.
+
+    Whoever can write to the folder may publish. Close it when done.
 
     Raises:
         Unsupported: the folder's database was written by a newer program.
@@ -32,11 +37,16 @@ class Embedded:
 
         self._app = create_app(Settings.embedded(folder), pages=False)
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="zoo-embedded", daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="zoo-embedded", daemon=True
+        )
         self._thread.start()
-        self._wsgi: Any = ASGIMiddleware(self._app, loop=self._loop)  # type: ignore[arg-type]  # its own, narrower ASGI types
+        # its own, narrower ASGI types
+        self._wsgi: Any = ASGIMiddleware(self._app, loop=self._loop)  # type: ignore[arg-type]
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         """Answer one request."""
         if not environ.get("CONTENT_LENGTH"):
             environ = {**environ, **_measured(environ["wsgi.input"])}

@@ -1,9 +1,13 @@
-"""LiteRT.js on this machine: fetched by npm once, held against committed digests, then served to browsers as it lies.
+"""LiteRT.js on this machine.
+
+Fetched by npm once, held against committed digests, then served to browsers as it lies.
 
     <the user's cache folder>/litertjs/<version>/
         litertjs.json                  {"version", "files": {path: sha256}}
-        core/dist/index.js             the library; it imports its helper by a relative path, so that workers can load it too
-        core/wasm/litert_wasm_*        builds for browsers with and without relaxed SIMD, and with threads
+        core/dist/index.js             the library; it imports its helper by a relative path, so
+                                       that workers can load it too
+        core/wasm/litert_wasm_*        builds for browsers with and without relaxed SIMD, and with
+                                       threads
         wasm-utils/dist/index.js
 
 Standard library and platformdirs only: the server, the client and the builders all look here.
@@ -44,7 +48,11 @@ _BARE, _RELATIVE = b'"@litertjs/wasm-utils"', b'"../../wasm-utils/dist/index.js"
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One npm package: its name, what its tarball must hash to (the sha512 that registries call integrity), the files wanted of it."""
+    """One npm package: its name.
+
+    What its tarball must hash to (the sha512 that registries call integrity), the files wanted of
+    it.
+    """
 
     name: str
     integrity: str
@@ -61,7 +69,10 @@ PACKAGES = (
     Package(
         "@litertjs/core",
         "sha512-PlGmbMOq9WitX7FO0jhbdJw9GthatsyuCQXjTt/wJZo0FLaw48q4tz8IwqgqCIkviYGr9OFDL1kCnN4nzWoyJQ==",
-        ("dist/index.js", *(f"wasm/{build}.{kind}" for build in _BUILDS for kind in ("js", "wasm"))),
+        (
+            "dist/index.js",
+            *(f"wasm/{build}.{kind}" for build in _BUILDS for kind in ("js", "wasm")),
+        ),
     ),
     Package(
         "@litertjs/wasm-utils",
@@ -71,13 +82,22 @@ PACKAGES = (
 )
 _TYPES = {".js": "text/javascript", ".wasm": "application/wasm", ".json": "application/json"}
 FILES: Mapping[str, str] = MappingProxyType(
-    {path: _TYPES[Path(path).suffix] for path in (ABOUT, *(f"{package.folder}/{file}" for package in PACKAGES for file in package.files))}
+    {
+        path: _TYPES[Path(path).suffix]
+        for path in (
+            ABOUT,
+            *(f"{package.folder}/{file}" for package in PACKAGES for file in package.files),
+        )
+    }
 )
 """Everything that may be served, with its media type."""
 
 
 def folder(given: Path | None = None) -> Path:
-    """Say where it lies or would lie: where `ZOO_LITERTJS` says (`given`), else in the user's cache folder."""
+    """Say where it lies or would lie.
+
+    Where `ZOO_LITERTJS` says (`given`), else in the user's cache folder.
+    """
     if given is not None:
         return given
     import platformdirs
@@ -116,18 +136,23 @@ def verify(where: Path) -> None:
     for path in sorted(set(FILES) - {ABOUT}):
         actual = digest_file(where / path)
         if actual != noted.get(path):
-            raise DigestMismatch(str(where / path), expected=str(noted.get(path)), actual=actual, hint=COMMAND)
+            raise DigestMismatch(
+                str(where / path), expected=str(noted.get(path)), actual=actual, hint=COMMAND
+            )
 
 
 def install(where: Path, *, npm: str = "npm", progress: Progress = lambda *_: None) -> bool:
-    """Fetch both packages with npm, verify them and put them in place, whole or not at all; False if they were there already, undamaged.
+    """Fetch both packages with npm, verify them and put them in place, whole or not at all.
+
+    False if they were there already, undamaged.
 
     npm asks whichever registry the user's own configuration names; no script of a package is run.
 
     Raises:
         Unsupported: there is no npm, or the folder cannot be written, or holds something else.
         Unreachable: npm could not fetch a package; the message is npm's own.
-        DigestMismatch: a package is not the one this version of edgezoo was tested with; nothing is kept.
+        DigestMismatch: a package is not the one this version of edgezoo was tested with; nothing is
+            kept.
     """
     if version_in(where) == VERSION:
         with suppress(DigestMismatch):
@@ -139,17 +164,22 @@ def install(where: Path, *, npm: str = "npm", progress: Progress = lambda *_: No
         with tempfile.TemporaryDirectory(prefix=f".{where.name}.", dir=where.parent) as name:
             _assemble(Path(name), where, npm, progress)
     except OSError as error:
-        raise Unsupported(f"{where}: {error.strerror}", hint=f"export {VARIABLE}=…   # a folder you may write") from error
+        raise Unsupported(
+            f"{where}: {error.strerror}", hint=f"export {VARIABLE}=…   # a folder you may write"
+        ) from error
     progress(len(PACKAGES), len(PACKAGES), str(where))
     return True
 
 
 def _refuse_foreign(where: Path) -> None:
     """A folder that holds anything else is never replaced."""
-    foreign = where.is_file() or (where.is_dir() and any(where.iterdir()) and not (where / ABOUT).is_file())
+    foreign = where.is_file() or (
+        where.is_dir() and any(where.iterdir()) and not (where / ABOUT).is_file()
+    )
     if foreign:
         raise Unsupported(
-            f"{where} holds something else; LiteRT.js wants a folder of its own", hint=f"export {VARIABLE}={where / 'litertjs'}"
+            f"{where} holds something else; LiteRT.js wants a folder of its own",
+            hint=f"export {VARIABLE}={where / 'litertjs'}",
         )
 
 
@@ -171,20 +201,39 @@ def fetch(package: Package, to: Path, npm: str = "npm") -> Path:
         Unreachable: npm could not fetch it.
         DigestMismatch: it is another tarball.
     """
-    command = [npm, "pack", f"{package.name}@{VERSION}", "--ignore-scripts", "--json", "--loglevel=error", "--pack-destination", str(to)]
+    command = [
+        npm,
+        "pack",
+        f"{package.name}@{VERSION}",
+        "--ignore-scripts",
+        "--json",
+        "--loglevel=error",
+        "--pack-destination",
+        str(to),
+    ]
     try:
-        done = subprocess.run(command, cwd=to, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S)
+        done = subprocess.run(
+            command, cwd=to, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
     except FileNotFoundError as error:
-        raise Unsupported("npm, which fetches LiteRT.js, is not installed", hint="apt-get install npm") from error
+        raise Unsupported(
+            "npm, which fetches LiteRT.js, is not installed", hint="apt-get install npm"
+        ) from error
     except subprocess.TimeoutExpired as error:
-        raise Unreachable(f"npm fetched no {package.name} within {_TIMEOUT_S} s", hint="npm ping") from error
+        raise Unreachable(
+            f"npm fetched no {package.name} within {_TIMEOUT_S} s", hint="npm ping"
+        ) from error
     if done.returncode:
         raise Unreachable(
-            f"npm cannot fetch {package.name}@{VERSION}: {_words(done.stderr)}", hint="npm ping   # does the network let npm through?"
+            f"npm cannot fetch {package.name}@{VERSION}: {_words(done.stderr)}",
+            hint="npm ping   # does the network let npm through?",
         )
     tarballs = sorted(to.glob(f"*{package.folder}-{VERSION}.tgz"))
     if not tarballs:
-        raise Unreachable(f"npm says it fetched {package.name}@{VERSION}, and left no file", hint=" ".join(command[:3]))
+        raise Unreachable(
+            f"npm says it fetched {package.name}@{VERSION}, and left no file",
+            hint=" ".join(command[:3]),
+        )
     held_against(tarballs[0], package)
     return tarballs[0]
 
@@ -200,12 +249,18 @@ def held_against(tarball: Path, package: Package) -> None:
     expected = package.integrity.partition("-")[2]
     if actual != expected:
         raise DigestMismatch(
-            f"{package.name}@{VERSION}", expected=expected, actual=actual, algorithm="sha512", hint="npm config get registry"
+            f"{package.name}@{VERSION}",
+            expected=expected,
+            actual=actual,
+            algorithm="sha512",
+            hint="npm config get registry",
         )
 
 
 def unpack(tarball: Path, package: Package, to: Path) -> None:
-    """Take the wanted files out of a verified tarball, and nothing else; the library's bare import becomes a relative one.
+    """Take the wanted files out of a verified tarball, and nothing else.
+
+    The library's bare import becomes a relative one.
 
     Raises:
         NotFound: a wanted file is not in it.
@@ -231,11 +286,17 @@ def _note(ready: Path) -> None:
     for path in sorted(set(FILES) - {ABOUT}):
         (ready / path).chmod(0o444)
         files[path] = digest_file(ready / path)
-    (ready / ABOUT).write_text(json.dumps({"version": VERSION, "files": files}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (ready / ABOUT).write_text(
+        json.dumps({"version": VERSION, "files": files}, indent=1, sort_keys=True) + "\n",
+        encoding="utf-8",
+    )
 
 
 def _replace(ready: Path, where: Path) -> None:
-    """Put the finished folder in place of what is there; if another process was first, its folder is as good."""
+    """Put the finished folder in place of what is there.
+
+    If another process was first, its folder is as good.
+    """
     shutil.rmtree(where, ignore_errors=True)
     try:
         ready.rename(where)

@@ -20,7 +20,8 @@ class Answer:
 def answer(headers: Mapping[str, str], etag: str, size: int) -> Answer:
     """Decide on 200, 206, 304 or 416 for a resource with a strong `etag` and `size` bytes.
 
-    One range is honoured, from a start or as a suffix; several, or one that does not parse, count as none, as the RFC allows.
+    One range is honoured, from a start or as a suffix; several, or one that does not parse, count
+    as none, as the RFC allows.
     """
     if matches(headers.get("if-none-match"), etag):
         return Answer(304, 0, 0)
@@ -33,7 +34,11 @@ def answer(headers: Mapping[str, str], etag: str, size: int) -> Answer:
         return Answer(200, 0, size)
     if first and last and int(last) < int(first):
         return Answer(200, 0, size)
-    start, end = (int(first), min(int(last) + 1, size) if last else size) if first else (max(size - int(last), 0), size)
+    start, end = (
+        (int(first), min(int(last) + 1, size) if last else size)
+        if first
+        else (max(size - int(last), 0), size)
+    )
     return Answer(206, start, end) if start < end else Answer(416, 0, 0)
 
 
@@ -41,11 +46,16 @@ def matches(header: str | None, etag: str) -> bool:
     """Whether an If-None-Match header names `etag` (weakly compared) or anything."""
     if header is None:
         return False
-    return header.strip() == "*" or etag in {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return header.strip() == "*" or etag in {
+        tag.strip().removeprefix("W/") for tag in header.split(",")
+    }
 
 
 def content_range(header: str) -> tuple[int, int, int] | None:
-    """Read the Content-Range of an upload as start, end (exclusive) and total; None when it is none."""
+    """Read the Content-Range of an upload as start, end (exclusive) and total.
+
+    None when it is none.
+    """
     found = _CONTENT_RANGE.fullmatch(header.strip())
     if found is None:
         return None

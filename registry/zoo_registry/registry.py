@@ -1,7 +1,9 @@
-"""What a registry does, without HTTP: the store decides and remembers, the catalogue answers questions.
+"""What a registry does, without HTTP.
 
-Every write goes to the store first and then to the catalogue; a crash in between is healed by writing the same again, or by
-`reindex`. Nothing here knows who asks: see `access`.
+The store decides and remembers, the catalogue answers questions.
+
+Every write goes to the store first and then to the catalogue; a crash in between is healed by
+writing the same again, or by `reindex`. Nothing here knows who asks: see `access`.
 """
 
 import time
@@ -14,7 +16,18 @@ from pydantic import BaseModel
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import AnswerIsNo, DigestMismatch, InvalidQuery
-from zoo_registry.model.query import FrontAxis, Page, ParetoPoint, Query, Resolution, Summary, axis, near_misses, pareto, resolve
+from zoo_registry.model.query import (
+    FrontAxis,
+    Page,
+    ParetoPoint,
+    Query,
+    Resolution,
+    Summary,
+    axis,
+    near_misses,
+    pareto,
+    resolve,
+)
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores import shelf
 from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, Store, missing
@@ -33,14 +46,20 @@ class Device(BaseModel):
 
 
 class Reindexed(BaseModel):
-    """How a rebuild of the catalogue ended. `broken` says, by `name@version`, what could not be read."""
+    """How a rebuild of the catalogue ended.
+
+    `broken` says, by `name@version`, what could not be read.
+    """
 
     releases: int
     broken: dict[str, str]
 
 
 class Verification(BaseModel):
-    """What a full check of the store found. `damaged` blobs hash to something else; `missing` ones are named by a record."""
+    """What a full check of the store found.
+
+    `damaged` blobs hash to something else; `missing` ones are named by a record.
+    """
 
     blobs: int
     bytes: int
@@ -64,7 +83,10 @@ class Collected(BaseModel):
 
 @dataclass(frozen=True)
 class Registry:
-    """The one door to a store and its catalogue. `spool` is where uploads wait until they are whole."""
+    """The one door to a store and its catalogue.
+
+    `spool` is where uploads wait until they are whole.
+    """
 
     store: Store
     catalogue: Catalogue
@@ -73,7 +95,9 @@ class Registry:
     uploads: Uploads = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "uploads", Uploads(self.catalogue.engine, self.store, self.spool, self.blob_limit))
+        object.__setattr__(
+            self, "uploads", Uploads(self.catalogue.engine, self.store, self.spool, self.blob_limit)
+        )
 
     def close(self) -> None:
         """Close the database."""
@@ -90,25 +114,38 @@ class Registry:
         items, after = self.catalogue.page(query, limit=limit, cursor=cursor)
         if items or cursor is not None:
             return Page(items=items, next_cursor=after)
-        return Page(items=(), near_misses=near_misses(query, self.catalogue.candidates(query), NEAR))
+        return Page(
+            items=(), near_misses=near_misses(query, self.catalogue.candidates(query), NEAR)
+        )
 
     def resolve(self, query: Query) -> Resolution:
         """Choose the one best artifact for a budget, and say why."""
         return resolve(query, self.catalogue.candidates(query))
 
     def pareto(self, query: Query, x: FrontAxis, y: str) -> tuple[ParetoPoint, ...]:
-        """Place what fits by `x` (better small) and the metric `y` (better large), and mark the front; what lacks either is left out.
+        """Place what fits by `x` (better small) and the metric `y` (better large).
+
+        And mark the front; what lacks either is left out.
 
         Raises:
             InvalidQuery: no release has the metric.
         """
         known = self.catalogue.metrics()
         if y not in known and known:
-            raise InvalidQuery(f"no release has the metric {y!r} (expected one of {', '.join(known)})")
+            raise InvalidQuery(
+                f"no release has the metric {y!r} (expected one of {', '.join(known)})"
+            )
         fitting = [item for item in self.catalogue.candidates(query) if not query.misses(item)]
-        placed = [(item, a, b) for item in fitting if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None]
+        placed = [
+            (item, a, b)
+            for item in fitting
+            if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None
+        ]
         front = pareto([(a, b) for _, a, b in placed])
-        points = (ParetoPoint(item=item, x=a, y=b, on_front=on) for (item, a, b), on in zip(placed, front, strict=True))
+        points = (
+            ParetoPoint(item=item, x=a, y=b, on_front=on)
+            for (item, a, b), on in zip(placed, front, strict=True)
+        )
         return tuple(sorted(points, key=lambda point: (point.x, -point.y, point.item.name)))
 
     def versions(self, name: str) -> tuple[Summary, ...]:
@@ -134,7 +171,10 @@ class Registry:
 
     def devices(self) -> tuple[Device, ...]:
         """List where releases were measured."""
-        return tuple(Device(device=name, threads=threads, releases=count) for name, threads, count in self.catalogue.devices())
+        return tuple(
+            Device(device=name, threads=threads, releases=count)
+            for name, threads, count in self.catalogue.devices()
+        )
 
     def blob(self, digest: Digest) -> BlobInfo:
         """Say how large a blob is.
@@ -159,7 +199,10 @@ class Registry:
     # --- writing: the store first ---
 
     def publish(self, record_bytes: bytes) -> shelf.Released:
-        """Release a record whose blobs were uploaded: see `shelf.release`. Doing it again heals the catalogue."""
+        """Release a record whose blobs were uploaded: see `shelf.release`.
+
+        Doing it again heals the catalogue.
+        """
         released = shelf.release(self.store, record_bytes, shelf.now())
         self._refresh(released.record.name)
         return released
@@ -182,12 +225,17 @@ class Registry:
         return shelf.load_release(self.store, name, version).yank_reason
 
     def _refresh(self, name: str) -> None:
-        self.catalogue.put(name, lambda: [release.summary for release in shelf.survey(self.store, name)[0]])
+        self.catalogue.put(
+            name, lambda: [release.summary for release in shelf.survey(self.store, name)[0]]
+        )
 
     # --- keeping house ---
 
     def reindex(self) -> Reindexed:
-        """Rebuild the catalogue, and the store's own index, from the store alone; searches see the old state or the new one."""
+        """Rebuild the catalogue, and the store's own index, from the store alone.
+
+        Searches see the old state or the new one.
+        """
         broken: dict[str, str] = {}
         count = 0
 
@@ -213,14 +261,24 @@ class Registry:
             except DigestMismatch:
                 damaged.append(str(info.digest))
         good, bad = shelf.survey(self.store)
-        lost = {str(digest): release.ref for release in good for digest in release.record.blobs if digest not in sizes}
+        lost = {
+            str(digest): release.ref
+            for release in good
+            for digest in release.record.blobs
+            if digest not in sizes
+        }
         return Verification(
-            blobs=len(sizes), bytes=sum(sizes.values()), damaged=tuple(sorted(damaged)), missing=lost,
+            blobs=len(sizes),
+            bytes=sum(sizes.values()),
+            damaged=tuple(sorted(damaged)),
+            missing=lost,
             broken={ref: error.message for ref, error in bad.items()},
-        )  # fmt: skip
+        )
 
     def collect(self, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Collected:
-        """Drop blobs that nothing refers to and uploads that stand still, both older than `grace_s` seconds.
+        """Drop blobs that nothing refers to and uploads that stand still.
+
+        Both older than `grace_s` seconds.
 
         The grace protects a publisher between its upload and its release.
 
@@ -229,16 +287,29 @@ class Registry:
         """
         needed = self._referenced()
         cutoff = time.time() - grace_s
-        idle = [info for info in self.store.digests() if info.digest not in needed and info.modified <= cutoff]
+        idle = [
+            info
+            for info in self.store.digests()
+            if info.digest not in needed and info.modified <= cutoff
+        ]
         if not dry_run:
             for info in idle:
                 self.store.delete(info.digest)
         swept = 0 if dry_run else self.uploads.sweep(grace_s)
-        return Collected(blobs=tuple(sorted(info.digest for info in idle)), bytes=sum(info.size for info in idle), uploads=swept)
+        return Collected(
+            blobs=tuple(sorted(info.digest for info in idle)),
+            bytes=sum(info.size for info in idle),
+            uploads=swept,
+        )
 
     def _referenced(self) -> set[Digest]:
         good, bad = shelf.survey(self.store)
         if bad:
-            raise AnswerIsNo(f"{', '.join(bad)} cannot be read, so it is not known what they need", hint="zoo registry verify")
-        blobs = {digest for release in good for digest in (release.record_sha256, *release.record.blobs)}
+            raise AnswerIsNo(
+                f"{', '.join(bad)} cannot be read, so it is not known what they need",
+                hint="zoo registry verify",
+            )
+        blobs = {
+            digest for release in good for digest in (release.record_sha256, *release.record.blobs)
+        }
         return blobs | set(shelf.measurement_blobs(self.store))

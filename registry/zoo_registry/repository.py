@@ -1,4 +1,6 @@
-"""A release as a repository in the Hugging Face Hub's layout. Pure: a release in, files and answers out.
+"""A release as a repository in the Hugging Face Hub's layout.
+
+Pure: a release in, files and answers out.
 
     zoo/<name>                the repository of one artifact
       <name>.tflite           the file, as on the Hub a large one: known by its sha256
@@ -6,9 +8,10 @@
       record.json             the record, byte for byte as published
       README.md               the model card, written from the record
 
-A **revision** is `main` (the latest), a tag `v1.0.0`, an alias, whatever else a ref selects (`1.0.0`, `^1`), or a commit. The
-**commit** of a release is the first 40 digits of its record's sha256: whoever pins it gets this release for ever.
-"""  # fmt: skip
+A **revision** is `main` (the latest), a tag `v1.0.0`, an alias, whatever else a ref selects
+(`1.0.0`, `^1`), or a commit. The **commit** of a release is the first 40 digits of its record's
+sha256: whoever pins it gets this release for ever.
+"""
 
 import hashlib
 import re
@@ -33,7 +36,10 @@ _TAG = re.compile(r"v(\d+\.\d+\.\d+.*)")
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a repository. A large one is a blob of the store and known by its sha256, a small one by its git object id."""
+    """One file of a repository.
+
+    A large one is a blob of the store and known by its sha256, a small one by its git object id.
+    """
 
     path: str
     size: int
@@ -59,11 +65,17 @@ def commit_of(record_sha256: Digest) -> str:
 
 
 def selector_of(revision: str, versions: Iterable[Summary]) -> str:
-    """Translate a revision into a ref's selector; a commit that is none of `versions` stays as it is."""
+    """Translate a revision into a ref's selector.
+
+    A commit that is none of `versions` stays as it is.
+    """
     if revision == MAIN:
         return LATEST
     if _COMMIT.fullmatch(revision):
-        return next((item.version for item in versions if commit_of(item.record_sha256) == revision), revision)
+        return next(
+            (item.version for item in versions if commit_of(item.record_sha256) == revision),
+            revision,
+        )
     tag = _TAG.fullmatch(revision)
     return tag[1] if tag else revision
 
@@ -74,7 +86,10 @@ def files_of(release: Release) -> dict[str, File]:
     found = [_large(f"{record.name}.tflite", record.file.sha256, record.file.size)]
     if record.golden is not None:
         found.append(_large("golden.npz", record.golden.sha256, record.golden.size))
-    found += [_small("record.json", release.record_bytes), _small("README.md", card.for_registry(record).encode())]
+    found += [
+        _small("record.json", release.record_bytes),
+        _small("README.md", card.for_registry(record).encode()),
+    ]
     return {file.path: file for file in sorted(found, key=lambda file: file.path)}
 
 
@@ -84,7 +99,9 @@ def _small(path: str, content: bytes) -> File:
 
 def _large(path: str, sha256: Digest, size: int) -> File:
     """Describe a blob the way git-lfs does: what git keeps is a pointer (git-lfs, docs/spec.md)."""
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    pointer = (
+        f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+    )
     return File(path, size, _git_id(pointer), sha256, pointer_size=len(pointer))
 
 
@@ -95,7 +112,9 @@ def _git_id(content: bytes) -> str:
 class Said(BaseModel):
     """Base of what is said in the Hub's words."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
 
 
 class TreeLfs(Said):
@@ -171,17 +190,33 @@ class Description(Said):
 
 def describe(release: Release, *, private: bool) -> Description:
     """Describe a repository at one revision."""
-    name, files, data = f"{OWNER}/{release.record.name}", files_of(release), card.metadata([release.record])
+    name, files, data = (
+        f"{OWNER}/{release.record.name}",
+        files_of(release),
+        card.metadata([release.record]),
+    )
     return Description(
-        id=name, model_id=name, sha=commit_of(release.record_sha256), private=private,
-        created_at=release.published, last_modified=release.published,
-        library_name=data["library_name"], pipeline_tag=data["pipeline_tag"], tags=(*data["tags"], f"license:{data['license']}"),
-        card_data=data, siblings=tuple(map(_sibling, files.values())), used_storage=sum(file.size for file in files.values()),
-    )  # fmt: skip
+        id=name,
+        model_id=name,
+        sha=commit_of(release.record_sha256),
+        private=private,
+        created_at=release.published,
+        last_modified=release.published,
+        library_name=data["library_name"],
+        pipeline_tag=data["pipeline_tag"],
+        tags=(*data["tags"], f"license:{data['license']}"),
+        card_data=data,
+        siblings=tuple(map(_sibling, files.values())),
+        used_storage=sum(file.size for file in files.values()),
+    )
 
 
 def _sibling(file: File) -> Sibling:
-    lfs = SiblingLfs(sha256=file.sha256, size=file.size, pointer_size=file.pointer_size) if file.large else None
+    lfs = (
+        SiblingLfs(sha256=file.sha256, size=file.size, pointer_size=file.pointer_size)
+        if file.large
+        else None
+    )
     return Sibling(rfilename=file.path, size=file.size, blob_id=file.oid, lfs=lfs)
 
 
@@ -189,9 +224,15 @@ def tree(files: Iterable[File]) -> tuple[TreeEntry, ...]:
     """List files as a tree."""
 
     def lfs(file: File) -> TreeLfs | None:
-        return TreeLfs(oid=file.sha256, size=file.size, pointer_size=file.pointer_size) if file.large else None
+        return (
+            TreeLfs(oid=file.sha256, size=file.size, pointer_size=file.pointer_size)
+            if file.large
+            else None
+        )
 
-    return tuple(TreeEntry(path=file.path, size=file.size, oid=file.oid, lfs=lfs(file)) for file in files)
+    return tuple(
+        TreeEntry(path=file.path, size=file.size, oid=file.oid, lfs=lfs(file)) for file in files
+    )
 
 
 def refs(name: str, versions: Iterable[Summary]) -> Refs:
@@ -199,8 +240,16 @@ def refs(name: str, versions: Iterable[Summary]) -> Refs:
     known = tuple(versions)
     commits = {item.version: commit_of(item.record_sha256) for item in known}
     latest = Ref(name).pick(item.version for item in known if not item.yanked)
-    heads = {alias: item.version for item in known for alias in item.aliases} | ({MAIN: latest} if latest else {})
+    heads = {alias: item.version for item in known for alias in item.aliases} | (
+        {MAIN: latest} if latest else {}
+    )
     return Refs(
-        branches=tuple(GitRef(name=head, ref=f"refs/heads/{head}", target_commit=commits[heads[head]]) for head in sorted(heads)),
-        tags=tuple(GitRef(name=f"v{v}", ref=f"refs/tags/v{v}", target_commit=commit) for v, commit in commits.items()),
+        branches=tuple(
+            GitRef(name=head, ref=f"refs/heads/{head}", target_commit=commits[heads[head]])
+            for head in sorted(heads)
+        ),
+        tags=tuple(
+            GitRef(name=f"v{v}", ref=f"refs/tags/v{v}", target_commit=commit)
+            for v, commit in commits.items()
+        ),
     )

@@ -1,4 +1,7 @@
-"""LiteRT.js as it was installed beside the registry, for pages to load: the known files only, held against their digests."""
+"""LiteRT.js as it was installed beside the registry, for pages to load.
+
+The known files only, held against their digests.
+"""
 
 import gzip
 import json
@@ -51,7 +54,8 @@ class RuntimeFiles:
         """Give a file of `litertjs.FILES`; no other name ever becomes a path.
 
         Raises:
-            NotFound: nothing is installed, it is not one of the known files, or it changed since it was installed.
+            NotFound: nothing is installed, it is not one of the known files, or it changed since it
+                was installed.
         """
         if not self.version:
             raise NotFound("LiteRT.js is not installed beside this registry", hint=litertjs.COMMAND)
@@ -65,7 +69,9 @@ class RuntimeFiles:
         except (OSError, ValueError, KeyError) as error:
             raise NotFound(f"{name} of LiteRT.js cannot be read", hint=litertjs.COMMAND) from error
         if name != litertjs.ABOUT and noted.get(name) != file.digest:
-            raise NotFound(f"{name} of LiteRT.js changed since it was installed", hint=litertjs.COMMAND)
+            raise NotFound(
+                f"{name} of LiteRT.js changed since it was installed", hint=litertjs.COMMAND
+            )
         return file
 
     @property

@@ -7,12 +7,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Telemetry:
-    """ASGI middleware: counts and times requests by route template, so that a number of names is not a number of series."""
+    """ASGI middleware: counts and times requests by route template.
+
+    So that a number of names is not a number of series.
+    """
 
     def __init__(self, app: ASGIApp, numbers: CollectorRegistry) -> None:
         self.app = app
-        self.requests = Counter("zoo_requests", "Requests answered", ["method", "route", "status"], registry=numbers)
-        self.seconds = Histogram("zoo_request_seconds", "Time until the last byte", ["route"], registry=numbers)
+        self.requests = Counter(
+            "zoo_requests", "Requests answered", ["method", "route", "status"], registry=numbers
+        )
+        self.seconds = Histogram(
+            "zoo_request_seconds", "Time until the last byte", ["route"], registry=numbers
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and count it."""

@@ -1,4 +1,6 @@
-"""Uploads that can be taken up again: bytes come into a part file, and reach the store once they are all there and are what they claim.
+"""Uploads that can be taken up again.
+
+Bytes come into a part file, and reach the store once they are all there and are what they claim.
 
 spool/<id>.part     what has come so far; its length is the offset to go on from
 """
@@ -29,7 +31,10 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One upload: where to send its bytes, how many have come, and whether the blob is in the store."""
+    """One upload: where to send its bytes, how many have come.
+
+    And whether the blob is in the store.
+    """
 
     id: str
     sha256: Digest
@@ -51,7 +56,9 @@ class Part:
             TooLarge: more came than the upload announced; the surplus is not kept.
         """
         if self.offset + len(piece) > self.upload.size:
-            raise TooLarge(f"upload {self.upload.id}: more than the announced {self.upload.size} bytes")
+            raise TooLarge(
+                f"upload {self.upload.id}: more than the announced {self.upload.size} bytes"
+            )
         self._stream.write(piece)
         self.offset += len(piece)
 
@@ -69,13 +76,18 @@ class Uploads:
             TooLarge: the registry takes no blob of that size.
         """
         if size > self._limit:
-            raise TooLarge(f"a blob of {size} bytes; this registry takes at most {self._limit}", hint="ZOO_MAX_BLOB=8GB zoo serve")
+            raise TooLarge(
+                f"a blob of {size} bytes; this registry takes at most {self._limit}",
+                hint="ZOO_MAX_BLOB=8GB zoo serve",
+            )
         identity = secrets.token_hex(16)
         standing = self._store.stat(digest)
         if standing is not None and standing.size == size:
             return Upload(identity, digest, size, size, True)
         with writing(self._engine) as connection:
-            connection.execute(insert(uploads).values(id=identity, sha256=digest, size=size, created=stamp(now())))
+            connection.execute(
+                insert(uploads).values(id=identity, sha256=digest, size=size, created=stamp(now()))
+            )
         return Upload(identity, digest, size, 0, False)
 
     def status(self, identity: str) -> Upload:
@@ -87,15 +99,27 @@ class Uploads:
         row = None
         if _ID.fullmatch(identity):
             with reading(self._engine) as connection:
-                row = connection.execute(select(uploads).where(uploads.c.id == identity)).one_or_none()
+                row = connection.execute(
+                    select(uploads).where(uploads.c.id == identity)
+                ).one_or_none()
         if row is None:
-            raise NotFound(f"no upload {identity!r} is under way", hint="POST /v1/uploads   # announces one")
+            raise NotFound(
+                f"no upload {identity!r} is under way", hint="POST /v1/uploads   # announces one"
+            )
         path = self._path(identity)
-        return Upload(identity, Digest(row.sha256), row.size, path.stat().st_size if path.exists() else 0, False)
+        return Upload(
+            identity,
+            Digest(row.sha256),
+            row.size,
+            path.stat().st_size if path.exists() else 0,
+            False,
+        )
 
     @contextmanager
     def receiving(self, identity: str, start: int) -> Iterator[Part]:
-        """Open an upload for bytes from `start` on. What came before the block ended, however it ended, is kept.
+        """Open an upload for bytes from `start` on.
+
+        What came before the block ended, however it ended, is kept.
 
         Raises:
             NotFound: there is no such upload.
@@ -107,13 +131,19 @@ class Uploads:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise AnswerIsNo(f"another request is sending upload {identity}", hint="wait for it, then ask for the offset") from error
+                raise AnswerIsNo(
+                    f"another request is sending upload {identity}",
+                    hint="wait for it, then ask for the offset",
+                ) from error
             upload = self.status(identity)
             if start == 0 and upload.offset:
                 stream.truncate(0)
                 upload = Upload(upload.id, upload.sha256, upload.size, 0, False)
             if start != upload.offset:
-                raise AnswerIsNo(f"upload {identity} is at byte {upload.offset}, not {start}", hint=f"send from byte {upload.offset} on")
+                raise AnswerIsNo(
+                    f"upload {identity} is at byte {upload.offset}, not {start}",
+                    hint=f"send from byte {upload.offset} on",
+                )
             yield Part(upload, stream)
 
     def finish(self, identity: str) -> Upload:
@@ -154,7 +184,9 @@ class Uploads:
 
     def _touched(self, identity: str, created: str) -> float:
         path = self._path(identity)
-        return path.stat().st_mtime if path.exists() else datetime.fromisoformat(created).timestamp()
+        return (
+            path.stat().st_mtime if path.exists() else datetime.fromisoformat(created).timestamp()
+        )
 
     def _path(self, identity: str) -> Path:
         return self._spool / f"{identity}.part"

@@ -1,4 +1,7 @@
-"""Golden vectors in the browser: what numpy wrote is read back to the bit, and bytes of strangers are refused within bounds."""
+"""Golden vectors in the browser.
+
+What numpy wrote is read back to the bit, and bytes of strangers are refused within bounds.
+"""
 
 import base64
 import io
@@ -56,7 +59,9 @@ def npy(array: Any) -> bytes:
     return spelled.getvalue()
 
 
-def packed(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b"") -> bytes:
+def packed(
+    files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, comment: bytes = b""
+) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         archive.comment = comment
@@ -73,7 +78,16 @@ GOOD = {"input_0.npy": npy(ONE), "output_0.npy": npy(ONE)}
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint8, np.int8, np.int16])
 def test_arrays_come_back_as_they_were(read: Read, dtype: Any, method: int) -> None:
     array = np.random.default_rng(1).integers(0, 100, (3, 4, 5)).astype(dtype)
-    found = read(packed({"input_0.npy": npy(array), "input_1.npy": npy(array[:, 0]), "output_0.npy": npy(array[:, 0, 0])}, method))
+    found = read(
+        packed(
+            {
+                "input_0.npy": npy(array),
+                "input_1.npy": npy(array[:, 0]),
+                "output_0.npy": npy(array[:, 0, 0]),
+            },
+            method,
+        )
+    )
     assert found["examples"] == 3
     assert [port["shape"] for port in found["inputs"]] == [[3, 4, 5], [3, 5]]
     assert found["outputs"][0]["dtype"] == np.dtype(dtype).name
@@ -82,7 +96,10 @@ def test_arrays_come_back_as_they_were(read: Read, dtype: Any, method: int) -> N
 
 def test_what_the_builders_write_is_read(read: Read) -> None:
     random = np.random.default_rng(2)
-    inputs, outputs = random.normal(size=(5, 8, 8, 1)).astype(np.float32), random.normal(size=(5, 10)).astype(np.float32)
+    inputs, outputs = (
+        random.normal(size=(5, 8, 8, 1)).astype(np.float32),
+        random.normal(size=(5, 10)).astype(np.float32),
+    )
     found = read(Vectors((inputs,), (outputs,), 1e-3).to_bytes())
     assert found["outputs"][0]["data"] == outputs.reshape(-1).astype(float).tolist()
 
@@ -100,7 +117,12 @@ def _raw(name: str, squeezed: bytes, size: int) -> bytes:
     local = struct.pack("<IHHHHHIIIHH", 0x04034B50, *fields) + spelled
     central = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, *fields, 0, 0, 0, 0, 0) + spelled
     start = len(local) + len(squeezed)
-    return local + squeezed + central + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(central), start, 0)
+    return (
+        local
+        + squeezed
+        + central
+        + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(central), start, 0)
+    )
 
 
 def _with_size(data: bytes, old: int, new: int) -> bytes:
@@ -134,9 +156,13 @@ HOSTILE = {
     "column order": packed(GOOD | {"input_0.npy": npy(np.asfortranarray(ONE))}),
     "a scalar": packed({"input_0.npy": npy(np.float32(1)), "output_0.npy": npy(np.float32(1))}),
     "a shape of lies": packed(GOOD | {"input_0.npy": npy(ONE).replace(b"(2, 3)", b"(2, 9)")}),
-    "a shape beyond counting": packed(GOOD | {"input_0.npy": npy(ONE).replace(b"(2, 3), }          ", b"(2, 900000000000), }")}),
+    "a shape beyond counting": packed(
+        GOOD | {"input_0.npy": npy(ONE).replace(b"(2, 3), }          ", b"(2, 900000000000), }")}
+    ),
     "pickled": packed(GOOD | {"input_0.npy": b"\x93NUMPY\x01\x00\x10\x00{'descr': '|O', "}),
-    "encrypted": packed(GOOD).replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"),
+    "encrypted": (
+        packed(GOOD).replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01")
+    ),
     "a comment": packed(GOOD, comment=b"hello"),
 }
 

@@ -1,4 +1,7 @@
-"""The lab in the visitor's browser, pressed by Playwright: real files, the real runtime, a real registry."""
+"""The lab in the visitor's browser, pressed by Playwright.
+
+Real files, the real runtime, a real registry.
+"""
 
 import json
 import re
@@ -33,7 +36,12 @@ class Bench:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.app = create_app(
-            Settings(db=str(folder / "zoo.db"), store=str(folder / "store"), litertjs=Settings.read().litertjs, **settings)
+            Settings(
+                db=str(folder / "zoo.db"),
+                store=str(folder / "store"),
+                litertjs=Settings.read().litertjs,
+                **settings,
+            )
         )
         self.releases = {release.record.variant: release for release in releases(*VARIANTS)}
         for release in self.releases.values():
@@ -42,7 +50,8 @@ class Bench:
 
     def added(self, variant: str) -> tuple[Measurement, ...]:
         """Measurements that were submitted since."""
-        return self.app.state.registry.release(Ref.parse(f"{MODEL}-{variant}")).added  # type: ignore[no-any-return]  # state is untyped
+        # state is untyped
+        return self.app.state.registry.release(Ref.parse(f"{MODEL}-{variant}")).added  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,12 @@ def visit(chromium: Browser, bench: Bench) -> Iterator[Visit]:
 def choose(page: Page, *variants: str, rounds: int = 2) -> None:
     page.get_by_text("Choose files").click()
     for box in page.locator("#lab-files input").all():
-        box.set_checked(any(name in (box.locator("..").text_content() or "") for name in (f" {MODEL}-{v} " for v in variants)))
+        box.set_checked(
+            any(
+                name in (box.locator("..").text_content() or "")
+                for name in (f" {MODEL}-{v} " for v in variants)
+            )
+        )
     page.get_by_label("Rounds").select_option(str(rounds))
 
 
@@ -83,7 +97,8 @@ def rows(page: Page) -> dict[str, str]:
 
 def listen(page: Page) -> list[Request]:
     asked: list[Request] = []
-    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108  Playwright marks what it is given
+    # Playwright marks what it is given
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108
     return asked
 
 
@@ -94,12 +109,16 @@ def test_press_progress_rows_chart_and_nothing_is_sent(visit: Visit, bench: Benc
     page.expose_function("seen", lambda value: seen.append(float(value)))
     page.evaluate(WATCH)
     choose(page, *VARIANTS)
-    assert re.search(r"4 files: downloads up to [\d.]+ [kM]B, takes about \d+ (s|min)", page.locator("#lab-cost").text_content() or "")
+    assert re.search(
+        r"4 files: downloads up to [\d.]+ [kM]B, takes about \d+ (s|min)",
+        page.locator("#lab-cost").text_content() or "",
+    )
     page.get_by_role("button", name="Measure in this browser").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Cancel")).to_be_focused()
     expect(page.locator("#lab-doing")).to_contain_text(
-        re.compile(rf"\d+ %(, about \d+ (s|min) left)? · {MODEL}-\w+: (loading|running)"), timeout=ENOUGH_MS
+        re.compile(rf"\d+ %(, about \d+ (s|min) left)? · {MODEL}-\w+: (loading|running)"),
+        timeout=ENOUGH_MS,
     )
     finished(page)
     assert seen == sorted(seen), "progress never goes back"
@@ -117,14 +136,21 @@ def test_press_progress_rows_chart_and_nothing_is_sent(visit: Visit, bench: Benc
     assert "interface: float" in shown[f"{MODEL}-int8-io"]
     assert re.search(r"not runnable in this browser .* is off by 1\.", shown[f"{MODEL}-wrong"])
     assert page.locator("#lab-results .fronts svg").count() == 2, "ours beside the published one"
-    assert page.locator("#lab-results .fronts figure").first.locator("a.dot").count() == 2, "what failed is no point"
+    assert page.locator("#lab-results .fronts figure").first.locator("a.dot").count() == 2, (
+        "what failed is no point"
+    )
     assert page.locator(".best-here code").inner_text().startswith(f"zoo pull {MODEL}-")
     expect(page.get_by_text("takes 5 rounds")).to_be_visible()
 
     assert {request.method for request in asked} == {"GET"}
-    assert all(request.url.startswith(bench.address) or request.url.startswith("data:") for request in asked)
+    assert all(
+        request.url.startswith(bench.address) or request.url.startswith("data:")
+        for request in asked
+    )
     int8 = digest(bench.releases["int8-io"])
-    assert not [request.url for request in asked if int8 in request.url], "what cannot run is not loaded"
+    assert not [request.url for request in asked if int8 in request.url], (
+        "what cannot run is not loaded"
+    )
 
 
 def test_cancelling_ends_every_instance_and_the_button_comes_back(visit: Visit) -> None:
@@ -141,7 +167,9 @@ def test_cancelling_ends_every_instance_and_the_button_comes_back(visit: Visit) 
     assert not page.workers
 
 
-def test_submitting_shows_everything_first_asks_for_a_token_and_stores(visit: Visit, bench: Bench) -> None:
+def test_submitting_shows_everything_first_asks_for_a_token_and_stores(
+    visit: Visit, bench: Bench
+) -> None:
     page = visit(PAGE)
     asked = listen(page)
     choose(page, "fp32", "sparse", rounds=5)
@@ -151,7 +179,17 @@ def test_submitting_shows_everything_first_asks_for_a_token_and_stores(visit: Vi
     host = json.loads(page.get_by_label("What is sent of this machine").inner_text())
     page.get_by_text("Everything that is sent").click()
     rows_shown = json.loads(page.get_by_label("Everything that is sent").inner_text())
-    assert set(host) == {"cpu", "arch", "cores", "features", "memory_gb", "os", "governor", "virtual", "fingerprint"}
+    assert set(host) == {
+        "cpu",
+        "arch",
+        "cores",
+        "features",
+        "memory_gb",
+        "os",
+        "governor",
+        "virtual",
+        "fingerprint",
+    }
     assert rows_shown[0]["host"] == host
     assert not [request for request in asked if request.method != "GET"]
 
@@ -163,7 +201,9 @@ def test_submitting_shows_everything_first_asks_for_a_token_and_stores(visit: Vi
     assert bench.added("sparse") == ()
     visit.complaints.clear()  # the browser reports the 401 that was asked for
 
-    token = tokens.create(bench.app.state.registry.catalogue.engine, "a visitor", ("measure",), "2026-01-02")
+    token = tokens.create(
+        bench.app.state.registry.catalogue.engine, "a visitor", ("measure",), "2026-01-02"
+    )
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Submit 2 measurements").click()
     expect(page.locator("#lab-submit form li")).to_have_count(2)
@@ -187,14 +227,18 @@ def test_it_fits_a_phone_from_the_compare_page(visit: Visit) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     press(page)
     finished(page)
-    assert sorted(rows(page)) == [f"{MODEL}-fp32", f"{MODEL}-int8-io", f"{MODEL}-sparse"], "the baseline takes part unasked"
+    assert sorted(rows(page)) == [f"{MODEL}-fp32", f"{MODEL}-int8-io", f"{MODEL}-sparse"], (
+        "the baseline takes part unasked"
+    )
     page.get_by_text("Choose files").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert not [
             entry
-            for entry in page.evaluate(CONTRAST, "#lab :is(p, small, a, th, td, h2, h3, .badge, button, label span)")
+            for entry in page.evaluate(
+                CONTRAST, "#lab :is(p, small, a, th, td, h2, h3, .badge, button, label span)"
+            )
             if entry[0] < 4.5
         ]
 
@@ -238,10 +282,14 @@ OUT_OF_SIGHT_ONCE_IT_RUNS = """() => {
 """Done by the page itself: a small file may have run before anyone outside sees that it does."""
 
 
-def test_a_damaged_download_is_a_row_not_a_number_and_a_page_out_of_sight_is_noisy(visit: Visit, bench: Bench) -> None:
+def test_a_damaged_download_is_a_row_not_a_number_and_a_page_out_of_sight_is_noisy(
+    visit: Visit, bench: Bench
+) -> None:
     page = visit(PAGE)
     sparse = bench.releases["sparse"]
-    page.route(f"**/v1/blobs/{digest(sparse)}*", lambda route: route.fulfill(body=b"\0" * len(sparse.data)))
+    page.route(
+        f"**/v1/blobs/{digest(sparse)}*", lambda route: route.fulfill(body=b"\0" * len(sparse.data))
+    )
     choose(page, "fp32", "sparse")
     page.evaluate(OUT_OF_SIGHT_ONCE_IT_RUNS)
     press(page)
@@ -250,7 +298,11 @@ def test_a_damaged_download_is_a_row_not_a_number_and_a_page_out_of_sight_is_noi
     assert "not the ones published" in shown[f"{MODEL}-sparse"]
     assert "noisy" in shown[f"{MODEL}-fp32"]
     page.get_by_text("Noisy: 1 of 2").click()
-    expect(page.get_by_text(re.compile(rf"{MODEL}-fp32: hidden: the page was out of sight for \d+\.\d s"))).to_be_visible()
+    expect(
+        page.get_by_text(
+            re.compile(rf"{MODEL}-fp32: hidden: the page was out of sight for \d+\.\d s")
+        )
+    ).to_be_visible()
 
 
 def test_without_a_baseline_nobody_gets_a_number(visit: Visit, bench: Bench) -> None:
@@ -268,6 +320,8 @@ def test_a_registry_that_fails_is_a_message_and_the_button_comes_back(visit: Vis
     page = visit(PAGE)
     page.route("**/v1/artifacts/*/*", lambda route: route.fulfill(status=503, body="{}"))
     press(page)
-    expect(page.get_by_role("alert")).to_contain_text("Nothing could be measured. the registry does not give the record")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Nothing could be measured. the registry does not give the record"
+    )
     expect(page.get_by_role("button", name="Measure in this browser")).to_be_visible()
     visit.complaints.clear()  # the browser reports the 503 that was asked for

@@ -25,7 +25,9 @@ def names(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_a_budget_typed_into_the_form_becomes_an_answer_and_an_address(visit: Open, scripts: bool) -> None:
+def test_a_budget_typed_into_the_form_becomes_an_answer_and_an_address(
+    visit: Open, scripts: bool
+) -> None:
     page = visit("/", scripts=scripts)
     page.get_by_label("Latency at most").fill("0.02")
     page.get_by_label("Download at most").fill("4.5 kB")
@@ -47,7 +49,9 @@ def test_choosing_a_device_asks_at_once(visit: Open) -> None:
 def test_an_artifact_opens_from_the_list_and_from_the_chart(visit: Open) -> None:
     page = visit("/?device=host-cpu")
     page.locator(".results").get_by_role("link", name="cifar10-cnn-sparse75", exact=True).click()
-    assert page.get_by_role("heading", level=1).inner_text().startswith("cifar10-cnn-sparse75 1.0.0")
+    assert (
+        page.get_by_role("heading", level=1).inner_text().startswith("cifar10-cnn-sparse75 1.0.0")
+    )
     page.go_back()
     page.locator(".wide .dot.chosen .mark").click()
     page.wait_for_url("**/artifacts/cifar10-cnn-sparse75/1.0.0")
@@ -67,7 +71,10 @@ def test_two_ticked_artifacts_stand_side_by_side(visit: Open) -> None:
     for name in ("cifar10-cnn-fp32@1.0.0", "cifar10-cnn-int8@1.0.0"):
         page.get_by_label(f"Compare {name}").check()
     button.click()
-    assert page.locator("thead th a[href^='/artifacts/']").all_text_contents() == ["cifar10-cnn-fp32", "cifar10-cnn-int8"]
+    assert page.locator("thead th a[href^='/artifacts/']").all_text_contents() == [
+        "cifar10-cnn-fp32",
+        "cifar10-cnn-int8",
+    ]
 
 
 def test_the_pull_command_is_copied(visit: Open, address: str) -> None:
@@ -104,20 +111,26 @@ def test_no_page_is_wider_than_its_window(visit: Open, path: str, width: int) ->
 def test_all_text_can_be_read(visit: Open, path: str, dark: bool) -> None:
     page = visit(path, dark=dark)
     found: list[list[Any]] = page.evaluate(
-        CONTRAST, "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span"
+        CONTRAST,
+        "p, small, a, th, td, dt, dd, h1, h2, h3, code, .badge, .tag, button:enabled, label span",
     )
     assert found
     assert not [entry for entry in found if entry[0] < 4.5]
 
 
 def test_dark_is_dark_and_light_is_light(visit: Open) -> None:
-    colours = [visit("/", dark=dark).evaluate("getComputedStyle(document.body).backgroundColor") for dark in (False, True)]
+    colours = [
+        visit("/", dark=dark).evaluate("getComputedStyle(document.body).backgroundColor")
+        for dark in (False, True)
+    ]
     assert colours[0] == "rgb(255, 255, 255)"
     assert sum(map(int, colours[1].removeprefix("rgb(").removesuffix(")").split(","))) < 150
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(visit: Open, path: str) -> None:
+def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(
+    visit: Open, path: str
+) -> None:
     page = visit(path)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -128,7 +141,9 @@ def test_the_keyboard_reaches_the_content_first_and_sees_where_it_is(visit: Open
 @pytest.mark.parametrize("path", PAGES)
 def test_everything_that_can_be_used_has_a_name(visit: Open, path: str) -> None:
     tree = visit(path).locator("body").aria_snapshot()
-    nameless = [line for line in tree.splitlines() if line.strip() in {f"- {widget}" for widget in WIDGETS}]
+    nameless = [
+        line for line in tree.splitlines() if line.strip() in {f"- {widget}" for widget in WIDGETS}
+    ]
     assert not nameless
 
 

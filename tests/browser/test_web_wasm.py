@@ -1,4 +1,7 @@
-"""`web-wasm` with its real parts: Chromium, LiteRT.js, processes; nothing is asserted about how fast anything is."""
+"""`web-wasm` with its real parts: Chromium, LiteRT.js, processes.
+
+Nothing is asserted about how fast anything is.
+"""
 
 import os
 import signal
@@ -50,7 +53,10 @@ def integer_interface(model: Any) -> None:
     first, last = graph.operators[0], graph.operators[-1]
     graph.inputs, graph.outputs = [first.outputs[0]], [last.inputs[0]]
     for signature in model.signatureDefs or []:
-        signature.inputs[0].tensorIndex, signature.outputs[0].tensorIndex = first.outputs[0], last.inputs[0]
+        signature.inputs[0].tensorIndex, signature.outputs[0].tensorIndex = (
+            first.outputs[0],
+            last.inputs[0],
+        )
     graph.operators = graph.operators[1:-1]
 
 
@@ -64,14 +70,19 @@ def not_a_number(model: Any) -> None:
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> MakeSubject:
-    """Make a subject of a committed file, or of a changed one; golden vectors are those of `like`, by default its own."""
+    """Make a subject of a committed file, or of a changed one.
+
+    Golden vectors are those of `like`, by default its own.
+    """
     folder = tmp_path_factory.mktemp("subjects")
 
     def make(name: str, change: Change | None = None, like: str = "") -> Subject:
         data = (FILES / f"{name}.tflite").read_bytes()
         file = folder / f"{name}{f'-{change.__name__}' if change else ''}.tflite"
         file.write_bytes(changed(data, change) if change else data)
-        session = litert.Session((FILES / f"{like}.tflite").read_bytes() if like else file.read_bytes())
+        session = litert.Session(
+            (FILES / f"{like}.tflite").read_bytes() if like else file.read_bytes()
+        )
         examples = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
         stored = [session.inputs[0].store(example[None]) for example in examples]
         outputs = [session.run([one])[0] for one in stored]
@@ -89,13 +100,19 @@ def place() -> Iterator[WebBrowser]:
 
 
 def family(agent: int) -> dict[int, str]:
-    """Give the living processes that descend from an agent, and itself, each with its command line."""
+    """Give the living processes that descend from an agent, and itself.
+
+    Each with its command line.
+    """
     parents, commands = dict[int, int](), dict[int, str]()
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             fields = (entry / "stat").read_text().rpartition(") ")[2].split()
             if fields[0] != "Z":
-                parents[int(entry.name)], commands[int(entry.name)] = int(fields[1]), (entry / "cmdline").read_text().replace("\0", " ")
+                parents[int(entry.name)], commands[int(entry.name)] = (
+                    int(fields[1]),
+                    (entry / "cmdline").read_text().replace("\0", " "),
+                )
     found, waiting = set[int](), [agent]
     while waiting:
         one = waiting.pop()
@@ -118,8 +135,14 @@ def gone(pids: Iterable[int]) -> bool:
 
 def computing(place: WebBrowser) -> dict[int, int]:
     """Give the threads of web workers, each with the process it belongs to."""
-    owner = {int(task.name): pid for pid in family(place._talk.process.pid) for task in Path(f"/proc/{pid}/task").glob("*")}
-    return {task: owner[task] for task in processes.threads(place._talk.process.pid, "DedicatedWorker")}
+    owner = {
+        int(task.name): pid
+        for pid in family(place._talk.process.pid)
+        for task in Path(f"/proc/{pid}/task").glob("*")
+    }
+    return {
+        task: owner[task] for task in processes.threads(place._talk.process.pid, "DedicatedWorker")
+    }
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -139,18 +162,24 @@ def test_the_host_is_this_machine_as_a_page_sees_it(place: WebBrowser) -> None:
     assert host.xnnpack_cpu(place.host) == "wasm-simd"
 
 
-def test_each_file_has_a_pinned_process_and_memory_of_its_own(place: WebBrowser, subject: MakeSubject) -> None:
+def test_each_file_has_a_pinned_process_and_memory_of_its_own(
+    place: WebBrowser, subject: MakeSubject
+) -> None:
     with place.prepare(subject("fp32")) as one, place.prepare(subject("sparse")) as other:
         assert one.ready.pinned
         assert (one.ready.delegate, other.ready.delegate) == ("XNNPACK", "XNNPACK")
         workers = computing(place)
         assert len(set(workers.values())) == 2, "two processes"
-        assert {core for task in workers for core in os.sched_getaffinity(task)} == {host.usable_cores()[-1]}
+        assert {core for task in workers for core in os.sched_getaffinity(task)} == {
+            host.usable_cores()[-1]
+        }
         assert one.peak_memory_mb() > 1
         assert len(one.run(7)) == 7
 
 
-def test_runs_too_short_for_the_clock_are_timed_in_batches(place: WebBrowser, subject: MakeSubject) -> None:
+def test_runs_too_short_for_the_clock_are_timed_in_batches(
+    place: WebBrowser, subject: MakeSubject
+) -> None:
     with place.prepare(subject("fp32")) as tiny:
         assert tiny.ready.init_ms > 0
         tiny.run(10)
@@ -170,7 +199,10 @@ def test_runs_too_short_for_the_clock_are_timed_in_batches(place: WebBrowser, su
 def test_what_goes_wrong_has_its_kind_and_no_number(
     place: WebBrowser, subject: MakeSubject, name: str, change: Change | None, like: str, kind: str
 ) -> None:
-    with place.prepare(subject(name, change, like)) as contender, pytest.raises(MeasureFailed) as failed:
+    with (
+        place.prepare(subject(name, change, like)) as contender,
+        pytest.raises(MeasureFailed) as failed,
+    ):
         _ = contender.ready
     assert failed.value.kind == kind, failed.value.message
     assert ("interface: float" in failed.value.hint) == (kind == "interface")
@@ -178,10 +210,17 @@ def test_what_goes_wrong_has_its_kind_and_no_number(
 
 def test_damaged_bytes_are_the_runtimes_error(place: WebBrowser, subject: MakeSubject) -> None:
     good = subject("fp32")
-    for name, data in (("cut", good.file.read_bytes()[:5000]), ("noise", bytes(range(256)) * 40), ("empty", b"")):
+    for name, data in (
+        ("cut", good.file.read_bytes()[:5000]),
+        ("noise", bytes(range(256)) * 40),
+        ("empty", b""),
+    ):
         file = good.file.with_name(f"{name}.tflite")
         file.write_bytes(data)
-        with place.prepare(Subject(file, good.golden, good.atol)) as contender, pytest.raises(MeasureFailed) as failed:
+        with (
+            place.prepare(Subject(file, good.golden, good.atol)) as contender,
+            pytest.raises(MeasureFailed) as failed,
+        ):
             _ = contender.ready
         assert failed.value.kind in {"load", "died"}, failed.value.message
 
@@ -220,7 +259,9 @@ def test_a_browser_that_dies_is_started_again_for_the_next_file(subject: MakeSub
     wait_until(lambda: gone(known), "something of the browser is left")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "stopped by Ctrl-C"])
+@pytest.mark.parametrize(
+    "how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "stopped by Ctrl-C"]
+)
 def test_the_browser_ends_with_whoever_asked_for_it(how: signal.Signals) -> None:
     script = (
         "import time\n"
@@ -231,9 +272,13 @@ def test_the_browser_ends_with_whoever_asked_for_it(how: signal.Signals) -> None
         "    time.sleep(600)\n"
     )
     asking = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  background jobs of a shell are born deaf to Ctrl-C
-    )  # fmt: skip
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        # background jobs of a shell are born deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     try:
         assert asking.stdout is not None
         known = family(int(asking.stdout.readline()))
@@ -246,7 +291,9 @@ def test_the_browser_ends_with_whoever_asked_for_it(how: signal.Signals) -> None
         asking.communicate()
 
 
-def test_what_is_missing_is_said_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_is_missing_is_said_with_the_command_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     device = WebWasm()
     assert device.found()[0].missing == ""
     monkeypatch.setenv("ZOO_LITERTJS", str(tmp_path / "none"))
@@ -282,13 +329,18 @@ async ([file, golden, atol]) => {
 """
 
 
-def test_a_file_that_hangs_is_ended_and_the_others_go_on(chromium: Browser, subject: MakeSubject) -> None:
+def test_a_file_that_hangs_is_ended_and_the_others_go_on(
+    chromium: Browser, subject: MakeSubject
+) -> None:
     one = subject("fp32")
     with BrowserFiles(litertjs.found()) as files:
         context = chromium.new_context()
         page = context.new_page()
         page.goto(f"{files.address}/")
-        assert page.evaluate(HANGS, [files.offer(one.file), files.offer(one.golden), one.atol]) == [["hang", "hang"], 3]
+        assert page.evaluate(HANGS, [files.offer(one.file), files.offer(one.golden), one.atol]) == [
+            ["hang", "hang"],
+            3,
+        ]
         context.close()
 
 
@@ -300,7 +352,10 @@ def outcomes(subject: MakeSubject) -> dict[str, Outcome]:
         Candidate.of("integers", subject("int8", integer_interface)),
     ]
     order = Order(device="web-wasm", rounds=1, runs=10, timeout_s=60)
-    return {one.candidate.name: one for one in measure(candidates, Candidate.of("fp32", subject("fp32")), order)}
+    return {
+        one.candidate.name: one
+        for one in measure(candidates, Candidate.of("fp32", subject("fp32")), order)
+    }
 
 
 def test_a_session_gives_numbers_with_their_conditions(outcomes: dict[str, Outcome]) -> None:
@@ -309,10 +364,14 @@ def test_a_session_gives_numbers_with_their_conditions(outcomes: dict[str, Outco
     assert (found.device, found.runtime, found.delegate) == ("web-wasm", "litert.js", "XNNPACK")
     assert found.pinned
     assert found.host.arch == "wasm"
-    assert found.sparse_path != "none", "XNNPACK runs sparse kernels in WebAssembly, on every processor"
+    assert found.sparse_path != "none", (
+        "XNNPACK runs sparse kernels in WebAssembly, on every processor"
+    )
 
 
-def test_a_file_that_no_browser_takes_is_a_row_without_a_number(outcomes: dict[str, Outcome]) -> None:
+def test_a_file_that_no_browser_takes_is_a_row_without_a_number(
+    outcomes: dict[str, Outcome],
+) -> None:
     failed = outcomes["integers"]
     assert failed.measurement is None
     assert failed.failure is not None

@@ -1,4 +1,7 @@
-"""Fixtures of the builders' tests: a manifest to break, a git repository to change, the real command line."""
+"""Fixtures of the builders' tests.
+
+A manifest to break, a git repository to change, the real command line.
+"""
 
 import os
 import subprocess
@@ -10,7 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("shared-machine", deadline=None)  # examples are few and small; a busy machine is no failure
+settings.register_profile(
+    "shared-machine", deadline=None
+)  # examples are few and small; a busy machine is no failure
 settings.load_profile("shared-machine")
 
 MANIFEST = """\
@@ -52,10 +57,18 @@ class Zoo:
     folder: Path
     env: Mapping[str, str]
 
-    def __call__(self, *arguments: str, timeout: float = 300, **env: str) -> "subprocess.CompletedProcess[str]":
+    def __call__(
+        self, *arguments: str, timeout: float = 300, **env: str
+    ) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-c", "from zoo_client.cli import main; main()", *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env={**self.env, **env}, capture_output=True, text=True, check=False, timeout=timeout
+            command,
+            cwd=self.folder,
+            env={**self.env, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
         )
 
     def write(self, name: str, text: str) -> Path:
@@ -70,7 +83,9 @@ def zoo(tmp_path: Path) -> Zoo:
     """A project's folder with `manifests/tiny.yaml`, and the command to use there."""
     kept = {"PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH"}
     env = {name: value for name, value in os.environ.items() if name in kept}
-    here = Zoo(tmp_path, {**env, "ZOO_HOME": str(tmp_path / ".zoo"), "ZOO_CACHE": str(tmp_path / "pulled")})
+    here = Zoo(
+        tmp_path, {**env, "ZOO_HOME": str(tmp_path / ".zoo"), "ZOO_CACHE": str(tmp_path / "pulled")}
+    )
     here.write("manifests/tiny.yaml", MANIFEST)
     return here
 
@@ -80,7 +95,10 @@ Git = Callable[..., str]
 
 @pytest.fixture
 def git(zoo: Zoo) -> Git:
-    """A git repository in the project's folder with everything committed; call it with git's arguments."""
+    """A git repository in the project's folder with everything committed.
+
+    Call it with git's arguments.
+    """
 
     def run(*arguments: str) -> str:
         return _git(zoo.folder, arguments)
@@ -94,5 +112,7 @@ def git(zoo: Zoo) -> Git:
 
 def _git(folder: Path, arguments: Sequence[str]) -> str:
     who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *who, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
     return done.stdout

@@ -18,16 +18,20 @@ def test_nothing_else_in_the_package_imports_tensorflow() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not HEAVY & {name.partition(".")[0] for name in names}, f"{path} imports {names}; use zoo_builders.tf"
+            assert not HEAVY & {name.partition(".")[0] for name in names}, (
+                f"{path} imports {names}; use zoo_builders.tf"
+            )
 
 
 def test_the_door_itself_is_light() -> None:
     program = (
-        "import sys; from zoo_builders import tf; from zoo_builders.training import fit, job_context\n"
-        "from zoo_builders.stages import base, convert, technique; from zoo_builders.keras_models import render\n"
-        "print('tensorflow' in sys.modules)"
+        "import sys; from zoo_builders import tf; from zoo_builders.training import fit,"
+        " job_context\nfrom zoo_builders.stages import base, convert, technique; from"
+        " zoo_builders.keras_models import render\nprint('tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "False"
 
 
@@ -44,5 +48,7 @@ def test_keras_is_the_legacy_one_whatever_was_set_before() -> None:
         "threads = tf.tensorflow.config.threading.get_intra_op_parallelism_threads()\n"
         "print(tf.keras.__name__, tf.tensorflow.keras.Model is tf.keras.Model, threads)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["tf_keras", "True", str(tf.THREADS)]

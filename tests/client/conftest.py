@@ -1,4 +1,7 @@
-"""Shared by the client's tests: settings inside the test's folder, and a folder that things are published to."""
+"""Shared by the client's tests.
+
+Settings inside the test's folder, and a folder that things are published to.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +22,9 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def bundle(tmp_path: Path, make_record: Any, blob_bytes: Any) -> Callable[..., Bundle]:
-    def build(variant: str = "int8", version: str = "1.0.0", data: bytes | None = None, **changes: Any) -> Bundle:
+    def build(
+        variant: str = "int8", version: str = "1.0.0", data: bytes | None = None, **changes: Any
+    ) -> Bundle:
         content = blob_bytes(f"{variant}@{version}", 3000) if data is None else data
         record = make_record(variant=variant, version=version, data=content, **changes)
         path = tmp_path / f"{record.file.sha256}.bundle"
@@ -36,7 +41,11 @@ def remote(settings: Settings, tmp_path: Path) -> Remote:
 
 @pytest.fixture
 def zoo(
-    tmp_path: Path, remote: Remote, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    remote: Remote,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Any]:
     """Run `zoo …` against the folder; give (exit code, stdout, stderr)."""
     from zoo_client.cli import run

@@ -129,7 +129,9 @@ def test_gc_drops_what_nothing_refers_to_and_what_is_old(tmp_path: Path, make_re
 
 def test_gc_keeps_the_last_used_that_fit(tmp_path: Path, make_record: Any) -> None:
     cache = Cache(tmp_path)
-    oldest, middle, newest = (pulled(cache, make_record, name, days) for name, days in (("aa", 3), ("bb", 2), ("cc", 1)))
+    oldest, middle, newest = (
+        pulled(cache, make_record, name, days) for name, days in (("aa", 3), ("bb", 2), ("cc", 1))
+    )
     cache.gc(max_size=4000)
     assert [path.exists() for path in (oldest, middle, newest)] == [False, True, True]
 

@@ -1,4 +1,7 @@
-"""The command line: instant help, one boundary for errors, exit codes that mean something, JSON for machines."""
+"""The command line: instant help, one boundary for errors, exit codes that mean something.
+
+JSON for machines.
+"""
 
 import json
 import os
@@ -14,12 +17,28 @@ import pytest
 from zoo_client.cli import VERBS
 from zoo_registry.model.digest import Digest
 
-HEAVY = ("pydantic", "httpx", "rich", "fastapi", "sqlalchemy", "tensorflow", "numpy", "boto3", "huggingface_hub", "ai_edge_litert")
+HEAVY = (
+    "pydantic",
+    "httpx",
+    "rich",
+    "fastapi",
+    "sqlalchemy",
+    "tensorflow",
+    "numpy",
+    "boto3",
+    "huggingface_hub",
+    "ai_edge_litert",
+)
 
 
 def test_help_imports_nothing_heavy() -> None:
-    code = "import sys; from zoo_client.cli import run; run(['--help']); print(*[m for m in sys.argv[1:] if m in sys.modules], sep=',')"
-    done = subprocess.run([sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True)
+    code = (
+        "import sys; from zoo_client.cli import run; run(['--help']); print(*[m for m in"
+        " sys.argv[1:] if m in sys.modules], sep=',')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *HEAVY], capture_output=True, text=True, check=True
+    )
     assert done.stdout.rstrip().endswith("the other side failed."), done.stdout.splitlines()[-1]
 
 
@@ -32,7 +51,8 @@ def test_help_is_close_to_an_empty_python() -> None:
             times.append(time.perf_counter() - start)
         return min(times)
 
-    # An empty Python plus typer: what is left is ours. Compared on the same machine at the same time, not with a clock.
+    # An empty Python plus typer: what is left is ours. Compared on the same machine at the same
+    # time, not with a clock.
     floor = best(sys.executable, "-c", "import typer.core, typer.main")
     assert best(sys.executable, "-c", "from zoo_client.cli import run; run(['--help'])") < 3 * floor
 
@@ -53,7 +73,15 @@ def test_an_unknown_verb_suggests_the_nearest(zoo: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["pull", "--nonsense"], ["pull", "x", "--max-latency", "fast"], ["show"], ["cache"], ["pull"], ["pull", "UPPER"]]
+    "words",
+    [
+        ["pull", "--nonsense"],
+        ["pull", "x", "--max-latency", "fast"],
+        ["show"],
+        ["cache"],
+        ["pull"],
+        ["pull", "UPPER"],
+    ],
 )
 def test_wrong_use_is_exit_code_2_with_a_hint(zoo: Any, words: list[str]) -> None:
     code, out, err = zoo(*words)
@@ -72,7 +100,9 @@ def test_with_json_an_error_is_a_problem_document(zoo: Any) -> None:
     assert err.startswith("error: ")
 
 
-def test_the_other_side_failing_is_exit_code_3(zoo: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_other_side_failing_is_exit_code_3(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("a file, not a folder")
     code, _, err = zoo("search", "--from", (tmp_path / "file" / "store").as_uri())
     assert code in (0, 1)
@@ -82,7 +112,9 @@ def test_the_other_side_failing_is_exit_code_3(zoo: Any, monkeypatch: pytest.Mon
     assert "gopher" in err
 
 
-def test_what_nobody_foresaw_is_filed_with_its_traceback(zoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_foresaw_is_filed_with_its_traceback(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from zoo_client import remotes
 
     monkeypatch.setattr(remotes, "EMBEDDED", None)
@@ -97,7 +129,9 @@ def test_what_nobody_foresaw_is_filed_with_its_traceback(zoo: Any, monkeypatch: 
     assert "Traceback" in zoo("search")[2]
 
 
-def test_a_missing_package_is_named_as_the_extra_that_brings_it(zoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_as_the_extra_that_brings_it(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in [name for name in sys.modules if name.startswith("zoo_registry.stores.s3")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "boto3", None)
@@ -106,7 +140,9 @@ def test_a_missing_package_is_named_as_the_extra_that_brings_it(zoo: Any, monkey
     assert "pip install 'edgezoo[s3]'" in err
 
 
-def test_search_pull_and_verify_tell_machines_everything(zoo: Any, remote: Any, bundle: Any, tmp_path: Path) -> None:
+def test_search_pull_and_verify_tell_machines_everything(
+    zoo: Any, remote: Any, bundle: Any, tmp_path: Path
+) -> None:
     given = bundle()
     remote.publish(given)
     code, out, _ = zoo("search", "--task", "image-classification", "--min-top1", "0.9", "--json")
@@ -115,7 +151,11 @@ def test_search_pull_and_verify_tell_machines_everything(zoo: Any, remote: Any, 
     code, out, _ = zoo("pull", "digits-cnn-int8", "--json", "--record")
     pulled = json.loads(out)
     assert code == 0
-    assert pulled["sha256"] == given.record.file.sha256 == Digest.of((tmp_path / pulled["path"]).read_bytes())
+    assert (
+        pulled["sha256"]
+        == given.record.file.sha256
+        == Digest.of((tmp_path / pulled["path"]).read_bytes())
+    )
     assert (tmp_path / "digits-cnn-int8.tflite.record.json").read_bytes() == given.record_bytes
     assert pulled["record_sha256"] == given.record_sha256
     assert pulled["from"] == remote.url
@@ -132,8 +172,18 @@ def test_pull_by_budget_says_why(zoo: Any, remote: Any, bundle: Any) -> None:
     assert "best top1" in err
 
 
-@pytest.mark.parametrize("limit", [["--max-latency", "0.5"], ["--min-top1=0.999"], ["--max-size", "1kB"], ["--max-size-gzip", "10"]])
-def test_nothing_fits_is_exit_code_1_with_the_limit_and_how_far(zoo: Any, remote: Any, bundle: Any, limit: list[str]) -> None:
+@pytest.mark.parametrize(
+    "limit",
+    [
+        ["--max-latency", "0.5"],
+        ["--min-top1=0.999"],
+        ["--max-size", "1kB"],
+        ["--max-size-gzip", "10"],
+    ],
+)
+def test_nothing_fits_is_exit_code_1_with_the_limit_and_how_far(
+    zoo: Any, remote: Any, bundle: Any, limit: list[str]
+) -> None:
     remote.publish(bundle())
     for verb in (["pull"], ["pull", "digits-cnn-int8"]):
         code, _, err = zoo(*verb, "--device", "host-cpu", *limit)
@@ -146,7 +196,13 @@ def test_nothing_fits_is_exit_code_1_with_the_limit_and_how_far(zoo: Any, remote
 
 
 def test_a_limit_that_is_no_number_is_wrong_use(zoo: Any) -> None:
-    for words in (["--min-top1", "high"], ["--max-size", "huge"], ["--max-latency", "-1"], ["--threads", "0"], ["--sort", "beauty"]):
+    for words in (
+        ["--min-top1", "high"],
+        ["--max-size", "huge"],
+        ["--max-latency", "-1"],
+        ["--threads", "0"],
+        ["--sort", "beauty"],
+    ):
         code, _, err = zoo("search", *words)
         assert (code, "hint: " in err or "error: " in err) == (2, True), words
 
@@ -162,7 +218,9 @@ def test_a_damaged_pulled_file_is_found(zoo: Any, remote: Any, bundle: Any, tmp_
     assert "zoo pull digits-cnn-int8@1.0.0 --to m.tflite" in err
 
 
-def test_a_damaged_cache_entry_is_mentioned_and_replaced(zoo: Any, remote: Any, bundle: Any, settings: Any, tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_is_mentioned_and_replaced(
+    zoo: Any, remote: Any, bundle: Any, settings: Any, tmp_path: Path
+) -> None:
     given = bundle()
     remote.publish(given)
     zoo("pull", "digits-cnn-int8")
@@ -197,13 +255,27 @@ def test_show_has_every_number_with_its_conditions(zoo: Any, remote: Any, bundle
     remote.publish(given)
     code, out, _ = zoo("show", "digits-cnn-int8")
     assert code == 0
-    for wanted in (given.record.file.sha256, given.record_sha256, "0.9500 to 0.9900", "host-cpu", "interleaved/v1", "5 rounds of 50 runs"):
+    for wanted in (
+        given.record.file.sha256,
+        given.record_sha256,
+        "0.9500 to 0.9900",
+        "host-cpu",
+        "interleaved/v1",
+        "5 rounds of 50 runs",
+    ):
         assert wanted in out
-    assert json.loads(zoo("show", "digits-cnn-int8", "--json")[1])["record"] == json.loads(given.record_bytes)
+    assert json.loads(zoo("show", "digits-cnn-int8", "--json")[1])["record"] == json.loads(
+        given.record_bytes
+    )
 
 
 def test_text_of_others_cannot_write_on_the_terminal(zoo: Any, remote: Any, bundle: Any) -> None:
-    remote.publish(bundle(description="nice \x1b[31m\x1b]0;owned\x07 [/bold] [link=x]net[/link] \u202eevil", license="a[/]\x9b2J"))
+    remote.publish(
+        bundle(
+            description="nice \x1b[31m\x1b]0;owned\x07 [/bold] [link=x]net[/link] \u202eevil",
+            license="a[/]\x9b2J",
+        )
+    )
     for words in (
         ["search"],
         ["show", "digits-cnn-int8"],
@@ -217,7 +289,9 @@ def test_text_of_others_cannot_write_on_the_terminal(zoo: Any, remote: Any, bund
     assert "[link=x]net[/link]" in zoo("show", "digits-cnn-int8@1.0.0")[1]
 
 
-@pytest.mark.parametrize("kind", ["stores", "remotes", "networks", "techniques", "data", "tasks", "devices"])
+@pytest.mark.parametrize(
+    "kind", ["stores", "remotes", "networks", "techniques", "data", "tasks", "devices"]
+)
 def test_list_says_what_each_plugin_is(zoo: Any, kind: str) -> None:
     code, out, _ = zoo("list", kind, "--json")
     rows = json.loads(out)
@@ -226,7 +300,9 @@ def test_list_says_what_each_plugin_is(zoo: Any, kind: str) -> None:
     assert all(row["name"] and row["about"] for row in rows), rows
 
 
-def test_doctor_finds_a_registry_that_is_away_and_says_what_to_type(zoo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_finds_a_registry_that_is_away_and_says_what_to_type(
+    zoo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ZOO_DATA", "/nowhere/at/all")
     code, out, _ = zoo("doctor", "--json")
     found = {row["what"]: row for row in json.loads(out)}
@@ -239,13 +315,25 @@ def test_doctor_finds_a_registry_that_is_away_and_says_what_to_type(zoo: Any, mo
 def test_colour_only_on_a_terminal(zoo: Any, remote: Any, bundle: Any) -> None:
     remote.publish(bundle())
     assert "\x1b[" not in zoo("search")[1]
-    command = [sys.executable, "-c", "from zoo_client.cli import main; main()", "search", "--from", remote.url]
+    command = [
+        sys.executable,
+        "-c",
+        "from zoo_client.cli import main; main()",
+        "search",
+        "--from",
+        remote.url,
+    ]
     for environment, coloured in (
         (os.environ | {"TERM": "xterm-256color"}, True),
         (os.environ | {"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
     ):
         ours, theirs = pty.openpty()
-        process = subprocess.Popen([*command], stdout=theirs, stderr=theirs, env={k: v for k, v in environment.items() if k != "COLUMNS"})
+        process = subprocess.Popen(
+            [*command],
+            stdout=theirs,
+            stderr=theirs,
+            env={k: v for k, v in environment.items() if k != "COLUMNS"},
+        )
         os.close(theirs)
         said = b""
         while piece := _read(ours):
@@ -275,4 +363,6 @@ def test_with_nothing_configured_the_registry_is_in_the_projects_folder(
     code, out, _ = zoo("pull", "digits-cnn-int8", "--json")
     assert code == 0
     assert json.loads(out)["from"] == f"embedded:{tmp_path / '.zoo' / 'registry'}"
-    assert (tmp_path / ".zoo" / "registry" / "releases" / "digits-cnn-int8" / "1.0.0.json").is_file()
+    assert (
+        tmp_path / ".zoo" / "registry" / "releases" / "digits-cnn-int8" / "1.0.0.json"
+    ).is_file()

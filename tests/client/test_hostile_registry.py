@@ -1,4 +1,7 @@
-"""A registry that lies, breaks off or answers nonsense: refused with a reason, and the old copy stays."""
+"""A registry that lies, breaks off or answers nonsense.
+
+Refused with a reason, and the old copy stays.
+"""
 
 import json
 import threading
@@ -42,7 +45,9 @@ class Liar(BaseHTTPRequestHandler):
 
     def give(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
-        for name, value in ({"Content-Length": str(len(body) if length is None else length)} | headers).items():
+        for name, value in (
+            {"Content-Length": str(len(body) if length is None else length)} | headers
+        ).items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
@@ -58,7 +63,9 @@ def liar() -> Iterator[Any]:
     handler = type("BoundLiar", (Liar,), {"routes": {}, "seen": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+    )
     thread.start()
     handler.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
     yield handler
@@ -83,24 +90,34 @@ def releasing(liar: Any, record_bytes: bytes, data: bytes, **state: Any) -> None
     record = json.loads(record_bytes)
     digest = Digest.of(record_bytes)
     shown = {"record_sha256": digest, "published": "2026-01-01T00:00:00Z", "yanked": False} | state
-    liar.routes["/v1/artifacts/"] = lambda h: h.give(200, json.dumps(record | {"release": shown}).encode())
+    liar.routes["/v1/artifacts/"] = lambda h: h.give(
+        200, json.dumps(record | {"release": shown}).encode()
+    )
     liar.routes[f"/v1/blobs/{digest}"] = lambda h: h.give(200, record_bytes)
     liar.routes[f"/v1/blobs/{record['file']['sha256']}"] = lambda h: h.give(200, data)
 
 
-def test_the_truth_is_accepted(liar: Any, far: Remote, bundle: Any, settings: Settings, tmp_path: Path) -> None:
+def test_the_truth_is_accepted(
+    liar: Any, far: Remote, bundle: Any, settings: Settings, tmp_path: Path
+) -> None:
     given = bundle()
     [path] = given.blobs.values()
     releasing(liar, given.record_bytes, path.read_bytes())
     release = far.release(REF)
     assert release.record_bytes == given.record_bytes
-    assert pull(far, Cache(settings.cache), release, tmp_path / "m").path.read_bytes() == path.read_bytes()
+    assert (
+        pull(far, Cache(settings.cache), release, tmp_path / "m").path.read_bytes()
+        == path.read_bytes()
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda h: h.give(200, b"<html><body>Sign in to the hotel's network</body></html>"), "do not understand"),
+        (
+            lambda h: h.give(200, b"<html><body>Sign in to the hotel's network</body></html>"),
+            "do not understand",
+        ),
         (lambda h: h.give(200, b'{"items": "all of them"}'), "do not understand"),
         (lambda h: h.give(200, b'{"items": [], "items": []}'), "do not understand"),
         (lambda h: h.give(200, b"[" * 100_000), "do not understand"),
@@ -108,17 +125,26 @@ def test_the_truth_is_accepted(liar: Any, far: Remote, bundle: Any, settings: Se
         (lambda h: h.give(302, b"", Location="gopher://elsewhere/"), "does not answer"),
         (lambda h: h.give(500, b"oops"), "answered 500"),
         (lambda h: h.give(200, b'{"items"', length=5000), "does not answer"),
-        (lambda h: h.wfile.write(b"SSH-2.0-OpenSSH_9\r\n\r\n") and setattr(h, "close_connection", True), "does not answer"),
+        (
+            lambda h: (
+                h.wfile.write(b"SSH-2.0-OpenSSH_9\r\n\r\n") and setattr(h, "close_connection", True)
+            ),
+            "does not answer",
+        ),
     ],
 )
-def test_nonsense_is_named_as_the_other_sides(liar: Any, far: Remote, answer: Answer, said: str) -> None:
+def test_nonsense_is_named_as_the_other_sides(
+    liar: Any, far: Remote, answer: Answer, said: str
+) -> None:
     liar.routes["/v1/artifacts"] = answer
     with pytest.raises(Unreachable, match=said) as refused:
         far.search(Query())
     assert refused.value.hint
 
 
-def test_an_endless_answer_is_cut_off(liar: Any, far: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_cut_off(
+    liar: Any, far: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wire, "ANSWER_LIMIT", 10_000)
     liar.routes["/v1/artifacts"] = lambda h: h.give(200, b" " * 1_000_000)
     with pytest.raises(Unreachable):
@@ -140,7 +166,13 @@ def test_a_busy_server_is_asked_again(liar: Any, far: Remote) -> None:
 
 
 def test_problem_documents_come_back_as_what_they_were(liar: Any, far: Remote) -> None:
-    problem = {"type": "urn:edgezoo:not-found", "title": "x", "status": 404, "detail": "no \x1b[31msuch\x07 thing", "hint": "zoo search"}
+    problem = {
+        "type": "urn:edgezoo:not-found",
+        "title": "x",
+        "status": 404,
+        "detail": "no \x1b[31msuch\x07 thing",
+        "hint": "zoo search",
+    }
     liar.routes["/v1/artifacts/"] = lambda h: h.give(404, json.dumps(problem).encode())
     with pytest.raises(NotFound) as refused:
         far.release(REF)
@@ -150,7 +182,9 @@ def test_problem_documents_come_back_as_what_they_were(liar: Any, far: Remote) -
         far.release(REF)
 
 
-def test_another_record_than_the_one_released_is_refused(liar: Any, far: Remote, bundle: Any) -> None:
+def test_another_record_than_the_one_released_is_refused(
+    liar: Any, far: Remote, bundle: Any
+) -> None:
     given, other = bundle(), bundle(version="2.0.0")
     releasing(liar, given.record_bytes, b"", record_sha256=Digest.of(b"another"))
     liar.routes[f"/v1/blobs/{Digest.of(b'another')}"] = lambda h: h.give(200, given.record_bytes)
@@ -166,7 +200,9 @@ def test_another_record_than_the_one_released_is_refused(liar: Any, far: Remote,
 
 
 @pytest.mark.parametrize("path", ["../../etc/cron.d/x", "/etc/passwd", ".bashrc", "a/b.tflite"])
-def test_a_record_whose_path_leads_elsewhere_is_refused(liar: Any, far: Remote, bundle: Any, path: str) -> None:
+def test_a_record_whose_path_leads_elsewhere_is_refused(
+    liar: Any, far: Remote, bundle: Any, path: str
+) -> None:
     from zoo_registry.model.canonical import canonical
 
     record = json.loads(bundle().record_bytes)
@@ -191,13 +227,19 @@ def test_wrong_bytes_never_reach_the_destination(
     assert Cache(settings.cache).blobs() == ()
 
 
-def test_a_server_that_dies_is_continued_where_it_stopped(liar: Any, far: Remote, bundle: Any, settings: Settings, tmp_path: Path) -> None:
+def test_a_server_that_dies_is_continued_where_it_stopped(
+    liar: Any, far: Remote, bundle: Any, settings: Settings, tmp_path: Path
+) -> None:
     given = bundle(data=bytes(range(256)) * 4000)
     [path] = given.blobs.values()
     whole = path.read_bytes()
     releasing(liar, given.record_bytes, whole)
     blob = f"/v1/blobs/{given.record.file.sha256}"
-    liar.routes[blob] = lambda h: h.give(200, whole[:300_000], length=len(whole)) if not h.headers.get("Range") else h.give(404, b"{}")
+    liar.routes[blob] = lambda h: (
+        h.give(200, whole[:300_000], length=len(whole))
+        if not h.headers.get("Range")
+        else h.give(404, b"{}")
+    )
     old = tmp_path / "m.tflite"
     old.write_bytes(b"the old copy")
     release = far.release(REF)
@@ -210,7 +252,9 @@ def test_a_server_that_dies_is_continued_where_it_stopped(liar: Any, far: Remote
 
     def continued(handler: Liar) -> None:
         start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        handler.give(206, whole[start:], Content_Range=f"bytes {start}-{len(whole) - 1}/{len(whole)}")
+        handler.give(
+            206, whole[start:], Content_Range=f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+        )
 
     liar.routes[blob] = continued
     pull(far, Cache(settings.cache), release, old)
@@ -227,13 +271,17 @@ def test_a_server_without_ranges_is_counted_along(liar: Any, far: Remote) -> Non
         list(far.fetch(Digest.of(data), start=150))
 
 
-def test_the_token_goes_to_the_registry_and_not_where_it_redirects(liar: Any, settings: Settings) -> None:
+def test_the_token_goes_to_the_registry_and_not_where_it_redirects(
+    liar: Any, settings: Settings
+) -> None:
     heard: list[tuple[str, str | None]] = []
 
     def listen(handler: Liar) -> None:
         heard.append((handler.headers["Host"], handler.headers.get("Authorization")))
         if handler.headers["Host"].startswith("127.0.0.1"):
-            handler.give(307, b"", Location=liar.url.replace("127.0.0.1", "localhost") + handler.path)
+            handler.give(
+                307, b"", Location=liar.url.replace("127.0.0.1", "localhost") + handler.path
+            )
         else:
             handler.give(200, b"bytes")
 

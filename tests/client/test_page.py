@@ -1,4 +1,7 @@
-"""One artifact on the terminal: classes that a model serves worst, and files that only fidelity speaks of."""
+"""One artifact on the terminal.
+
+Classes that a model serves worst, and files that only fidelity speaks of.
+"""
 
 import io
 from typing import Any
@@ -16,29 +19,54 @@ FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105,
 def printed(**changes: Any) -> str:
     record = make(**changes)
     data, out = record.to_bytes(), io.StringIO()
-    Console(file=out, width=160, no_color=True).print(page(Release(record, data, Digest.of(data), "2026-01-02T03:04:05Z")))
+    Console(file=out, width=160, no_color=True).print(
+        page(Release(record, data, Digest.of(data), "2026-01-02T03:04:05Z"))
+    )
     return out.getvalue()
 
 
 def test_the_classes_served_worst_are_named() -> None:
-    classes = [{"label": f"word {index}", "examples": 30, "value": 0.5 + index / 10} for index in range(5)]
-    metric = {"dataset": "words", "dataset_sha256": "cd" * 32, "split": "test", "examples": 150, "metric": "macro_recall", "value": 0.7,
-              "ci95": [0.6, 0.8], "classes": classes}  # fmt: skip
+    classes = [
+        {"label": f"word {index}", "examples": 30, "value": 0.5 + index / 10} for index in range(5)
+    ]
+    metric = {
+        "dataset": "words",
+        "dataset_sha256": "cd" * 32,
+        "split": "test",
+        "examples": 150,
+        "metric": "macro_recall",
+        "value": 0.7,
+        "ci95": [0.6, 0.8],
+        "classes": classes,
+    }
     shown = printed(metrics=[metric])
-    assert "macro_recall: lowest for word 0 50.00% of 30, word 1 60.00% of 30, word 2 70.00% of 30" in shown
+    assert (
+        "macro_recall: lowest for word 0 50.00% of 30, word 1 60.00% of 30, word 2 70.00% of 30"
+        in shown
+    )
     assert "word 3" not in shown
 
 
 def test_without_metrics_fidelity_is_told() -> None:
     scores = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": 0.98})
-    assert "against float32: same top-1 for 98.00% of calibration (105 examples), SQNR 21.5 dB" in scores
+    assert (
+        "against float32: same top-1 for 98.00% of calibration (105 examples), SQNR 21.5 dB"
+        in scores
+    )
     values = printed(metrics=[], fidelity={**FIDELITY, "top1_agreement": None})
     assert "against float32: on calibration (105 examples), SQNR 21.5 dB" in values
 
 
 def test_a_device_that_cannot_run_a_file_is_named_with_or_without_measurements() -> None:
     data = b"a file with int8 inputs"
-    row = {"file_sha256": Digest.of(data), "device": "web-wasm", "threads": 1, "kind": "interface", "message": "no int8", "when": WHEN}
+    row = {
+        "file_sha256": Digest.of(data),
+        "device": "web-wasm",
+        "threads": 1,
+        "kind": "interface",
+        "message": "no int8",
+        "when": WHEN,
+    }
     for measurements in ((), (measured(Digest.of(data), sparse_reason="no zeros"),)):
         shown = printed(data=data, not_measured=[row], measurements=measurements)
         assert "not runnable on web-wasm: no int8" in shown
@@ -51,8 +79,13 @@ SOUND = {"sample_rate": 8000, "samples": 4000, "front_end": {"mfcc": {"bins": 40
 def test_what_a_file_that_hears_itself_wants_is_told_here_and_on_the_card() -> None:
     from zoo_registry.model.card import for_registry
 
-    tensors = {kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    tensors = {
+        kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}]
+        for kind in ("inputs", "outputs")
+    }
     wanted = "a recording of 0.5 s: 4,000 samples at 8,000 Hz, mono, -1 to 1 (mfcc inside the file)"
     assert wanted in printed(signature={**tensors, "sound": SOUND})
     assert f"Input: {wanted}." in for_registry(make(signature={**tensors, "sound": SOUND}))
-    assert b'"sound"' not in make(signature=tensors).to_bytes(), "records written before this was known keep their bytes"
+    assert b'"sound"' not in make(signature=tensors).to_bytes(), (
+        "records written before this was known keep their bytes"
+    )

@@ -19,7 +19,9 @@ def test_the_project_is_the_nearest_parent_with_a_zoo_folder(tmp_path: Path) -> 
 
 
 def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
-    found = Settings.read({"ZOO_REGISTRY": "", "ZOO_TOKEN": "", "ZOO_CACHE": "", "ZOO_TRACEBACK": "0"}, tmp_path)
+    found = Settings.read(
+        {"ZOO_REGISTRY": "", "ZOO_TOKEN": "", "ZOO_CACHE": "", "ZOO_TRACEBACK": "0"}, tmp_path
+    )
     assert (found.registry, found.token, found.traceback) == (None, None, False)
     assert found.cache.name == "edgezoo"
 

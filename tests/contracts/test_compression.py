@@ -1,4 +1,7 @@
-"""What every compression algorithm promises; a new one is tested here by being there, and so is the example of the guide."""
+"""What every compression algorithm promises.
+
+A new one is tested here by being there, and so is the example of the guide.
+"""
 
 import json
 import os
@@ -18,7 +21,13 @@ from zoo_builders.networks.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 from zoo_builders.techniques.compress import own as own_compress
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS, Algorithm, Params
-from zoo_builders.techniques.compress.technique import Compressor, macs, replaced, stored_parameters, technique_of
+from zoo_builders.techniques.compress.technique import (
+    Compressor,
+    macs,
+    replaced,
+    stored_parameters,
+    technique_of,
+)
 from zoo_builders.tflite.layer_tensors import kernels_of
 from zoo_builders.tflite.proof import Promise, judge
 from zoo_registry.model.errors import BuildFailed
@@ -28,10 +37,14 @@ TRAIN = {"epochs": 1, "batch_size": 50, "learning_rate": 1e-3, "seed": 7}
 
 
 def of_the_guide() -> Algorithm:
-    """The guide's example, in the other style: no layer is replaced, weights are projected after every step."""
+    """The guide's example, in the other style.
+
+    No layer is replaced, weights are projected after every step.
+    """
     [code] = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     with ALGORITHMS.collecting() as found:
-        exec(compile(code, str(GUIDE), "exec"), {"__name__": "guide_example"})  # noqa: S102  our own guide, run as its reader runs it
+        # our own guide, run as its reader runs it
+        exec(compile(code, str(GUIDE), "exec"), {"__name__": "guide_example"})  # noqa: S102
     [example] = found.values()
     return example
 
@@ -64,7 +77,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run on every algorithm, or on the one of `--algorithm` alone."""
     if "algorithm" in metafunc.fixturenames:
         named = metafunc.config.getoption("--algorithm")
-        chosen = [of_the_command_line(named, metafunc.config.invocation_params.dir)] if named else EVERY
+        chosen = (
+            [of_the_command_line(named, metafunc.config.invocation_params.dir)] if named else EVERY
+        )
         metafunc.parametrize("algorithm", chosen, ids=lambda algorithm: algorithm.name)
 
 
@@ -75,12 +90,20 @@ def technique(algorithm: Algorithm) -> Technique:
 
 def weights(graph: Graph) -> dict[str, dict[str, Any]]:
     random = np.random.default_rng(5)
-    return {n.name: {key: random.normal(0, 0.3, shape).astype(np.float32) for key, shape in n.weights.items()} for n in graph.nodes}
+    return {
+        n.name: {
+            key: random.normal(0, 0.3, shape).astype(np.float32) for key, shape in n.weights.items()
+        }
+        for n in graph.nodes
+    }
 
 
 def made(algorithm: Algorithm, params: Params) -> dict[str, tuple[Node, ...]]:
     graph, values = network(), weights(network())
-    return {node.name: algorithm.replace(node, params, values[node.name]) for node in Compressor(algorithm).chosen(graph, params)}
+    return {
+        node.name: algorithm.replace(node, params, values[node.name])
+        for node in Compressor(algorithm).chosen(graph, params)
+    }
 
 
 def test_registered_it_is_a_technique_of_its_own_name() -> None:
@@ -93,17 +116,29 @@ def test_the_network_is_whole_after_it(algorithm: Algorithm) -> None:
     after = replaced(network(), made(algorithm, algorithm.params()))
     names = [node.name for node in after.nodes]
     assert len(set(names)) == len(names)
-    assert all(names.index(origin) < names.index(node.name) for node in after.nodes for origin in node.inputs)
-    assert (after.input_shape, after.output_shape) == (network().input_shape, network().output_shape)
+    assert all(
+        names.index(origin) < names.index(node.name)
+        for node in after.nodes
+        for origin in node.inputs
+    )
+    assert (after.input_shape, after.output_shape) == (
+        network().input_shape,
+        network().output_shape,
+    )
 
 
-def test_what_is_planned_is_what_is_made_but_for_sizes_the_weights_decide(algorithm: Algorithm) -> None:
+def test_what_is_planned_is_what_is_made_but_for_sizes_the_weights_decide(
+    algorithm: Algorithm,
+) -> None:
     for name, into in made(algorithm, algorithm.params()).items():
         planned = algorithm.replace(network().node(name), algorithm.params())
         assert [node.name for node in planned] == [node.name for node in into]
         for one, other in zip(planned, into, strict=True):
             for key, shape in one.weights.items():
-                assert all(size in {0, there} for size, there in zip(shape, other.weights[key], strict=True))
+                assert all(
+                    size in {0, there}
+                    for size, there in zip(shape, other.weights[key], strict=True)
+                )
 
 
 def test_baked_weights_fit_the_layers_they_are_for(algorithm: Algorithm) -> None:
@@ -112,7 +147,9 @@ def test_baked_weights_fit_the_layers_they_are_for(algorithm: Algorithm) -> None
         baked = algorithm.bake(network().node(name), params, values[name], into)
         for node in into:
             if node.weights:
-                assert {key: np.shape(array) for key, array in baked[node.name].items()} == dict(node.weights)
+                assert {key: np.shape(array) for key, array in baked[node.name].items()} == dict(
+                    node.weights
+                )
 
 
 def test_a_projection_is_done_after_one_time(algorithm: Algorithm) -> None:
@@ -125,7 +162,9 @@ def test_a_projection_is_done_after_one_time(algorithm: Algorithm) -> None:
             assert all(np.array_equal(once[key], twice[key]) for key in once)
 
 
-def test_it_says_of_every_layer_whether_it_fits_and_why_not(algorithm: Algorithm, technique: Technique) -> None:
+def test_it_says_of_every_layer_whether_it_fits_and_why_not(
+    algorithm: Algorithm, technique: Technique
+) -> None:
     found = technique.layers(network(), algorithm.params(), [])
     assert set(found) == {node.name for node in network().nodes if node.weights}
     assert any(verdict.applies for verdict in found.values())
@@ -133,12 +172,19 @@ def test_it_says_of_every_layer_whether_it_fits_and_why_not(algorithm: Algorithm
     assert not found["deep"].applies
 
 
-def test_it_is_refused_where_nothing_fits_and_after_what_it_would_undo(algorithm: Algorithm, technique: Technique) -> None:
+def test_it_is_refused_where_nothing_fits_and_after_what_it_would_undo(
+    algorithm: Algorithm, technique: Technique
+) -> None:
     narrow = Net("narrow", (8, 8, 1))
     narrow.conv(2, 1)
     assert "fits no layer" in technique.check(narrow.graph(), algorithm.params(), [])[0].reason
     for name in sorted(algorithm.undoes & set(TECHNIQUES.names())):
-        assert name in technique.check(network(), algorithm.params(), [Step(name, TECHNIQUES.get(name).params())])[0].reason
+        assert (
+            name
+            in technique.check(
+                network(), algorithm.params(), [Step(name, TECHNIQUES.get(name).params())]
+            )[0].reason
+        )
     wrong = algorithm.params.model_validate({"layers": [{"name": "hiden"}]})
     assert any("'hidden'" in objection.fix for objection in technique.check(network(), wrong, []))
 
@@ -147,15 +193,24 @@ def test_it_is_refused_where_nothing_fits_and_after_what_it_would_undo(algorithm
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from zoo_builders.stages import data as data_stage
 
-    splits = {"train": "train[:100]", "validation": "train[100:150]", "test": "test[:20]", "calibration": "train[:20]"}
+    splits = {
+        "train": "train[:100]",
+        "validation": "train[100:150]",
+        "test": "test[:20]",
+        "calibration": "train[:20]",
+    }
     job = a_job(
-        "data", tmp_path_factory.mktemp("digits"), {"source": "digits", "args": {}, "splits": splits, "preprocess": [{"rescale": [0, 1]}]}
+        "data",
+        tmp_path_factory.mktemp("digits"),
+        {"source": "digits", "args": {}, "splits": splits, "preprocess": [{"rescale": [0, 1]}]},
     )
     data_stage.run(job)
     return job.out
 
 
-def applied(technique: Technique, data: Path, out: Path, params: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def applied(
+    technique: Technique, data: Path, out: Path, params: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     """Apply to the network with the seed's weights; give the model and what it kept."""
     from zoo_builders import tf
     from zoo_builders.keras_models.weights import render_with
@@ -163,11 +218,18 @@ def applied(technique: Technique, data: Path, out: Path, params: Mapping[str, An
     from zoo_builders.training.settings import Train
 
     tf.deterministic(7)
-    context = JobContext(a_job("technique", out, {}, inputs={"data": data}), Train.model_validate(TRAIN), 7)
-    model = render_with(
-        network(), {name: {k: np.abs(v) if "norm" in name else v for k, v in w.items()} for name, w in weights(network()).items()}
+    context = JobContext(
+        a_job("technique", out, {}, inputs={"data": data}), Train.model_validate(TRAIN), 7
     )
-    return technique.apply(model, technique.params.model_validate(params), context), context.kept  # type: ignore[misc]  # it has an apply
+    model = render_with(
+        network(),
+        {
+            name: {k: np.abs(v) if "norm" in name else v for k, v in w.items()}
+            for name, w in weights(network()).items()
+        },
+    )
+    # it has an apply
+    return technique.apply(model, technique.params.model_validate(params), context), context.kept  # type: ignore[misc]
 
 
 @pytest.mark.train
@@ -186,16 +248,29 @@ def test_the_file_holds_what_was_promised_and_works_with_quantize(
     quantize = (
         None
         if dtype == "float32"
-        else TECHNIQUES.get("quantize").params.model_validate({"dtype": dtype, "samples": 20, "report": False}).model_dump(mode="json")
+        else TECHNIQUES.get("quantize")
+        .params.model_validate({"dtype": dtype, "samples": 20, "report": False})
+        .model_dump(mode="json")
     )
-    job = a_job("convert", tmp_path / "file", {"quantize": quantize}, inputs={"model": tmp_path, "data": data})
+    job = a_job(
+        "convert",
+        tmp_path / "file",
+        {"quantize": quantize},
+        inputs={"model": tmp_path, "data": data},
+    )
     convert.run(job)
     seen = examine((job.out / "model.tflite").read_bytes())
     promised = technique.promises(network(), params, [Step(technique.name, params)])
     found = judge(promised, seen.structure, seen.signature, seen.activations, seen.zeros)
     assert len(found) >= 2
     assert [finding for finding in found if not finding.held] == []
-    assert not [f for f in judge([p.model_copy(update={"value": 1}) for p in promised], seen.structure, seen.signature) if f.held]
+    assert not [
+        f
+        for f in judge(
+            [p.model_copy(update={"value": 1}) for p in promised], seen.structure, seen.signature
+        )
+        if f.held
+    ]
 
 
 class Idle(Algorithm):
@@ -209,10 +284,19 @@ class Idle(Algorithm):
         del params
         return "" if node.op == "Dense" else "no Dense"
 
-    def promises(self, before: Graph, after: Graph, layers: Sequence[str], params: Params) -> list[Promise]:
+    def promises(
+        self, before: Graph, after: Graph, layers: Sequence[str], params: Params
+    ) -> list[Promise]:
         """State what holds of any file."""
         del before, params
-        return [Promise(technique=self.name, kind="distinct_at_most", value=10_000, layers=kernels_of(after, layers))]
+        return [
+            Promise(
+                technique=self.name,
+                kind="distinct_at_most",
+                value=10_000,
+                layers=kernels_of(after, layers),
+            )
+        ]
 
 
 @pytest.mark.train
@@ -223,7 +307,9 @@ def test_a_step_that_changes_no_weight_fails(data: Path, tmp_path: Path) -> None
 
 def test_bounds_count_what_the_file_will_hold() -> None:
     graph = network()
-    assert stored_parameters(graph) == graph.parameters + 24, "the converter adds a bias to the convolution without one"
+    assert stored_parameters(graph) == graph.parameters + 24, (
+        "the converter adds a bias to the convolution without one"
+    )
     assert macs(graph) == 4 * 4 * 24 * 9 + 4 * 4 * 24 * 24 + 4 * 4 * 24 * 9 + 24 * 32 + 32 * 10
 
 
@@ -239,11 +325,18 @@ def test_of_full_energy_the_two_layers_compute_what_the_one_did(data: Path, tmp_
     into = svd.replace(node, params, values)
     baked = svd.bake(node, params, values, into)
     assert into[0].shape == (3,)
-    np.testing.assert_allclose(baked["hidden_svd"]["kernel"] @ baked["hidden"]["kernel"], kernel, atol=1e-4)
+    np.testing.assert_allclose(
+        baked["hidden_svd"]["kernel"] @ baked["hidden"]["kernel"], kernel, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
-    ("said", "message"), [({"rank": 2, "energy": 0.5}, "one of rank"), ({"share": None}, "one of rank"), ({"rank": 0}, "greater")]
+    ("said", "message"),
+    [
+        ({"rank": 2, "energy": 0.5}, "one of rank"),
+        ({"share": None}, "one of rank"),
+        ({"rank": 0}, "greater"),
+    ],
 )
 def test_svd_wants_one_way_to_say_the_rank(said: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -264,5 +357,13 @@ def test_svd_keeps_stride_in_the_first_layer_and_activation_in_the_last() -> Non
     net.conv(32, 1, 2, activation="relu", name="down")
     svd = ALGORITHMS.get("svd")
     narrow, wide = svd.replace(net.graph().node("down"), svd.params.model_validate({"rank": 4}))
-    assert (narrow.config["strides"], narrow.config["activation"], narrow.shape) == (2, None, (4, 4, 4))
-    assert (wide.config["strides"], wide.config["activation"], wide.shape) == (1, "relu", (4, 4, 32))
+    assert (narrow.config["strides"], narrow.config["activation"], narrow.shape) == (
+        2,
+        None,
+        (4, 4, 4),
+    )
+    assert (wide.config["strides"], wide.config["activation"], wide.shape) == (
+        1,
+        "relu",
+        (4, 4, 32),
+    )

@@ -1,4 +1,7 @@
-"""Every data source keeps the contract, by being there. Sources that download are fed by their own library's way of working offline."""
+"""Every data source keeps the contract, by being there.
+
+Sources that download are fed by their own library's way of working offline.
+"""
 
 import sys
 import wave
@@ -48,14 +51,23 @@ def feed_image_folder(folder: Path) -> Iterator[Fed]:
 
 @contextmanager
 def feed_fsdd(folder: Path) -> Iterator[Fed]:
-    """Four speakers, three digits, seven takes: the official rule sends five takes of each to the test split."""
+    """Four speakers, three digits, seven takes.
+
+    The official rule sends five takes of each to the test split.
+    """
     random = np.random.default_rng(1)
-    speakers, digits, takes = np.meshgrid(["ann", "bob", "cyd", "dan"], np.arange(CLASSES), np.arange(7), indexing="ij")
+    speakers, digits, takes = np.meshgrid(
+        ["ann", "bob", "cyd", "dan"], np.arange(CLASSES), np.arange(7), indexing="ij"
+    )
     lengths = random.integers(50, 12_000, digits.size)
     np.savez(
-        folder / "fsdd.npz", pcm=random.integers(-32768, 32768, lengths.sum(), np.int16), offsets=np.cumsum([0, *lengths]),
-        digit=digits.ravel().astype(np.uint8), speaker=speakers.ravel(), index=takes.ravel().astype(np.uint8),
-    )  # fmt: skip
+        folder / "fsdd.npz",
+        pcm=random.integers(-32768, 32768, lengths.sum(), np.int16),
+        offsets=np.cumsum([0, *lengths]),
+        digit=digits.ravel().astype(np.uint8),
+        speaker=speakers.ravel(),
+        index=takes.ravel().astype(np.uint8),
+    )
     yield {"path": "fsdd.npz", "sha256": "0" * 64}, {"path": folder / "fsdd.npz"}
 
 
@@ -67,7 +79,9 @@ def feed_audio_folder(folder: Path) -> Iterator[Fed]:
         place.mkdir(parents=True, exist_ok=True)
         with wave.open(str(place / f"{index}.wav"), "wb") as sound:
             sound.setparams((1, 2, 8000, 0, "NONE", ""))
-            sound.writeframes(random.integers(-32768, 32768, 300 * (index + 1), np.int16).astype("<i2").tobytes())
+            sound.writeframes(
+                random.integers(-32768, 32768, 300 * (index + 1), np.int16).astype("<i2").tobytes()
+            )
     yield {"path": "words", "sample_rate": 4000, "seconds": 0.5}, {"path": folder / "words"}
 
 
@@ -78,7 +92,13 @@ def feed_keras(folder: Path) -> Iterator[Fed]:
 
     assert tf.keras.datasets.mnist
     (x_train, y_train), (x_test, y_test) = _pictures(1), _pictures(2)
-    np.savez(folder / "mnist.npz", x_train=x_train[..., 0], y_train=y_train, x_test=x_test[..., 0], y_test=y_test)
+    np.savez(
+        folder / "mnist.npz",
+        x_train=x_train[..., 0],
+        y_train=y_train,
+        x_test=x_test[..., 0],
+        y_test=y_test,
+    )
     module = sys.modules["tf_keras.src.datasets.mnist"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "get_file", lambda *_, **__: str(folder / "mnist.npz"))
@@ -90,7 +110,8 @@ def feed_tfds(folder: Path) -> Iterator[Fed]:
     """Prepare a set of our own the library's way, as its download would have."""
     tfds = pytest.importorskip("tensorflow_datasets")
 
-    class TinyPictures(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # the library has no types
+    # the library has no types
+    class TinyPictures(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]
         """Twelve pictures a split."""
 
         VERSION = tfds.core.Version("1.0.0")
@@ -98,7 +119,9 @@ def feed_tfds(folder: Path) -> Iterator[Fed]:
         def _info(self) -> Any:
             label = tfds.features.ClassLabel(num_classes=CLASSES)
             return self.dataset_info_from_configs(
-                features=tfds.features.FeaturesDict({"image": tfds.features.Image(shape=(8, 8, 3)), "label": label})
+                features=tfds.features.FeaturesDict(
+                    {"image": tfds.features.Image(shape=(8, 8, 3)), "label": label}
+                )
             )
 
         def _split_generators(self, _manager: Any) -> Any:
@@ -134,7 +157,10 @@ FEEDS: Mapping[str, Callable[[Path], Any]] = {
     "tfds": feed_tfds,
 }
 HEAVY = {"keras", "tfds"}
-NAMES = [pytest.param(name, marks=[pytest.mark.train] if name in HEAVY else []) for name in SOURCES.names()]
+NAMES = [
+    pytest.param(name, marks=[pytest.mark.train] if name in HEAVY else [])
+    for name in SOURCES.names()
+]
 
 
 def test_every_source_is_fed() -> None:
@@ -145,11 +171,18 @@ def _load(name: str, folder: Path, seen: list[tuple[int, int]]) -> tuple[Any, Da
     source = SOURCES.get(name)
     with FEEDS[name](folder) as (args, files):
         checked = source.params.model_validate(args)
-        return checked, source.load(checked, files, lambda done, total, _note="": seen.append((done, total))).checked()
+        return (
+            checked,
+            source.load(
+                checked, files, lambda done, total, _note="": seen.append((done, total))
+            ).checked(),
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.filterwarnings("ignore")  # TensorFlow Datasets and its protocol buffers warn of their own futures
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # TensorFlow Datasets and its protocol buffers warn of their own futures
 def test_a_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
     source, seen = SOURCES.get(name), list[tuple[int, int]]()
     (tmp_path / "one").mkdir()
@@ -162,7 +195,9 @@ def test_a_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
         assert len(examples.labels) >= COUNT
         assert low <= examples.images.min() <= examples.images.max() <= high
         known = source.shape(checked)
-        assert known is None or known == examples.images.shape[1:], "what it says beforehand is what it gives"
+        assert known is None or known == examples.images.shape[1:], (
+            "what it says beforehand is what it gives"
+        )
     assert source.sample_rate(checked) == found.sample_rate
     assert not seen or seen[-1][0] == seen[-1][1], "progress reaches its end"
     assert source.doc

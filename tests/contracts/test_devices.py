@@ -17,7 +17,10 @@ from zoo_registry.model.errors import MeasureFailed, Unsupported
 FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"
 IN_CI = os.environ.get("CI") == "true"
 REACHED_BY = {"ssh": "ssh_here", "android": "phone_here"}
-"""Fixtures that bring the other side of a device; each gives an object whose `device` is its full name."""
+"""Fixtures that bring the other side of a device.
+
+Each gives an object whose `device` is its full name.
+"""
 
 
 @pytest.fixture(params=DEVICES.names())
@@ -27,8 +30,14 @@ def device(request: pytest.FixtureRequest) -> Device:
 
 @pytest.fixture
 def setting(device: Device, request: pytest.FixtureRequest) -> Setting:
-    other_side = request.getfixturevalue(REACHED_BY[device.name]) if device.name in REACHED_BY else None
-    missing = "" if other_side else next((f"{line.missing}: {line.hint}" for line in device.found() if line.missing), "")
+    other_side = (
+        request.getfixturevalue(REACHED_BY[device.name]) if device.name in REACHED_BY else None
+    )
+    missing = (
+        ""
+        if other_side
+        else next((f"{line.missing}: {line.hint}" for line in device.found() if line.missing), "")
+    )
     if missing and not (IN_CI and (measures(device) or shutil.which("qemu-aarch64"))):
         pytest.skip(f"needs {missing}")
     return Setting(other_side.device if other_side else device.name, threads=1, timeout_s=60)
@@ -87,7 +96,10 @@ def test_it_loads_checks_and_runs(device: Device, place: Place, subject: Subject
 def test_wrong_outputs_stop_it_before_anything_is_timed(place: Place, subject: Subject) -> None:
     data = subject.file.with_name("sparse.tflite")
     data.write_bytes(FILE.with_name("sparse.tflite").read_bytes())
-    with place.prepare(Subject(data, subject.golden, subject.atol)) as contender, pytest.raises(MeasureFailed):
+    with (
+        place.prepare(Subject(data, subject.golden, subject.atol)) as contender,
+        pytest.raises(MeasureFailed),
+    ):
         _ = contender.ready
 
 
@@ -97,6 +109,8 @@ def test_a_missing_file_is_an_error_of_ours(place: Place, subject: Subject) -> N
         _ = contender.ready
 
 
-def test_what_it_cannot_do_is_refused_before_anything_starts(device: Device, setting: Setting) -> None:
+def test_what_it_cannot_do_is_refused_before_anything_starts(
+    device: Device, setting: Setting
+) -> None:
     with pytest.raises(Unsupported):
         device.connect(replace(setting, threads=100_000))

@@ -20,7 +20,9 @@ def metric(request: pytest.FixtureRequest) -> Metric:
 
 def examples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
-    return random.normal(size=(60, len(CLASSES))).astype(np.float32), random.integers(0, len(CLASSES), 60)
+    return random.normal(size=(60, len(CLASSES))).astype(np.float32), random.integers(
+        0, len(CLASSES), 60
+    )
 
 
 def test_it_is_registered_under_a_name_that_goals_and_queries_can_use(metric: Metric) -> None:
@@ -33,7 +35,9 @@ def test_it_is_registered_under_a_name_that_goals_and_queries_can_use(metric: Me
 
 
 def test_the_tasks_it_names_report_it_and_no_others(metric: Metric) -> None:
-    assert {task for task in TASKS.names() if metric.name in TASKS.get(task).metrics} == set(metric.tasks)
+    assert {task for task in TASKS.names() if metric.name in TASKS.get(task).metrics} == set(
+        metric.tasks
+    )
 
 
 def test_the_first_metric_of_a_task_with_labels_is_top1() -> None:
@@ -83,5 +87,12 @@ def test_shares_stay_shares_whatever_the_shape(count: int, classes: int, seed: i
 def test_a_model_that_knows_the_frequent_class_only_shows_in_the_recalls() -> None:
     labels = np.array([0] * 90 + [1] * 10)
     found = measure(METRICS.names(), np.tile([1.0, 0.0], (100, 1)), labels, ("common", "rare"))
-    assert {name: score.value for name, score in found.items()} == {"top1": 0.9, "macro_recall": 0.5, "worst_recall": 0.0}
-    assert [(one.label, one.examples, one.value) for one in found["macro_recall"].classes] == [("common", 90, 1.0), ("rare", 10, 0.0)]
+    assert {name: score.value for name, score in found.items()} == {
+        "top1": 0.9,
+        "macro_recall": 0.5,
+        "worst_recall": 0.0,
+    }
+    assert [(one.label, one.examples, one.value) for one in found["macro_recall"].classes] == [
+        ("common", 90, 1.0),
+        ("rare", 10, 0.0),
+    ]

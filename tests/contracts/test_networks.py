@@ -60,7 +60,9 @@ def test_renders_with_the_shapes_it_says_and_reads_back_equal(graph: Graph) -> N
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("name", [name for name in NETWORKS.names() if len(NETWORKS.get(name)().nodes) <= SMALL])
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS.names() if len(NETWORKS.get(name)().nodes) <= SMALL]
+)
 def test_the_same_seed_starts_from_the_same_weights(name: str) -> None:
     """Seeding is Keras', not the network's: those that build fast show it."""
     from zoo_builders import tf

@@ -14,7 +14,14 @@ from zoo_client.remotes import Remote, open_remote
 from zoo_client.remotes.base import Bundle
 from zoo_client.settings import Settings
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, InvalidRecord, NotFound, ReleaseExists, WrongUse, Yanked
+from zoo_registry.model.errors import (
+    DigestMismatch,
+    InvalidRecord,
+    NotFound,
+    ReleaseExists,
+    WrongUse,
+    Yanked,
+)
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
@@ -24,7 +31,10 @@ GOLDEN = b"PK golden vectors " * 20
 
 @dataclass
 class Place:
-    """One remote under test: how to open it anew, and how somebody with access to its storage changes a blob."""
+    """One remote under test.
+
+    How to open it anew, and how somebody with access to its storage changes a blob.
+    """
 
     open: Callable[[], Remote]
     tamper: Callable[[Record, bytes], None]
@@ -46,7 +56,10 @@ def _tamper_folder(root: Path) -> Callable[[Record, bytes], None]:
 
 
 def _file(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Place:
-    return Place(lambda: open_remote((tmp_path / "store").as_uri(), settings), _tamper_folder(tmp_path / "store"))
+    return Place(
+        lambda: open_remote((tmp_path / "store").as_uri(), settings),
+        _tamper_folder(tmp_path / "store"),
+    )
 
 
 def _s3(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Place:
@@ -56,7 +69,9 @@ def _s3(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> P
 
     def tamper(record: Record, data: bytes) -> None:
         digest = record.file.sha256
-        boto3.client("s3", region_name="us-east-1").put_object(Bucket=bucket, Key=f"zoo/blobs/sha256/{digest[:2]}/{digest}", Body=data)
+        boto3.client("s3", region_name="us-east-1").put_object(
+            Bucket=bucket, Key=f"zoo/blobs/sha256/{digest[:2]}/{digest}", Body=data
+        )
 
     return Place(lambda: open_remote(f"s3://{bucket}/zoo", settings), tamper)
 
@@ -85,7 +100,9 @@ def _embedded(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
 PLACES = {"file": _file, "s3": _s3, "hub": _hub, "http": _http, "embedded": _embedded}
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.s3) if name == "s3" else name for name in PLACES])
+@pytest.fixture(
+    params=[pytest.param(name, marks=pytest.mark.s3) if name == "s3" else name for name in PLACES]
+)
 def place(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Place:
     return PLACES[request.param](request, settings, tmp_path)
 
@@ -94,9 +111,13 @@ def place(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) ->
 def bundle(tmp_path: Path, make_record: Any, blob_bytes: Any) -> Callable[..., Bundle]:
     """Make a bundle whose file is `data`, by default decided by name and version."""
 
-    def build(variant: str = "int8", version: str = "1.0.0", data: bytes | None = None, **changes: Any) -> Bundle:
+    def build(
+        variant: str = "int8", version: str = "1.0.0", data: bytes | None = None, **changes: Any
+    ) -> Bundle:
         content = blob_bytes(f"{variant}@{version}", 3000) if data is None else data
-        record = make_record(variant=variant, version=version, data=content, golden=GOLDEN, **changes)
+        record = make_record(
+            variant=variant, version=version, data=content, golden=GOLDEN, **changes
+        )
         files = {}
         for part in (content, GOLDEN):
             files[Digest.of(part)] = tmp_path / Digest.of(part)
@@ -106,7 +127,9 @@ def bundle(tmp_path: Path, make_record: Any, blob_bytes: Any) -> Callable[..., B
     return build
 
 
-def test_what_is_published_is_pulled_byte_for_byte(place: Place, bundle: Any, settings: Settings, tmp_path: Path) -> None:
+def test_what_is_published_is_pulled_byte_for_byte(
+    place: Place, bundle: Any, settings: Settings, tmp_path: Path
+) -> None:
     given = bundle()
     moved: list[int] = []
     assert place.open().publish(given, moved.append).created
@@ -151,15 +174,24 @@ def test_of_two_racing_publishers_one_wins(place: Place, bundle: Any) -> None:
         outcomes = list(threads.map(attempt, rivals))
     assert sorted(outcomes) == ["created", "refused"]
     winner = rivals[outcomes.index("created")]
-    assert place.open().release(Ref.parse("digits-cnn-int8@1.0.0")).record_bytes == winner.record_bytes
+    assert (
+        place.open().release(Ref.parse("digits-cnn-int8@1.0.0")).record_bytes == winner.record_bytes
+    )
 
 
-def test_versions_live_side_by_side(place: Place, bundle: Any, settings: Settings, tmp_path: Path) -> None:
+def test_versions_live_side_by_side(
+    place: Place, bundle: Any, settings: Settings, tmp_path: Path
+) -> None:
     given = [bundle(version=version) for version in ("1.0.0", "1.1.0", "2.0.0")]
     for each in given:
         place.open().publish(each)
     remote = place.open()
-    for ref, wanted in (("@1", given[1]), ("@1.0.0", given[0]), ("", given[2]), ("@~1.0", given[0])):
+    for ref, wanted in (
+        ("@1", given[1]),
+        ("@1.0.0", given[0]),
+        ("", given[2]),
+        ("@~1.0", given[0]),
+    ):
         release = remote.release(Ref.parse(f"digits-cnn-int8{ref}"))
         assert release.record_bytes == wanted.record_bytes
         assert (
@@ -197,7 +229,9 @@ def test_search_comes_in_pages(place: Place, bundle: Any) -> None:
     assert rest.next_cursor is None
 
 
-def test_a_tampered_blob_is_refused_and_the_old_copy_stays(place: Place, bundle: Any, settings: Settings, tmp_path: Path) -> None:
+def test_a_tampered_blob_is_refused_and_the_old_copy_stays(
+    place: Place, bundle: Any, settings: Settings, tmp_path: Path
+) -> None:
     given = bundle()
     place.open().publish(given)
     place.tamper(given.record, b"X" * given.record.file.size)
@@ -223,7 +257,12 @@ def test_a_pin_that_does_not_match_is_refused(place: Place, bundle: Any) -> None
 
 def test_what_is_not_there_is_not_found_with_a_hint(place: Place, bundle: Any) -> None:
     place.open().publish(bundle())
-    for ref in ("digits-cnn-int9", "digits-cnn-int8@3", "digits-cnn-int8@9.9.9", "digits-cnn-int8@stable"):
+    for ref in (
+        "digits-cnn-int9",
+        "digits-cnn-int8@3",
+        "digits-cnn-int8@9.9.9",
+        "digits-cnn-int8@stable",
+    ):
         with pytest.raises(NotFound) as missing:
             place.open().release(Ref.parse(ref))
         assert missing.value.hint
@@ -264,7 +303,9 @@ def test_an_alias_moves_and_points_where_it_was_put(place: Place, bundle: Any) -
         remote.promote("digits-cnn-int8", "latest", "1.0.0")
 
 
-def test_a_measurement_is_added_to_the_very_file(place: Place, bundle: Any, make_measurement: Any) -> None:
+def test_a_measurement_is_added_to_the_very_file(
+    place: Place, bundle: Any, make_measurement: Any
+) -> None:
     remote = place.open()
     given = bundle()
     remote.publish(given)
@@ -277,7 +318,9 @@ def test_a_measurement_is_added_to_the_very_file(place: Place, bundle: Any, make
     [found] = remote.search(Query(device="phone", max_latency_ms=10)).items
     assert found.timing("phone", 1) is not None
     with pytest.raises(InvalidRecord):
-        remote.add_measurement("digits-cnn-int8", "1.0.0", make_measurement(Digest.of(b"another file")))
+        remote.add_measurement(
+            "digits-cnn-int8", "1.0.0", make_measurement(Digest.of(b"another file"))
+        )
 
 
 def test_fetch_goes_on_from_any_byte(place: Place, bundle: Any) -> None:

@@ -1,4 +1,7 @@
-"""What every store must keep, whoever wrote it. A new store is tested here by being registered; it only has to say where it can live."""
+"""What every store must keep, whoever wrote it.
+
+A new store is tested here by being registered; it only has to say where it can live.
+"""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +11,15 @@ from threading import Barrier
 import pytest
 
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, InvalidRecord, NotFound, ReleaseExists, TooLarge, WrongUse, Yanked
+from zoo_registry.model.errors import (
+    DigestMismatch,
+    InvalidRecord,
+    NotFound,
+    ReleaseExists,
+    TooLarge,
+    WrongUse,
+    Yanked,
+)
 from zoo_registry.model.files import CHUNK
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import Ref
@@ -87,7 +98,17 @@ def test_a_blob_of_several_chunks(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(0, 1), (5, 9), (0, None), (100, None), (2000, 10**9), (len(DATA), None), (10**6, None), (9, 5)]
+    ("start", "end"),
+    [
+        (0, 1),
+        (5, 9),
+        (0, None),
+        (100, None),
+        (2000, 10**9),
+        (len(DATA), None),
+        (10**6, None),
+        (9, 5),
+    ],
 )
 def test_ranges_are_slices(store: Store, start: int, end: int | None) -> None:
     store.put([DATA], DIGEST)
@@ -186,17 +207,47 @@ def test_replacing_what_is_gone_fails(store: Store) -> None:
 
 
 def test_documents_are_listed_by_folder(store: Store) -> None:
-    for key in ("releases/a/1.0.0.json", "releases/a/1.0.0-rc.1.json", "releases/ab/1.0.0.json", "aliases/a/stable.json", "index.json"):
+    for key in (
+        "releases/a/1.0.0.json",
+        "releases/a/1.0.0-rc.1.json",
+        "releases/ab/1.0.0.json",
+        "aliases/a/stable.json",
+        "index.json",
+    ):
         store.create(key, b"{}")
     store.put([DATA], DIGEST)
-    assert list(store.keys("releases/a/")) == ["releases/a/1.0.0-rc.1.json", "releases/a/1.0.0.json"]
-    assert list(store.keys("releases/")) == ["releases/a/1.0.0-rc.1.json", "releases/a/1.0.0.json", "releases/ab/1.0.0.json"]
+    assert list(store.keys("releases/a/")) == [
+        "releases/a/1.0.0-rc.1.json",
+        "releases/a/1.0.0.json",
+    ]
+    assert list(store.keys("releases/")) == [
+        "releases/a/1.0.0-rc.1.json",
+        "releases/a/1.0.0.json",
+        "releases/ab/1.0.0.json",
+    ]
     assert len(list(store.keys(""))) == 5
     assert list(store.keys("yanks/")) == []
 
 
-HOSTILE = ["../x.json", "a/../../x.json", "/etc/x.json", "a//b.json", "./a.json", "a/.hidden.json", "blobs/sha256/aa/x.json", "x",
-           "a\\b.json", "a\0.json", "a\n.json", "", "é.json", "a/b/c/d/e/f/g.json", "C:/x.json", "x.json/", "-r.json"]  # fmt: skip
+HOSTILE = [
+    "../x.json",
+    "a/../../x.json",
+    "/etc/x.json",
+    "a//b.json",
+    "./a.json",
+    "a/.hidden.json",
+    "blobs/sha256/aa/x.json",
+    "x",
+    "a\\b.json",
+    "a\0.json",
+    "a\n.json",
+    "",
+    "é.json",
+    "a/b/c/d/e/f/g.json",
+    "C:/x.json",
+    "x.json/",
+    "-r.json",
+]
 
 
 @pytest.mark.parametrize("key", HOSTILE)
@@ -257,21 +308,35 @@ def test_a_release_can_be_found(store: Store, publish: Publish, make_record: Mak
     released = publish(record)
     assert released.created
     found = shelf.find(store, Ref.parse("digits-cnn-int8"))
-    assert (found.record, found.record_bytes, found.record_sha256) == (record, record.to_bytes(), released.record_sha256)
+    assert (found.record, found.record_bytes, found.record_sha256) == (
+        record,
+        record.to_bytes(),
+        released.record_sha256,
+    )
     assert found.published == released.published
     assert not found.yanked
 
 
-def test_releasing_the_same_file_again_is_no_change(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_releasing_the_same_file_again_is_no_change(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     first = publish(make_record())
-    same, rebuilt = publish(make_record()), publish(make_record(description="built again, same file"))
+    same, rebuilt = (
+        publish(make_record()),
+        publish(make_record(description="built again, same file")),
+    )
     assert (same.created, rebuilt.created) == (False, False)
     assert rebuilt.record == first.record
     assert {first.record_sha256} == {same.record_sha256, rebuilt.record_sha256}
-    assert shelf.find(store, Ref.parse("digits-cnn-int8")).record.description == first.record.description
+    assert (
+        shelf.find(store, Ref.parse("digits-cnn-int8")).record.description
+        == first.record.description
+    )
 
 
-def test_other_bytes_under_a_version_are_refused(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_other_bytes_under_a_version_are_refused(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     first = make_record()
     publish(first)
     store.put([DATA], DIGEST)
@@ -309,7 +374,9 @@ def test_a_release_needs_its_blobs(store: Store, make_record: MakeRecord) -> Non
     assert list(store.keys("")) == []
 
 
-def test_a_release_needs_its_blobs_in_the_size_it_says(store: Store, make_record: MakeRecord) -> None:
+def test_a_release_needs_its_blobs_in_the_size_it_says(
+    store: Store, make_record: MakeRecord
+) -> None:
     store.put([DATA], DIGEST)
     record = make_record(data=DATA)
     lying = record.model_copy(update={"file": record.file.model_copy(update={"size": 7})})
@@ -317,9 +384,19 @@ def test_a_release_needs_its_blobs_in_the_size_it_says(store: Store, make_record
         shelf.release(store, lying.to_bytes(), shelf.now())
 
 
-@pytest.mark.parametrize("change", [lambda text: b" " + text, lambda text: text.replace(b'"name"', b'"nam"', 1), lambda text: text[:-1]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: b" " + text,
+        lambda text: text.replace(b'"name"', b'"nam"', 1),
+        lambda text: text[:-1],
+    ],
+)
 def test_a_record_that_is_not_one_is_refused(
-    store: Store, make_record: MakeRecord, blob_bytes: Callable[..., bytes], change: Callable[[bytes], bytes]
+    store: Store,
+    make_record: MakeRecord,
+    blob_bytes: Callable[..., bytes],
+    change: Callable[[bytes], bytes],
 ) -> None:
     record = make_record()
     store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
@@ -332,9 +409,15 @@ def test_refs_choose_versions(store: Store, publish: Publish, make_record: MakeR
         publish(make_record(version=version))
     shelf.set_alias(store, "digits-cnn-int8", "stable", "1.9.0", shelf.now())
     chosen = {
-        text: shelf.find(store, Ref.parse(f"digits-cnn-int8{text}")).record.version for text in ("", "@1.9", "@stable", "@2.0.0-rc.1")
+        text: shelf.find(store, Ref.parse(f"digits-cnn-int8{text}")).record.version
+        for text in ("", "@1.9", "@stable", "@2.0.0-rc.1")
     }
-    assert chosen == {"": "1.10.0", "@1.9": "1.9.0", "@stable": "1.9.0", "@2.0.0-rc.1": "2.0.0-rc.1"}
+    assert chosen == {
+        "": "1.10.0",
+        "@1.9": "1.9.0",
+        "@stable": "1.9.0",
+        "@2.0.0-rc.1": "2.0.0-rc.1",
+    }
     assert shelf.versions(store, "digits-cnn-int8") == ("1.0.0", "1.9.0", "1.10.0", "2.0.0-rc.1")
     assert shelf.find(store, Ref.parse("digits-cnn-int8@1.9.0")).aliases == ("stable",)
 
@@ -347,7 +430,9 @@ def test_an_alias_moves(store: Store, publish: Publish, make_record: MakeRecord)
         assert shelf.find(store, Ref.parse("digits-cnn-int8@stable")).record.version == version
 
 
-def test_an_alias_cannot_be_latest_nor_point_nowhere(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_an_alias_cannot_be_latest_nor_point_nowhere(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     publish(make_record())
     with pytest.raises(WrongUse, match="latest"):
         shelf.set_alias(store, "digits-cnn-int8", "latest", "1.0.0", shelf.now())
@@ -357,7 +442,9 @@ def test_an_alias_cannot_be_latest_nor_point_nowhere(store: Store, publish: Publ
         shelf.find(store, Ref.parse("digits-cnn-int8@beta"))
 
 
-def test_a_name_that_is_not_here_names_the_nearest(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_a_name_that_is_not_here_names_the_nearest(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     publish(make_record())
     with pytest.raises(NotFound) as caught:
         shelf.find(store, Ref.parse("digit-cnn-int8"))
@@ -372,7 +459,9 @@ def test_a_pinned_digest_is_held(store: Store, publish: Publish, make_record: Ma
         shelf.find(store, Ref("digits-cnn-int8", digest=DIGEST))
 
 
-def test_a_yanked_version_is_given_only_when_named(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_a_yanked_version_is_given_only_when_named(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     publish(make_record())
     publish(make_record(version="1.1.0"))
     shelf.yank(store, "digits-cnn-int8", "1.1.0", "wrong labels", shelf.now())
@@ -387,14 +476,18 @@ def test_a_yanked_version_is_given_only_when_named(store: Store, publish: Publis
         shelf.find(store, Ref.parse("digits-cnn-int8@latest"))
 
 
-def test_a_measurement_is_added_once(store: Store, publish: Publish, make_record: MakeRecord, make_measurement: MakeMeasurement) -> None:
+def test_a_measurement_is_added_once(
+    store: Store, publish: Publish, make_record: MakeRecord, make_measurement: MakeMeasurement
+) -> None:
     record = make_record()
     publish(record)
     measurement = make_measurement(record.file.sha256, device="web-wasm", median=7.0)
     data = measurement.model_dump_json().encode()
     assert shelf.add_measurement(store, record.name, record.version, data)
     assert not shelf.add_measurement(store, record.name, record.version, data)
-    assert not shelf.add_measurement(store, record.name, record.version, record.measurements[0].model_dump_json().encode())
+    assert not shelf.add_measurement(
+        store, record.name, record.version, record.measurements[0].model_dump_json().encode()
+    )
     assert shelf.find(store, Ref.parse(record.name)).added == (measurement,)
 
 
@@ -404,27 +497,43 @@ def test_a_measurement_of_another_file_is_refused(
     record = make_record()
     publish(record)
     with pytest.raises(InvalidRecord, match=DIGEST):
-        shelf.add_measurement(store, record.name, record.version, make_measurement(DIGEST).model_dump_json().encode())
+        shelf.add_measurement(
+            store, record.name, record.version, make_measurement(DIGEST).model_dump_json().encode()
+        )
     assert shelf.find(store, Ref.parse(record.name)).added == ()
 
 
-def test_the_index_follows(store: Store, publish: Publish, make_record: MakeRecord, make_measurement: MakeMeasurement) -> None:
+def test_the_index_follows(
+    store: Store, publish: Publish, make_record: MakeRecord, make_measurement: MakeMeasurement
+) -> None:
     record = make_record()
     publish(record)
     assert [item.name for item in shelf.update_index(store)] == [record.name]
     publish(make_record(variant="fp16"))
     assert [item.variant for item in shelf.index(store)] == ["fp16", "int8"]
     shelf.set_alias(store, record.name, "stable", "1.0.0", shelf.now())
-    shelf.add_measurement(store, record.name, "1.0.0", make_measurement(record.file.sha256, device="web-wasm").model_dump_json().encode())
+    shelf.add_measurement(
+        store,
+        record.name,
+        "1.0.0",
+        make_measurement(record.file.sha256, device="web-wasm").model_dump_json().encode(),
+    )
     changed = shelf.index(store)[1]
-    assert (changed.aliases, [timing.device for timing in changed.timings]) == (("stable",), ["host-cpu", "web-wasm"])
+    assert (changed.aliases, [timing.device for timing in changed.timings]) == (
+        ("stable",),
+        ["host-cpu", "web-wasm"],
+    )
     shelf.yank(store, record.name, "1.0.0", "no", shelf.now())
     assert shelf.index(store)[1].yanked
     assert shelf.index(store) == tuple(release.summary for release in shelf.all_releases(store))
 
 
-@pytest.mark.parametrize("content", [b"", b"not json", b"[]", b'{"entries": [{"state": 1}]}', b"\xff\xfe"])
-def test_a_broken_index_heals(store: Store, publish: Publish, make_record: MakeRecord, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"", b"not json", b"[]", b'{"entries": [{"state": 1}]}', b"\xff\xfe"]
+)
+def test_a_broken_index_heals(
+    store: Store, publish: Publish, make_record: MakeRecord, content: bytes
+) -> None:
     publish(make_record())
     good = shelf.update_index(store)
     standing = store.load("index.json")
@@ -436,7 +545,9 @@ def test_a_broken_index_heals(store: Store, publish: Publish, make_record: MakeR
     assert healed[0] == standing[0]
 
 
-def test_racing_index_writers_end_with_everything_listed(store: Store, publish: Publish, make_record: MakeRecord) -> None:
+def test_racing_index_writers_end_with_everything_listed(
+    store: Store, publish: Publish, make_record: MakeRecord
+) -> None:
     def one(number: int) -> None:
         publish(make_record(variant=f"v{number}"))
         shelf.update_index(store)

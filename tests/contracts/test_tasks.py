@@ -16,7 +16,9 @@ def task(request: pytest.FixtureRequest) -> Task:
 
 def examples(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
-    return random.normal(size=(40, len(CLASSES))).astype(np.float32), random.integers(0, len(CLASSES), 40)
+    return random.normal(size=(40, len(CLASSES))).astype(np.float32), random.integers(
+        0, len(CLASSES), 40
+    )
 
 
 def test_it_is_registered_under_its_name_and_says_what_it_measures(task: Task) -> None:
@@ -43,7 +45,9 @@ def test_more_examples_narrow_the_interval(task: Task) -> None:
         assert many[name].ci95[1] - many[name].ci95[0] < score.ci95[1] - score.ci95[0]
 
 
-def test_decisions_do_not_change_with_scale_and_score_full_marks_against_themselves(task: Task) -> None:
+def test_decisions_do_not_change_with_scale_and_score_full_marks_against_themselves(
+    task: Task,
+) -> None:
     outputs, _ = examples()
     decisions, again = task.decide(outputs), task.decide(outputs * 3 + 1)
     assert decisions is not None

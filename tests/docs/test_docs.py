@@ -1,4 +1,7 @@
-"""The documents say what the code does: the reference is generated, the map names what is there, every command exists."""
+"""The documents say what the code does.
+
+The reference is generated, the map names what is there, every command exists.
+"""
 
 import importlib.util
 import re
@@ -42,13 +45,26 @@ def test_every_command_in_the_documents_exists(page: Path) -> None:
     assert not unknown
     for verb, rest in commands:
         used = set(re.findall(r"(--[a-z][a-z-]*)", rest))
-        groups = re.findall(r"[a-z]+", rest.partition("-")[0]) if verb in {"registry", "cache"} else []
+        groups = (
+            re.findall(r"[a-z]+", rest.partition("-")[0]) if verb in {"registry", "cache"} else []
+        )
         assert used <= _options(verb, *groups) | {"--min-top1"}, f"zoo {verb} {rest}"
 
 
 def _options(*verb: str) -> set[str]:
-    words = [sys.executable, "-c", "import sys; from zoo_client.cli import run; sys.exit(run(sys.argv[1:]))", *verb]
-    said = subprocess.run([*words, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    words = [
+        sys.executable,
+        "-c",
+        "import sys; from zoo_client.cli import run; sys.exit(run(sys.argv[1:]))",
+        *verb,
+    ]
+    said = subprocess.run(
+        [*words, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"COLUMNS": "200", "NO_COLOR": "1"},
+    )
     return set(re.findall(r"(--[a-z][a-z-]*)", said.stdout))
 
 
@@ -63,7 +79,12 @@ def test_the_map_names_every_module() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     words = set(re.findall(r"[a-z_]+", text))
     packages = ("registry/zoo_registry", "client/zoo_client")
-    modules = {path.stem for package in packages for path in (ROOT / package).glob("*.py") if path.stem != "__init__"}
+    modules = {
+        path.stem
+        for package in packages
+        for path in (ROOT / package).glob("*.py")
+        if path.stem != "__init__"
+    }
     modules |= {path.parent.name for path in (ROOT / "builders/zoo_builders").glob("*/__init__.py")}
     assert not sorted(modules - words), "modules that ARCHITECTURE.md does not place"
 
@@ -80,7 +101,11 @@ def test_every_dependency_is_accounted_for() -> None:
     text = (ROOT / "docs/dependencies.md").read_text().lower()
     wanted = [
         *project["dependencies"],
-        *(line for extra in ("s3", "hub", "registry", "bench", "build") for line in project["optional-dependencies"][extra]),
+        *(
+            line
+            for extra in ("s3", "hub", "registry", "bench", "build")
+            for line in project["optional-dependencies"][extra]
+        ),
     ]
     names = {re.split(r"[\[>=<]", line)[0].lower() for line in wanted} - {"edgezoo"}
     spelled = {name for name in names if name not in text and name.replace("-", " ") not in text}
@@ -89,16 +114,42 @@ def test_every_dependency_is_accounted_for() -> None:
 
 def fragments() -> list[tuple[str, dict[str, Any]]]:
     """Every piece of a manifest that a guide shows."""
-    pages = {page: re.findall(r"```yaml\n(.*?)```", re.sub(r"\b[0-9a-f]{4}…", "a" * 64, page.read_text()), re.DOTALL) for page in PAGES}
-    return [(f"{page.name} {number}", yaml.safe_load(text)) for page, texts in pages.items() for number, text in enumerate(texts, 1)]
+    pages = {
+        page: re.findall(
+            r"```yaml\n(.*?)```", re.sub(r"\b[0-9a-f]{4}…", "a" * 64, page.read_text()), re.DOTALL
+        )
+        for page in PAGES
+    }
+    return [
+        (f"{page.name} {number}", yaml.safe_load(text))
+        for page, texts in pages.items()
+        for number, text in enumerate(texts, 1)
+    ]
 
 
-@pytest.mark.parametrize("shown", [piece for _, piece in fragments()], ids=[name for name, _ in fragments()])
+@pytest.mark.parametrize(
+    "shown", [piece for _, piece in fragments()], ids=[name for name, _ in fragments()]
+)
 def test_what_the_guides_show_of_manifests_can_be_written(shown: dict[str, Any]) -> None:
     mistakes = Mistakes("guide.yaml", Document(shown, {}))
-    recipes = shown.get("variants") or {name: steps for name, steps in shown.items() if isinstance(steps, list) and name != "preprocess"}
-    own = sorted({name for steps in recipes.values() for step in steps for name in step if own_algorithms.is_own(name)})
-    recipes = {variant: [step for step in steps if not set(step) & set(own)] for variant, steps in recipes.items()}
+    recipes = shown.get("variants") or {
+        name: steps
+        for name, steps in shown.items()
+        if isinstance(steps, list) and name != "preprocess"
+    }
+    own = sorted(
+        {
+            name
+            for steps in recipes.values()
+            for step in steps
+            for name in step
+            if own_algorithms.is_own(name)
+        }
+    )
+    recipes = {
+        variant: [step for step in steps if not set(step) & set(own)]
+        for variant, steps in recipes.items()
+    }
     read_recipes(recipes, mistakes, of_file="tflite" in shown.get("base", {}))
     assert [str(mistake) for mistake in mistakes.found] == []
     if "base" in shown:

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROWS = [line.strip("| ").split(" | ") for line in (ROOT / "docs/traps.md").read_text().splitlines() if line.startswith("| ")]
+ROWS = [
+    line.strip("| ").split(" | ")
+    for line in (ROOT / "docs/traps.md").read_text().splitlines()
+    if line.startswith("| ")
+]
 TRAPS = [row for row in ROWS if row[0] != "trap"]
 
 
@@ -17,7 +21,11 @@ def test_every_trap_has_a_module_that_mends_it_and_a_test_that_shows_it(row: lis
     package = ROOT / "builders/zoo_builders"
     named = re.findall(r"`([a-z_0-9/]+)`", where)
     assert named
-    assert [name for name in named if not (package / name).is_dir() and not (package / f"{name}.py").is_file()] == []
+    assert [
+        name
+        for name in named
+        if not (package / name).is_dir() and not (package / f"{name}.py").is_file()
+    ] == []
     [shown] = re.findall(r"`(tests/[^`]+)`", test)
     file, _, function = shown.partition("::")
     assert f"def {function}" in (ROOT / file).read_text()

@@ -28,14 +28,33 @@ class Zoo:
         """What a user's shell would have."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if name not in _STRANGERS}
-        return kept | {"PATH": path, "ZOO_HOME": str(self.home), "ZOO_CACHE": str(self.cache), "NO_COLOR": "1", "COLUMNS": "160"}
+        return kept | {
+            "PATH": path,
+            "ZOO_HOME": str(self.home),
+            "ZOO_CACHE": str(self.cache),
+            "NO_COLOR": "1",
+            "COLUMNS": "160",
+        }
 
-    def run(self, *words: str, code: int | None = 0, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    def run(
+        self,
+        *words: str,
+        code: int | None = 0,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> str:
         """Run `zoo WORDS` and give what it prints; the exit code must be `code` (None: any)."""
         done = subprocess.run(
-            ["zoo", *words], cwd=cwd or self.folder, env=self.environment | dict(env or {}), capture_output=True, text=True, check=False
+            ["zoo", *words],
+            cwd=cwd or self.folder,
+            env=self.environment | dict(env or {}),
+            capture_output=True,
+            text=True,
+            check=False,
         )
-        assert code is None or done.returncode == code, f"zoo {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert code is None or done.returncode == code, (
+            f"zoo {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
         return done.stdout if code == 0 else done.stdout + done.stderr
 
     def json(self, *words: str, **options: Any) -> Any:
@@ -68,11 +87,21 @@ class Demo:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """Run the demo's script in an empty home. Takes a few minutes: it trains, optimizes and measures ten variants."""
+    """Run the demo's script in an empty home.
+
+    Takes a few minutes: it trains, optimizes and measures ten variants.
+    """
     folder = tmp_path_factory.mktemp("demo")
     zoo = Zoo(ROOT, folder / "home", folder / "cache")
     environment = zoo.environment | {"CI": "true"}
-    done = subprocess.run(["sh", str(ROOT / "examples/demo.sh")], env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        ["sh", str(ROOT / "examples/demo.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     names = sorted(path.parent.name for path in (zoo.home / "builds").glob("*/1.0.1"))
     return Demo(zoo, done.stdout, names)

@@ -1,4 +1,7 @@
-"""`kill -9` of everything in the middle of training, then the same command: goes on inside the stage, and makes the same file."""
+"""`kill -9` of everything in the middle of training, then the same command.
+
+Goes on inside the stage, and makes the same file.
+"""
 
 import hashlib
 import os
@@ -36,21 +39,28 @@ from importlib.machinery import PathFinder
 
 class Hasty(MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        spec = PathFinder.find_spec(name, path) if name == "zoo_builders.training.checkpoints" else None
+        wanted = name == "zoo_builders.training.checkpoints"
+        spec = PathFinder.find_spec(name, path) if wanted else None
         if spec is not None:
             run = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: (run(module), vars(module).update(EVERY_S=0.3, SHARE=1.0))
+            often = {"EVERY_S": 0.3, "SHARE": 1.0}
+            spec.loader.exec_module = lambda module: (run(module), vars(module).update(often))
         return spec
 
 
 sys.meta_path.insert(0, Hasty())
 """
-"""A sitecustomize that has checkpoints written every tenth of a second instead of every five: nobody wants to wait for the first."""
+"""A sitecustomize that has checkpoints written every tenth of a second instead of every five.
+
+Nobody wants to wait for the first.
+"""
 PATIENCE_S = 180
 
 
 def digest(home: Path) -> str:
-    return hashlib.sha256((home / "builds/slow-fp32/1.0.0/slow-fp32.tflite").read_bytes()).hexdigest()
+    return hashlib.sha256(
+        (home / "builds/slow-fp32/1.0.0/slow-fp32.tflite").read_bytes()
+    ).hexdigest()
 
 
 def until(seen: Callable[[], Any], build: "subprocess.Popen[bytes]") -> None:
@@ -62,15 +72,22 @@ def until(seen: Callable[[], Any], build: "subprocess.Popen[bytes]") -> None:
         time.sleep(0.02)
 
 
-def test_killed_in_training_goes_on_inside_the_stage(zoo_in: Callable[[str], Any], tmp_path: Path) -> None:
+def test_killed_in_training_goes_on_inside_the_stage(
+    zoo_in: Callable[[str], Any], tmp_path: Path
+) -> None:
     (tmp_path / "hasty").mkdir()
     (tmp_path / "hasty/sitecustomize.py").write_text(HASTY)
     zoo, untouched = zoo_in("killed"), zoo_in("untouched")
     for project in (zoo, untouched):
         project.folder.mkdir()
         (project.folder / "slow.yaml").write_text(MANIFEST)
-    command, hasty = ["zoo", "build", "slow.yaml", "--no-benchmark"], {"PYTHONPATH": str(tmp_path / "hasty")}
-    build = subprocess.Popen(command, cwd=zoo.folder, env={**zoo.environment, **hasty}, start_new_session=True)
+    command, hasty = (
+        ["zoo", "build", "slow.yaml", "--no-benchmark"],
+        {"PYTHONPATH": str(tmp_path / "hasty")},
+    )
+    build = subprocess.Popen(
+        command, cwd=zoo.folder, env={**zoo.environment, **hasty}, start_new_session=True
+    )
     cache = StageCache(zoo.home / "cache/stages")
     until(lambda: list(cache.root.glob("??/.*.scratch/*.npz")), build)
     os.killpg(build.pid, signal.SIGKILL)
@@ -80,11 +97,17 @@ def test_killed_in_training_goes_on_inside_the_stage(zoo_in: Callable[[str], Any
     assert cache.verify() == ()
     written = (cache.folder(first[0]) / "stage.json").stat().st_mtime_ns
 
-    done = subprocess.run(command, cwd=zoo.folder, env=zoo.environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=zoo.folder, env=zoo.environment, capture_output=True, text=True, check=True
+    )
     assert "train: resumed at epoch" in done.stdout + done.stderr
     assert (cache.folder(first[0]) / "stage.json").stat().st_mtime_ns == written
     assert cache.verify() == ()
-    assert not list(cache.root.glob("??/.*.scratch/*")), "checkpoints are gone once there is a result"
+    assert not list(cache.root.glob("??/.*.scratch/*")), (
+        "checkpoints are gone once there is a result"
+    )
 
     untouched.run("build", "slow.yaml", "--no-benchmark")
-    assert digest(zoo.home) == digest(untouched.home), "trained in two parts, it is the file that training in one makes"
+    assert digest(zoo.home) == digest(untouched.home), (
+        "trained in two parts, it is the file that training in one makes"
+    )

@@ -1,4 +1,7 @@
-"""Manifest → build → proof → measure → publish → search → pull, on the family that `make demo` builds."""
+"""Manifest → build → proof → measure → publish → search → pull.
+
+On the family that `make demo` builds.
+"""
 
 import json
 import shutil
@@ -15,8 +18,17 @@ from zoo_registry.model.record import Record
 pytestmark = [pytest.mark.train, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 VARIANTS = {
-    "fp32", "fp16", "dynamic", "int8", "int16x8", "sparse75", "sparse75-fp16", "sparse75-int8", "clustered16", "clustered16-int8",
-}  # fmt: skip
+    "fp32",
+    "fp16",
+    "dynamic",
+    "int8",
+    "int16x8",
+    "sparse75",
+    "sparse75-fp16",
+    "sparse75-int8",
+    "clustered16",
+    "clustered16-int8",
+}
 
 
 def metric(record: Any, name: str) -> float:
@@ -42,7 +54,10 @@ def test_every_number_belongs_to_one_file(demo: Any) -> None:
         file = demo.folder(name) / f"{name}.tflite"
         assert digest_file(file) == record.file.sha256
         assert file.stat().st_size == record.file.size
-        assert all(m.file_sha256 == record.file.sha256 and m.output_check == "passed" for m in record.measurements)
+        assert all(
+            m.file_sha256 == record.file.sha256 and m.output_check == "passed"
+            for m in record.measurements
+        )
         assert record.measurements
         assert record.golden is not None
         assert digest_file(demo.folder(name) / "golden.npz") == record.golden.sha256
@@ -61,7 +76,11 @@ def test_variants_are_as_good_as_they_should_be(demo: Any) -> None:
 
 def test_what_a_recipe_promises_is_in_the_file(demo: Any) -> None:
     sparse = demo.record("digits-cnn-sparse75")
-    pointwise = [w for w in sparse["structure"]["weights"] if w["operator"] == "CONV_2D" and w["shape"][1:3] == [1, 1]]
+    pointwise = [
+        w
+        for w in sparse["structure"]["weights"]
+        if w["operator"] == "CONV_2D" and w["shape"][1:3] == [1, 1]
+    ]
     assert pointwise
     assert all(weight["sparsity"] >= 0.75 for weight in pointwise)
     clustered = demo.record("digits-cnn-clustered16")
@@ -76,9 +95,16 @@ def test_what_a_recipe_promises_is_in_the_file(demo: Any) -> None:
 def test_the_second_build_makes_nothing(demo: Any) -> None:
     plans = demo.zoo.json("plan", "manifests/digits-cnn.yaml")["plans"]
     assert all(stage["cached"] for made in plans for stage in made["stages"])
-    stages = sorted(path.stat().st_mtime_ns for path in demo.zoo.home.glob("cache/stages/??/*/stage.json"))
+    stages = sorted(
+        path.stat().st_mtime_ns for path in demo.zoo.home.glob("cache/stages/??/*/stage.json")
+    )
     demo.zoo.run("build", "manifests/digits-cnn.yaml")
-    assert sorted(path.stat().st_mtime_ns for path in demo.zoo.home.glob("cache/stages/??/*/stage.json")) == stages
+    assert (
+        sorted(
+            path.stat().st_mtime_ns for path in demo.zoo.home.glob("cache/stages/??/*/stage.json")
+        )
+        == stages
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,19 +117,35 @@ def test_the_second_build_makes_nothing(demo: Any) -> None:
     ],
     ids=["one technique's epochs", "the seed", "a comment", "the version"],
 )
-def test_an_edit_rebuilds_what_it_can_change(demo: Any, tmp_path: Path, edit: tuple[str, str], rebuilt: set[str]) -> None:
+def test_an_edit_rebuilds_what_it_can_change(
+    demo: Any, tmp_path: Path, edit: tuple[str, str], rebuilt: set[str]
+) -> None:
     text = (demo.zoo.folder / "manifests/digits-cnn.yaml").read_text()
     assert edit[0] in text
     (tmp_path / "digits-cnn.yaml").write_text(text.replace(*edit))
     plans = demo.zoo.json("plan", str(tmp_path / "digits-cnn.yaml"))["plans"]
-    assert {made["variant"] for made in plans if not all(stage["cached"] for stage in made["stages"])} == rebuilt
+    assert {
+        made["variant"] for made in plans if not all(stage["cached"] for stage in made["stages"])
+    } == rebuilt
 
 
 def test_a_budget_is_a_query(demo: Any) -> None:
-    slowest = max(demo.record(name)["measurements"][0]["latency_ms"]["median"] for name in demo.variants)
-    everything = demo.zoo.json("search", "--task", "image-classification", "--device", "host-cpu", "--max-latency", str(slowest * 1.01))
+    slowest = max(
+        demo.record(name)["measurements"][0]["latency_ms"]["median"] for name in demo.variants
+    )
+    everything = demo.zoo.json(
+        "search",
+        "--task",
+        "image-classification",
+        "--device",
+        "host-cpu",
+        "--max-latency",
+        str(slowest * 1.01),
+    )
     assert {item["variant"] for item in everything["items"]} == VARIANTS
-    nothing = demo.zoo.json("search", "--device", "host-cpu", "--max-latency", "0.0000001", code=None)
+    nothing = demo.zoo.json(
+        "search", "--device", "host-cpu", "--max-latency", "0.0000001", code=None
+    )
     assert nothing["items"] == []
     assert nothing["near_misses"]
     assert nothing["near_misses"][0]["misses"][0]["limit"] == "max_latency_ms"
@@ -111,14 +153,24 @@ def test_a_budget_is_a_query(demo: Any) -> None:
 
 @pytest.mark.s3
 def test_one_artifact_three_places_one_digest(
-    demo: Any, zoo_in: Callable[[str], Any], registry_server: Any, s3_server: Any, s3_prefix: Callable[[], str], hub: Any, tmp_path: Path
+    demo: Any,
+    zoo_in: Callable[[str], Any],
+    registry_server: Any,
+    s3_server: Any,
+    s3_prefix: Callable[[], str],
+    hub: Any,
+    tmp_path: Path,
 ) -> None:
     name = "digits-cnn-sparse75-int8"
     env = s3_server.environment | hub.environment | {"HF_HOME": str(tmp_path / "hf")}
     places = (registry_server.url, s3_prefix(), "hub://zoo/digits-cnn", f"file://{tmp_path}/shelf")
     targets = [word for place in places for word in ("--to", place)]
-    first = demo.zoo.json("publish", "manifests/digits-cnn.yaml", "--variant", "sparse75-int8", *targets, env=env)["published"]
-    again = demo.zoo.json("publish", "manifests/digits-cnn.yaml", "--variant", "sparse75-int8", *targets, env=env)["published"]
+    first = demo.zoo.json(
+        "publish", "manifests/digits-cnn.yaml", "--variant", "sparse75-int8", *targets, env=env
+    )["published"]
+    again = demo.zoo.json(
+        "publish", "manifests/digits-cnn.yaml", "--variant", "sparse75-int8", *targets, env=env
+    )["published"]
     assert [item["created"] for item in first] == [True] * len(places)
     assert [item["created"] for item in again] == [False] * len(places)
     pulled = set()
@@ -132,9 +184,20 @@ def test_one_artifact_three_places_one_digest(
     assert pulled == {(file, Digest.of(record), file)}
 
 
-def test_a_tampered_blob_is_refused_and_the_old_copy_stays(demo: Any, zoo_in: Callable[[str], Any], tmp_path: Path) -> None:
+def test_a_tampered_blob_is_refused_and_the_old_copy_stays(
+    demo: Any, zoo_in: Callable[[str], Any], tmp_path: Path
+) -> None:
     shelf = tmp_path / "shelf"
-    demo.zoo.run("publish", "manifests/digits-cnn.yaml", "--variant", "int8", "--variant", "fp16", "--to", f"file://{shelf}")
+    demo.zoo.run(
+        "publish",
+        "manifests/digits-cnn.yaml",
+        "--variant",
+        "int8",
+        "--variant",
+        "fp16",
+        "--to",
+        f"file://{shelf}",
+    )
     reader, target = zoo_in("reader"), tmp_path / "model.tflite"
     reader.folder.mkdir()
     reader.run("pull", "digits-cnn-fp16", "--from", f"file://{shelf}", "--to", str(target))
@@ -143,12 +206,16 @@ def test_a_tampered_blob_is_refused_and_the_old_copy_stays(demo: Any, zoo_in: Ca
     blob = shelf / "blobs/sha256" / digest[:2] / digest
     blob.chmod(0o644)
     blob.write_bytes(b"\0" * blob.stat().st_size)
-    said = reader.run("pull", "digits-cnn-int8", "--from", f"file://{shelf}", "--to", str(target), code=1)
+    said = reader.run(
+        "pull", "digits-cnn-int8", "--from", f"file://{shelf}", "--to", str(target), code=1
+    )
     assert digest in said
     assert target.read_bytes() == old
 
 
-def test_other_bytes_under_a_published_version_are_refused(demo: Any, zoo_in: Callable[[str], Any], tmp_path: Path) -> None:
+def test_other_bytes_under_a_published_version_are_refused(
+    demo: Any, zoo_in: Callable[[str], Any], tmp_path: Path
+) -> None:
     shelf = f"file://{tmp_path}/shelf"
     demo.zoo.run("publish", "manifests/digits-cnn.yaml", "--variant", "int8", "--to", shelf)
     other = zoo_in("other")
@@ -156,12 +223,18 @@ def test_other_bytes_under_a_published_version_are_refused(demo: Any, zoo_in: Ca
     shutil.copytree(demo.zoo.folder / "manifests", other.folder / "manifests")
     folder = other.home / "builds/digits-cnn-int8/1.0.1"
     source = json.loads((other.home / "builds/digits-cnn-fp16/1.0.1/record.json").read_bytes())
-    forged = Record.read(json.dumps(source | {"name": "digits-cnn-int8", "variant": "int8"}).encode())
+    forged = Record.read(
+        json.dumps(source | {"name": "digits-cnn-int8", "variant": "int8"}).encode()
+    )
     for path in folder.iterdir():
         path.unlink()
     (folder / "record.json").write_bytes(forged.to_bytes())
-    shutil.copy(demo.folder("digits-cnn-fp16") / "digits-cnn-fp16.tflite", folder / "digits-cnn-int8.tflite")
+    shutil.copy(
+        demo.folder("digits-cnn-fp16") / "digits-cnn-fp16.tflite", folder / "digits-cnn-int8.tflite"
+    )
     shutil.copy(demo.folder("digits-cnn-fp16") / "golden.npz", folder / "golden.npz")
-    said = other.run("publish", "manifests/digits-cnn.yaml", "--variant", "int8", "--to", shelf, code=1)
+    said = other.run(
+        "publish", "manifests/digits-cnn.yaml", "--variant", "int8", "--to", shelf, code=1
+    )
     assert "is released with the file" in said
     assert "zoo bump" in said

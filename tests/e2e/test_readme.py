@@ -28,7 +28,15 @@ def test_the_readmes_commands_run(demo: Any, tmp_path: Path) -> None:
     for line in lines:
         if line == "zoo serve":
             continue
-        done = subprocess.run(line, shell=True, cwd=tmp_path, env=demo.zoo.environment, capture_output=True, text=True, check=False)  # noqa: S602
+        done = subprocess.run(  # noqa: S602
+            line,
+            shell=True,
+            cwd=tmp_path,
+            env=demo.zoo.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     assert (tmp_path / "model.tflite").is_file()
 
@@ -39,7 +47,9 @@ def test_zoo_serve_shows_the_page_the_demo_names(demo: Any) -> None:
     registry = demo.zoo.home / "registry"
     places = {"ZOO_DB": str(registry / "zoo.db"), "ZOO_STORE": str(registry)}
     words = ["zoo", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(words, cwd=ROOT, env=demo.zoo.environment | places, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        words, cwd=ROOT, env=demo.zoo.environment | places, stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             assert server.stdout is not None
             said = server.stdout.readline()

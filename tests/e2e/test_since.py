@@ -1,4 +1,7 @@
-"""CI that rebuilds: in a scripted repository, exactly what changed is listed, built and published."""
+"""CI that rebuilds: in a scripted repository, exactly what changed is listed.
+
+Built and published.
+"""
 
 import json
 import subprocess
@@ -45,7 +48,10 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "manifests/models").mkdir(parents=True)
-        self.manifest, self.network = folder / "manifests/tiny.yaml", folder / "manifests/models/tiny.py"
+        self.manifest, self.network = (
+            folder / "manifests/tiny.yaml",
+            folder / "manifests/models/tiny.py",
+        )
         self.manifest.write_text(MANIFEST)
         self.network.write_text(NETWORK)
         self.git("init", "-q")
@@ -72,22 +78,33 @@ def repository(tmp_path: Path) -> Repository:
 
 
 def changed(zoo: Any) -> set[str]:
-    return {change["variant"] for change in zoo.json("plan", "manifests/tiny.yaml", "--since", "HEAD~1")["changes"]}
+    return {
+        change["variant"]
+        for change in zoo.json("plan", "manifests/tiny.yaml", "--since", "HEAD~1")["changes"]
+    }
 
 
-def test_exactly_the_variants_whose_plan_changed(repository: Repository, zoo_in: Callable[[str], Any]) -> None:
+def test_exactly_the_variants_whose_plan_changed(
+    repository: Repository, zoo_in: Callable[[str], Any]
+) -> None:
     zoo = zoo_in("repository")
-    repository.edit(repository.manifest, "license: apache-2.0", "license: apache-2.0   # the usual one")
+    repository.edit(
+        repository.manifest, "license: apache-2.0", "license: apache-2.0   # the usual one"
+    )
     assert changed(zoo) == set()
     repository.edit(repository.manifest, "epochs: 2}}]", "epochs: 3}}]")
     assert changed(zoo) == {"sparse"}
-    matrix = json.loads(zoo.run("plan", "manifests/tiny.yaml", "--since", "HEAD~1", "--format", "github"))
+    matrix = json.loads(
+        zoo.run("plan", "manifests/tiny.yaml", "--since", "HEAD~1", "--format", "github")
+    )
     assert [row["variant"] for row in matrix["include"]] == ["sparse"]
     repository.edit(repository.network, "width: int = 8", "width: int = 12")
     assert changed(zoo) == {"fp32", "int8", "sparse"}
 
 
-def test_an_unchanged_version_is_refused_and_raised_then_published(repository: Repository, zoo_in: Callable[[str], Any]) -> None:
+def test_an_unchanged_version_is_refused_and_raised_then_published(
+    repository: Repository, zoo_in: Callable[[str], Any]
+) -> None:
     zoo = zoo_in("repository")
     repository.edit(repository.manifest, "epochs: 2}}]", "epochs: 3}}]")
     words = ("build", "manifests/tiny.yaml", "--since", "HEAD~1", "--publish", "--no-benchmark")
@@ -97,6 +114,10 @@ def test_an_unchanged_version_is_refused_and_raised_then_published(repository: R
     zoo.run("bump", "manifests/tiny.yaml")
     repository.commit()
     repository.git("tag", "now")
-    answer = zoo.json("build", "manifests/tiny.yaml", "--since", "HEAD~2", "--publish", "--no-benchmark")
+    answer = zoo.json(
+        "build", "manifests/tiny.yaml", "--since", "HEAD~2", "--publish", "--no-benchmark"
+    )
     assert [item["name"] for item in answer["published"]] == ["tiny-sparse"]
-    assert {(item["name"], item["version"]) for item in zoo.json("search", "--model", "tiny")["items"]} == {("tiny-sparse", "1.0.1")}
+    assert {
+        (item["name"], item["version"]) for item in zoo.json("search", "--model", "tiny")["items"]
+    } == {("tiny-sparse", "1.0.1")}

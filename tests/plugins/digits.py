@@ -1,4 +1,7 @@
-"""A tiny real model, trained once a session: digits from scikit-learn, a narrow `digits_cnn`, a few seconds."""
+"""A tiny real model, trained once a session.
+
+Digits from scikit-learn, a narrow `digits_cnn`, a few seconds.
+"""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +22,14 @@ def silent(done: int, total: int, note: str) -> None:
 def a_job(kind: StageKind, out: Path, params: Mapping[str, Any], **rest: Any) -> Job:
     """Make a job with a fresh result folder."""
     out.mkdir(parents=True, exist_ok=True)
-    return Job(kind, params, rest.get("files", {}), rest.get("inputs", {}), out, rest.get("progress", silent))
+    return Job(
+        kind,
+        params,
+        rest.get("files", {}),
+        rest.get("inputs", {}),
+        out,
+        rest.get("progress", silent),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +37,12 @@ def digits_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Result folder of a data stage: digits, scaled to [0, 1]."""
     from zoo_builders.stages import data as data_stage
 
-    splits = {"train": "train[:80%]", "validation": "train[80%:]", "test": "test", "calibration": "train[:100]"}
+    splits = {
+        "train": "train[:80%]",
+        "validation": "train[80%:]",
+        "test": "test",
+        "calibration": "train[:100]",
+    }
     params = {"source": "digits", "args": {}, "splits": splits, "preprocess": [{"rescale": [0, 1]}]}
     job = a_job("data", tmp_path_factory.mktemp("digits"), params)
     data_stage.run(job)

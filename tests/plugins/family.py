@@ -1,4 +1,7 @@
-"""One model in several variants, with the spread of numbers a real family has: what pages are judged by."""
+"""One model in several variants, with the spread of numbers a real family has.
+
+What pages are judged by.
+"""
 
 from typing import Any
 
@@ -15,7 +18,16 @@ SIGNATURE = {
     "labels": LABELS,
 }
 Row = tuple[str, tuple[str, ...], float, int, tuple[float, float], tuple[float, float] | None]
-PRUNE = {"technique": "prune", "params": {"policy": "xnnpack", "schedule": "polynomial", "initial": 0.25, "final": 0.75, "epochs": 15}}
+PRUNE = {
+    "technique": "prune",
+    "params": {
+        "policy": "xnnpack",
+        "schedule": "polynomial",
+        "initial": 0.25,
+        "final": 0.75,
+        "epochs": 15,
+    },
+}
 CLUSTER = {"technique": "cluster", "params": {"clusters": 16, "epochs": 3}}
 
 # variant, recipe, top-1, gzip bytes, host-cpu (median ms, ratio), web-wasm
@@ -45,11 +57,16 @@ def file_of(record: Record) -> bytes:
 
 def summaries(records: tuple[Record, ...]) -> tuple[Summary, ...]:
     """Reduce records to what a listing shows."""
-    return tuple(Summary.of(record, Digest.of(record.to_bytes()), published="2026-01-02T03:04:05Z") for record in records)
+    return tuple(
+        Summary.of(record, Digest.of(record.to_bytes()), published="2026-01-02T03:04:05Z")
+        for record in records
+    )
 
 
 def _step(name: str) -> dict[str, Any]:
-    return {"prune": PRUNE, "cluster": CLUSTER}.get(name, {"technique": "quantize", "params": {"dtype": name}})
+    return {"prune": PRUNE, "cluster": CLUSTER}.get(
+        name, {"technique": "quantize", "params": {"dtype": name}}
+    )
 
 
 def _record(model: str, row: Row) -> Record:
@@ -58,44 +75,120 @@ def _record(model: str, row: Row) -> Record:
     data = blob(name, gzip + 3000)
     sparse = "prune" in recipe
     timings = [_timing(data, "host-cpu", host, noisy=variant == "sparse75-fp16")]
-    timings += [_timing(data, "web-wasm", web, sparse_path="confirmed" if sparse else "none")] if web else []
+    timings += (
+        [_timing(data, "web-wasm", web, sparse_path="confirmed" if sparse else "none")]
+        if web
+        else []
+    )
     return make(
-        model=model, variant=variant, top1=top1, data=data,
-        description="The small CNN of TensorFlow's guide to pruning for on-device inference with XNNPACK.",
+        model=model,
+        variant=variant,
+        top1=top1,
+        data=data,
+        description=(
+            "The small CNN of TensorFlow's guide to pruning for on-device inference with XNNPACK."
+        ),
         recipe=[_step(step) for step in recipe],
-        file={"sha256": Digest.of(data), "size": gzip + 3000, "size_gzip": gzip, "size_zstd": gzip - 90, "path": f"{name}.tflite"},
+        file={
+            "sha256": Digest.of(data),
+            "size": gzip + 3000,
+            "size_gzip": gzip,
+            "size_zstd": gzip - 90,
+            "path": f"{name}.tflite",
+        },
         signature=SIGNATURE,
         structure=_structure(sparse=sparse, clustered="cluster" in recipe),
         proofs=[_finding("prune", "sparsity at least 0.75", "0.7522")] if sparse else [],
         measurements=timings,
-        fidelity={"versus_sha256": BASELINE, "split": "calibration", "examples": 200, "top1_agreement": 0.93, "sqnr_db": 21.4},
+        fidelity={
+            "versus_sha256": BASELINE,
+            "split": "calibration",
+            "examples": 200,
+            "top1_agreement": 0.93,
+            "sqnr_db": 21.4,
+        },
         goals=[{"goal": "top1.max_drop", "limit": 0.02, "value": 0.004, "met": True}],
-    )  # fmt: skip
+    )
 
 
-def _timing(data: bytes, device: str, numbers: tuple[float, float], *, noisy: bool = False, sparse_path: str = "none") -> Measurement:
+def _timing(
+    data: bytes,
+    device: str,
+    numbers: tuple[float, float],
+    *,
+    noisy: bool = False,
+    sparse_path: str = "none",
+) -> Measurement:
     median, ratio = numbers
-    verdict = "baseline" if ratio == 1 else "faster" if ratio < 0.9 else "slower" if ratio > 1.1 else "within noise"
+    verdict = (
+        "baseline"
+        if ratio == 1
+        else "faster"
+        if ratio < 0.9
+        else "slower"
+        if ratio > 1.1
+        else "within noise"
+    )
     return measured(
-        Digest.of(data), device=device, median=median, ratio={"value": ratio, "ci95": (ratio * 0.975, ratio * 1.03)}, verdict=verdict,
-        noisy=noisy, noise_causes=("A/A control 1.06, outside 0.95 to 1.05",) if noisy else (), sparse_path=sparse_path,
-    )  # fmt: skip
+        Digest.of(data),
+        device=device,
+        median=median,
+        ratio={"value": ratio, "ci95": (ratio * 0.975, ratio * 1.03)},
+        verdict=verdict,
+        noisy=noisy,
+        noise_causes=("A/A control 1.06, outside 0.95 to 1.05",) if noisy else (),
+        sparse_path=sparse_path,
+    )
 
 
 def _structure(*, sparse: bool, clustered: bool) -> dict[str, Any]:
     zeros = 0.752 if sparse else 0.0
     weights = [
-        {"name": f"cnn/conv2d_{i}/Conv2D", "operator": "CONV_2D", "shape": [out, 1, 1, out // 2], "dtype": "float32", "sparsity": zeros,
-         "distinct": 16 if clustered else 900, "distinct_per_channel": 16, "encoded_sparse": sparse}
+        {
+            "name": f"cnn/conv2d_{i}/Conv2D",
+            "operator": "CONV_2D",
+            "shape": [out, 1, 1, out // 2],
+            "dtype": "float32",
+            "sparsity": zeros,
+            "distinct": 16 if clustered else 900,
+            "distinct_per_channel": 16,
+            "encoded_sparse": sparse,
+        }
         for i, out in enumerate((16, 32))
-    ]  # fmt: skip
-    reason = "every operator from the stem to the mean is on the list" if sparse else "no zeros in the 1x1 kernels"
+    ]
+    reason = (
+        "every operator from the stem to the mean is on the list"
+        if sparse
+        else "no zeros in the 1x1 kernels"
+    )
     return {
-        "parameters": 2746, "macs": 183296, "operators": {"PAD": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 2, "MEAN": 1, "FULLY_CONNECTED": 1},
-        "tensors_by_dtype": {"float32": 14, "int32": 3}, "sparsity_overall": zeros * 0.8, "weights": weights, "densify": 2 if sparse else 0,
-        "xnnpack": {"predicted_sparse": sparse, "cpus": ["arm64", "wasm-simd"] if sparse else [], "reason": reason},
-    }  # fmt: skip
+        "parameters": 2746,
+        "macs": 183296,
+        "operators": {
+            "PAD": 2,
+            "CONV_2D": 3,
+            "DEPTHWISE_CONV_2D": 2,
+            "MEAN": 1,
+            "FULLY_CONNECTED": 1,
+        },
+        "tensors_by_dtype": {"float32": 14, "int32": 3},
+        "sparsity_overall": zeros * 0.8,
+        "weights": weights,
+        "densify": 2 if sparse else 0,
+        "xnnpack": {
+            "predicted_sparse": sparse,
+            "cpus": ["arm64", "wasm-simd"] if sparse else [],
+            "reason": reason,
+        },
+    }
 
 
 def _finding(technique: str, promise: str, found: str) -> dict[str, Any]:
-    return {"technique": technique, "promise": promise, "tensor": "cnn/conv2d_0/Conv2D", "expected": "0.75", "found": found, "held": True}
+    return {
+        "technique": technique,
+        "promise": promise,
+        "tensor": "cnn/conv2d_0/Conv2D",
+        "expected": "0.75",
+        "found": found,
+        "held": True,
+    }

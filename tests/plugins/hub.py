@@ -1,7 +1,10 @@
-"""A stand-in for the Hugging Face Hub on loopback: the routes that `huggingface_hub` and `hf` use, kept honest.
+"""A stand-in for the Hugging Face Hub on loopback.
 
-Repositories have commits with parents, tags that never move, LFS objects that are hashed when uploaded, and redirect downloads of
-large files to another path, as the real one does to its CDN: another host. Writes need the token. Nothing of the Xet protocol.
+The routes that `huggingface_hub` and `hf` use, kept honest.
+
+Repositories have commits with parents, tags that never move, LFS objects that are hashed when
+uploaded, and redirect downloads of large files to another path, as the real one does to its CDN:
+another host. Writes need the token. Nothing of the Xet protocol.
 """
 
 import base64
@@ -37,13 +40,22 @@ class Entry:
 
     @property
     def oid(self) -> str:
-        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {len(self.data)}\n".encode()
+        pointer = (
+            f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize"
+            f" {len(self.data)}\n".encode()
+        )
         content = pointer if self.lfs else self.data
-        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        return hashlib.sha1(
+            b"blob %d\0" % len(content) + content, usedforsecurity=False
+        ).hexdigest()
 
     def info(self, path: str) -> dict[str, Any]:
         base = {"type": "file", "path": path, "size": len(self.data), "oid": self.oid}
-        return base | ({"lfs": {"oid": self.sha256, "size": len(self.data), "pointerSize": 130}} if self.lfs else {})
+        return base | (
+            {"lfs": {"oid": self.sha256, "size": len(self.data), "pointerSize": 130}}
+            if self.lfs
+            else {}
+        )
 
 
 @dataclass
@@ -55,7 +67,9 @@ class Commit:
 
 @dataclass
 class Repo:
-    commits: list[Commit] = field(default_factory=lambda: [Commit(hashlib.sha1(b"").hexdigest(), "initial commit", {})])  # noqa: S324  what git uses
+    commits: list[Commit] = field(
+        default_factory=lambda: [Commit(hashlib.sha1(b"").hexdigest(), "initial commit", {})]  # noqa: S324
+    )
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -63,12 +77,19 @@ class Repo:
         return self.commits[-1]
 
     def at(self, revision: str) -> Commit | None:
-        oid = self.head.oid if revision in ("main", "refs/heads/main", "HEAD") else self.tags.get(revision, revision)
+        oid = (
+            self.head.oid
+            if revision in ("main", "refs/heads/main", "HEAD")
+            else self.tags.get(revision, revision)
+        )
         return next((commit for commit in self.commits if commit.oid == oid), None)
 
 
 class Hub:
-    """The server and what it holds. `interrupt_after` cuts the next download; `before_commit` runs before each commit is judged."""
+    """The server and what it holds.
+
+    `interrupt_after` cuts the next download; `before_commit` runs before each commit is judged.
+    """
 
     def __init__(self) -> None:
         self.repos: dict[str, Repo] = {}
@@ -77,7 +98,9 @@ class Hub:
         self.interrupt_after: int | None = None
         self.before_commit: Any = None
         self.requests: list[str] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self}))
+        self.server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": self})
+        )
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.cdn = f"http://localhost:{self.server.server_port}"
@@ -88,13 +111,20 @@ class Hub:
         return {"HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1"}
 
     def commit(self, repo: Repo, title: str, files: dict[str, Entry]) -> Commit:
-        spelled = json.dumps([repo.head.oid, title, sorted((path, entry.oid) for path, entry in files.items())])
-        made = Commit(hashlib.sha1(spelled.encode(), usedforsecurity=False).hexdigest(), title, files)
+        spelled = json.dumps(
+            [repo.head.oid, title, sorted((path, entry.oid) for path, entry in files.items())]
+        )
+        made = Commit(
+            hashlib.sha1(spelled.encode(), usedforsecurity=False).hexdigest(), title, files
+        )
         repo.commits.append(made)
         return made
 
     def tamper(self, repo: str, path: str, data: bytes) -> None:
-        """Change the bytes of a file in every commit that has it, keeping what the listing says of it."""
+        """Change the bytes of a file in every commit that has it.
+
+        Keeping what the listing says of it.
+        """
         for commit in self.repos[repo].commits:
             if path in commit.files:
                 commit.files[path].data = data
@@ -126,9 +156,10 @@ class Handler(BaseHTTPRequestHandler):
         ("GET", r"/cdn/(?P<oid>[0-9a-f]{40})", "cdn"),
         ("GET", r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)", "resolve"),
         ("GET", r"/api/models/(?P<repo>[^/]+/[^/]+)", "info"),
-    ]  # fmt: skip
+    ]
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002  the base class's signature
+    # ARG002  the base class's signature
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002
         self.hub.requests.append(f"{self.command} {self.path}")
 
     def handle_one(self) -> None:
@@ -140,7 +171,11 @@ class Handler(BaseHTTPRequestHandler):
         for wanted, pattern, name in self.ROUTES:
             match = re.fullmatch(pattern, path)
             if match and wanted == method:
-                parts = {key: urllib.parse.unquote(value) for key, value in match.groupdict().items() if value is not None}
+                parts = {
+                    key: urllib.parse.unquote(value)
+                    for key, value in match.groupdict().items()
+                    if value is not None
+                }
                 self.guarded(name, parts)
                 return
         self.send(404, {"error": f"no route {self.command} {path}"})
@@ -149,11 +184,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def guarded(self, name: str, parts: dict[str, str]) -> None:
         try:
-            if self.command in ("POST", "PUT") and not name.startswith("lfs_") and name != "validate_yaml":
+            if (
+                self.command in ("POST", "PUT")
+                and not name.startswith("lfs_")
+                and name != "validate_yaml"
+            ):
                 self.need_token()
             getattr(self, f"on_{name}")(**parts)
         except Refused as no:
-            self.send(no.status, {"error": no.message}, {"X-Error-Message": no.message} | ({"X-Error-Code": no.code} if no.code else {}))
+            self.send(
+                no.status,
+                {"error": no.message},
+                {"X-Error-Message": no.message} | ({"X-Error-Code": no.code} if no.code else {}),
+            )
 
     def need_token(self) -> None:
         given = self.headers.get("Authorization")
@@ -193,7 +236,10 @@ class Handler(BaseHTTPRequestHandler):
             known = name in self.hub.repos
             self.hub.repos.setdefault(name, Repo())
         answer = {"url": f"{self.hub.url}/{name}", "name": name, "id": name}
-        self.send(409 if known else 200, answer | ({"error": "You already created this model repo"} if known else {}))
+        self.send(
+            409 if known else 200,
+            answer | ({"error": "You already created this model repo"} if known else {}),
+        )
 
     def on_validate_yaml(self) -> None:
         front = self.json()["content"].split("---\n")
@@ -203,24 +249,51 @@ class Handler(BaseHTTPRequestHandler):
             errors.append("the card has no metadata")
         for model in (card or {}).get("model-index", []):
             for result in model["results"]:
-                if not (result["task"]["type"] and result["dataset"]["name"] and result["dataset"]["type"]):
+                if not (
+                    result["task"]["type"]
+                    and result["dataset"]["name"]
+                    and result["dataset"]["type"]
+                ):
                     errors.append("model-index: a result lacks its task or dataset")
-                errors += [f"metric {m}" for m in result["metrics"] if not (m["type"] and isinstance(m["value"], (int, float)))]
-        self.send(400 if errors else 200, {"errors": [{"message": e} for e in errors], "warnings": []})
+                errors += [
+                    f"metric {m}"
+                    for m in result["metrics"]
+                    if not (m["type"] and isinstance(m["value"], (int, float)))
+                ]
+        self.send(
+            400 if errors else 200, {"errors": [{"message": e} for e in errors], "warnings": []}
+        )
 
     def on_info(self, repo: str, rev: str = "main") -> None:
         commit = self.at(repo, rev)
         files = [{"rfilename": path} for path in sorted(commit.files)]
-        self.send(200, {"id": repo, "modelId": repo, "sha": commit.oid, "private": False, "tags": [], "siblings": files})
+        self.send(
+            200,
+            {
+                "id": repo,
+                "modelId": repo,
+                "sha": commit.oid,
+                "private": False,
+                "tags": [],
+                "siblings": files,
+            },
+        )
 
     def on_refs(self, repo: str) -> None:
         found = self.repo(repo)
-        tags = [{"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": oid} for tag, oid in found.tags.items()]
+        tags = [
+            {"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": oid}
+            for tag, oid in found.tags.items()
+        ]
         main = {"name": "main", "ref": "refs/heads/main", "targetCommit": found.head.oid}
         self.send(200, {"branches": [main], "converts": [], "tags": tags})
 
     def on_tree(self, repo: str, rev: str, path: str = "") -> None:
-        files = {name: entry for name, entry in self.at(repo, rev).files.items() if not path or name.startswith(f"{path}/")}
+        files = {
+            name: entry
+            for name, entry in self.at(repo, rev).files.items()
+            if not path or name.startswith(f"{path}/")
+        }
         if path and not files:
             raise Refused(404, f"{path} does not exist on {rev}", "EntryNotFound")
         self.send(200, [entry.info(name) for name, entry in sorted(files.items())])
@@ -228,7 +301,13 @@ class Handler(BaseHTTPRequestHandler):
     def on_commits(self, repo: str, rev: str) -> None:
         head = self.at(repo, rev)
         history = self.repo(repo).commits[: self.repo(repo).commits.index(head) + 1]
-        self.send(200, [{"id": c.oid, "title": c.title, "message": "", "date": WHEN, "authors": []} for c in reversed(history)])
+        self.send(
+            200,
+            [
+                {"id": c.oid, "title": c.title, "message": "", "date": WHEN, "authors": []}
+                for c in reversed(history)
+            ],
+        )
 
     def on_tag(self, repo: str, rev: str) -> None:
         tag = self.json()["tag"]
@@ -246,7 +325,14 @@ class Handler(BaseHTTPRequestHandler):
             large = bool(LFS_NAMES.fullmatch(asked["path"])) or asked["size"] > LFS_FROM
             there = files.get(asked["path"])
             oid = None if there is None else there.sha256 if there.lfs else there.oid
-            answers.append({"path": asked["path"], "uploadMode": "lfs" if large else "regular", "shouldIgnore": False, "oid": oid})
+            answers.append(
+                {
+                    "path": asked["path"],
+                    "uploadMode": "lfs" if large else "regular",
+                    "shouldIgnore": False,
+                    "oid": oid,
+                }
+            )
         self.send(200, {"files": answers})
 
     def on_batch(self, repo: str) -> None:
@@ -254,9 +340,18 @@ class Handler(BaseHTTPRequestHandler):
         objects = []
         for asked in self.json()["objects"]:
             url = f"{self.hub.url}/lfs/{asked['oid']}"
-            actions = {"upload": {"href": url, "header": {}}, "verify": {"href": f"{url}/verify", "header": {}}}
-            objects.append(asked | ({} if asked["oid"] in self.hub.uploads else {"actions": actions}))
-        self.send(200, {"transfer": "basic", "objects": objects}, {"Content-Type": "application/vnd.git-lfs+json"})
+            actions = {
+                "upload": {"href": url, "header": {}},
+                "verify": {"href": f"{url}/verify", "header": {}},
+            }
+            objects.append(
+                asked | ({} if asked["oid"] in self.hub.uploads else {"actions": actions})
+            )
+        self.send(
+            200,
+            {"transfer": "basic", "objects": objects},
+            {"Content-Type": "application/vnd.git-lfs+json"},
+        )
 
     def on_lfs_put(self, oid: str) -> None:
         body = self.body or b"".join(self.chunked())
@@ -266,7 +361,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, b"")
 
     def chunked(self) -> Iterator[bytes]:
-        while self.headers.get("Transfer-Encoding") == "chunked" and (size := int(self.rfile.readline(), 16)):
+        while self.headers.get("Transfer-Encoding") == "chunked" and (
+            size := int(self.rfile.readline(), 16)
+        ):
             yield self.rfile.read(size)
             self.rfile.readline()
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -293,7 +390,15 @@ class Handler(BaseHTTPRequestHandler):
             for line in lines[1:]:
                 self.apply(files, line["key"], line["value"])
             made = self.hub.commit(found, header["summary"], files)
-        self.send(200, {"success": True, "commitOid": made.oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{made.oid}", "hookOutput": ""})
+        self.send(
+            200,
+            {
+                "success": True,
+                "commitOid": made.oid,
+                "commitUrl": f"{self.hub.url}/{repo}/commit/{made.oid}",
+                "hookOutput": "",
+            },
+        )
 
     def apply(self, files: dict[str, Entry], key: str, value: dict[str, Any]) -> None:
         if key == "file":
@@ -324,7 +429,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send(302, b"", common | linked)
 
     def on_cdn(self, oid: str) -> None:
-        entries = (e for repo in self.hub.repos.values() for commit in repo.commits for e in commit.files.values())
+        entries = (
+            e
+            for repo in self.hub.repos.values()
+            for commit in repo.commits
+            for e in commit.files.values()
+        )
         entry = next((entry for entry in entries if entry.oid == oid), None)
         if entry is None:
             raise Refused(404, "no such object")
@@ -337,10 +447,14 @@ class Handler(BaseHTTPRequestHandler):
             first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
             if first >= len(data):
                 raise Refused(416, "nothing there")
-            headers = headers | {"Content-Range": f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"}
+            headers = headers | {
+                "Content-Range": f"bytes {first}-{min(last, len(data) - 1)}/{len(data)}"
+            }
             data, status = data[first : last + 1], 206
         cut, self.hub.interrupt_after = (
-            (self.hub.interrupt_after, None) if entry.lfs and self.command == "GET" else (None, self.hub.interrupt_after)
+            (self.hub.interrupt_after, None)
+            if entry.lfs and self.command == "GET"
+            else (None, self.hub.interrupt_after)
         )
         if cut is None:
             self.send(status, data, headers)
@@ -358,7 +472,9 @@ class Handler(BaseHTTPRequestHandler):
 def hub() -> Iterator[Hub]:
     """Start an empty Hub for one test."""
     made = Hub()
-    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=made.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     yield made
     made.server.shutdown()

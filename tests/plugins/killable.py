@@ -12,7 +12,9 @@ from zoo_builders.training import checkpoints
 EVERY = 3
 
 
-def hasty(order: Order, pipe: Connection, lifeline: Connection, *, at: int = 0, signal: int = 0) -> None:
+def hasty(
+    order: Order, pipe: Connection, lifeline: Connection, *, at: int = 0, signal: int = 0
+) -> None:
     """Run `worker.main`; when training has done step `at`, the process gets `signal` (0: never)."""
     calls = itertools.count(1)
     checkpoints.Checkpoint.due = lambda *_, **__: next(calls) % EVERY == 0  # type: ignore[method-assign]

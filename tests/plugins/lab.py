@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from zoo_builders.tflite.golden import Vectors
 
 FILES = Path(__file__).resolve().parents[1] / "golden" / "files"
-INT8_IO = Path(__file__).resolve().parents[1] / "browser" / "files" / "int8-io.tflite"  # tests/plugins/make_files.py made it too
+INT8_IO = (
+    Path(__file__).resolve().parents[1] / "browser" / "files" / "int8-io.tflite"
+)  # tests/plugins/make_files.py made it too
 MODEL = "tiny"
 VERSION = "9.8.7"
 RECIPES: Mapping[str, list[dict[str, Any]]] = {
@@ -52,13 +54,18 @@ def _release(variant: str, model: str) -> Release:
     golden = vectors.to_bytes()
     interface = {"dtype": "int8", "scale": 0.1} if variant == "int8-io" else {"dtype": "float32"}
     record = make(
-        model=model, variant=variant, data=data, top1=TOP1[variant], recipe=RECIPES[variant], structure=structure.model_dump(),
+        model=model,
+        variant=variant,
+        data=data,
+        top1=TOP1[variant],
+        recipe=RECIPES[variant],
+        structure=structure.model_dump(),
         golden=golden,
         signature={
             "inputs": [{"name": "image", "shape": [1, 16, 16, 3], **interface}],
             "outputs": [{"name": "scores", "shape": [1, 6], **interface}],
         },
-    )  # fmt: skip
+    )
     return Release(record.model_copy(update={"golden": vectors.describe(golden)}), data, golden)
 
 
@@ -75,15 +82,26 @@ def _vectors(data: bytes, structure: Any, *, wrong: bool) -> "Vectors":
 
     examples = np.random.default_rng(5).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
     found = golden.make(data, structure, examples)
-    return golden.Vectors(found.inputs, tuple(output + 1 for output in found.outputs), found.atol) if wrong else found
+    return (
+        golden.Vectors(found.inputs, tuple(output + 1 for output in found.outputs), found.atol)
+        if wrong
+        else found
+    )
 
 
 def install(folder: Path, version: str = VERSION) -> Path:
-    """Put files of our own where LiteRT.js would be, with their digests: for what serves them and never runs them."""
+    """Put files of our own where LiteRT.js would be, with their digests.
+
+    For what serves them and never runs them.
+    """
     for name in set(litertjs.FILES) - {litertjs.ABOUT}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(f"{version} {name} ".encode() * 50)
-    noted = {name: Digest.of((folder / name).read_bytes()) for name in litertjs.FILES if name != litertjs.ABOUT}
+    noted = {
+        name: Digest.of((folder / name).read_bytes())
+        for name in litertjs.FILES
+        if name != litertjs.ABOUT
+    }
     (folder / litertjs.ABOUT).write_text(json.dumps({"version": version, "files": noted}))
     return folder
 

@@ -1,7 +1,11 @@
-"""Make the small real .tflite files under tests/golden/files: `python tests/plugins/make_files.py` (needs TensorFlow).
+"""Make the small real .tflite files under tests/golden/files.
 
-With arguments, a folder and names: those kinds, into that folder. One network with symmetric padding, drawn from a seed and not
-trained: what is tested is how files are read, not how well they classify. Four fifths of each 1x1 kernel are zero, so that the sparse
+`python tests/plugins/make_files.py` (needs TensorFlow).
+
+With arguments, a folder and names: those kinds, into that folder. One network with symmetric
+    padding, drawn from a seed and not
+trained: what is tested is how files are read, not how well they classify. Four fifths of each 1x1
+    kernel are zero, so that the sparse
 path opens.
 """
 
@@ -24,7 +28,10 @@ ZEROS = 0.8
 
 
 def network() -> Graph:
-    """Give a network that XNNPACK can run sparse: 3x3/2 stem, depthwise and 1x1 convolutions, a mean, a dense layer."""
+    """Give a network that XNNPACK can run sparse.
+
+    3x3/2 stem, depthwise and 1x1 convolutions, a mean, a dense layer.
+    """
     net = Net("tiny", (SIDE, SIDE, 3))
     net.zero_pad()
     net.conv(4, 3, 2)
@@ -45,13 +52,20 @@ def network() -> Graph:
 
 
 def model(*, pruned: bool) -> Any:
-    """Render the network with weights from the seed; with `pruned`, the smallest weights of the 1x1 kernels are zero."""
+    """Render the network with weights from the seed.
+
+    With `pruned`, the smallest weights of the 1x1 kernels are zero.
+    """
     from zoo_builders.keras_models.render import render
 
     rendered = render(network())
     random = np.random.default_rng(SEED)
-    weights = [random.normal(0, 0.4, weight.shape).astype(np.float32) for weight in rendered.get_weights()]
-    rendered.set_weights([prune(weight) if pruned and weight.shape[:2] == (1, 1) else weight for weight in weights])
+    weights = [
+        random.normal(0, 0.4, weight.shape).astype(np.float32) for weight in rendered.get_weights()
+    ]
+    rendered.set_weights(
+        [prune(weight) if pruned and weight.shape[:2] == (1, 1) else weight for weight in weights]
+    )
     return rendered
 
 
@@ -66,7 +80,10 @@ def calibration() -> Any:
 
 
 def convert(name: str) -> bytes:
-    """Convert the network as `name` says: fp32, fp16, dynamic, int8, int8-io, int16x8, sparse, sparse-fp16, sparse-int8."""
+    """Convert the network as `name` says.
+
+    Fp32, fp16, dynamic, int8, int8-io, int16x8, sparse, sparse-fp16, sparse-int8.
+    """
     from zoo_builders.stages.convert import to_tflite
     from zoo_builders.techniques.quantize import Params
 
@@ -78,7 +95,9 @@ def convert(name: str) -> bytes:
         "int16x8": Params(dtype="int16x8"),
     }
     sparse = name.startswith("sparse")
-    return to_tflite(model(pruned=sparse), kinds.get(name.removeprefix("sparse-")), calibration, sparse=sparse)
+    return to_tflite(
+        model(pruned=sparse), kinds.get(name.removeprefix("sparse-")), calibration, sparse=sparse
+    )
 
 
 def main(folder: Path, names: Iterable[str]) -> None:

@@ -1,4 +1,7 @@
-"""The technique matrix: every technique on every kind of network, really built in this one process, and the table it is written to."""
+"""The technique matrix: every technique on every kind of network.
+
+Really built in this one process, and the table it is written to.
+"""
 
 import json
 import re
@@ -122,10 +125,21 @@ NETWORKS = {
 LEGEND = {
     "Dense": "two fully connected layers on flattened images",
     "Conv 1x1": "two 1x1 convolutions, a global pooling, a fully connected classifier",
-    "Conv 3x3": "two 3x3 convolutions with stride 2, a global pooling, a fully connected classifier",
-    "depthwise": "a 3x3 stem padded as XNNPACK's sparse path asks, a depthwise 3x3, a 1x1 convolution, a global pooling, a 1x1 classifier",
-    "residual": "the same stem, three 1x1 convolutions with a shortcut around two of them, a global pooling, a fully connected classifier",
-    "dense stem": "two 3x3 convolutions, of which `prune` is told to leave the first (the stem) dense, then as Conv 3x3",
+    "Conv 3x3": (
+        "two 3x3 convolutions with stride 2, a global pooling, a fully connected classifier"
+    ),
+    "depthwise": (
+        "a 3x3 stem padded as XNNPACK's sparse path asks, a depthwise 3x3, a 1x1 convolution, a"
+        " global pooling, a 1x1 classifier"
+    ),
+    "residual": (
+        "the same stem, three 1x1 convolutions with a shortcut around two of them, a global"
+        " pooling, a fully connected classifier"
+    ),
+    "dense stem": (
+        "two 3x3 convolutions, of which `prune` is told to leave the first (the stem) dense, then"
+        " as Conv 3x3"
+    ),
 }
 """Column → its network in words."""
 
@@ -134,7 +148,10 @@ AWARE = {"quantize_aware": SHORT}
 
 
 FLAT = ["hidden", "classifier", "second", "pointwise", "enter", "expand", "project"]
-"""Layers whose kernels have two dimensions: dense ones, and 1x1 convolutions whose inputs a block of four divides."""
+"""Layers whose kernels have two dimensions.
+
+Dense ones, and 1x1 convolutions whose inputs a block of four divides.
+"""
 
 
 def _int(dtype: str, **more: Any) -> dict[str, Any]:
@@ -145,21 +162,31 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
     "prune": [{"prune": PRUNE}],
     "prune, biases too": [{"prune": {**PRUNE, "bias": True}}],
     "prune, blocks of 1x4": [{"prune": {**PRUNE, "block": [1, 4]}}],
-    "prune, blocks of 1x4 where they fit": [{"prune": {**PRUNE, "block": [1, 4], "layers": [{"name": FLAT}]}}],
+    "prune, blocks of 1x4 where they fit": [
+        {"prune": {**PRUNE, "block": [1, 4], "layers": [{"name": FLAT}]}}
+    ],
     "prune, 2:4": [{"prune": {**SHORT, "pattern": "2:4"}}],
-    "prune, 2:4, first layer left out": [{"prune": {**SHORT, "pattern": "2:4", "skip": [{"position": "first"}]}}],
+    "prune, 2:4, first layer left out": [
+        {"prune": {**SHORT, "pattern": "2:4", "skip": [{"position": "first"}]}}
+    ],
     "prune, XNNPACK policy": [{"prune": {**PRUNE, "policy": "xnnpack", "final": 0.75}}],
     "prune, XNNPACK policy, 90 % zeros": [{"prune": {**PRUNE, "policy": "xnnpack", "final": 0.9}}],
     "cluster": [{"cluster": CLUSTER}],
     "prune → cluster": [{"prune": PRUNE}, {"cluster": CLUSTER}],
-    "prune → cluster, zeros not kept": [{"prune": PRUNE}, {"cluster": {**CLUSTER, "preserve": "none"}}],
+    "prune → cluster, zeros not kept": [
+        {"prune": PRUNE},
+        {"cluster": {**CLUSTER, "preserve": "none"}},
+    ],
     "quantize: float16": [{"quantize": {"dtype": "float16"}}],
     "quantize: dynamic": [{"quantize": {"dtype": "dynamic"}}],
     "quantize: int8": [_int("int8")],
     "quantize: int8, int8 interface": [_int("int8", interface="int8")],
     "quantize: int8, one scale a tensor": [_int("int8", granularity="tensor")],
     "quantize: int8, compensated rounding": [_int("int8", rounding="compensated")],
-    "prune → quantize: int8, compensated rounding": [{"prune": PRUNE}, _int("int8", rounding="compensated")],
+    "prune → quantize: int8, compensated rounding": [
+        {"prune": PRUNE},
+        _int("int8", rounding="compensated"),
+    ],
     "quantize: int8, keep_float: auto": [_int("int8", keep_float="auto", max_drop=0.5)],
     "prune → quantize: int8": [{"prune": PRUNE}, _int("int8")],
     "prune → quantize: float16": [{"prune": PRUNE}, {"quantize": {"dtype": "float16"}}],
@@ -210,7 +237,10 @@ class Bench:
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def cell(self, row: str, column: str) -> str:
-        """Build one cell and say how it went: `proven: …` or `refused: …`; a broken promise raises."""
+        """Build one cell and say how it went: `proven: …` or `refused: …`.
+
+        A broken promise raises.
+        """
         if (row, column) not in self.cells:
             started = time.perf_counter()
             self.cells[row, column] = self._build(column, recipe(row, column))
@@ -255,8 +285,18 @@ class Bench:
         from zoo_builders.stages import technique as technique_stage
 
         if known not in self.models:
-            params = {"technique": step.technique, "params": step.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
-            job = a_job("technique", self._new(step.technique), params, inputs={"model": model, "data": self.data})
+            params = {
+                "technique": step.technique,
+                "params": step.params.model_dump(mode="json"),
+                "train": TRAIN,
+                "seed": 7,
+            }
+            job = a_job(
+                "technique",
+                self._new(step.technique),
+                params,
+                inputs={"model": model, "data": self.data},
+            )
             with step_by_step():
                 technique_stage.run(job)
             self.models[known] = job.out
@@ -265,13 +305,23 @@ class Bench:
     def _converted(self, graph: Graph, steps: Sequence[Step], model: Path) -> Path:
         from zoo_builders.stages import convert
 
-        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+        asked = {
+            key: value
+            for step in steps
+            for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()
+        }
         asked = {
             "quantize": None,
-            "sparse_encoding": "auto" if any(promise.kind == "xnnpack_sparse_on" for promise in _promises(graph, steps)) else "never",
+            "sparse_encoding": (
+                "auto"
+                if any(promise.kind == "xnnpack_sparse_on" for promise in _promises(graph, steps))
+                else "never"
+            ),
             "task": "image-classification",
             **asked,
-        }  # how zeros are stored is tested where files are converted; here it counts where the sparse path is promised
+            # how zeros are stored is tested where files are converted; here it counts where the sparse
+            # path is promised
+        }
         job = a_job("convert", self._new("file"), asked, inputs={"model": model, "data": self.data})
         convert.run(job)
         return job.out
@@ -279,13 +329,18 @@ class Bench:
 
 @contextmanager
 def step_by_step() -> Iterator[None]:
-    """Train without compiling: three steps of a tiny network take less time than writing down its graph."""
+    """Train without compiling.
+
+    Three steps of a tiny network take less time than writing down its graph.
+    """
     from zoo_builders import tf
 
     tf.tensorflow.config.run_functions_eagerly(run_eagerly=True)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`")
+            warnings.filterwarnings(
+                "ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`"
+            )
             yield
     finally:
         tf.tensorflow.config.run_functions_eagerly(run_eagerly=False)
@@ -306,33 +361,63 @@ def resolve(raw: list[dict[str, Any]], graph: Graph) -> tuple[tuple[Step, ...], 
 
 def _promises(graph: Graph, steps: Sequence[Step]) -> list[Promise]:
     met = zip(steps, graphs(graph, steps), strict=True)
-    return [promise for step, here in met for promise in TECHNIQUES.get(step.technique).promises(here, step.params, steps)]
+    return [
+        promise
+        for step, here in met
+        for promise in TECHNIQUES.get(step.technique).promises(here, step.params, steps)
+    ]
 
 
 def left_alone(graph: Graph, steps: Sequence[Step]) -> list[str]:
-    """Say which layers with kernels a step leaves as they are, and why: what the techniques themselves say of each."""
+    """Say which layers with kernels a step leaves as they are, and why.
+
+    What the techniques themselves say of each.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for index, (step, met) in enumerate(zip(steps, graphs(graph, steps), strict=True)):
         said = TECHNIQUES.get(step.technique).layers(met, step.params, steps[:index])
-        kernels = [node.name for node in met.nodes if any(name.endswith("kernel") for name in node.weights)]
+        kernels = [
+            node.name for node in met.nodes if any(name.endswith("kernel") for name in node.weights)
+        ]
         for name in kernels:
             if name in said and not said[name].applies:
-                found.setdefault((step.technique, said[name].reason.replace("; ", ", ")), []).append(name)
-    return [f"{LEFT} {technique}: {', '.join(names)} ({reason})" for (technique, reason), names in found.items()]
+                found.setdefault(
+                    (step.technique, said[name].reason.replace("; ", ", ")), []
+                ).append(name)
+    return [
+        f"{LEFT} {technique}: {', '.join(names)} ({reason})"
+        for (technique, reason), names in found.items()
+    ]
 
 
 def _judged(graph: Graph, steps: Sequence[Step], file: Path, out: Path) -> str:
     """Hold every promise against the file as the pipeline does, and say what was proven."""
     from zoo_builders.stages import inspect as look
 
-    asked = [(TECHNIQUES.get(step.technique), met, step.params) for step, met in zip(steps, graphs(graph, steps), strict=True)]
+    asked = [
+        (TECHNIQUES.get(step.technique), met, step.params)
+        for step, met in zip(steps, graphs(graph, steps), strict=True)
+    ]
     promises = _promises(graph, steps)
-    remarks = [remark for technique, met, params in asked for remark in technique.remarks(met, params, steps)]
-    job = a_job("inspect", out, {"promises": [promise.model_dump(mode="json") for promise in promises]}, inputs={"file": file})
+    remarks = [
+        remark
+        for technique, met, params in asked
+        for remark in technique.remarks(met, params, steps)
+    ]
+    job = a_job(
+        "inspect",
+        out,
+        {"promises": [promise.model_dump(mode="json") for promise in promises]},
+        inputs={"file": file},
+    )
     look.run(job)  # raises ProofFailed where a promise is broken
     weights = json.loads((out / "structure.json").read_text())["weights"]
-    assert all(weight["sparsity"] < 1 for weight in weights), "a kernel whose weights are all zero passes every promise of zeros"
-    findings = [Finding.model_validate(found) for found in json.loads((out / "proofs.json").read_text())]
+    assert all(weight["sparsity"] < 1 for weight in weights), (
+        "a kernel whose weights are all zero passes every promise of zeros"
+    )
+    findings = [
+        Finding.model_validate(found) for found in json.loads((out / "proofs.json").read_text())
+    ]
     words = f"proven: {said(findings)}" if findings else "built: promises nothing"
     return "; ".join([words, *remarks, *left_alone(graph, steps)])
 
@@ -340,7 +425,9 @@ def _judged(graph: Graph, steps: Sequence[Step], file: Path, out: Path) -> str:
 def said(findings: Iterable[Finding]) -> str:
     """Put findings in a few words: what, in how many tensors."""
     counts = Counter((finding.promise, finding.expected) for finding in findings)
-    return ", ".join(_phrase(promise, expected, count) for (promise, expected), count in counts.items())
+    return ", ".join(
+        _phrase(promise, expected, count) for (promise, expected), count in counts.items()
+    )
 
 
 def _phrase(promise: str, expected: str, count: int) -> str:
@@ -365,27 +452,54 @@ def table(cells: Mapping[tuple[str, str], str]) -> str:
     lines = [
         "# Every technique on every kind of network",
         "",
-        "Written by `make golden` from tests/builders/techniques/test_matrix.py, which builds every cell on small networks and judges the finished",
+        (
+            "Written by `make golden` from tests/builders/techniques/test_matrix.py, which builds"
+            " every cell on small networks and judges the finished"
+        ),
         "file; do not edit.",
         "",
-        "- **✓** proven: the file holds what the recipe promises, and every step changed every layer with a kernel.",
+        (
+            "- **✓** proven: the file holds what the recipe promises, and every step changed every"
+            " layer with a kernel."
+        ),
         "- **(✓)** proven of the layers that the steps change; others are left alone.",
         "- **!** besides, `zoo plan` makes a remark.",
-        "- **no** refused: `zoo preflight`, `zoo plan` and `zoo build` give the reason before anything is trained.",
+        (
+            "- **no** refused: `zoo preflight`, `zoo plan` and `zoo build` give the reason before"
+            " anything is trained."
+        ),
         "",
-        "Nothing is skipped in silence: what each cell proved, what it left alone and why, or why it is refused, stands below. A cell",
-        "proves its promises on its own network; what a technique can do to another is what `zoo preflight` says of that.",
+        (
+            "Nothing is skipped in silence: what each cell proved, what it left alone and why, or"
+            " why it is refused, stands below. A cell"
+        ),
+        (
+            "proves its promises on its own network; what a technique can do to another is what"
+            " `zoo preflight` says of that."
+        ),
         "",
-        "The networks, all on images of 8x8 pixels, with batch normalisation and ReLU behind convolutions:",
+        (
+            "The networks, all on images of 8x8 pixels, with batch normalisation and ReLU behind"
+            " convolutions:"
+        ),
         "",
         *(f"- **{column}**: {words}" for column, words in LEGEND.items()),
         "",
         f"| recipe | {' | '.join(NETWORKS)} |",
         f"|---|{':-:|' * len(NETWORKS)}",
     ]
-    lines += [f"| [{row}](#{_anchor(row)}) | {' | '.join(mark(cells[row, column]) for column in NETWORKS)} |" for row in RECIPES]
+    lines += [
+        f"| [{row}](#{_anchor(row)}) |"
+        f" {' | '.join(mark(cells[row, column]) for column in NETWORKS)} |"
+        for row in RECIPES
+    ]
     for row in RECIPES:
-        lines += ["", f"## {row}", "", *(f"- **{column}** {cells[row, column]}" for column in NETWORKS)]
+        lines += [
+            "",
+            f"## {row}",
+            "",
+            *(f"- **{column}** {cells[row, column]}" for column in NETWORKS),
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -399,7 +513,10 @@ def mark(said: str) -> str:
 
 
 def _anchor(heading: str) -> str:
-    """Name a heading as Markdown's readers on the web do: lower case, no signs, hyphens for spaces."""
+    """Name a heading as Markdown's readers on the web do.
+
+    Lower case, no signs, hyphens for spaces.
+    """
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -425,7 +542,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("matrix")
     digits = load_digits()
     images = np.repeat((digits.images[:300] * 15).astype(np.uint8)[..., None], 3, axis=-1)
-    np.savez(folder / "digits.npz", x_train=images, y_train=digits.target[:300], x_test=images[:50], y_test=digits.target[:50])
+    np.savez(
+        folder / "digits.npz",
+        x_train=images,
+        y_train=digits.target[:300],
+        x_test=images[:50],
+        y_test=digits.target[:50],
+    )
     splits = {"train": "train", "validation": "test", "test": "test", "calibration": "train[:20]"}
     params = {
         "source": "npz-images",

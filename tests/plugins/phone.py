@@ -1,7 +1,11 @@
-"""A phone behind an adb server on loopback that speaks the real protocol (SERVICES.TXT, SYNC.TXT and shell_protocol.h of Android's adb).
+"""A phone behind an adb server on loopback that speaks the real protocol (SERVICES.TXT.
 
-The phone is a folder: its shell is this machine's, with the phone's paths mapped into the folder, and its `benchmark_model` is a program
-that takes the real one's flags, runs the file by LiteRT here, and prints in the real one's words: outputs and times are real ones.
+SYNC.TXT and shell_protocol.h of Android's adb).
+
+The phone is a folder: its shell is this machine's, with the phone's paths mapped into the folder,
+    and its `benchmark_model` is a program
+that takes the real one's flags, runs the file by LiteRT here, and prints in the real one's words:
+outputs and times are real ones.
 """
 
 import os
@@ -54,8 +58,13 @@ class Folder:
         for name, text in {
             "getprop": "\n".join(f"[{key}]: [{value}]" for key, value in self.properties.items()),
             "thermalservice": f"IsStatusOverride: false\nThermal Status: {self.thermal}\n",
-            "battery": f"Current Battery Service state:\n  USB powered: true\n  level: {self.level}\n  temperature: {self.temperature}\n",
-            "cpuinfo": "processor\t: 0\nFeatures\t: fp asimd aes asimddp asimdhp i8mm\nCPU part\t: 0xd44\n",
+            "battery": (
+                f"Current Battery Service state:\n  USB powered: true\n  level: {self.level}\n "
+                f" temperature: {self.temperature}\n"
+            ),
+            "cpuinfo": (
+                "processor\t: 0\nFeatures\t: fp asimd aes asimddp asimdhp i8mm\nCPU part\t: 0xd44\n"
+            ),
             "meminfo": "MemTotal:        7812345 kB\n",
         }.items():
             (self.folder / name).write_text(text)
@@ -67,7 +76,8 @@ class Folder:
             (clock / "scaling_governor").write_text("schedutil\n")
         self._command(
             "getprop",
-            f'if [ $# = 0 ]; then cat {self.folder}/getprop; else sed -n "s/^\\[$1\\]: \\[\\(.*\\)\\]/\\1/p" {self.folder}/getprop; fi',
+            f'if [ $# = 0 ]; then cat {self.folder}/getprop; else sed -n "s/^\\[$1\\]:'
+            f' \\[\\(.*\\)\\]/\\1/p" {self.folder}/getprop; fi',
         )
         self._command("dumpsys", f"cat {self.folder}/$1")
         self._command("settings", f"echo {self.saver}")
@@ -80,7 +90,11 @@ class Folder:
     @property
     def _places(self) -> dict[str, str]:
         own = {f"/proc/{name}": f"{self.folder}/{name}" for name in ("cpuinfo", "meminfo")}
-        return {"/data/local/tmp": str(self.folder / "tmp"), "/sys/devices/system/cpu": f"{self.folder}/cpu", **own}
+        return {
+            "/data/local/tmp": str(self.folder / "tmp"),
+            "/sys/devices/system/cpu": f"{self.folder}/cpu",
+            **own,
+        }
 
     def here(self, text: str) -> str:
         """Say the phone's paths as this machine's."""
@@ -91,8 +105,17 @@ class Folder:
     def run(self, line: str) -> tuple[int, bytes, bytes]:
         """Run a line of shell as the phone would."""
         path = f"{self.folder}/bin:{os.environ['PATH']}"
-        done = subprocess.run(["sh", "-c", self.here(line)], capture_output=True, env={**os.environ, "PATH": path}, check=False)
-        return done.returncode % 256 if done.returncode >= 0 else 128 - done.returncode, self._there(done.stdout), self._there(done.stderr)
+        done = subprocess.run(
+            ["sh", "-c", self.here(line)],
+            capture_output=True,
+            env={**os.environ, "PATH": path},
+            check=False,
+        )
+        return (
+            done.returncode % 256 if done.returncode >= 0 else 128 - done.returncode,
+            self._there(done.stdout),
+            self._there(done.stderr),
+        )
 
     def _there(self, data: bytes) -> bytes:
         for there, here in self._places.items():
@@ -106,7 +129,10 @@ class Folder:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """The adb server: `states` of the phones it knows by serial number, `fault` what is to go wrong."""
+    """The adb server: `states` of the phones it knows by serial number.
+
+    `fault` what is to go wrong.
+    """
 
     allow_reuse_address, daemon_threads = True, True
 
@@ -160,7 +186,9 @@ class _Client(socketserver.BaseRequestHandler):
         return self._exactly(int(self._exactly(4), 16)).decode()
 
     def _say(self, word: str, text: str | None = None) -> None:
-        self.request.sendall(word.encode() + (b"" if text is None else f"{len(text.encode()):04x}{text}".encode()))
+        self.request.sendall(
+            word.encode() + (b"" if text is None else f"{len(text.encode()):04x}{text}".encode())
+        )
 
     def _host(self, asked: str) -> None:
         what = re.sub(r"^host-serial:[^:]+:", "host:", asked)
@@ -173,7 +201,10 @@ class _Client(socketserver.BaseRequestHandler):
         elif what == "host:version":
             self._say("OKAY", f"{VERSION:04x}")
         elif what in {"host:devices", "host:devices-l"}:
-            self._say("OKAY", "".join(self._line(serial, state) for serial, state in self.server.states.items()))
+            self._say(
+                "OKAY",
+                "".join(self._line(serial, state) for serial, state in self.server.states.items()),
+            )
         elif what in {"host:features", "host:host-features"}:
             self._say("OKAY", self.server.features)
         else:
@@ -181,14 +212,20 @@ class _Client(socketserver.BaseRequestHandler):
 
     @staticmethod
     def _line(serial: str, state: str) -> str:
-        about = " product:test model:Test_Phone_7 device:test transport_id:1" if state == "device" else " transport_id:1"
+        about = (
+            " product:test model:Test_Phone_7 device:test transport_id:1"
+            if state == "device"
+            else " transport_id:1"
+        )
         return f"{serial:<22} {state}{about}\n"
 
     def _transport(self, asked: str) -> bool:
         serial = asked.rpartition(":")[2]
         state = self.server.states.get(serial)
         if state != "device":
-            self._say("FAIL", f"device '{serial}' not found" if state is None else f"device {state}")
+            self._say(
+                "FAIL", f"device '{serial}' not found" if state is None else f"device {state}"
+            )
             return False
         self._say("OKAY")
         if asked.startswith("host:tport"):
@@ -232,7 +269,9 @@ class _Client(socketserver.BaseRequestHandler):
         except OSError:
             self.request.sendall(b"STAT" + struct.pack("<III", 0, 0, 0))
         else:
-            self.request.sendall(b"STAT" + struct.pack("<III", found.st_mode, found.st_size, int(found.st_mtime)))
+            self.request.sendall(
+                b"STAT" + struct.pack("<III", found.st_mode, found.st_size, int(found.st_mtime))
+            )
 
     def _receive(self, path: str) -> None:
         name, _, mode = path.rpartition(",")
@@ -270,7 +309,8 @@ def write_tool(path: Path, *, inside: Sequence[str] = (), before: str = "") -> P
 
     Args:
         path: where to.
-        inside: what its XNNPACK says of itself in a profile: kinds of operators, such as `Convolution (NCHW, F32) SPMM`.
+        inside: what its XNNPACK says of itself in a profile: kinds of operators, such as
+            `Convolution (NCHW, F32) SPMM`.
         before: what it does first, a line of Python: to misbehave.
     """
     path.write_text(f"#!{sys.executable}\nINSIDE = {list(inside)!r}\n{before}\n{_TOOL.read_text()}")
@@ -280,14 +320,19 @@ def write_tool(path: Path, *, inside: Sequence[str] = (), before: str = "") -> P
 
 @pytest.fixture
 def adb_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """An adb server with one phone, and the `adb` of this machine speaking to it; skipped where adb is not installed, but not in CI."""
+    """An adb server with one phone, and the `adb` of this machine speaking to it.
+
+    Skipped where adb is not installed, but not in CI.
+    """
     if shutil.which("adb") is None:
         if os.environ.get("CI"):
             pytest.fail("adb is part of CI: apt install adb")
         pytest.skip("needs adb: apt install adb")
     (tmp_path / "phone").mkdir()
     with Server(Folder(tmp_path / "phone")) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        ).start()
         monkeypatch.delenv("ADB_SERVER_SOCKET", raising=False)
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
         monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))

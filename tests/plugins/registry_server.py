@@ -68,7 +68,12 @@ def serve_registry(tmp_path: Path) -> Iterator[Callable[..., RegistryServer]]:
 
         def start(name: str = "registry", **settings: Any) -> RegistryServer:
             folder = tmp_path / name
-            given = {"db": str(folder / "zoo.db"), "store": str(folder), "spool": folder / "uploads", "trusted": True}
+            given = {
+                "db": str(folder / "zoo.db"),
+                "store": str(folder),
+                "spool": folder / "uploads",
+                "trusted": True,
+            }
             app = create_app(Settings.model_validate(given | settings))
             return RegistryServer(stack.enter_context(serving(app)), folder, app)
 

@@ -1,4 +1,7 @@
-"""A real S3 server for tests: SeaweedFS, one per test session, started when the first test asks for it."""
+"""A real S3 server for tests.
+
+SeaweedFS, one per test session, started when the first test asks for it.
+"""
 
 import contextlib
 import json
@@ -29,13 +32,20 @@ class S3Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that point botocore at this server, and away from whatever the machine is configured for."""
+        """The variables that point botocore at this server.
+
+        And away from whatever the machine is configured for.
+        """
         nowhere = os.devnull
         return {
-            "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_REGION": "us-east-1", "AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": nowhere,
+            "AWS_SHARED_CREDENTIALS_FILE": nowhere,
             "AWS_EC2_METADATA_DISABLED": "true",
-        }  # fmt: skip
+        }
 
 
 def _free_ports(count: int) -> list[int]:
@@ -55,11 +65,22 @@ def _command(folder: Path, ports: list[int]) -> list[str]:
     weed = shutil.which("weed") or "weed"
     names = ("master.port", "volume.port", "filer.port", "s3.port")
     return [
-        weed, "server", f"-dir={folder}", f"-ip={_LOOPBACK}", f"-ip.bind={_LOOPBACK}",
-        "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=100",
-        "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.allowDeleteBucketNotEmpty=false", "-s3.iam=false",
-        f"-s3.config={folder / 's3.json'}", *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
-    ]  # fmt: skip
+        weed,
+        "server",
+        f"-dir={folder}",
+        f"-ip={_LOOPBACK}",
+        f"-ip.bind={_LOOPBACK}",
+        "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64",
+        "-volume.max=100",
+        "-s3",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.allowDeleteBucketNotEmpty=false",
+        "-s3.iam=false",
+        f"-s3.config={folder / 's3.json'}",
+        *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
+    ]
 
 
 def _client(server: S3Server) -> object:
@@ -67,13 +88,20 @@ def _client(server: S3Server) -> object:
     from botocore.config import Config
 
     return boto3.client(
-        "s3", endpoint_url=server.endpoint, aws_access_key_id=server.access_key, aws_secret_access_key=server.secret_key,
-        region_name="us-east-1", config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
-    )  # fmt: skip
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
+    )
 
 
 def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server takes a bucket, an object and gives it back: listening is not yet serving."""
+    """Wait until the server takes a bucket, an object and gives it back.
+
+    Listening is not yet serving.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
 
     client = _client(server)
@@ -91,18 +119,25 @@ def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Run a SeaweedFS for the session; killed at its end, since it takes half a minute to leave by itself."""
+    """Run a SeaweedFS for the session.
+
+    Killed at its end, since it takes half a minute to leave by itself.
+    """
     folder = tmp_path_factory.mktemp("seaweed")
     access_key, secret_key = f"zoo{secrets.token_hex(4)}", secrets.token_hex(16)
     identity = {"name": "zoo", "credentials": [{"accessKey": access_key, "secretKey": secret_key}]}
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     (folder / "s3.json").write_text(json.dumps({"identities": [{**identity, "actions": actions}]}))
-    (folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")  # not seven volumes for each bucket
+    (folder / "master.toml").write_text(
+        "[master.volume_growth]\ncopy_1 = 1\n"
+    )  # not seven volumes for each bucket
     ports = _free_ports(4)
     server = S3Server(f"http://{_LOOPBACK}:{ports[-1]}", access_key, secret_key)
     log = folder / "weed.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(_command(folder, ports), stdout=out, stderr=out, cwd=folder, start_new_session=True)
+        process = subprocess.Popen(
+            _command(folder, ports), stdout=out, stderr=out, cwd=folder, start_new_session=True
+        )
     try:
         _wait(server, process, log)
         yield server
@@ -124,7 +159,10 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
 
 @pytest.fixture
 def s3_prefix(s3_environment: S3Server) -> Callable[[], str]:
-    """Give a maker of fresh, empty stores: `s3_prefix()` is an `s3://bucket/prefix`. A bucket of its own costs more: `s3_bucket`."""
+    """Give a maker of fresh, empty stores: `s3_prefix()` is an `s3://bucket/prefix`.
+
+    A bucket of its own costs more: `s3_bucket`.
+    """
     return lambda: f"s3://ready/{secrets.token_hex(6)}/zoo"
 
 

@@ -1,4 +1,7 @@
-"""A real OpenSSH server on loopback, with its own keys, run as whoever runs the tests; and a wire to it that can be cut."""
+"""A real OpenSSH server on loopback, with its own keys, run as whoever runs the tests.
+
+And a wire to it that can be cut.
+"""
 
 import os
 import shutil
@@ -20,7 +23,9 @@ AGENT = f"{sys.executable} -m zoo_builders.devices.agent.child"
 
 @dataclass(frozen=True, slots=True)
 class Sshd:
-    """A running server; `bin` holds an `ssh` that reads this server's configuration instead of the user's."""
+    """A running server; `bin` holds an `ssh` that reads this server's configuration instead of
+    the user's.
+    """
 
     folder: Path
     port: int
@@ -42,7 +47,9 @@ def free_port() -> int:
 
 
 def _key(path: Path) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)], check=True
+    )
 
 
 def _write(folder: Path, port: int) -> None:
@@ -52,15 +59,20 @@ def _write(folder: Path, port: int) -> None:
     key = (folder / "host.pub").read_text()
     (folder / "known_hosts").write_text(f"zoo-test {key}")
     (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        "PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nMaxSessions 20\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile"
+        f" none\nAuthorizedKeysFile {folder}/authorized_keys\nPasswordAuthentication"
+        " no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPermitRootLogin"
+        " yes\nMaxSessions 20\n"
     )
     (folder / "config").write_text(
-        f"Host *\n  HostKeyAlias zoo-test\n  UserKnownHostsFile {folder}/known_hosts\n  GlobalKnownHostsFile none\n"
-        f"  IdentityFile {folder}/mine\n  IdentitiesOnly yes\n  IdentityAgent none\n  StrictHostKeyChecking yes\n"
+        f"Host *\n  HostKeyAlias zoo-test\n  UserKnownHostsFile {folder}/known_hosts\n "
+        f" GlobalKnownHostsFile none\n  IdentityFile {folder}/mine\n  IdentitiesOnly yes\n "
+        " IdentityAgent none\n  StrictHostKeyChecking yes\n"
     )
     (folder / "bin").mkdir()
-    (folder / "bin" / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n')
+    (folder / "bin" / "ssh").write_text(
+        f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/config "$@"\n'
+    )
     (folder / "bin" / "ssh").chmod(0o755)
 
 
@@ -77,7 +89,9 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         Path("/run/sshd").mkdir(exist_ok=True)
     with (
         (folder / "log").open("wb") as log,
-        subprocess.Popen([SERVER, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log) as server,
+        subprocess.Popen(
+            [SERVER, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log
+        ) as server,
     ):
         _await(port, folder / "log")
         yield Sshd(folder, port, server.pid)
@@ -105,7 +119,10 @@ def ssh_here(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Sshd:
 
 
 class Wire:
-    """A loopback port that leads to another, until it is cut: by hand, or after so many bytes went up."""
+    """A loopback port that leads to another, until it is cut.
+
+    By hand, or after so many bytes went up.
+    """
 
     def __init__(self, target: int, cut_after: int | None = None) -> None:
         self._target, self._left = target, cut_after

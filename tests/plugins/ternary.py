@@ -1,4 +1,7 @@
-"""Ternary weights as a user writes them: three values in each output channel (Li & Liu 2016, "Ternary Weight Networks")."""
+"""Ternary weights as a user writes them.
+
+Three values in each output channel (Li & Liu 2016, "Ternary Weight Networks").
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,14 +19,19 @@ from zoo_builders.tflite.proof import Promise
 class TernaryParams(Params):
     """What a manifest may say."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.7, description="of a channel's mean magnitude; below it weights are 0")
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.7, description="of a channel's mean magnitude; below it weights are 0"
+    )
 
 
 class Ternary(Algorithm):
     """Every weight becomes -a, 0 or a, with one a for each output channel."""
 
     name: ClassVar[str] = "ternary"
-    doc: ClassVar[str] = "Three values a channel. Shrinks the compressed file; costs accuracy in narrow layers, which it leaves alone."
+    doc: ClassVar[str] = (
+        "Three values a channel. Shrinks the compressed file; costs accuracy in narrow layers,"
+        " which it leaves alone."
+    )
     params: ClassVar[type[Params]] = TernaryParams
 
     def fits(self, node: Node, params: TernaryParams) -> str:
@@ -31,8 +39,13 @@ class Ternary(Algorithm):
         del params
         return "" if math.prod(node.weights["kernel"]) >= 256 else "fewer than 256 weights"
 
-    def project(self, node: Node, params: TernaryParams, weights: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Cut at the threshold, then the mean of what is left; a channel that is ternary already stays as it is."""
+    def project(
+        self, node: Node, params: TernaryParams, weights: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Cut at the threshold, then the mean of what is left.
+
+        A channel that is ternary already stays as it is.
+        """
         del node
         flat = weights["kernel"].reshape(-1, weights["kernel"].shape[-1])
         size = np.abs(flat)
@@ -42,7 +55,17 @@ class Ternary(Algorithm):
         ternary = np.where(done, flat, np.sign(flat) * large * level).astype(np.float32)
         return {**weights, "kernel": ternary.reshape(weights["kernel"].shape)}
 
-    def promises(self, before: Graph, after: Graph, layers: Sequence[str], params: TernaryParams) -> list[Promise]:
+    def promises(
+        self, before: Graph, after: Graph, layers: Sequence[str], params: TernaryParams
+    ) -> list[Promise]:
         """Three values a channel in the file."""
         del before, params
-        return [Promise(technique=self.name, kind="distinct_at_most", value=3, per="channel", layers=kernels_of(after, layers))]
+        return [
+            Promise(
+                technique=self.name,
+                kind="distinct_at_most",
+                value=3,
+                per="channel",
+                layers=kernels_of(after, layers),
+            )
+        ]

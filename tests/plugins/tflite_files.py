@@ -1,4 +1,7 @@
-"""Real small files: the committed ones for every test, all kinds freshly converted for those marked `train`."""
+"""Real small files: the committed ones for every test.
+
+All kinds freshly converted for those marked `train`.
+"""
 
 import json
 import subprocess
@@ -12,7 +15,17 @@ import pytest
 
 from zoo_builders.stage import Job, StageKind
 
-ALL = ("fp32", "fp16", "dynamic", "int8", "int8-io", "int16x8", "sparse", "sparse-fp16", "sparse-int8")
+ALL = (
+    "fp32",
+    "fp16",
+    "dynamic",
+    "int8",
+    "int8-io",
+    "int16x8",
+    "sparse",
+    "sparse-fp16",
+    "sparse-int8",
+)
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "files"
 
 
@@ -24,9 +37,16 @@ def files() -> Mapping[str, bytes]:
 
 @pytest.fixture(scope="session")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, bytes]:
-    """Convert the small network in every way, in a process of its own (as the pipeline does). Needs TensorFlow."""
+    """Convert the small network in every way, in a process of its own (as the pipeline does).
+
+    Needs TensorFlow.
+    """
     folder = tmp_path_factory.mktemp("converted")
-    subprocess.run([sys.executable, str(Path(__file__).with_name("make_files.py")), str(folder), *ALL], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("make_files.py")), str(folder), *ALL],
+        check=True,
+        capture_output=True,
+    )
     return {path.stem: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -39,17 +59,25 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{split}_x.npy", random.integers(0, 256, (count, 16, 16, 3), np.uint8))
         np.save(folder / f"{split}_y.npy", random.integers(0, 6, count))
     about = {
-        "name": "noise", "source": "noise", "dataset_sha256": "ab" * 32, "classes": list("abcdef"), "preprocess": [{"rescale": [-1, 1]}],
-        "splits": {"test": {"examples": 60}, "calibration": {"examples": 20}}, "value_map": {"scale": 2 / 255, "offset": -1.0},
+        "name": "noise",
+        "source": "noise",
+        "dataset_sha256": "ab" * 32,
+        "classes": list("abcdef"),
+        "preprocess": [{"rescale": [-1, 1]}],
+        "splits": {"test": {"examples": 60}, "calibration": {"examples": 20}},
+        "value_map": {"scale": 2 / 255, "offset": -1.0},
         "value_range": [0, 255],
-    }  # fmt: skip
+    }
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
 
 @pytest.fixture(scope="session")
 def job_maker() -> Callable[[Path], Callable[..., Job]]:
-    """Give makers of jobs in a folder; inputs are folders, or bytes that become the `model.tflite` of a convert stage's result."""
+    """Give makers of jobs in a folder.
+
+    Inputs are folders, or bytes that become the `model.tflite` of a convert stage's result.
+    """
 
     def in_folder(root: Path) -> Callable[..., Job]:
         def make(kind: StageKind, params: Mapping[str, Any], **inputs: Path | bytes) -> Job:

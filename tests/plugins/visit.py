@@ -20,7 +20,10 @@ CONTRAST = """
   });
 }
 """
-"""Of all shown elements that match a selector: contrast of the text against what lies behind it, class, text."""
+"""Of all shown elements that match a selector.
+
+Contrast of the text against what lies behind it, class, text.
+"""
 
 
 class Visit:
@@ -31,14 +34,31 @@ class Visit:
         self._contexts: list[BrowserContext] = []
         self.complaints: list[str] = []
 
-    def __call__(self, path: str, *, width: int = 1280, height: int = 800, dark: bool = False, scripts: bool = True) -> Page:
+    def __call__(
+        self,
+        path: str,
+        *,
+        width: int = 1280,
+        height: int = 800,
+        dark: bool = False,
+        scripts: bool = True,
+    ) -> Page:
         """Open a page in a fresh profile."""
         context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", java_script_enabled=scripts
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            java_script_enabled=scripts,
         )
         self._contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type in {"error", "warning"} else None)
+        page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in {"error", "warning"}
+                else None
+            ),
+        )
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("requestfailed", self._failed)
         page.goto(self._address + path)

@@ -24,21 +24,43 @@ VERSIONS = ("1.0.0", "1.2.0", "1.10.0", "2.0.0-rc.1", "2.0.0-rc.10", "2.0.0-alph
 few = st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.5])
 
 timing = st.builds(
-    Timing, device=st.sampled_from(DEVICES), threads=st.sampled_from([1, 4]), median_ms=few, p95_ms=few, ratio=few,
-    ratio_ci95=st.just((0.5, 1.5)), verdict=st.just("faster"), noisy=st.booleans(), sparse_path=st.just("none"),
-)  # fmt: skip
+    Timing,
+    device=st.sampled_from(DEVICES),
+    threads=st.sampled_from([1, 4]),
+    median_ms=few,
+    p95_ms=few,
+    ratio=few,
+    ratio_ci95=st.just((0.5, 1.5)),
+    verdict=st.just("faster"),
+    noisy=st.booleans(),
+    sparse_path=st.just("none"),
+)
 
 summary = st.builds(
-    Summary, name=st.sampled_from(["aa-int8", "aa-fp32", "b.b-int8", "a-a-int8"]), version=st.sampled_from(VERSIONS),
-    model=st.sampled_from(["aa", "b.b", "a-a"]), variant=st.just("int8"), task=st.sampled_from(TASKS),
-    license=st.sampled_from(["Apache-2.0", "mit"]), description=st.lists(st.sampled_from(WORDS), max_size=2).map(" ".join),
-    techniques=st.lists(st.sampled_from(["prune", "quantize"]), max_size=2).map(tuple), dataset=st.just("digits"),
-    file_sha256=st.just(SHA), record_sha256=st.just(SHA), size=st.sampled_from([10, 20, 30]), size_gzip=st.sampled_from([5, 6]),
-    parameters=st.just(1), macs=st.just(1), sparsity=st.just(0.0),
-    metrics=st.dictionaries(st.sampled_from(["top1", "top5"]), st.sampled_from([0.25, 0.5, 1.0]), max_size=2),
-    timings=st.lists(timing, max_size=3).map(tuple), published=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
+    Summary,
+    name=st.sampled_from(["aa-int8", "aa-fp32", "b.b-int8", "a-a-int8"]),
+    version=st.sampled_from(VERSIONS),
+    model=st.sampled_from(["aa", "b.b", "a-a"]),
+    variant=st.just("int8"),
+    task=st.sampled_from(TASKS),
+    license=st.sampled_from(["Apache-2.0", "mit"]),
+    description=st.lists(st.sampled_from(WORDS), max_size=2).map(" ".join),
+    techniques=st.lists(st.sampled_from(["prune", "quantize"]), max_size=2).map(tuple),
+    dataset=st.just("digits"),
+    file_sha256=st.just(SHA),
+    record_sha256=st.just(SHA),
+    size=st.sampled_from([10, 20, 30]),
+    size_gzip=st.sampled_from([5, 6]),
+    parameters=st.just(1),
+    macs=st.just(1),
+    sparsity=st.just(0.0),
+    metrics=st.dictionaries(
+        st.sampled_from(["top1", "top5"]), st.sampled_from([0.25, 0.5, 1.0]), max_size=2
+    ),
+    timings=st.lists(timing, max_size=3).map(tuple),
+    published=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
     yanked=st.booleans(),
-)  # fmt: skip
+)
 summaries = st.lists(summary, max_size=9, unique_by=lambda item: (item.name, item.version))
 
 
@@ -47,15 +69,28 @@ def maybe(values: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 query = st.builds(
-    Query, q=st.lists(st.sampled_from(["small", "STRASSE", "100%", "a_", "x\\", "İ", "int8", "%"]), max_size=2).map(" ".join),
-    task=maybe(st.sampled_from(TASKS)), model=maybe(st.sampled_from(["aa", "zz"])),
-    technique=maybe(st.sampled_from(["none", "prune", "quantize", "x"])), license=maybe(st.sampled_from(["APACHE-2.0", "mit"])),
-    device=maybe(st.sampled_from(DEVICES)), threads=maybe(st.sampled_from([1, 4])), max_latency_ms=maybe(few), max_ratio=maybe(few),
-    max_size=maybe(st.sampled_from([0, 20])), max_size_gzip=maybe(st.just(5)),
-    min_metrics=st.dictionaries(st.sampled_from(["top1", "top5", "top9"]), st.sampled_from([0.0, 0.5]), max_size=1),
-    all_versions=st.booleans(), yanked=st.booleans(), pareto=st.booleans(),
+    Query,
+    q=st.lists(
+        st.sampled_from(["small", "STRASSE", "100%", "a_", "x\\", "İ", "int8", "%"]), max_size=2
+    ).map(" ".join),
+    task=maybe(st.sampled_from(TASKS)),
+    model=maybe(st.sampled_from(["aa", "zz"])),
+    technique=maybe(st.sampled_from(["none", "prune", "quantize", "x"])),
+    license=maybe(st.sampled_from(["APACHE-2.0", "mit"])),
+    device=maybe(st.sampled_from(DEVICES)),
+    threads=maybe(st.sampled_from([1, 4])),
+    max_latency_ms=maybe(few),
+    max_ratio=maybe(few),
+    max_size=maybe(st.sampled_from([0, 20])),
+    max_size_gzip=maybe(st.just(5)),
+    min_metrics=st.dictionaries(
+        st.sampled_from(["top1", "top5", "top9"]), st.sampled_from([0.0, 0.5]), max_size=1
+    ),
+    all_versions=st.booleans(),
+    yanked=st.booleans(),
+    pareto=st.booleans(),
     sort=st.sampled_from([*SORTS, *(f"-{name}" for name in SORTS), "top1", "-top1"]),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +101,21 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalogue]:
 
 def fitting(asked: Query, items: list[Summary]) -> list[Summary]:
     """What the pure words answer."""
-    found = [item for item in current(asked, items) if asked.facets_match(item) and not asked.misses(item)]
+    found = [
+        item
+        for item in current(asked, items)
+        if asked.facets_match(item) and not asked.misses(item)
+    ]
     return front(asked, found) if asked.pareto else found
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(items=summaries, asked=query)
-def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary], asked: Query) -> None:
+def test_sql_finds_what_the_words_mean(
+    catalogue: Catalogue, items: list[Summary], asked: Query
+) -> None:
     catalogue.rebuild(lambda: items)
     expected = fitting(asked, items)
     try:
@@ -88,11 +131,21 @@ def test_sql_finds_what_the_words_mean(catalogue: Catalogue, items: list[Summary
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(items=summaries, asked=query, step=st.integers(1, 4))
-def test_pages_put_together_are_the_whole(catalogue: Catalogue, items: list[Summary], asked: Query, step: int) -> None:
+def test_pages_put_together_are_the_whole(
+    catalogue: Catalogue, items: list[Summary], asked: Query, step: int
+) -> None:
     catalogue.rebuild(lambda: items)
-    asked = asked.model_copy(update={"sort": asked.sort if "top1" not in asked.sort or "top1" in catalogue.metrics() else "name"})
+    asked = asked.model_copy(
+        update={
+            "sort": (
+                asked.sort if "top1" not in asked.sort or "top1" in catalogue.metrics() else "name"
+            )
+        }
+    )
     whole, _ = catalogue.page(asked, limit=100)
     pieces: list[Summary] = []
     after: str | None = None

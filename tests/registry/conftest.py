@@ -48,7 +48,12 @@ def upload(api: TestClient) -> Upload:
 
 
 @pytest.fixture
-def publish(api: TestClient, upload: Upload, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]) -> Publish:
+def publish(
+    api: TestClient,
+    upload: Upload,
+    make_record: Callable[..., Record],
+    blob_bytes: Callable[..., bytes],
+) -> Publish:
     """Upload and release a record with the given changes; give the record."""
 
     def doing(**changes: object) -> Record:

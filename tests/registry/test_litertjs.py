@@ -1,4 +1,7 @@
-"""LiteRT.js arrives verified or not at all. npm is stood in for by scripts, so that it can be made to fail."""
+"""LiteRT.js arrives verified or not at all.
+
+Npm is stood in for by scripts, so that it can be made to fail.
+"""
 
 import json
 from pathlib import Path
@@ -44,7 +47,10 @@ def test_another_tarball_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_npm_says_is_passed_on(tmp_path: Path) -> None:
-    bad = npm(tmp_path, "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network request failed' >&2; exit 1")
+    bad = npm(
+        tmp_path,
+        "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network request failed' >&2; exit 1",
+    )
     with pytest.raises(Unreachable, match="ENOTFOUND; network request failed") as failed:
         litertjs.install(tmp_path / "runtime", npm=bad)
     assert failed.value.hint.startswith("npm ping")
@@ -102,8 +108,14 @@ def test_a_part_of_it_is_not_it(tmp_path: Path) -> None:
 
 def test_client_and_server_look_in_the_same_place(tmp_path: Path) -> None:
     told = {"ZOO_LITERTJS": str(tmp_path)}
-    assert litertjs.folder(Settings.read(told).litertjs) == litertjs.folder(ServerSettings.read(told).litertjs) == tmp_path
-    assert litertjs.folder(Settings.read({}).litertjs) == litertjs.folder(ServerSettings.read({}).litertjs)
+    assert (
+        litertjs.folder(Settings.read(told).litertjs)
+        == litertjs.folder(ServerSettings.read(told).litertjs)
+        == tmp_path
+    )
+    assert litertjs.folder(Settings.read({}).litertjs) == litertjs.folder(
+        ServerSettings.read({}).litertjs
+    )
 
 
 def test_the_doctor_tells_missing_from_damaged(tmp_path: Path) -> None:

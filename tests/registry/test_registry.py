@@ -62,7 +62,9 @@ def test_the_catalogue_is_rebuilt_from_the_store(registry: Registry, fill: Fill)
     assert sorted(shelf.index(registry.store), key=str) == sorted(before.items, key=str)
 
 
-def test_publishing_again_heals_a_crash_before_the_catalogue(registry: Registry, fill: Fill) -> None:
+def test_publishing_again_heals_a_crash_before_the_catalogue(
+    registry: Registry, fill: Fill
+) -> None:
     record = fill()
     registry.catalogue.rebuild(list)
     assert not registry.publish(record.to_bytes()).created
@@ -86,7 +88,11 @@ def test_damage_is_found(registry: Registry, fill: Fill, folder: Path) -> None:
     damage(folder, bad.file.sha256)
     registry.store.delete(gone.file.sha256)
     found = registry.verify()
-    assert (found.damaged, found.missing, found.broken) == ((bad.file.sha256,), {gone.file.sha256: "digits-cnn-gone@1.0.0"}, {})
+    assert (found.damaged, found.missing, found.broken) == (
+        (bad.file.sha256,),
+        {gone.file.sha256: "digits-cnn-gone@1.0.0"},
+        {},
+    )
     damage(folder, Digest.of(good.to_bytes()))
     assert list(registry.verify().broken) == ["digits-cnn-int8@1.0.0"]
     assert list(registry.reindex().broken) == ["digits-cnn-int8@1.0.0"]
@@ -94,7 +100,9 @@ def test_damage_is_found(registry: Registry, fill: Fill, folder: Path) -> None:
         registry.collect(grace_s=0)
 
 
-def test_garbage_is_what_nothing_needs(registry: Registry, fill: Fill, make_measurement: Callable[..., object], folder: Path) -> None:
+def test_garbage_is_what_nothing_needs(
+    registry: Registry, fill: Fill, make_measurement: Callable[..., object], folder: Path
+) -> None:
     record = fill()
     added = make_measurement(record.file.sha256, device="web-wasm").model_dump_json().encode()  # type: ignore[attr-defined]
     registry.add_measurement(record.name, record.version, added)
@@ -123,7 +131,11 @@ def test_uploads_that_stand_still_are_swept(registry: Registry, folder: Path) ->
 
 def test_two_senders_of_one_upload(registry: Registry) -> None:
     begun = registry.uploads.begin(Digest.of(b"1234"), 4)
-    with registry.uploads.receiving(begun.id, 0), pytest.raises(AnswerIsNo, match="another"), registry.uploads.receiving(begun.id, 0):
+    with (
+        registry.uploads.receiving(begun.id, 0),
+        pytest.raises(AnswerIsNo, match="another"),
+        registry.uploads.receiving(begun.id, 0),
+    ):
         pass
 
 
@@ -134,7 +146,9 @@ def test_a_database_of_a_newer_program_is_refused(folder: Path) -> None:
         Catalogue(str(folder / "zoo.db"))
 
 
-def test_an_older_database_is_brought_forward(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_brought_forward(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Catalogue(str(folder / "zoo.db")).close()
 
     def step(connection: Connection) -> None:
@@ -143,12 +157,17 @@ def test_an_older_database_is_brought_forward(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(migrations, "STEPS", (step,))
     monkeypatch.setattr(migrations, "VERSION", 2)
     for expected in ((1, 2), (2, 2)):
-        with Catalogue(str(folder / "zoo.db")) as catalogue, reading(catalogue.engine) as connection:
+        with (
+            Catalogue(str(folder / "zoo.db")) as catalogue,
+            reading(catalogue.engine) as connection,
+        ):
             assert catalogue.migrated == expected
             assert connection.execute(text("SELECT used FROM tokens")).all() == []
 
 
-def test_a_failing_step_leaves_the_old_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_step_leaves_the_old_version(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Catalogue(str(folder / "zoo.db")).close()
 
     def step(connection: Connection) -> None:
@@ -161,7 +180,9 @@ def test_a_failing_step_leaves_the_old_version(folder: Path, monkeypatch: pytest
         Catalogue(str(folder / "zoo.db"))
     monkeypatch.undo()
     with Catalogue(str(folder / "zoo.db")) as catalogue, reading(catalogue.engine) as connection:
-        assert "used" not in {column["name"] for column in inspect(connection).get_columns("tokens")}
+        assert "used" not in {
+            column["name"] for column in inspect(connection).get_columns("tokens")
+        }
 
 
 def test_a_file_that_is_no_database(folder: Path) -> None:
@@ -172,7 +193,14 @@ def test_a_file_that_is_no_database(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PORT", "70000"), ("PORT", "x"), ("PUBLIC_READS", "maybe"), ("MAX_BLOB", "0"), ("PRESIGN", "-1")]
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("PORT", "x"),
+        ("PUBLIC_READS", "maybe"),
+        ("MAX_BLOB", "0"),
+        ("PRESIGN", "-1"),
+    ],
 )
 def test_settings_name_the_variable(name: str, value: str) -> None:
     with pytest.raises(WrongUse, match=f"ZOO_{name}"):
@@ -180,14 +208,27 @@ def test_settings_name_the_variable(name: str, value: str) -> None:
 
 
 def test_settings_are_read() -> None:
-    read = Settings.read({"ZOO_MAX_BLOB": "4MiB", "ZOO_PUBLIC_READS": "false", "ZOO_PORT": "1", "OTHER": "x"}, port=2, host=None)
-    assert (read.max_blob, read.public_reads, read.port, read.host) == (4 << 20, False, 2, "127.0.0.1")
+    read = Settings.read(
+        {"ZOO_MAX_BLOB": "4MiB", "ZOO_PUBLIC_READS": "false", "ZOO_PORT": "1", "OTHER": "x"},
+        port=2,
+        host=None,
+    )
+    assert (read.max_blob, read.public_reads, read.port, read.host) == (
+        4 << 20,
+        False,
+        2,
+        "127.0.0.1",
+    )
 
 
 def test_the_commands(registry: Registry, fill: Fill, folder: Path) -> None:
     record = fill()
     runner, where = CliRunner(), ["--db", str(folder / "zoo.db"), "--store", str(folder), "--json"]
-    for verb, expected in (("reindex", '"releases": 1'), ("verify", '"damaged": []'), ("gc", '"blobs": []')):
+    for verb, expected in (
+        ("reindex", '"releases": 1'),
+        ("verify", '"damaged": []'),
+        ("gc", '"blobs": []'),
+    ):
         result = runner.invoke(command, [verb, *where])
         assert (result.exit_code, expected in result.output) == (0, True), result.output
     assert runner.invoke(command, ["migrate", *where[:2]]).output == "schema version 1\n"

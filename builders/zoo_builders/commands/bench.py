@@ -1,4 +1,7 @@
-"""`zoo bench`: measure published or other files on this machine's devices, beside what was published."""
+"""`zoo bench`: measure published or other files on this machine's devices.
+
+Beside what was published.
+"""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +11,14 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from zoo_builders.lab import path_check, requests, view
 from zoo_builders.lab.candidates import Order
@@ -23,25 +33,65 @@ from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import WrongUse
 
-What = Annotated[list[str] | None, typer.Argument(metavar="REF|FILE…", help="Published artifacts, or .tflite files.", show_default=False)]
-Devices = Annotated[list[str] | None, typer.Option("--device", "-d", metavar="D", help="Where; may be repeated. Default: host-cpu")]
-Threads = Annotated[list[int] | None, typer.Option("--threads", "-t", metavar="N", min=1, help="May be repeated. Default: 1")]
-Against = Annotated[str | None, typer.Option("--against", metavar="REF|FILE", help="Baseline. Default: each family's float release.")]
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="REF|FILE…", help="Published artifacts, or .tflite files.", show_default=False
+    ),
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", "-d", metavar="D", help="Where; may be repeated. Default: host-cpu"),
+]
+Threads = Annotated[
+    list[int] | None,
+    typer.Option("--threads", "-t", metavar="N", min=1, help="May be repeated. Default: 1"),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against", metavar="REF|FILE", help="Baseline. Default: each family's float release."
+    ),
+]
 Runs = Annotated[int, typer.Option(min=5, max=100_000, help="Timed runs of each file in a round.")]
 Rounds = Annotated[int, typer.Option(min=2, max=100, help="Rounds; each loads every file afresh.")]
 Warmup = Annotated[int, typer.Option(min=1, max=1000, help="Least runs before timing.")]
-Who = Annotated[str, typer.Option("--kernels", help=f"Who computes: {', '.join(get_args(Kernels))}.")]
-Patience = Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Longest wait for one answer of a device.")]
-Submit = Annotated[bool, typer.Option("--submit", help="Add the measurements to the published artifacts.")]
-AsAgent = Annotated[bool, typer.Option("--agent", help="Serve another machine's session on stdin and stdout.")]
+Who = Annotated[
+    str, typer.Option("--kernels", help=f"Who computes: {', '.join(get_args(Kernels))}.")
+]
+Patience = Annotated[
+    float,
+    typer.Option(
+        "--timeout", metavar="S", min=0.1, help="Longest wait for one answer of a device."
+    ),
+]
+Submit = Annotated[
+    bool, typer.Option("--submit", help="Add the measurements to the published artifacts.")
+]
+AsAgent = Annotated[
+    bool, typer.Option("--agent", help="Serve another machine's session on stdin and stdout.")
+]
 
 
 def bench_verb(  # noqa: PLR0913  the options of the command
-    *, what: What = None, device: Devices = None, threads: Threads = None, against: Against = None, runs: Runs = 50, rounds: Rounds = 5,
-    warmup: Warmup = 5, kernels: Who = "xnnpack", timeout: Patience = 120.0, url: From = None, submit: Submit = False,
-    as_json: Json = False, agent: AsAgent = False,
-) -> None:  # fmt: skip
-    """Measure files here by the zoo's protocol: golden outputs checked first, then interleaved with their float baseline.
+    *,
+    what: What = None,
+    device: Devices = None,
+    threads: Threads = None,
+    against: Against = None,
+    runs: Runs = 50,
+    rounds: Rounds = 5,
+    warmup: Warmup = 5,
+    kernels: Who = "xnnpack",
+    timeout: Patience = 120.0,
+    url: From = None,
+    submit: Submit = False,
+    as_json: Json = False,
+    agent: AsAgent = False,
+) -> None:
+    """Measure files here by the zoo's protocol.
+
+    Golden outputs checked first, then interleaved with their float baseline.
 
     Prints ours beside the published row. Exit code 1 when a file could not be measured.
     """
@@ -53,7 +103,8 @@ def bench_verb(  # noqa: PLR0913  the options of the command
     chosen = _kernels(kernels)
     if submit and (chosen != "xnnpack" or against is not None):
         raise WrongUse(
-            "only what XNNPACK computed, beside the family's own float release, can stand beside published rows",
+            "only what XNNPACK computed, beside the family's own float release, can stand beside"
+            " published rows",
             hint="leave --submit out, or --kernels and --against",
         )
     orders = [
@@ -63,8 +114,12 @@ def bench_verb(  # noqa: PLR0913  the options of the command
     ]
     timed, witnessed = path_check.split(orders)
     if submit and witnessed:
-        raise WrongUse(f"{witnessed[0].device} gives no latency to submit", hint="leave --submit out")
-    results, seen = _measure(what, _Orders(timed, witnessed), against, url, _Say(submit=submit, as_json=as_json))
+        raise WrongUse(
+            f"{witnessed[0].device} gives no latency to submit", hint="leave --submit out"
+        )
+    results, seen = _measure(
+        what, _Orders(timed, witnessed), against, url, _Say(submit=submit, as_json=as_json)
+    )
     refused = next((result.refused for result in results if result.refused), None)
     if refused is not None:
         raise refused
@@ -102,15 +157,21 @@ class _Say:
     as_json: bool
 
 
-def _measure(words: Sequence[str], orders: _Orders, against: str | None, url: str | None, say: _Say) -> tuple[list[Result], list[Evidence]]:
+def _measure(
+    words: Sequence[str], orders: _Orders, against: str | None, url: str | None, say: _Say
+) -> tuple[list[Result], list[Evidence]]:
     """Run all sessions; Ctrl-C ends them, and what was finished is told all the same."""
     settings, results, seen = Settings.read(), list[Result](), list[Evidence]()
     patience = (*orders.timed, *orders.witnessed)[0].timeout_s
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
-        desk = Desk(Path(folder), Cache(settings.cache), lambda: open_remote(url, settings), patience)
+        desk = Desk(
+            Path(folder), Cache(settings.cache), lambda: open_remote(url, settings), patience
+        )
         files = list({asked.name: asked for asked in map(desk.ask, words)}.values())
         timed = files if orders.timed else []
-        baselines = [desk.ask(against) if against else desk.baseline(asked, timed[0]) for asked in timed]
+        baselines = [
+            desk.ask(against) if against else desk.baseline(asked, timed[0]) for asked in timed
+        ]
         try:
             with _progress(show=not say.as_json) as report:
                 for order in orders.witnessed:
@@ -124,16 +185,25 @@ def _measure(words: Sequence[str], orders: _Orders, against: str | None, url: st
 
 
 def _evidence(files: Sequence[Asked], order: Order) -> Iterator[Evidence]:
-    yield from (Evidence(asked.name, order.device, failure=asked.failure) for asked in files if asked.candidate is None)
+    yield from (
+        Evidence(asked.name, order.device, failure=asked.failure)
+        for asked in files
+        if asked.candidate is None
+    )
     yield from path_check.gather([asked.candidate for asked in files if asked.candidate], order)
 
 
 def _tell(results: Sequence[Result], seen: Sequence[Evidence], *, as_json: bool) -> None:
     if as_json:
-        emit_json(view.plain(results) | ({"evidence": [asdict(one) | {"path": one.path} for one in seen]} if seen else {}))
+        emit_json(
+            view.plain(results)
+            | ({"evidence": [asdict(one) | {"path": one.path} for one in seen]} if seen else {})
+        )
         return
     for one in seen:
-        console().print(f"{one.device}: {one.told()}", soft_wrap=True, highlight=False, markup=False)
+        console().print(
+            f"{one.device}: {one.told()}", soft_wrap=True, highlight=False, markup=False
+        )
     if results:
         view.show(results)
 
@@ -142,7 +212,17 @@ def _tell(results: Sequence[Result], seen: Sequence[Evidence], *, as_json: bool)
 def _progress(*, show: bool) -> Iterator[Callable[[int, int, str], None]]:
     """Show turns going by on a terminal; elsewhere nothing."""
     target = console(err=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=target, disable=not (show and target.is_terminal), transient=True) as bars:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=target, disable=not (show and target.is_terminal), transient=True
+    ) as bars:
         task = bars.add_task("", total=None)
-        yield lambda done, total, note: bars.update(task, completed=done, total=total, description=note)
+        yield lambda done, total, note: bars.update(
+            task, completed=done, total=total, description=note
+        )

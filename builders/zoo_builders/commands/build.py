@@ -32,62 +32,113 @@ def build(  # noqa: PLR0913  the options of a command
     publish: Annotated[bool, typer.Option("--publish", help="Publish what was built.")] = False,
     to: To = None,
     since: Since = None,
-    allow_missed: Annotated[bool, typer.Option("--allow-missed", help="Keep variants that miss a goal, marked as missed.")] = False,
-    benchmark: Annotated[bool, typer.Option("--benchmark/--no-benchmark", help="Measure latency.")] = True,
-    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="Write training curves and per-layer sparsity there.")] = None,
+    allow_missed: Annotated[
+        bool,
+        typer.Option("--allow-missed", help="Keep variants that miss a goal, marked as missed."),
+    ] = False,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark/--no-benchmark", help="Measure latency.")
+    ] = True,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option("--tensorboard", help="Write training curves and per-layer sparsity there."),
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Train, optimize, convert, prove, evaluate and measure; finished stages are taken from the cache."""
+    """Train, optimize, convert, prove, evaluate and measure.
+
+    Finished stages are taken from the cache.
+    """
     workshop = Workshop()
     paths = default_manifests(manifests)
     every = workshop.plans(paths, benchmark=benchmark)
-    wanted = _wanted(workshop, every, chosen(every, variant or ()), since, strict=publish or bool(to))
+    wanted = _wanted(
+        workshop, every, chosen(every, variant or ()), since, strict=publish or bool(to)
+    )
     try:
         results = _make(workshop, every, wanted, allow_missed=allow_missed, summaries=tensorboard)
     except KeyboardInterrupt:
-        remark(f"stopped; finished stages are kept. Go on with: {shlex.join(['zoo', *sys.argv[1:]])}")
+        remark(
+            f"stopped; finished stages are kept. Go on with: {shlex.join(['zoo', *sys.argv[1:]])}"
+        )
         return STOPPED
     sent = _publish(workshop, results, to) if publish or to else []
     if json:
-        emit_json({"built": [build_view.plain(built) for built in results], "published": [asdict(item) for item in sent]})
+        emit_json(
+            {
+                "built": [build_view.plain(built) for built in results],
+                "published": [asdict(item) for item in sent],
+            }
+        )
     else:
         _tell(results, sent, since)
     return _end(results)
 
 
-def _wanted(workshop: Workshop, every: Sequence[Plan], named: Sequence[Plan], since: str | None, *, strict: bool) -> list[Plan]:
-    """The variants to build: those named, of these those that changed; refused before any work when a version stood still."""
+def _wanted(
+    workshop: Workshop,
+    every: Sequence[Plan],
+    named: Sequence[Plan],
+    since: str | None,
+    *,
+    strict: bool,
+) -> list[Plan]:
+    """The variants to build: those named, of these those that changed.
+
+    Refused before any work when a version stood still.
+    """
     if since is None:
         return list(named)
     paths = list(dict.fromkeys(Path(plan.manifest) for plan in every))
     names = {plan.name for plan in named}
-    found = [change for change in changes(workshop, since, paths, deleted=False) if change.name in names]
+    found = [
+        change for change in changes(workshop, since, paths, deleted=False) if change.name in names
+    ]
     if strict:
         demand_versions(found)
     wanted = resolved_variants(found)
     return [plan for plan in named if (plan.manifest, plan.variant) in wanted]
 
 
-def _make(workshop: Workshop, every: Sequence[Plan], wanted: Sequence[Plan], *, allow_missed: bool, summaries: Path | None) -> list[Built]:
+def _make(
+    workshop: Workshop,
+    every: Sequence[Plan],
+    wanted: Sequence[Plan],
+    *,
+    allow_missed: bool,
+    summaries: Path | None,
+) -> list[Built]:
     plans = with_references(wanted, every)
     todo = missing(plans, workshop.cache)
     if any(stage.kind in TENSORFLOW_KINDS for stage in todo) and version("tensorflow") == "missing":
-        raise MissingExtra("building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'")
+        raise MissingExtra(
+            "building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'"
+        )
     if summaries and not any(stage.kind in TRAINED_KINDS for stage in todo):
-        remark(f"note: every training is in the cache, so nothing is trained and nothing written to {summaries}")
+        remark(
+            "note: every training is in the cache, so nothing is trained and nothing written to"
+            f" {summaries}"
+        )
     pipeline = workshop.pipeline()
     pipeline.summaries = summaries.absolute() if summaries else None
     with build_view.following(pipeline, len(todo)):
         outcome = pipeline.run(plans)
-    return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(plans, wanted, outcome)
+    return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(
+        plans, wanted, outcome
+    )
 
 
 def _publish(workshop: Workshop, results: Sequence[Built], to: Sequence[str] | None) -> list[Sent]:
-    """Publish every variant that is there; a manifest's own list of targets holds when none was given."""
+    """Publish every variant that is there.
+
+    A manifest's own list of targets holds when none was given.
+    """
     sent = []
     for built in results:
         if built.ok and built.folder is not None:
-            sent += send([load_bundle(built.folder)], list(to or built.plan.publish), workshop.settings)
+            sent += send(
+                [load_bundle(built.folder)], list(to or built.plan.publish), workshop.settings
+            )
     return sent
 
 
@@ -109,4 +160,6 @@ def _end(results: Sequence[Built]) -> int:
     for error in errors:
         names = ", ".join(built.plan.name for built in results if built.error is error)
         remark(f"failed: {names}: {error}")
-    return max((error.exit_code if isinstance(error, ZooError) else 3 for error in errors), default=0)
+    return max(
+        (error.exit_code if isinstance(error, ZooError) else 3 for error in errors), default=0
+    )

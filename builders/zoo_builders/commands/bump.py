@@ -16,7 +16,9 @@ def bump(
     manifests: Annotated[list[Path], typer.Argument(metavar="M...", help="Manifests.")],
     *,
     part: Annotated[Part, typer.Option("--part", help="Which number to raise.")] = "patch",
-    to: Annotated[str | None, typer.Option("--to", metavar="V", help="The version to write.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="V", help="The version to write.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Raise the version line of manifests; every other byte stays."""
@@ -25,7 +27,9 @@ def bump(
         try:
             text = path.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidManifest(f"cannot be read: {error}", file=str(path), hint="zoo init   # writes a manifest") from error
+            raise InvalidManifest(
+                f"cannot be read: {error}", file=str(path), hint="zoo init   # writes a manifest"
+            ) from error
         new_text, old, new = rewrite(text, str(path), part=part, to=to)
         write_bytes(path, new_text.encode(), mode=path.stat().st_mode & 0o777)
         rows.append({"manifest": str(path), "before": old, "now": new})

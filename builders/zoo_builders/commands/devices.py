@@ -16,7 +16,10 @@ app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_
 
 @app.callback()
 def devices(context: typer.Context, *, as_json: Json = False) -> None:
-    """List the places that files can be measured on from here; with what is missing where one could be."""
+    """List the places that files can be measured on from here.
+
+    With what is missing where one could be.
+    """
     if context.invoked_subcommand is not None:
         return
     found = [line for name in DEVICES.names() for line in DEVICES.get(name).found()]
@@ -31,11 +34,20 @@ def devices(context: typer.Context, *, as_json: Json = False) -> None:
 
 
 def _state(line: Found) -> Text:
-    return Text(f"no: {line.missing}", style="yellow") if line.missing else Text("yes", style="green")
+    return (
+        Text(f"no: {line.missing}", style="yellow") if line.missing else Text("yes", style="green")
+    )
 
 
 @app.command("install")
-def install(name: Annotated[str, typer.Argument(metavar="DEVICE", help="A device that brings what it needs, such as web-wasm.")]) -> None:
+def install(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="DEVICE", help="A device that brings what it needs, such as web-wasm."
+        ),
+    ],
+) -> None:
     """Bring what a device needs, where that is no matter of another program.
 
     Raises:
@@ -46,5 +58,7 @@ def install(name: Annotated[str, typer.Argument(metavar="DEVICE", help="A device
     bring: Any = getattr(device, "install", None)
     if bring is None:
         wanted = next((line.hint for line in device.found() if line.hint), "zoo devices")
-        raise Unsupported(f"{device.name} has nothing that could be installed this way", hint=wanted)
+        raise Unsupported(
+            f"{device.name} has nothing that could be installed this way", hint=wanted
+        )
     console().print(Text(f"{device.name}: {bring(remark)}"))

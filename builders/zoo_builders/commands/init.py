@@ -55,13 +55,21 @@ goals: # a variant that misses one fails its build
 
 
 def init(
-    name: Annotated[str, typer.Argument(help="Name of the model: lower-case letters, digits and '-'.")] = "my-model",
+    name: Annotated[
+        str, typer.Argument(help="Name of the model: lower-case letters, digits and '-'.")
+    ] = "my-model",
     *,
     json: Json = False,
 ) -> None:
-    """Write manifests/NAME.yaml: a small model on scikit-learn's digits that validates and builds as it is."""
+    """Write manifests/NAME.yaml.
+
+    A small model on scikit-learn's digits that validates and builds as it is.
+    """
     if not _NAME.fullmatch(name):
-        raise WrongUse(f"not a model name: {name!r} (lower-case letters, digits and '-')", hint="zoo init my-model")
+        raise WrongUse(
+            f"not a model name: {name!r} (lower-case letters, digits and '-')",
+            hint="zoo init my-model",
+        )
     path = Path(MANIFESTS) / f"{name}.yaml"
     if path.exists():
         raise WrongUse(f"{path} is there already", hint=f"zoo validate {path}")

@@ -28,11 +28,18 @@ def plan(
     *,
     variant: Variants = None,
     since: Since = None,
-    format: Annotated[Format, typer.Option("--format", help="text, json, or github (a matrix for Actions).")] = "text",  # noqa: A002
-    benchmark: Annotated[bool, typer.Option("--benchmark/--no-benchmark", help="Plan the measurements too.")] = True,
+    format: Annotated[  # noqa: A002
+        Format, typer.Option("--format", help="text, json, or github (a matrix for Actions).")
+    ] = "text",
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark/--no-benchmark", help="Plan the measurements too.")
+    ] = True,
     json: Json = False,
 ) -> None:
-    """Show every stage with its fingerprint, settings and whether it is cached; with --since, only what changed."""
+    """Show every stage with its fingerprint, settings and whether it is cached.
+
+    With --since, only what changed.
+    """
     workshop = Workshop()
     shape: Format = "json" if json else format
     if since is None:
@@ -42,12 +49,20 @@ def plan(
     paths = list(manifests or sorted(Path("manifests").glob("*.yaml")))
     found = changes(workshop, since, paths, deleted=not manifests)
     workshop.digests.save()
-    _show_changes([change for change in found if not variant or change.variant in variant], since, shape)
+    _show_changes(
+        [change for change in found if not variant or change.variant in variant], since, shape
+    )
 
 
 def _show(workshop: Workshop, plans: Sequence[Plan], shape: Format) -> None:
     if shape == "github":
-        _line({"include": [{"manifest": p.manifest, "variant": p.variant, "name": p.name} for p in plans]})
+        _line(
+            {
+                "include": [
+                    {"manifest": p.manifest, "variant": p.variant, "name": p.name} for p in plans
+                ]
+            }
+        )
     elif shape == "json":
         emit_json({"plans": [_plain(workshop, made) for made in plans]})
     else:
@@ -61,7 +76,8 @@ def _line(value: Any) -> None:
 def _plain(workshop: Workshop, plan: Plan) -> dict[str, Any]:
     data = plan.model_dump(mode="json", exclude={"stages"})
     stages = [
-        stage.model_dump(mode="json") | {"fingerprint": stage.fingerprint, "cached": workshop.cache.has(stage.fingerprint)}
+        stage.model_dump(mode="json")
+        | {"fingerprint": stage.fingerprint, "cached": workshop.cache.has(stage.fingerprint)}
         for stage in plan.stages
     ]
     return data | {"name": plan.name, "reproducible": plan.reproducible, "stages": stages}
@@ -72,7 +88,10 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
     out, seen, left = console(), set[str](), _left_alone(workshop, plans)
     for made in plans:
         recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
-        out.print(Text(f"{made.name} {made.version}", style="bold"), Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"))
+        out.print(
+            Text(f"{made.name} {made.version}", style="bold"),
+            Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"),
+        )
         fresh = [stage for stage in made.stages if stage.fingerprint not in seen]
         shared = [_called(made, stage) for stage in made.stages if stage.fingerprint in seen]
         seen |= {stage.fingerprint for stage in fresh}
@@ -85,33 +104,52 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
         for remark_ in made.remarks:
             out.print(Text(f"  note: {remark_}", style="yellow"))
         for line in left.get(made.name, ()):
-            out.print(Text(f"  {line}; each layer: zoo preflight {made.manifest} --variant {made.variant}", style="dim"))
+            out.print(
+                Text(
+                    f"  {line}; each layer: zoo preflight {made.manifest} --variant {made.variant}",
+                    style="dim",
+                )
+            )
     stages = ordered(plans)
     todo = [stage for stage in stages if not workshop.cache.has(stage.fingerprint)]
-    out.print(f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached, {len(todo)} to run", highlight=False)
+    out.print(
+        f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached,"
+        f" {len(todo)} to run",
+        highlight=False,
+    )
 
 
 def _left_alone(workshop: Workshop, plans: Sequence[Plan]) -> dict[str, list[str]]:
-    """Say of each artifact which steps leave layers as they are, as far as its network can be read."""
+    """Say of each artifact which steps leave layers as they are.
+
+    As far as its network can be read.
+    """
     found: dict[str, list[str]] = {}
     for manifest in dict.fromkeys(made.manifest for made in plans):
         resolved = workshop.read(Path(manifest))
         if (graph := resolved.found.graph) is not None:
             for name, steps in resolved.recipes.items():
-                found[f"{resolved.spec.model}-{name}"] = layer_report.summary(layer_report.recipe(graph, name, steps))
+                found[f"{resolved.spec.model}-{name}"] = layer_report.summary(
+                    layer_report.recipe(graph, name, steps)
+                )
     return found
 
 
 def _called(plan: Plan, stage: Stage) -> str:
-    return {plan.parts["baseline"]: "convert fp32 (baseline)", plan.parts["baseline_evaluate"]: "evaluate (baseline)"}.get(
-        stage.fingerprint, stage.name
-    )
+    return {
+        plan.parts["baseline"]: "convert fp32 (baseline)",
+        plan.parts["baseline_evaluate"]: "evaluate (baseline)",
+    }.get(stage.fingerprint, stage.name)
 
 
 def _rows(workshop: Workshop, plan: Plan, stages: Sequence[Stage]) -> Table:
     rows = table("stage", "fingerprint", "cached", "settings")
     for stage in stages:
-        cached = Text("yes", style="green") if workshop.cache.has(stage.fingerprint) else Text("no", style="yellow")
+        cached = (
+            Text("yes", style="green")
+            if workshop.cache.has(stage.fingerprint)
+            else Text("no", style="yellow")
+        )
         shown = "" if stage.kind == "inspect" else settings(stage)
         rows.add_row(_called(plan, stage), stage.fingerprint.short, cached, Text(shown))
     return rows
@@ -120,14 +158,32 @@ def _rows(workshop: Workshop, plan: Plan, stages: Sequence[Stage]) -> Table:
 def _promised(promise: Promise) -> str:
     """Spell a promise as a person would say it."""
     if promise.kind in {"parameters_at_most", "macs_at_most"}:
-        return f"{promise.technique}: {promise.kind.replace('_', ' ')} {int(float(promise.value)):,}"
-    blocks = f" of {promise.block[0]}x{promise.block[1]}" if promise.kind == "blocks_at_least" else ""
+        return (
+            f"{promise.technique}: {promise.kind.replace('_', ' ')} {int(float(promise.value)):,}"
+        )
+    blocks = (
+        f" of {promise.block[0]}x{promise.block[1]}" if promise.kind == "blocks_at_least" else ""
+    )
     if promise.layers:
         named = ", ".join(tensor.layer for tensor in promise.layers)
-        return f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value}{blocks} in each of {named}"
-    where = " 1x1 CONV_2D" if promise.pointwise_only else f" {', '.join(promise.operators)}" if promise.operators else ""
-    least = f" of {promise.at_least_elements:,} elements or more" if promise.at_least_elements else ""
-    return f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value} in every{where} {promise.per}{least}"
+        return (
+            f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value}{blocks} in each"
+            f" of {named}"
+        )
+    where = (
+        " 1x1 CONV_2D"
+        if promise.pointwise_only
+        else f" {', '.join(promise.operators)}"
+        if promise.operators
+        else ""
+    )
+    least = (
+        f" of {promise.at_least_elements:,} elements or more" if promise.at_least_elements else ""
+    )
+    return (
+        f"{promise.technique}: {promise.kind.replace('_', ' ')} {promise.value} in every{where}"
+        f" {promise.per}{least}"
+    )
 
 
 def settings(stage: Stage) -> str:
@@ -138,7 +194,12 @@ def settings(stage: Stage) -> str:
 def _spell(value: Any) -> str:
     if isinstance(value, Mapping):
         return " ".join(
-            f"{name}={_spell(inner)}" if not isinstance(inner, Mapping) else f"{name}({_spell(inner)})" for name, inner in value.items()
+            (
+                f"{name}={_spell(inner)}"
+                if not isinstance(inner, Mapping)
+                else f"{name}({_spell(inner)})"
+            )
+            for name, inner in value.items()
         )
     if isinstance(value, list):
         return f"[{', '.join(map(_spell, value))}]"
@@ -155,11 +216,16 @@ def _show_changes(found: Sequence[Change], ref: str, shape: Format) -> None:
     else:
         rows = table("variant", "what", "version", "manifest", "")
         for change in found:
-            version = " → ".join(dict.fromkeys(filter(None, (change.before, change.now if change.to_build else ""))))
+            version = " → ".join(
+                dict.fromkeys(filter(None, (change.before, change.now if change.to_build else "")))
+            )
             rows.add_row(change.name, change.why, version, change.manifest, _note(change))
         console().print(rows)
     for manifest in dict.fromkeys(change.manifest for change in found if change.version_unchanged):
-        remark(f"warning: {manifest}: content changed, the version did not; before publishing: zoo bump {manifest}")
+        remark(
+            f"warning: {manifest}: content changed, the version did not; before publishing: zoo"
+            f" bump {manifest}"
+        )
 
 
 def _note(change: Change) -> str:
@@ -168,7 +234,13 @@ def _note(change: Change) -> str:
 
 def _change(change: Change) -> dict[str, Any]:
     return {
-        "name": change.name, "manifest": change.manifest, "variant": change.variant, "why": change.why, "before": change.before,
-        "now": change.now, "version_unchanged": change.version_unchanged, "remark": change.remark,
+        "name": change.name,
+        "manifest": change.manifest,
+        "variant": change.variant,
+        "why": change.why,
+        "before": change.before,
+        "now": change.now,
+        "version_unchanged": change.version_unchanged,
+        "remark": change.remark,
         "hint": f"zoo bump {change.manifest}" if change.version_unchanged else "",
-    }  # fmt: skip
+    }

@@ -1,4 +1,7 @@
-"""`zoo preflight`: what each technique can and cannot do to each layer, and what every variant will be worth."""
+"""`zoo preflight`: what each technique can and cannot do to each layer.
+
+And what every variant will be worth.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,21 +19,44 @@ from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.suggest import nearest
 
-Manifests = Annotated[list[Path] | None, typer.Argument(metavar="[M]...", help="Manifests. Default: manifests/*.yaml", show_default=False)]
-Fix = Annotated[bool, typer.Option("--fix", help="Write Keras files anew for XNNPACK's sparse path, where their function stays the same.")]
+Manifests = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[M]...", help="Manifests. Default: manifests/*.yaml", show_default=False
+    ),
+]
+Fix = Annotated[
+    bool,
+    typer.Option(
+        "--fix",
+        help=(
+            "Write Keras files anew for XNNPACK's sparse path, where their function stays the same."
+        ),
+    ),
+]
 
 
-def preflight(manifests: Manifests = None, *, variant: Variants = None, fix: Fix = False, json: Json = False) -> int:
-    """Show, layer by layer, what each technique can do, why not where it cannot, and what to change; predict sizes and latency.
+def preflight(
+    manifests: Manifests = None, *, variant: Variants = None, fix: Fix = False, json: Json = False
+) -> int:
+    """Show, layer by layer, what each technique can do, why not where it cannot.
 
-    Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a recipe cannot be built.
+    And what to change; predict sizes and latency.
+
+    Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a
+    recipe cannot be built.
     """
     workshop = Workshop()
-    read = [(path, workshop.reader(need_data=False, refuse=False).read(path, str(path))) for path in default_manifests(manifests)]
+    read = [
+        (path, workshop.reader(need_data=False, refuse=False).read(path, str(path)))
+        for path in default_manifests(manifests)
+    ]
     workshop.digests.save()
     _demand(read, variant or ())
     here = view.this_machine()
-    shown = [_one(path, resolved, variant or (), here, json=json, fix=fix) for path, resolved in read]
+    shown = [
+        _one(path, resolved, variant or (), here, json=json, fix=fix) for path, resolved in read
+    ]
     if json:
         emit_json({"manifests": [document for document, _ in shown]})
     return max((code for _, code in shown), default=0)
@@ -43,10 +69,17 @@ def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> N
         raise WrongUse(f"no variant is called {unknown!r}", hint=nearest(unknown, known))
 
 
-def _unread(resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str], here: str, *, json: bool) -> dict[str, Any]:
-    """Say why layers cannot be judged; of a finished .tflite file also what it tells itself. Give it as JSON too."""
+def _unread(
+    resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str], here: str, *, json: bool
+) -> dict[str, Any]:
+    """Say why layers cannot be judged; of a finished .tflite file also what it tells itself.
+
+    Give it as JSON too.
+    """
     base, file = resolved.spec.base, resolved.found.tflite
-    recipes = {name: steps for name, steps in resolved.recipes.items() if not variants or name in variants}
+    recipes = {
+        name: steps for name, steps in resolved.recipes.items() if not variants or name in variants
+    }
     told = tflite_report.look(Path(file.path), recipes) if file is not None else None
     if not json:
         console().print(view.unknown(base))
@@ -55,13 +88,23 @@ def _unread(resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str
     return {**about, "why_unknown": view.unknown(base), "file": told.plain(here) if told else None}
 
 
-def _one(path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool) -> tuple[Mapping[str, Any], int]:
+def _one(
+    path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool
+) -> tuple[Mapping[str, Any], int]:
     """Show one manifest; give it as JSON too, and the exit code."""
     graph = resolved.found.graph
-    about = {"manifest": str(path), "network": resolved.spec.base.network or resolved.spec.base.tflite, "graph_known": graph is not None}
+    about = {
+        "manifest": str(path),
+        "network": resolved.spec.base.network or resolved.spec.base.tflite,
+        "graph_known": graph is not None,
+    }
     if graph is None:
         return _unread(resolved, about, variants, here, json=json), 0
-    recipes = [core.recipe(graph, name, steps) for name, steps in resolved.recipes.items() if not variants or name in variants]
+    recipes = [
+        core.recipe(graph, name, steps)
+        for name, steps in resolved.recipes.items()
+        if not variants or name in variants
+    ]
     offered = None if variants else core.offer(graph)
     if not json:
         view.show(str(path), resolved, graph, offered, recipes, here=here)

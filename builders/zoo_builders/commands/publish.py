@@ -11,15 +11,31 @@ from zoo_builders.running.project import Workshop, default_manifests
 from zoo_builders.running.publish import Sent, load_bundle, send
 from zoo_client.output import console, emit_json, table
 
-To = Annotated[list[str] | None, typer.Option("--to", metavar="URL", help="Remote: registry, https://…, s3://…, hub://org/repo, file:///…")]
+To = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to", metavar="URL", help="Remote: registry, https://…, s3://…, hub://org/repo, file:///…"
+    ),
+]
 
 
-def publish(manifests: Manifests = None, *, variant: Variants = None, to: To = None, json: Json = False) -> None:
-    """Publish what `zoo build` made of these manifests. Publishing the same bytes again changes nothing."""
+def publish(
+    manifests: Manifests = None, *, variant: Variants = None, to: To = None, json: Json = False
+) -> None:
+    """Publish what `zoo build` made of these manifests.
+
+    Publishing the same bytes again changes nothing.
+    """
     workshop = Workshop()
     plans = workshop.plans(default_manifests(manifests), variant or (), benchmark=False)
-    bundles = [(plan, load_bundle(workshop.home / "builds" / plan.name / plan.version)) for plan in plans]
-    sent = [item for plan, bundle in bundles for item in send([bundle], to or plan.publish, workshop.settings)]
+    bundles = [
+        (plan, load_bundle(workshop.home / "builds" / plan.name / plan.version)) for plan in plans
+    ]
+    sent = [
+        item
+        for plan, bundle in bundles
+        for item in send([bundle], to or plan.publish, workshop.settings)
+    ]
     if json:
         emit_json({"published": [asdict(item) for item in sent]})
     else:
@@ -30,5 +46,7 @@ def show(sent: Sequence[Sent]) -> None:
     """Print what went where."""
     rows = table("name", "version", "published", "where")
     for item in sent:
-        rows.add_row(item.name, item.version, "now" if item.created else "was there already", item.url)
+        rows.add_row(
+            item.name, item.version, "now" if item.created else "was there already", item.url
+        )
     console().print(rows)

@@ -9,27 +9,43 @@ from zoo_registry.model.errors import InvalidManifest
 
 
 def validate(manifests: Manifests = None, *, json: Json = False) -> int:
-    """Find every mistake in manifests: unknown keys, wrong values, missing files, recipes that cannot be applied."""
+    """Find every mistake in manifests.
+
+    Unknown keys, wrong values, missing files, recipes that cannot be applied.
+    """
     workshop = Workshop()
     rows: list[dict[str, Any]] = []
     wrong: list[InvalidManifest] = []
     for path in default_manifests(manifests):
         try:
             variants = list(workshop.read(path).recipes)
-            rows.append({"manifest": str(path), "valid": True, "variants": variants, "mistakes": []})
+            rows.append(
+                {"manifest": str(path), "valid": True, "variants": variants, "mistakes": []}
+            )
         except InvalidManifest as error:
             wrong.append(error)
-            rows.append({"manifest": str(path), "valid": False, "variants": [], "mistakes": _plain(error)})
+            rows.append(
+                {"manifest": str(path), "valid": False, "variants": [], "mistakes": _plain(error)}
+            )
     if json:
         emit_json({"manifests": rows})
         return wrong[0].exit_code if wrong else 0
     for row in rows:
         if row["valid"]:
-            console().print(f"{row['manifest']}: valid, {len(row['variants'])} variants", markup=False)
+            console().print(
+                f"{row['manifest']}: valid, {len(row['variants'])} variants", markup=False
+            )
     if wrong:
-        raise wrong[0] if len(wrong) == 1 else InvalidManifest("\n".join(error.message for error in wrong), hint=wrong[0].hint)
+        raise (
+            wrong[0]
+            if len(wrong) == 1
+            else InvalidManifest("\n".join(error.message for error in wrong), hint=wrong[0].hint)
+        )
     return 0
 
 
 def _plain(error: InvalidManifest) -> list[dict[str, Any]]:
-    return [{"file": m.file, "line": m.line, "key": m.key, "message": m.reason, "hint": m.hint} for m in error.mistakes or (error,)]
+    return [
+        {"file": m.file, "line": m.line, "key": m.key, "message": m.reason, "hint": m.hint}
+        for m in error.mistakes or (error,)
+    ]

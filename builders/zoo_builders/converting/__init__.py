@@ -1,1 +1,4 @@
-"""A model becomes a `.tflite`: engines, ranges of activations, rounding of weights, and what stays in float."""
+"""A model becomes a `.tflite`.
+
+Engines, ranges of activations, rounding of weights, and what stays in float.
+"""

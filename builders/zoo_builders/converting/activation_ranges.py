@@ -1,8 +1,12 @@
-"""Ranges of activations in a calibrated float file, narrowed so that a few outliers do not make every other value coarse.
+"""Ranges of activations in a calibrated float file.
 
-The converter writes the smallest and the largest value that each tensor took on the calibration inputs, and 255 steps are spread over all
-between. Here the values themselves are counted, and a range keeps a share of them (percentile calibration; Wu et al. 2020, "Integer
-quantization for deep learning inference", section 5.1). Inputs and outputs of the file keep their ranges: clipped scores would be equal.
+Narrowed so that a few outliers do not make every other value coarse.
+
+The converter writes the smallest and the largest value that each tensor took on the calibration
+inputs, and 255 steps are spread over all between. Here the values themselves are counted, and a
+range keeps a share of them (percentile calibration; Wu et al. 2020, "Integer quantization for deep
+learning inference", section 5.1). Inputs and outputs of the file keep their ranges: clipped scores
+would be equal.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -22,8 +26,12 @@ _BINS = 4096
 _FLOAT32 = 0
 
 
-def narrow(calibrated: bytes, inputs: "Array", percentile: float, report: Callable[[int, int, str], None]) -> bytes:
-    """Give the calibrated file with ranges that keep `percentile` % of what its tensors hold for `inputs` [N, …], the calibration inputs.
+def narrow(
+    calibrated: bytes, inputs: "Array", percentile: float, report: Callable[[int, int, str], None]
+) -> bytes:
+    """Give the calibrated file with ranges that keep `percentile` % of the values in its tensors.
+
+    The values are those for `inputs` [N, …], the calibration inputs.
 
     Raises:
         MeasureFailed: the runtime cannot run it.
@@ -33,8 +41,12 @@ def narrow(calibrated: bytes, inputs: "Array", percentile: float, report: Callab
     counts = _counted(calibrated, inputs, spans, report)
     ends = {index: kept(counts[index], *span, percentile) for index, span in spans.items()}
     for operator in read(calibrated).main.operators:
-        if operator.code in MOVING and operator.outputs[0] in ends:  # the same values in another place: one scale holds for both
-            taken = [ends[index] for index in operator.inputs if index in ends] or [spans[operator.outputs[0]]]
+        if (
+            operator.code in MOVING and operator.outputs[0] in ends
+        ):  # the same values in another place: one scale holds for both
+            taken = [ends[index] for index in operator.inputs if index in ends] or [
+                spans[operator.outputs[0]]
+            ]
             ends[operator.outputs[0]] = min(low for low, _ in taken), max(high for _, high in taken)
     for index, (low, high) in ends.items():
         quantization = model.subgraphs[0].tensors[index].quantization
@@ -43,7 +55,9 @@ def narrow(calibrated: bytes, inputs: "Array", percentile: float, report: Callab
 
 
 def kept(counts: "Array", low: float, high: float, percentile: float) -> tuple[float, float]:
-    """Cut what is beyond `percentile` % of a histogram of equal bins over [low, high], half of it at either end.
+    """Cut what is beyond `percentile` % of a histogram of equal bins over [low, high].
+
+    Half of it at either end.
 
     A range keeps 0, which quantization must be able to say.
     """
@@ -51,15 +65,23 @@ def kept(counts: "Array", low: float, high: float, percentile: float) -> tuple[f
 
     edges, share = np.linspace(low, high, len(counts) + 1), np.cumsum(counts) / max(1, counts.sum())
     tail = (1 - percentile / 100) / 2
-    first, last = int(np.searchsorted(share, tail, side="right")), int(np.searchsorted(share, 1 - tail))
+    first, last = (
+        int(np.searchsorted(share, tail, side="right")),
+        int(np.searchsorted(share, 1 - tail)),
+    )
     return min(0.0, float(edges[first])), max(0.0, float(edges[min(last, len(counts) - 1) + 1]))
 
 
 def _spans(model: Any) -> Mapping[int, tuple[float, float]]:
-    """Tensor → its calibrated range with 0 in it, of those that operators write and that are not results of the file."""
+    """Tensor → its calibrated range with 0 in it.
+
+    Of those that operators write and that are not results of the file.
+    """
     graph = model.subgraphs[0]
     ports = {int(index) for index in (*graph.inputs, *graph.outputs)}
-    written: Collection[int] = {int(index) for operator in graph.operators for index in operator.outputs} - ports
+    written: Collection[int] = {
+        int(index) for operator in graph.operators for index in operator.outputs
+    } - ports
     found = {}
     for index in sorted(written):
         quantization = graph.tensors[index].quantization
@@ -76,7 +98,10 @@ def _spans(model: Any) -> Mapping[int, tuple[float, float]]:
 
 
 def _counted(
-    calibrated: bytes, inputs: "Array", spans: Mapping[int, tuple[float, float]], report: Callable[[int, int, str], None]
+    calibrated: bytes,
+    inputs: "Array",
+    spans: Mapping[int, tuple[float, float]],
+    report: Callable[[int, int, str], None],
 ) -> Mapping[int, "Array"]:
     """Count the values of each tensor in equal bins over its range."""
     import numpy as np
@@ -87,5 +112,9 @@ def _counted(
         report(done, len(inputs), "ranges of activations")
         session.run([np.asarray(example, np.float32)[None]])
         for index, total in counts.items():
-            np.add(total, np.histogram(np.clip(session.value(index), *spans[index]), _BINS, spans[index])[0], out=total)
+            np.add(
+                total,
+                np.histogram(np.clip(session.value(index), *spans[index]), _BINS, spans[index])[0],
+                out=total,
+            )
     return counts

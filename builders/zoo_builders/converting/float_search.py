@@ -1,4 +1,7 @@
-"""Which layers to leave in float: as few as bring the metric back. Pure: what a choice costs is asked of a function."""
+"""Which layers to leave in float: as few as bring the metric back.
+
+Pure: what a choice costs is asked of a function.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,17 +32,23 @@ class Choice:
 def worst_first(errors: Sequence[LayerError]) -> tuple[str, ...]:
     """Order tensors by how badly quantization treats their channels.
 
-    Not by RMSE over scale: a channel a thousand times larger than the others stretches the grid until the others round to zero, and that
-    error is small against the stretched scale. The average signal to noise of the channels shows it.
+    Not by RMSE over scale: a channel a thousand times larger than the others stretches the grid
+        until the others round to zero, and that
+    error is small against the stretched scale. The average signal to noise of the channels shows
+    it.
     """
     return tuple(error.tensor for error in sorted(errors, key=lambda error: error.sqnr_channels_db))
 
 
-def choose(order: Sequence[str], cost: Cost, limits: Limits, *, metric: str = "the metric") -> Choice:
-    """Find few layers whose staying in float keeps the metric: the shortest prefix of `order` that does, then without its needless ones.
+def choose(
+    order: Sequence[str], cost: Cost, limits: Limits, *, metric: str = "the metric"
+) -> Choice:
+    """Find few layers whose staying in float keeps the metric.
 
-    The prefix is found by halving, which supposes that more layers in float never hurt much; whatever is returned was itself tried. Costs
-    about log2(most) + length of the prefix trials.
+    The shortest prefix of `order` that does, then without its needless ones.
+
+    The prefix is found by halving, which supposes that more layers in float never hurt much;
+    whatever is returned was itself tried. Costs about log2(most) + length of the prefix trials.
 
     Raises:
         BuildFailed: not even the `most` worst layers in float keep it.
@@ -75,7 +84,10 @@ class _Search:
 
 
 def _shortest(order: Sequence[str], search: _Search, max_drop: float, longest: int) -> int:
-    """Give the length of the shortest prefix that keeps the metric; one of length `longest` does."""
+    """Give the length of the shortest prefix that keeps the metric.
+
+    One of length `longest` does.
+    """
     low, high = 0, longest
     while high - low > 1:
         middle = (low + high) // 2
@@ -96,7 +108,13 @@ def _without_needless(prefix: Sequence[str], search: _Search, max_drop: float) -
 def _not_enough(search: _Search, tried: Sequence[str], limits: Limits, metric: str) -> BuildFailed:
     before, after = search.drop(()), search.drop(tried)
     message = (
-        f"keep_float: auto: with all in int8 {metric} falls by {before:.4f}, with the {len(tried)} worst layers in float still by "
-        f"{after:.4f}; at most {limits.max_drop} was allowed"
+        f"keep_float: auto: with all in int8 {metric} falls by {before:.4f}, with the {len(tried)}"
+        f" worst layers in float still by {after:.4f}; at most {limits.max_drop} was allowed"
     )
-    return BuildFailed(message, hint=f"raise max_float_layers (now {limits.most}) or max_drop, or try quantize_aware or dtype: int16x8")
+    return BuildFailed(
+        message,
+        hint=(
+            f"raise max_float_layers (now {limits.most}) or max_drop, or try quantize_aware or"
+            " dtype: int16x8"
+        ),
+    )

@@ -2,9 +2,12 @@
 
 Two ways of looking, and both are told apart in the record (`Quantization.mode`):
 
-    layer     each operator computed twice, quantized and float, from the same quantized inputs: its own error. Needs the converter's
-              debug file (`converter.quantize_calibrated(…, debug=True)`), in which a NumericVerify operator takes both results.
-    network   the quantized file beside the float one, each on its own values: errors add up towards the output. Needs only the two files.
+    layer     each operator computed twice, quantized and float, from the same quantized inputs: its
+              own error. Needs the converter's
+              debug file (`converter.quantize_calibrated(…, debug=True)`), in which a NumericVerify
+              operator takes both results.
+    network   the quantized file beside the float one, each on its own values: errors add up towards
+              the output. Needs only the two files.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -50,20 +53,35 @@ def operators(float_file: bytes) -> tuple[Quantized, ...]:
     """List the operators of a float file, in order."""
     graph = read(float_file).main
     producers = graph.producers()
-    shown = [operator for operator in graph.operators if operator.code not in weight_tensors.UNPACKING and operator.outputs]
+    shown = [
+        operator
+        for operator in graph.operators
+        if operator.code not in weight_tensors.UNPACKING and operator.outputs
+    ]
     return tuple(
-        Quantized(operator.code, weight_tensors.known_as(graph, producers, operator), graph.tensors[operator.outputs[0]].name)
+        Quantized(
+            operator.code,
+            weight_tensors.known_as(graph, producers, operator),
+            graph.tensors[operator.outputs[0]].name,
+        )
         for operator in shown
     )
 
 
 def with_followers(float_file: bytes, kept: Collection[str]) -> tuple[str, ...]:
-    """Add to the operators called `kept` those that only move on what these give (`PAD` between two convolutions)."""
+    """Add to the operators called `kept` those that only pass on what these give.
+
+    Such as a `PAD` between two convolutions.
+    """
     graph = read(float_file).main
     producers = graph.producers()
     found = set(kept)
     for operator in graph.operators:
-        source = producers.get(operator.inputs[0]) if operator.code in MOVING and operator.inputs else None
+        source = (
+            producers.get(operator.inputs[0])
+            if operator.code in MOVING and operator.inputs
+            else None
+        )
         if source is not None and graph.tensors[source.outputs[0]].name in found:
             found |= {graph.tensors[index].name for index in operator.outputs}
     return tuple(sorted(found))
@@ -82,7 +100,9 @@ class _Sums:
         import numpy as np
 
         channels = reference.shape[-1] if reference.ndim else 1
-        wanted, got = (np.asarray(values, np.float64).reshape(-1, channels) for values in (reference, found))
+        wanted, got = (
+            np.asarray(values, np.float64).reshape(-1, channels) for values in (reference, found)
+        )
         self.signal = self.signal + np.square(wanted).sum(axis=0)
         self.noise = self.noise + np.square(wanted - got).sum(axis=0)
         self.count += wanted.size
@@ -96,37 +116,58 @@ class _Sums:
     def sqnr_channels_db(self) -> float:
         """Average over the channels that carry a signal: a dead one says nothing."""
         live = self.signal > 0
-        return float(_decibels(self.signal[live], self.noise[live]).mean()) if live.any() else CEILING_DB
+        return (
+            float(_decibels(self.signal[live], self.noise[live]).mean())
+            if live.any()
+            else CEILING_DB
+        )
 
 
 def _decibels(signal: Any, noise: Any) -> Any:
     import numpy as np
 
     tiny = np.finfo(np.float64).tiny
-    return np.clip(10 * (np.log10(np.maximum(signal, tiny)) - np.log10(np.maximum(noise, tiny))), -CEILING_DB, CEILING_DB)
+    return np.clip(
+        10 * (np.log10(np.maximum(signal, tiny)) - np.log10(np.maximum(noise, tiny))),
+        -CEILING_DB,
+        CEILING_DB,
+    )
 
 
-def of_layers(calibrated: bytes, debug: bytes, examples: "Array", report: Callable[[int, int, str], None]) -> tuple[LayerError, ...]:
-    """Measure each operator's own error with the converter's debug file, on inputs [N, …]; in the order of the file.
+def of_layers(
+    calibrated: bytes, debug: bytes, examples: "Array", report: Callable[[int, int, str], None]
+) -> tuple[LayerError, ...]:
+    """Measure each operator's own error with the converter's debug file, on inputs [N, …].
+
+    In the order of the file.
 
     Raises:
         MeasureFailed: the runtime cannot run the debug file.
     """
     graph, session = read(debug).main, Session(debug, kernels="builtin", keep_all=True)
     names = {operator.output for operator in operators(calibrated)}
-    pairs = [(operator, _own_name(graph.tensors[operator.inputs[1]].name, names)) for operator in _verified(graph)]
+    pairs = [
+        (operator, _own_name(graph.tensors[operator.inputs[1]].name, names))
+        for operator in _verified(graph)
+    ]
     sums = {name: _Sums(graph.tensors[operator.inputs[0]].scales[0]) for operator, name in pairs}
     for done, example in enumerate(examples):
         report(done, len(examples), "errors by layer")
         session.run([example[None]])
         for operator, name in pairs:
             quantized, reference = operator.inputs
-            sums[name].add(session.value(reference), _real(graph.tensors[quantized], session.value(quantized)))
+            sums[name].add(
+                session.value(reference), _real(graph.tensors[quantized], session.value(quantized))
+            )
     return tuple(_errors(operators(calibrated), sums))
 
 
 def _verified(graph: Subgraph) -> list[Operator]:
-    return [operator for operator in graph.operators if operator.code == _VERIFY and len(operator.inputs) == len(("quantized", "float"))]
+    return [
+        operator
+        for operator in graph.operators
+        if operator.code == _VERIFY and len(operator.inputs) == len(("quantized", "float"))
+    ]
 
 
 def _own_name(name: str, names: set[str]) -> str:
@@ -138,14 +179,21 @@ def _own_name(name: str, names: set[str]) -> str:
 
 
 def of_network(
-    float_file: bytes, quantized_file: bytes, examples: "Array", report: Callable[[int, int, str], None]
+    float_file: bytes,
+    quantized_file: bytes,
+    examples: "Array",
+    report: Callable[[int, int, str], None],
 ) -> tuple[LayerError, ...]:
-    """Compare what the operators of two files give for the same inputs [N, …]; only tensors that are integers in the second.
+    """Compare what the operators of two files give for the same inputs [N, …].
+
+    Only tensors that are integers in the second.
 
     Raises:
         MeasureFailed: the runtime cannot run one of them.
     """
-    first, second = (Session(file, kernels="builtin", keep_all=True) for file in (float_file, quantized_file))
+    first, second = (
+        Session(file, kernels="builtin", keep_all=True) for file in (float_file, quantized_file)
+    )
     pairs = dict(_same(read(float_file).main, read(quantized_file).main))
     sums = {name: _Sums(tensor.scales[0]) for name, (_, tensor) in pairs.items()}
     for done, example in enumerate(examples):
@@ -158,12 +206,24 @@ def of_network(
 
 
 def _same(first: Subgraph, second: Subgraph) -> Iterator[tuple[str, tuple[int, Tensor]]]:
-    """Pair computed tensors of the two files by name and shape: name → (index in the first, tensor of the second)."""
-    names = {first.tensors[operator.outputs[0]].name: operator.outputs[0] for operator in first.operators if operator.outputs}
+    """Pair computed tensors of the two files by name and shape.
+
+    Name → (index in the first, tensor of the second).
+    """
+    names = {
+        first.tensors[operator.outputs[0]].name: operator.outputs[0]
+        for operator in first.operators
+        if operator.outputs
+    }
     for operator in second.operators:
         tensor = second.tensors[operator.outputs[0]] if operator.outputs else None
         name = _own_name(tensor.name, set(names)) if tensor else ""
-        if tensor and name in names and len(tensor.scales) == 1 and tensor.shape == first.tensors[names[name]].shape:
+        if (
+            tensor
+            and name in names
+            and len(tensor.scales) == 1
+            and tensor.shape == first.tensors[names[name]].shape
+        ):
             yield name, (names[name], tensor)
 
 
@@ -178,7 +238,10 @@ def _errors(found: Sequence[Quantized], sums: Mapping[str, _Sums]) -> Iterator[L
         own = sums.get(operator.output)
         if own is not None and own.count:
             yield LayerError(
-                layer=layer_of(operator.known_as), tensor=operator.output, operator=operator.code,
-                rmse_over_scale=round(own.rmse_over_scale(), 6), sqnr_db=round(own.sqnr_db(), 3),
+                layer=layer_of(operator.known_as),
+                tensor=operator.output,
+                operator=operator.code,
+                rmse_over_scale=round(own.rmse_over_scale(), 6),
+                sqnr_db=round(own.sqnr_db(), 3),
                 sqnr_channels_db=round(own.sqnr_channels_db(), 3),
-            )  # fmt: skip
+            )

@@ -1,10 +1,14 @@
-"""The LiteRT quantizer (`litert-quantizer`): a float .tflite file in, a quantized one out. The one door to that package.
+"""The LiteRT quantizer (`litert-quantizer`): a float .tflite file in, a quantized one out.
 
-What it does to each operator is decided by `assignment` and told to it by exact names. Left to itself it
-skips what it cannot do without a word; here that is refused, unless the recipe allows floats.
+The one door to that package.
 
-Mended on the way in (`normal`): files written before 2020 name their operators in a field it does not read, so that it would quantize
-nothing and say nothing; and files without a signature cannot be calibrated.
+What it does to each operator is decided by `assignment` and told to it by exact names. Left to
+itself it skips what it cannot do without a word; here that is refused, unless the recipe allows
+floats.
+
+Mended on the way in (`normal`): files written before 2020 name their operators in a field it does
+not read, so that it would quantize nothing and say nothing; and files without a signature cannot be
+calibrated.
 """
 
 import re
@@ -48,11 +52,16 @@ def _missing() -> MissingExtra:
     return MissingExtra(f"engine: litert needs {DISTRIBUTION}", hint="pip install 'edgezoo[build]'")
 
 
-def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report = lambda *_: None) -> bytes:
-    """Quantize a float file as `settings` say; `samples` [N, …] fix the ranges of activations where these are quantized.
+def quantize(
+    file: bytes, settings: Quantize, samples: "Array", report: Report = lambda *_: None
+) -> bytes:
+    """Quantize a float file as `settings` say.
+
+    `samples` [N, …] fix the ranges of activations where these are quantized.
 
     Raises:
-        BuildFailed: an operator cannot be quantized as asked and no float is allowed; or the quantizer fails, in its own words.
+        BuildFailed: an operator cannot be quantized as asked and no float is allowed; or the
+            quantizer fails, in its own words.
         MissingExtra: the quantizer is not installed.
     """
     file = normal(file)
@@ -66,25 +75,45 @@ def quantize(file: bytes, settings: Quantize, samples: "Array", report: Report =
     quantizer = litert_quantizer.Quantizer(bytearray(file))
     refused = [(one, reason) for one in assigned if (reason := _tell(quantizer, one, settings))]
     if refused:
-        raise BuildFailed(f"engine litert cannot quantize {'; '.join(reason for _, reason in refused)}", hint=_way_out(refused, settings))
+        raise BuildFailed(
+            f"engine litert cannot quantize {'; '.join(reason for _, reason in refused)}",
+            hint=_way_out(refused, settings),
+        )
     _ports(quantizer, settings)
     try:
         with quiet():
             return bytes(_run(quantizer, file, samples, report))
-    except (ValueError, RuntimeError, KeyError, AttributeError, NotImplementedError, IndexError) as error:
+    except (
+        ValueError,
+        RuntimeError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        IndexError,
+    ) as error:
         raise BuildFailed(
-            f"litert-quantizer refuses the file: {type(error).__name__}: {error}", hint="name the layer in keep_float"
+            f"litert-quantizer refuses the file: {type(error).__name__}: {error}",
+            hint="name the layer in keep_float",
         ) from error
 
 
 def _way_out(refused: Sequence[tuple[Assigned, str]], settings: Quantize) -> str:
-    """Say what to write: floats are tolerated only of operators without weights about which no rule decides."""
+    """Say what to write.
+
+    Floats are tolerated only of operators without weights about which no rule decides.
+    """
     ruled = [one for one, _ in refused if one.rule is not None]
     if ruled:
-        return f"write dtype: int8 in the rule for {operator_names.layer_of(ruled[0].known_as)}, or take it out of rules"
+        return (
+            f"write dtype: int8 in the rule for {operator_names.layer_of(ruled[0].known_as)}, or"
+            " take it out of rules"
+        )
     if all(one.code not in EIGHT_BITS for one, _ in refused) and not settings.allow_float_fallback:
         return "write allow_float_fallback: true, or name them in keep_float"
-    return f"write keep_float: [{', '.join(operator_names.layer_of(one.known_as) for one, _ in refused)}]"
+    return (
+        "write keep_float:"
+        f" [{', '.join(operator_names.layer_of(one.known_as) for one, _ in refused)}]"
+    )
 
 
 def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
@@ -92,8 +121,12 @@ def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
     if quantizer.need_calibration:
         name = _input_name(file)
         report(0, len(samples), "calibrate")
-        ranges = quantizer.calibrate({SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1)
-    return quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False).quantized_model
+        ranges = quantizer.calibrate(
+            {SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1
+        )
+    return quantizer.quantize(
+        ranges, enable_progress_bar=False, enable_progress_report=False
+    ).quantized_model
 
 
 def _input_name(file: bytes) -> str:
@@ -105,17 +138,25 @@ def _demand_float_weights(graph: Subgraph) -> None:
     producers = graph.producers()
     for operator in graph.operators:
         slot = WEIGHT_SLOT.get(operator.code)
-        tensor = None if slot is None or slot >= len(operator.inputs) else stored(graph, producers, operator.inputs[slot])
+        tensor = (
+            None
+            if slot is None or slot >= len(operator.inputs)
+            else stored(graph, producers, operator.inputs[slot])
+        )
         if tensor is not None and (tensor.dtype != "float32" or tensor.sparse is not None):
             how = "sparse" if tensor.sparse is not None else tensor.dtype
             raise BuildFailed(
-                f"the weights {tensor.name!r} are stored as {how} already: only float32 can be quantized",
+                f"the weights {tensor.name!r} are stored as {how} already: only float32 can be"
+                " quantized",
                 hint="start from the float32 file",
             )
 
 
 def _tell(quantizer: Any, one: Assigned, settings: Quantize) -> str:
-    """Tell the quantizer of one operator; say why it cannot do what is asked, where that matters."""
+    """Tell the quantizer of one operator.
+
+    Say why it cannot do what is asked, where that matters.
+    """
     if one.weights == "float32":
         return ""
     from litert_quantizer import algorithm_manager, qtyping
@@ -127,7 +168,9 @@ def _tell(quantizer: Any, one: Assigned, settings: Quantize) -> str:
     algorithm = _algorithm(one, settings)
     try:
         algorithm_manager.check_op_quantization_config(algorithm, operation, config)
-        quantizer.update_quantization_recipe(f"^{re.escape(one.output)}", operation, config, algorithm)
+        quantizer.update_quantization_recipe(
+            f"^{re.escape(one.output)}", operation, config, algorithm
+        )
     except ValueError as error:
         return _tolerated(one, settings, _brief(error))
     return ""
@@ -135,7 +178,9 @@ def _tell(quantizer: Any, one: Assigned, settings: Quantize) -> str:
 
 def _brief(error: ValueError) -> str:
     """Give the quantizer's own words without the settings it spells out among them."""
-    return re.sub(r"\.? Error: Quantization config OpQuantizationConfig\(.*", "", str(error).splitlines()[0])
+    return re.sub(
+        r"\.? Error: Quantization config OpQuantizationConfig\(.*", "", str(error).splitlines()[0]
+    )
 
 
 def _tolerated(one: Assigned, settings: Quantize, reason: str) -> str:
@@ -152,8 +197,16 @@ def _operation_names() -> dict[str, str]:
 
     from zoo_builders.tflite import litert
 
-    codes = {value: name for name, value in vars(litert.schema().BuiltinOperator).items() if not name.startswith("_")}
-    return {codes[code]: name.value for code, name in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items() if code in codes}
+    codes = {
+        value: name
+        for name, value in vars(litert.schema().BuiltinOperator).items()
+        if not name.startswith("_")
+    }
+    return {
+        codes[code]: name.value
+        for code, name in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items()
+        if code in codes
+    }
 
 
 def _algorithm(one: Assigned, settings: Quantize) -> Any:
@@ -162,25 +215,39 @@ def _algorithm(one: Assigned, settings: Quantize) -> Any:
     if one.weights == "float16":
         return AlgorithmName.FLOAT_CASTING
     clipping = {"mse": AlgorithmName.MSE, "octav": AlgorithmName.OCTAV}
-    return clipping.get(settings.method if one.code in EIGHT_BITS else "", AlgorithmName.MIN_MAX_UNIFORM_QUANT)
+    return clipping.get(
+        settings.method if one.code in EIGHT_BITS else "", AlgorithmName.MIN_MAX_UNIFORM_QUANT
+    )
 
 
 def _config(one: Assigned, settings: Quantize) -> Any:
     from litert_quantizer import qtyping as q
 
     grain = q.QuantGranularity(
-        {"channel": "CHANNELWISE", "tensor": "TENSORWISE"}.get(one.granularity, f"BLOCKWISE_{one.granularity.removeprefix('block')}")
+        {"channel": "CHANNELWISE", "tensor": "TENSORWISE"}.get(
+            one.granularity, f"BLOCKWISE_{one.granularity.removeprefix('block')}"
+        )
     )
     if one.weights == "float16":
         half = q.TensorQuantizationConfig(num_bits=16, dtype=q.TensorDataType.FLOAT)
-        return q.OpQuantizationConfig(weight_tensor_config=half, compute_precision=q.ComputePrecision.FLOAT, explicit_dequantize=True)
+        return q.OpQuantizationConfig(
+            weight_tensor_config=half,
+            compute_precision=q.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        )
     activations = (
-        q.TensorQuantizationConfig(num_bits=one.activations, symmetric=one.activations == _BITS["float16"]) if one.activations else None
+        q.TensorQuantizationConfig(
+            num_bits=one.activations, symmetric=one.activations == _BITS["float16"]
+        )
+        if one.activations
+        else None
     )
     widen = settings.compute == "float"
     return q.OpQuantizationConfig(
         activation_tensor_config=activations,
-        weight_tensor_config=q.TensorQuantizationConfig(num_bits=_BITS[one.weights], symmetric=True, granularity=grain),
+        weight_tensor_config=q.TensorQuantizationConfig(
+            num_bits=_BITS[one.weights], symmetric=True, granularity=grain
+        ),
         compute_precision=q.ComputePrecision.FLOAT if widen else q.ComputePrecision.INTEGER,
         explicit_dequantize=widen,
     )
@@ -197,7 +264,9 @@ def _ports(quantizer: Any, settings: Quantize) -> None:
 
 
 def normal(file: bytes) -> bytes:
-    """Give the same model as today's tools write it: operators named in the present field, one signature.
+    """Give the same model as today's tools write it.
+
+    Operators named in the present field, one signature.
 
     Raises:
         BuildFailed: it has several inputs or none.
@@ -207,7 +276,10 @@ def normal(file: bytes) -> bytes:
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
     graph = model.subgraphs[0]
     if len(graph.inputs) != 1:
-        raise BuildFailed(f"the file has {len(graph.inputs)} inputs; only one can be calibrated", hint="cut the file to one input")
+        raise BuildFailed(
+            f"the file has {len(graph.inputs)} inputs; only one can be calibrated",
+            hint="cut the file to one input",
+        )
     for code in model.operatorCodes:
         code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
     if not model.signatureDefs or _text(model.signatureDefs[0].signatureKey) != SIGNATURE:
@@ -221,7 +293,10 @@ def _signature(graph: Any) -> Any:
     schema = litert.schema()
     made = schema.SignatureDefT()
     made.signatureKey, made.subgraphIndex = SIGNATURE, 0
-    made.inputs, made.outputs = ([_named(schema, graph, index) for index in indices] for indices in (graph.inputs, graph.outputs))
+    made.inputs, made.outputs = (
+        [_named(schema, graph, index) for index in indices]
+        for indices in (graph.inputs, graph.outputs)
+    )
     return made
 
 

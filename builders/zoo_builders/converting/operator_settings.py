@@ -1,4 +1,7 @@
-"""What shall become of each operator of a float .tflite file that the LiteRT quantizer quantizes: decided by exact names. Pure."""
+"""What shall become of each operator of a float .tflite file that the LiteRT quantizer quantizes.
+
+Decided by exact names. Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,11 +42,14 @@ def assign(graph: Subgraph, quantize: Quantize) -> tuple[Assigned, ...]:
     """Decide for every operator of a float file, in order. Pure.
 
     Raises:
-        BuildFailed: a word of `keep_float` or of a rule means no operator of this file, or a rule decides about none.
+        BuildFailed: a word of `keep_float` or of a rule means no operator of this file, or a rule
+            decides about none.
     """
     producers = graph.producers()
     found = tuple(
-        _assigned(graph, operator, known_as(graph, producers, operator), quantize) for operator in graph.operators if operator.outputs
+        _assigned(graph, operator, known_as(graph, producers, operator), quantize)
+        for operator in graph.operators
+        if operator.outputs
     )
     words = (*quantize.kept, *(word for rule in quantize.rules for word in rule.layers))
     unknown(words, [(one.code, one.known_as) for one in found])
@@ -55,7 +61,10 @@ def _demand_work(rules: Sequence[Rule], found: Sequence[Assigned]) -> None:
     for rule in rules:
         if not any(one.rule is rule for one in found):
             why = "later ones or keep_float decide, or it means operators without weights"
-            raise BuildFailed(f"the rule for {', '.join(rule.layers)} changes nothing: {why}", hint="take it out of rules")
+            raise BuildFailed(
+                f"the rule for {', '.join(rule.layers)} changes nothing: {why}",
+                hint="take it out of rules",
+            )
 
 
 def unknown(words: Sequence[str], operators: Sequence[tuple[str, str]]) -> None:
@@ -64,21 +73,39 @@ def unknown(words: Sequence[str], operators: Sequence[tuple[str, str]]) -> None:
     Raises:
         BuildFailed: one means none; with the names there are.
     """
-    lost = [word for word in words if not any(operator_names.matches(word, code, name) for code, name in operators)]
+    lost = [
+        word
+        for word in words
+        if not any(operator_names.matches(word, code, name) for code, name in operators)
+    ]
     if lost:
-        names = dict.fromkeys(f"{operator_names.layer_of(name)} ({code})" for code, name in operators)
-        raise BuildFailed(f"no operator of the file is called {', '.join(lost)}", hint=f"there are: {', '.join(names)}")
+        names = dict.fromkeys(
+            f"{operator_names.layer_of(name)} ({code})" for code, name in operators
+        )
+        raise BuildFailed(
+            f"no operator of the file is called {', '.join(lost)}",
+            hint=f"there are: {', '.join(names)}",
+        )
 
 
 def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: Quantize) -> Assigned:
     activations = {"int8": 8, "int16x8": 16}.get(quantize.dtype, 0)
-    rule = next((rule for rule in reversed(quantize.rules) if operator_names.any_of(rule.layers, operator.code, name)), None)
+    rule = next(
+        (
+            rule
+            for rule in reversed(quantize.rules)
+            if operator_names.any_of(rule.layers, operator.code, name)
+        ),
+        None,
+    )
     if rule is not None and rule.dtype != "float32" and operator.code not in EIGHT_BITS:
         rule = None  # it speaks of weights, and this has none
     weights = _usual(operator.code, quantize) if rule is None else rule.dtype
     if operator_names.any_of(quantize.kept, operator.code, name):
         weights, rule = "float32", None
-    granularity = _granularity(graph, operator, (rule and rule.granularity) or quantize.granularity, weights)
+    granularity = _granularity(
+        graph, operator, (rule and rule.granularity) or quantize.granularity, weights
+    )
     output = graph.tensors[operator.outputs[0]].name
     bits = 0 if weights == "float32" else activations
     return Assigned(operator.code, name, output, weights, granularity, bits, rule)
@@ -95,10 +122,18 @@ def _usual(code: str, quantize: Quantize) -> Literal["float32", "float16", "int8
 
 
 def _granularity(graph: Subgraph, operator: Operator, wanted: str, weights: str) -> str:
-    """Give the granularity there can be: blocks only in dense layers whose inputs they divide, in four bits."""
+    """Give the granularity there can be.
+
+    Blocks only in dense layers whose inputs they divide, in four bits.
+    """
     if not wanted.startswith("block"):
         return wanted
     slot = WEIGHT_SLOT.get(operator.code, 0)
     inputs = graph.tensors[operator.inputs[slot]].shape[-1:] if slot < len(operator.inputs) else ()
-    fits = operator.code in BLOCKWISE and weights == "int4" and inputs and inputs[0] % int(wanted.removeprefix("block")) == 0
+    fits = (
+        operator.code in BLOCKWISE
+        and weights == "int4"
+        and inputs
+        and inputs[0] % int(wanted.removeprefix("block")) == 0
+    )
     return wanted if fits else "channel"

@@ -1,7 +1,10 @@
-"""Making a quantized file: by which engine, with which layers left in float, and what it does to each layer.
+"""Making a quantized file.
+
+By which engine, with which layers left in float, and what it does to each layer.
 
 Keras model, no quantization       TensorFlow's converter, at once
-Keras model, engine tensorflow     at once; by way of a calibrated file where layers stay in float (`converter`)
+Keras model, engine tensorflow     at once; by way of a calibrated file where layers stay in float
+                                   (`converter`)
 Keras model, engine litert         float file first, then litert-quantizer
 float .tflite file                 litert-quantizer, or the file itself
 """
@@ -73,30 +76,50 @@ def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) 
     """Convert a Keras model.
 
     Raises:
-        BuildFailed: the converter or the quantizer refuses it, a word of `keep_float` means nothing, or no choice of layers suffices.
+        BuildFailed: the converter or the quantizer refuses it, a word of `keep_float` means
+            nothing, or no choice of layers suffices.
         MeasureFailed: a file made on the way does not run.
     """
     quantize = _sparing(model, quantize)
     if quantize is not None and quantize.rounding == "compensated":
         model = rounding_layers.rounded(model, data.calibration(), report)
     if quantize is not None and quantize.made_by == "litert":
-        return _by_litert(tensorflow_converter.to_tflite(model, None, data.calibration, sparse=False), quantize, data, report)
+        return _by_litert(
+            tensorflow_converter.to_tflite(model, None, data.calibration, sparse=False),
+            quantize,
+            data,
+            report,
+        )
     if quantize is not None and (quantize.keep_float or quantize.percentile is not None):
         return _selective(model, quantize, data, report)
     dense = tensorflow_converter.to_tflite(model, quantize, data.calibration, sparse=False)
     about = None if quantize is None else _about_converted(model, quantize, dense, data, report)
-    return Made(dense, lambda: tensorflow_converter.to_tflite(model, quantize, data.calibration, sparse=True), about=about)
+    return Made(
+        dense,
+        lambda: tensorflow_converter.to_tflite(model, quantize, data.calibration, sparse=True),
+        about=about,
+    )
 
 
 def _sparing(model: Any, quantize: Quantize | None) -> Quantize | None:
-    """Leave a front end in float beside the layers that are named; with `keep_float: auto` the search does (`_searched`)."""
-    if quantize is None or quantize.dtype == "float16" or quantize.keep_float == "auto" or not _hears(model):
+    """Leave a front end in float beside the layers that are named.
+
+    With `keep_float: auto` the search does (`_searched`).
+    """
+    if (
+        quantize is None
+        or quantize.dtype == "float16"
+        or quantize.keep_float == "auto"
+        or not _hears(model)
+    ):
         return quantize
     return quantize.model_copy(update={"keep_float": (*quantize.kept, *FRONT_END)})
 
 
 def _hears(model: Any) -> bool:
-    return any(layer.name.startswith(FIXED) for layer in model.layers) and not fake_quant_models.is_wrapped(model)
+    return any(
+        layer.name.startswith(FIXED) for layer in model.layers
+    ) and not fake_quant_models.is_wrapped(model)
 
 
 def of_file(file: bytes, quantize: Quantize | None, data: Data, report: Report) -> Made:
@@ -114,7 +137,12 @@ def _by_litert(file: bytes, quantize: Quantize, data: Data, report: Report) -> M
     dense = litert_quantizer.quantize(file, quantize, data.calibration(), report)
     errors: tuple[LayerError, ...] = ()
     if _measurable(quantize):
-        errors = layer_errors.of_network(litert_quantizer.normal(file), dense, data.calibration()[: layer_errors.EXAMPLES], report)
+        errors = layer_errors.of_network(
+            litert_quantizer.normal(file),
+            dense,
+            data.calibration()[: layer_errors.EXAMPLES],
+            report,
+        )
     about = _about(quantize, litert_quantizer.version(), errors, "network", data)
     return Made(dense, why_dense="the litert engine stores no weights sparse", about=about)
 
@@ -124,41 +152,71 @@ def _measurable(quantize: Quantize) -> bool:
     return quantize.report and quantize.dtype in {"int8", "int16x8"}
 
 
-def _about_converted(model: Any, quantize: Quantize, dense: bytes, data: Data, report: Report) -> Quantization:
+def _about_converted(
+    model: Any, quantize: Quantize, dense: bytes, data: Data, report: Report
+) -> Quantization:
     version = tf.tensorflow.__version__
     if fake_quant_models.is_wrapped(model) or not _measurable(quantize):
         return Quantization(engine="tensorflow", engine_version=version)
     if quantize.dtype == "int8":
-        errors = _own_errors(tensorflow_converter.calibrate(model, quantize, data.calibration), quantize, data, report)
+        errors = _own_errors(
+            tensorflow_converter.calibrate(model, quantize, data.calibration),
+            quantize,
+            data,
+            report,
+        )
         if errors:
             return _about(quantize, version, errors, "layer", data)
     plain = tensorflow_converter.to_tflite(model, None, data.calibration, sparse=False)
-    errors = layer_errors.of_network(plain, dense, data.calibration()[: layer_errors.EXAMPLES], report)
+    errors = layer_errors.of_network(
+        plain, dense, data.calibration()[: layer_errors.EXAMPLES], report
+    )
     return _about(quantize, version, errors, "network", data)
 
 
-def _own_errors(calibrated: bytes, quantize: Quantize, data: Data, report: Report, fixed: Sequence[str] = ()) -> tuple[LayerError, ...]:
-    """Measure each operator but the `fixed` by itself; empty where the converter's debug file does not run (then files are compared)."""
+def _own_errors(
+    calibrated: bytes, quantize: Quantize, data: Data, report: Report, fixed: Sequence[str] = ()
+) -> tuple[LayerError, ...]:
+    """Measure each operator but the `fixed` by itself.
+
+    Empty where the converter's debug file does not run (then files are compared).
+    """
     try:
-        debug = tensorflow_converter.quantize_calibrated(calibrated, quantize, keep=fixed, debug=True)
-        return layer_errors.of_layers(calibrated, debug, data.calibration()[: layer_errors.EXAMPLES], report)
+        debug = tensorflow_converter.quantize_calibrated(
+            calibrated, quantize, keep=fixed, debug=True
+        )
+        return layer_errors.of_layers(
+            calibrated, debug, data.calibration()[: layer_errors.EXAMPLES], report
+        )
     except (BuildFailed, MeasureFailed):
         return ()
 
 
-def _about(quantize: Quantize, version: str, errors: Sequence[LayerError], mode: Any, data: Data) -> Quantization:
+def _about(
+    quantize: Quantize, version: str, errors: Sequence[LayerError], mode: Any, data: Data
+) -> Quantization:
     examples = min(layer_errors.EXAMPLES, len(data.calibration())) if errors else 0
     split = quantize.calibration if errors else ""
     return Quantization(
-        engine=quantize.made_by, engine_version=version, split=split, examples=examples, mode=mode, layers=tuple(errors)
-    )  # fmt: skip
+        engine=quantize.made_by,
+        engine_version=version,
+        split=split,
+        examples=examples,
+        mode=mode,
+        layers=tuple(errors),
+    )
 
 
 def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Made:
-    """Quantize by way of a calibrated file: ranges may be narrowed, layers left in float: those named, or as few of the worst as help."""
+    """Quantize by way of a calibrated file: ranges may be narrowed, layers left in float.
+
+    Those named, or as few of the worst as help.
+    """
     calibrated = tensorflow_converter.calibrate(model, quantize, data.calibration)
     if quantize.percentile is not None:
-        calibrated = activation_ranges.narrow(calibrated, data.calibration(), quantize.percentile, report)
+        calibrated = activation_ranges.narrow(
+            calibrated, data.calibration(), quantize.percentile, report
+        )
     fixed = _named(calibrated, FRONT_END) if _hears(model) else ()
     measured = quantize.report or quantize.keep_float == "auto"
     errors = _own_errors(calibrated, quantize, data, report, fixed) if measured else ()
@@ -174,7 +232,9 @@ def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Ma
 
 
 def _keeping(calibrated: bytes, quantize: Quantize, kept: Collection[str]) -> bytes:
-    return tensorflow_converter.quantize_calibrated(calibrated, quantize, keep=layer_errors.with_followers(calibrated, kept))
+    return tensorflow_converter.quantize_calibrated(
+        calibrated, quantize, keep=layer_errors.with_followers(calibrated, kept)
+    )
 
 
 def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
@@ -188,7 +248,10 @@ def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What a search begins with: the calibrated file, and the operators that stay float whatever it finds."""
+    """What a search begins with.
+
+    The calibrated file, and the operators that stay float whatever it finds.
+    """
 
     calibrated: bytes
     fixed: tuple[str, ...] = ()
@@ -198,7 +261,10 @@ def _searched(
     start: _Start, quantize: Quantize, errors: Sequence[LayerError], data: Data, report: Report
 ) -> tuple[tuple[str, ...], tuple[Trial, ...], str]:
     if not errors:
-        raise BuildFailed("keep_float: auto: the converter's debug file does not run, so no layer can be blamed", hint="name the layers")
+        raise BuildFailed(
+            "keep_float: auto: the converter's debug file does not run, so no layer can be blamed",
+            hint="name the layers",
+        )
     quality = _Quality(start.calibrated, data)
     judged = [error for error in errors if error.tensor not in start.fixed]
     tried = 0
@@ -210,12 +276,16 @@ def _searched(
         return quality.drop(_keeping(start.calibrated, quantize, kept | set(start.fixed)))
 
     limits = float_search.Limits(*quantize.limits)
-    choice = float_search.choose(float_search.worst_first(judged), cost, limits, metric=quality.metric)
+    choice = float_search.choose(
+        float_search.worst_first(judged), cost, limits, metric=quality.metric
+    )
     return (*start.fixed, *choice.kept), choice.trials, quality.metric
 
 
 class _Quality:
-    """The task's first metric on the validation split; of a task without metrics, agreement with the float file.
+    """The task's first metric on the validation split.
+
+    Of a task without metrics, agreement with the float file.
 
     Raises:
         BuildFailed: the task can tell no right from wrong.
@@ -225,7 +295,10 @@ class _Quality:
         self._task, self._classes = TASKS.get(data.task), tuple(data.about.get("classes", ()))
         self._inputs, self._labels = data.validation()
         if not len(self._inputs):
-            raise BuildFailed("keep_float: auto: the validation split is empty", hint="zoo plan shows how the splits are cut")
+            raise BuildFailed(
+                "keep_float: auto: the validation split is empty",
+                hint="zoo plan shows how the splits are cut",
+            )
         self._reference = _outputs(float_file, self._inputs)
         scored = bool(self._task.metrics) and bool(self._classes)
         self.metric = self._task.metrics[0] if scored else "agreement with float32"
@@ -242,7 +315,10 @@ class _Quality:
             return self._task.score(outputs, self._labels, self._classes)[self.metric].value
         ours, theirs = self._task.decide(outputs), self._task.decide(self._reference)
         if ours is None or theirs is None:
-            raise BuildFailed(f"keep_float: auto: {self._task.name} cannot tell better outputs from worse", hint="name the layers to keep")
+            raise BuildFailed(
+                f"keep_float: auto: {self._task.name} cannot tell better outputs from worse",
+                hint="name the layers to keep",
+            )
         return float(np.mean(ours == theirs))
 
 
@@ -251,4 +327,6 @@ def _outputs(file: bytes, inputs: "Array") -> "Array":
 
     session = Session(file)
     [port, *_], [out, *_] = session.inputs, session.outputs
-    return np.stack([out.real(session.run([port.store(example[None])])[0])[0] for example in inputs])
+    return np.stack(
+        [out.real(session.run([port.store(example[None])])[0])[0] for example in inputs]
+    )

@@ -1,17 +1,22 @@
-"""Which way each weight is rounded to eight bits, so that the errors of one output cancel instead of adding up. Pure: numpy.
+"""Which way each weight is rounded to eight bits.
 
-A layer's output is off by `e x`, where `e` is what rounding did to its weights and `x` an input; over calibration inputs the mean square of
-that is `e H e'`, with `H` the second moments of the inputs. Rounding each weight to the nearest step minimizes every `e` by itself and
-ignores `H`; where inputs go together (all after a ReLU6 are positive) the errors of one output add up.
+So that the errors of one output cancel instead of adding up. Pure: numpy.
 
-* `compensated`: one input after the other is rounded, and what it lost is made up for in those still to be rounded (optimal brain
-  quantization in a fixed order: Frantar et al. 2022, "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers",
-  algorithm 1, with the inputs of largest moment first).
-* `chosen`: with few inputs (a 3x3 depthwise kernel has nine) all choices of up and down are compared (the problem that Nagel et al. 2020,
-  "Up or Down? Adaptive Rounding for Post-Training Quantization", relax).
+A layer's output is off by `e x`, where `e` is what rounding did to its weights and `x` an input;
+over calibration inputs the mean square of that is `e H e'`, with `H` the second moments of the
+inputs. Rounding each weight to the nearest step minimizes every `e` by itself and ignores `H`;
+where inputs go together (all after a ReLU6 are positive) the errors of one output add up.
 
-Steps are the converter's: the largest weight of an output channel becomes 127. That weight stays where it is, so the converter finds the
-same step again, and every weight on its grid.
+* `compensated`: one input after the other is rounded, and what it lost is made up for in those
+  still to be rounded (optimal brain quantization in a fixed order: Frantar et al. 2022, "GPTQ:
+  Accurate Post-Training Quantization for Generative Pre-trained Transformers", algorithm 1, with
+  the inputs of largest moment first).
+* `chosen`: with few inputs (a 3x3 depthwise kernel has nine) all choices of up and down are
+  compared (the problem that Nagel et al. 2020, "Up or Down? Adaptive Rounding for Post-Training
+  Quantization", relax).
+
+Steps are the converter's: the largest weight of an output channel becomes 127. That weight stays
+where it is, so the converter finds the same step again, and every weight on its grid.
 """
 
 from functools import cache
@@ -24,14 +29,23 @@ Array = np.ndarray[Any, Any]
 
 LEVELS = 127
 FEW = 10
-"""Up to how many inputs all roundings are compared: 2 to the power of it for each output channel."""
+"""Up to how many inputs all roundings are compared.
+
+2 to the power of it for each output channel.
+"""
 
 _DAMPING = 0.01
-"""Added to `H` as this share of its mean diagonal (GPTQ's own): inputs that never vary would make it singular."""
+"""Added to `H` as this share of its mean diagonal (GPTQ's own).
+
+Inputs that never vary would make it singular.
+"""
 
 
 def step_of(kernel: Array) -> Array:
-    """Give the step of each output channel of `kernel` [inputs, outputs]: [outputs], 1 where all its weights are zero."""
+    """Give the step of each output channel of `kernel` [inputs, outputs].
+
+    [outputs], 1 where all its weights are zero.
+    """
     largest = np.abs(kernel).max(axis=0) / LEVELS
     return np.where(largest > 0, largest, 1.0)
 
@@ -43,7 +57,9 @@ def nearest(kernel: Array, step: Array) -> Array:
 
 
 def compensated(kernel: Array, moments: Array) -> Array:
-    """Round `kernel` [inputs, outputs] input by input, making up for each error in the inputs that follow.
+    """Round `kernel` [inputs, outputs] input by input.
+
+    Making up for each error in the inputs that follow.
 
     Args:
         kernel: weights, any float.
@@ -72,7 +88,10 @@ def _factor(moments: Array) -> Array:
 
 
 def chosen(kernel: Array, moments: Array) -> Array:
-    """Round `kernel` [inputs] of one output channel the best way there is; up to `FEW` inputs, for more it is `compensated`."""
+    """Round `kernel` [inputs] of one output channel the best way there is.
+
+    Up to `FEW` inputs, for more it is `compensated`.
+    """
     kernel = np.asarray(kernel, np.float64)
     if len(kernel) > FEW:
         return compensated(kernel[:, None], moments)[:, 0]
@@ -81,7 +100,9 @@ def chosen(kernel: Array, moments: Array) -> Array:
     tried = np.clip(np.floor(kernel / step) + _choices(len(kernel)), -LEVELS, LEVELS) * step
     tried[:, largest] = kernel[largest]
     errors = tried - kernel
-    damped = moments + np.eye(len(kernel)) * 1e-4 * max(float(np.mean(np.diag(moments))), np.finfo(np.float64).tiny)
+    damped = moments + np.eye(len(kernel)) * 1e-4 * max(
+        float(np.mean(np.diag(moments))), np.finfo(np.float64).tiny
+    )
     best: Array = tried[np.einsum("ij,jk,ik->i", errors, damped, errors).argmin()]
     return best
 

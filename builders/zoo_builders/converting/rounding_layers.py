@@ -1,9 +1,12 @@
-"""Rounding a whole Keras model to eight-bit weights, layer by layer, each for the inputs it will really get.
+"""Rounding a whole Keras model to eight-bit weights, layer by layer.
 
-Two copies of the network, batch normalisation folded, run side by side over calibration inputs: one as it was, one with every layer so
-far rounded. A layer is rounded for the inputs that the second gives it (`rounding`), and its bias takes up the mean of what is still
-between the two (bias correction: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", section 4.2;
-measured here).
+Each for the inputs it will really get.
+
+Two copies of the network, batch normalisation folded, run side by side over calibration inputs: one
+    as it was, one with every layer so
+far rounded. A layer is rounded for the inputs that the second gives it (`rounding`), and its bias
+takes up the mean of what is still between the two (bias correction: Nagel et al. 2019, "Data-Free
+Quantization Through Weight Equalization and Bias Correction", section 4.2; measured here).
 """
 
 from collections.abc import Callable, Mapping
@@ -24,16 +27,22 @@ Array = np.ndarray[Any, Any]
 Report = Callable[[int, int, str], None]
 
 EXAMPLES = 100
-"""Calibration inputs that are run through the network; two layers' values of all of them are held at a time."""
+"""Calibration inputs that are run through the network.
+
+Two layers' values of all of them are held at a time.
+"""
 
 _ROWS = 20_000
-"""Inputs of a layer (windows of a convolution) that its moments are taken over; drawn from all, with a fixed seed."""
+"""Inputs of a layer (windows of a convolution) that its moments are taken over.
+
+Drawn from all, with a fixed seed.
+"""
 
 _BATCH = 16
 
 
 def rounded(model: Any, inputs: Array, report: Report = lambda *_: None) -> Any:
-    """Give the model with batch normalisation folded and every kernel on the converter's eight-bit grid.
+    """Give the model with normalisation folded and every kernel on the converter's 8-bit grid.
 
     Args:
         model: a functional or sequential Keras model.
@@ -48,13 +57,18 @@ def rounded(model: Any, inputs: Array, report: Report = lambda *_: None) -> Any:
     walk = _Walk(graph, weights, inputs[:EXAMPLES])
     for done, node in enumerate(graph.nodes[1:], start=1):
         report(done, len(graph.nodes), f"round {node.name}")
-        walk.pass_through(node, {name for later in graph.nodes[done + 1 :] for name in later.inputs})
+        walk.pass_through(
+            node, {name for later in graph.nodes[done + 1 :] for name in later.inputs}
+        )
     return render_with(graph, walk.weights)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Both copies on their way through the network: what each layer gave, as long as another still needs it."""
+    """Both copies on their way through the network.
+
+    What each layer gave, as long as another still needs it.
+    """
 
     graph: Graph
     weights: dict[str, dict[str, Any]]
@@ -67,13 +81,18 @@ class _Walk:
         self.original[first] = self.now[first] = self.inputs
 
     def pass_through(self, node: Node, needed: AbstractSet[str]) -> None:
-        """Round the node if it has a kernel, run both copies through it, and forget what is not `needed` by those behind it."""
+        """Round the node if it has a kernel, run both copies through it.
+
+        And forget what is not `needed` by those behind it.
+        """
         before = self.weights.get(node.name, {})
         reference = _run(node, before, [self.original[name] for name in node.inputs])
         if _is_rounded(node):
             self.weights[node.name] = self._round(node, before)
         self.original[node.name] = reference
-        self.now[node.name] = _run(node, self.weights.get(node.name, {}), [self.now[name] for name in node.inputs])
+        self.now[node.name] = _run(
+            node, self.weights.get(node.name, {}), [self.now[name] for name in node.inputs]
+        )
         for kept in (self.original, self.now):
             for name in [name for name in kept if name not in needed]:
                 del kept[name]
@@ -85,18 +104,27 @@ class _Walk:
             linear = replace(node, config={**node.config, "activation": None})
             wanted = _run(linear, before, [self.original[node.inputs[0]]])
             given = _run(linear, after, [found])
-            after["bias"] = before["bias"] + (wanted - given).reshape(-1, node.shape[-1]).mean(axis=0)
+            after["bias"] = before["bias"] + (wanted - given).reshape(-1, node.shape[-1]).mean(
+                axis=0
+            )
         return after
 
 
 def _is_rounded(node: Node) -> bool:
-    """Whether its weights are rounded here; those of others are left to the converter, which rounds to the nearest step."""
+    """Whether its weights are rounded here.
+
+    Those of others are left to the converter, which rounds to the nearest step.
+    """
     return node.op in fold.KERNELS and not node.is_fixed and node.config.get("groups", 1) == 1
 
 
 def _run(node: Node, weights: Mapping[str, Any], inputs: list[Array]) -> Array:
     layer = layer_of(node)
-    layer.build([(None, *one.shape[1:]) for one in inputs] if len(inputs) > 1 else (None, *inputs[0].shape[1:]))
+    layer.build(
+        [(None, *one.shape[1:]) for one in inputs]
+        if len(inputs) > 1
+        else (None, *inputs[0].shape[1:])
+    )
     layer.set_weights([weights[name] for name in node.weights])
     pieces = []
     for start in range(0, len(inputs[0]), _BATCH):
@@ -112,7 +140,9 @@ def _rounded_kernel(node: Node, kernel: Array, inputs: Array) -> Array:
     windows = _windows(node, kernel.shape[:2], inputs)
     if node.op == "Conv2D":
         flat = kernel.reshape(-1, kernel.shape[-1])
-        return rounding.compensated(flat, _moments(windows)).reshape(kernel.shape).astype(np.float32)
+        return (
+            rounding.compensated(flat, _moments(windows)).reshape(kernel.shape).astype(np.float32)
+        )
     return _depthwise(kernel, windows)
 
 
@@ -128,7 +158,10 @@ def _depthwise(kernel: Array, windows: Array) -> Array:
 
 
 def _windows(node: Node, size: tuple[int, ...], inputs: Array) -> Array:
-    """Cut what each output looks at out of the inputs: [windows, height x width x channels]; some of them."""
+    """Cut what each output looks at out of the inputs: [windows, height x width x channels].
+
+    Some of them.
+    """
     each = max(1, _ROWS // len(inputs))
     random = np.random.Generator(np.random.PCG64(0))
     found = []
@@ -136,7 +169,9 @@ def _windows(node: Node, size: tuple[int, ...], inputs: Array) -> Array:
         strides, rates = (pair(node.config.get(key, 1)) for key in ("strides", "dilation_rate"))
         padding = str(node.config.get("padding", "valid")).upper()
         batch = inputs[start : start + _BATCH]
-        cut = tf.tensorflow.image.extract_patches(batch, [1, *size, 1], [1, *strides, 1], [1, *rates, 1], padding)
+        cut = tf.tensorflow.image.extract_patches(
+            batch, [1, *size, 1], [1, *strides, 1], [1, *rates, 1], padding
+        )
         rows = np.asarray(cut).reshape(len(cut), -1, cut.shape[-1])
         found.append(rows[:, random.permutation(rows.shape[1])[:each]].reshape(-1, cut.shape[-1]))
     return np.concatenate(found)

@@ -1,7 +1,10 @@
-"""TensorFlow's converter: a Keras model becomes the bytes of a .tflite file, at once or by way of a calibrated float file.
+"""TensorFlow's converter.
 
-The second way (calibrate, then quantize what was calibrated) is the one that can leave layers in float and that can compute every
-operator twice, quantized and float, for the debugger. It stores nothing sparse by itself: that is done afterwards.
+A Keras model becomes the bytes of a .tflite file, at once or by way of a calibrated float file.
+
+The second way (calibrate, then quantize what was calibrated) is the one that can leave layers in
+float and that can compute every operator twice, quantized and float, for the debugger. It stores
+nothing sparse by itself: that is done afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +21,9 @@ Samples = Callable[[], Any]
 """Gives the calibration inputs, float32 [N, …]; asked only where they are needed."""
 
 
-def to_tflite(model: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool) -> bytes:
+def to_tflite(
+    model: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool
+) -> bytes:
     """Convert once.
 
     Raises:
@@ -40,14 +45,20 @@ def calibrate(model: Any, quantize: Quantize, calibration: Samples) -> bytes:
     """
     converter = _converter(model)
     _configure(converter, quantize, calibration, sparse=False)
-    converter._experimental_calibrate_only = True  # noqa: SLF001  there is no other way to get the calibrated file
+    # there is no other way to get the calibrated file
+    converter._experimental_calibrate_only = True  # noqa: SLF001
     return _convert(converter, model.name)
 
 
-def quantize_calibrated(calibrated: bytes, quantize: Quantize, *, keep: Sequence[str] = (), debug: bool = False) -> bytes:
-    """Quantize a calibrated file to int8, leaving in float the operators whose results are called `keep`.
+def quantize_calibrated(
+    calibrated: bytes, quantize: Quantize, *, keep: Sequence[str] = (), debug: bool = False
+) -> bytes:
+    """Quantize a calibrated file to int8.
 
-    With `debug` every quantized operator is computed in float too, from the same inputs, and a `NumericVerify` operator takes both.
+    Leaving in float the operators whose results are called `keep`.
+
+    With `debug` every quantized operator is computed in float too, from the same inputs, and a
+    `NumericVerify` operator takes both.
 
     Raises:
         BuildFailed: the converter's own words, where it refuses.
@@ -79,14 +90,19 @@ def sparsify(file: bytes) -> bytes:
 def _converter(model: Any) -> Any:
     """Give a converter of the model's function for one input.
 
-    The converter saves what it is given to keep the variables alive, function by function where that is a Keras model: four times the work
+    The converter saves what it is given to keep the variables alive, function by function where
+        that is a Keras model: four times the work
     for the same bytes, so it is given the variables alone.
     """
     tensorflow = tf.tensorflow
     kept = tensorflow.Module()
     kept.of_the_model = list(model.variables)
-    signature = [tensorflow.TensorSpec((1, *model.input_shape[1:]), tensorflow.float32, name="input")]
-    concrete = tensorflow.function(lambda image: model(image, training=False), input_signature=signature).get_concrete_function()
+    signature = [
+        tensorflow.TensorSpec((1, *model.input_shape[1:]), tensorflow.float32, name="input")
+    ]
+    concrete = tensorflow.function(
+        lambda image: model(image, training=False), input_signature=signature
+    ).get_concrete_function()
     return tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], kept)
 
 
@@ -103,19 +119,29 @@ def _words(name: str, work: Callable[[], Any]) -> bytes:
 
 
 def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) -> None:
-    """Take the ranges that fake quantization learned: no calibration data, and what has no range stays float."""
+    """Take the ranges that fake quantization learned.
+
+    No calibration data, and what has no range stays float.
+    """
     lite = tf.tensorflow.lite
-    converter.optimizations = [lite.Optimize.DEFAULT] + ([lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else [])
+    converter.optimizations = [lite.Optimize.DEFAULT] + (
+        [lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
+    )
     if quantize is not None and quantize.interface == "int8":
         converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
 
 
-def _configure(converter: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool) -> None:
+def _configure(
+    converter: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool
+) -> None:
     lite = tf.tensorflow.lite
-    converter.optimizations = ([lite.Optimize.DEFAULT] if quantize else []) + ([lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else [])
+    converter.optimizations = ([lite.Optimize.DEFAULT] if quantize else []) + (
+        [lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
+    )
     if quantize is None:
         return
-    converter._experimental_disable_per_channel = quantize.granularity == "tensor"  # noqa: SLF001  public nowhere
+    # public nowhere
+    converter._experimental_disable_per_channel = quantize.granularity == "tensor"  # noqa: SLF001
     if quantize.dtype == "dynamic":
         return
     if quantize.dtype == "float16":

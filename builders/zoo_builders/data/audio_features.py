@@ -1,17 +1,28 @@
-"""The front end of speech models: recordings become log-mel spectrograms or MFCCs. Pure but for numpy.
+"""The front end of speech models: recordings become log-mel spectrograms or MFCCs.
 
-For each window of a recording, samples as shares of full scale (int16 / 32768), w samples long, n of them one step apart:
+Pure but for numpy.
 
-    n       = 1 + floor((samples - w) / step)                    no window reaches over an end, nothing is padded here
-    S[k]    = |DFT of the windowed samples, zero-padded to the next power of two|          magnitudes
-    hann(i) = 0.5 - 0.5 cos(2 pi i / w)                          the periodic Hann window (Harris 1978)
-    mel(f)  = 1127 ln(1 + f / 700)                               (Stevens 1937, the constants of HTK)
-    M[b]    = sum over k of S[k] * triangle_b(mel(f_k))          triangles over equal steps of mel, half overlapping, peak 1, none at 0 Hz
+For each window of a recording, samples as shares of full scale (int16 / 32768), w samples long, n
+of them one step apart:
+
+    n       = 1 + floor((samples - w) / step)                    no window reaches over an end,
+            nothing is padded here
+    S[k]    = |DFT of the windowed samples, zero-padded to the next power of two|
+            magnitudes
+    hann(i) = 0.5 - 0.5 cos(2 pi i / w)                          the periodic Hann window (Harris
+    1978)
+    mel(f)  = 1127 ln(1 + f / 700)                               (Stevens 1937, the constants of
+            HTK)
+    M[b]    = sum over k of S[k] * triangle_b(mel(f_k))          triangles over equal steps of mel,
+            half overlapping, peak 1, none at 0 Hz
     log-mel = ln(M[b] + floor)
-    mfcc[c] = sqrt(2 / bins) * sum over b of log-mel[b] * cos(pi c (b + 0.5) / bins)       DCT-II (Davis & Mermelstein 1980)
-              * (1 + lifter / 2 * sin(pi c / lifter))            high coefficients are small: lifted to the size of the low (HTK's rule)
+    mfcc[c] = sqrt(2 / bins) * sum over b of log-mel[b] * cos(pi c (b + 0.5) / bins)       DCT-II
+    (Davis & Mermelstein 1980)
+              * (1 + lifter / 2 * sin(pi c / lifter))            high coefficients are small: lifted
+                to the size of the low (HTK's rule)
 
-But for the lifter the same as `tf.signal.stft`, `linear_to_mel_weight_matrix` and `mfccs_from_log_mel_spectrograms`, to rounding.
+But for the lifter the same as `tf.signal.stft`, `linear_to_mel_weight_matrix` and
+`mfccs_from_log_mel_spectrograms`, to rounding.
 """
 
 import math
@@ -42,15 +53,22 @@ class LogMel(Spec):
 
     window_ms: Milliseconds = 40.0
     stride_ms: Milliseconds = 20.0
-    bins: Annotated[int, Field(ge=1, le=1024)] = Field(default=40, description="bands between low_hz and high_hz")
+    bins: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=40, description="bands between low_hz and high_hz"
+    )
     low_hz: Hertz = 20.0
-    high_hz: Hertz | None = Field(default=None, description="default: half the sample rate, the highest there is")
+    high_hz: Hertz | None = Field(
+        default=None, description="default: half the sample rate, the highest there is"
+    )
     floor: Annotated[float, Field(gt=0, le=1e3, allow_inf_nan=False)] = Field(
         default=1e-2, description="added to every band before the logarithm: how quiet silence is"
     )
     inside: bool = Field(
         default=False,
-        description="make the features inside the file, as layers that nothing trains: it then takes recordings (value steps go along)",
+        description=(
+            "make the features inside the file, as layers that nothing trains: it then takes"
+            " recordings (value steps go along)"
+        ),
     )
 
     @model_validator(mode="after")
@@ -79,17 +97,26 @@ class LogMel(Spec):
 
 
 class Mfcc(LogMel):
-    """The first cosine coefficients of the log-mel spectrum, the 0th included: [frames, coefficients, 1]."""
+    """The first cosine coefficients of the log-mel spectrum, the 0th included.
+
+    [frames, coefficients, 1].
+    """
 
     coefficients: Annotated[int, Field(ge=1, le=1024)] = 10
     lifter: Annotated[int, Field(ge=0, le=1024)] = Field(
-        default=22, description="lifts the high coefficients, which are small, so that int8 inputs resolve them; 0: none"
+        default=22,
+        description=(
+            "lifts the high coefficients, which are small, so that int8 inputs resolve them; 0:"
+            " none"
+        ),
     )
 
     @model_validator(mode="after")
     def _no_more_than_bins(self) -> "Mfcc":
         if self.coefficients > self.bins:
-            raise ValueError(f"{self.coefficients} coefficients of {self.bins} bins: there are no more than bins")
+            raise ValueError(
+                f"{self.coefficients} coefficients of {self.bins} bins: there are no more than bins"
+            )
         return self
 
     @property
@@ -99,9 +126,17 @@ class Mfcc(LogMel):
 
 
 def complete(params: LogMel, sample_rate: int, samples: int) -> dict[str, Any]:
-    """Spell everything the features depend on: the parameters, and what they need to know of the recordings."""
+    """Spell everything the features depend on.
+
+    The parameters, and what they need to know of the recordings.
+    """
     high = sample_rate / 2 if params.high_hz is None else params.high_hz
-    return {**params.model_dump(mode="json", exclude={"inside"}), "high_hz": high, "sample_rate": sample_rate, "samples": samples}
+    return {
+        **params.model_dump(mode="json", exclude={"inside"}),
+        "high_hz": high,
+        "sample_rate": sample_rate,
+        "samples": samples,
+    }
 
 
 def features(params: LogMel, recordings: "Array", sample_rate: int) -> "Array":
@@ -115,7 +150,10 @@ def features(params: LogMel, recordings: "Array", sample_rate: int) -> "Array":
     samples = recordings.shape[1]
     frames = params.frames(sample_rate, samples)
     if not frames:
-        raise BadData(f"recordings of {samples} samples hold no window of {params.window(sample_rate)}", hint="raise seconds of the data")
+        raise BadData(
+            f"recordings of {samples} samples hold no window of {params.window(sample_rate)}",
+            hint="raise seconds of the data",
+        )
     bank = mel_bank(params, sample_rate)
     cosines = dct(params) if isinstance(params, Mfcc) else np.eye(params.bins)
     found = np.empty((len(recordings), frames, params.width, 1), np.float32)
@@ -143,7 +181,10 @@ def _hann(window: int) -> "Array":
 
 
 def spectrum_basis(params: LogMel, sample_rate: int) -> "tuple[Array, Array]":
-    """Give what turns a window of samples into the real and the negative imaginary part of its spectrum, float64 [window, fft / 2 + 1]."""
+    """Give the two matrices of the discrete Fourier transform, float64 [window, fft / 2 + 1].
+
+    They turn a window of samples into the real and the negative imaginary part of its spectrum.
+    """
     import numpy as np
 
     window = params.window(sample_rate)
@@ -168,7 +209,8 @@ def mel_bank(params: LogMel, sample_rate: int) -> "Array":
     high = sample_rate / 2 if params.high_hz is None else params.high_hz
     if not params.low_hz < high <= sample_rate / 2:
         raise BadData(
-            f"bands from {params.low_hz:g} to {high:g} Hz of a recording at {sample_rate} Hz, which holds up to {sample_rate / 2:g} Hz",
+            f"bands from {params.low_hz:g} to {high:g} Hz of a recording at {sample_rate} Hz, which"
+            f" holds up to {sample_rate / 2:g} Hz",
             hint=f"write high_hz: {sample_rate / 2:g}",
         )
     fft = _fft(params.window(sample_rate))
@@ -176,11 +218,16 @@ def mel_bank(params: LogMel, sample_rate: int) -> "Array":
     edges = np.linspace(_mel(params.low_hz), _mel(high), params.bins + 2)
     left, peak, right = edges[:-2], edges[1:-1], edges[2:]
     place = _mel(frequencies)[:, None]
-    bank: Array = np.maximum(0.0, np.minimum((place - left) / (peak - left), (right - place) / (right - peak)))
+    bank: Array = np.maximum(
+        0.0, np.minimum((place - left) / (peak - left), (right - place) / (right - peak))
+    )
     bank[0] = 0.0
     empty = np.flatnonzero(~bank.any(axis=0))
     if len(empty):
-        raise BadData(f"band {empty[0]} of {params.bins} holds no frequency of the spectrum", hint="fewer bins, or a longer window_ms")
+        raise BadData(
+            f"band {empty[0]} of {params.bins} holds no frequency of the spectrum",
+            hint="fewer bins, or a longer window_ms",
+        )
     return bank
 
 
@@ -191,18 +238,28 @@ def _mel(hertz: Any) -> Any:
 
 
 def dct(params: Mfcc) -> "Array":
-    """Give what turns log-mel bands into coefficients, float64 [bins, coefficients]: the DCT-II, lifted."""
+    """Give what turns log-mel bands into coefficients, float64 [bins, coefficients].
+
+    The DCT-II, lifted.
+    """
     import numpy as np
 
     order = np.arange(params.coefficients)
     angles = np.pi * order * (np.arange(params.bins)[:, None] + 0.5) / params.bins
-    lift = 1 + params.lifter / 2 * np.sin(np.pi * order / params.lifter) if params.lifter else np.ones(len(order))
+    lift = (
+        1 + params.lifter / 2 * np.sin(np.pi * order / params.lifter)
+        if params.lifter
+        else np.ones(len(order))
+    )
     scaled: Array = np.sqrt(2.0 / params.bins) * np.cos(angles) * lift
     return scaled
 
 
 def fitted(pcm: "Array", samples: int) -> "Array":
-    """Bring one recording [length] to `samples`: the middle of a longer one, a shorter one in the middle of silence."""
+    """Bring one recording [length] to `samples`.
+
+    The middle of a longer one, a shorter one in the middle of silence.
+    """
     import numpy as np
 
     excess = len(pcm) - samples

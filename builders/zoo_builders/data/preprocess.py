@@ -1,11 +1,13 @@
 """Preprocessing: what happens to an example between its source and the model.
 
-Features with `inside: true`, and the value steps behind them, are made by the file itself (`front_end`): recordings are stored as they are.
+Features with `inside: true`, and the value steps behind them, are made by the file itself
+(`front_end`): recordings are stored as they are.
 
-Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale` of images; `log_mel`, `mfcc` of recordings) change
-the array and are stored in the data stage's result. *Value* steps (`rescale`, `standardize`) are one affine map,
-`float32(x) * scale + offset`, which is stored as two numbers (or two lists, one entry a channel) and applied when batches are made:
-images stay uint8 on disk.
+Two kinds of steps. *Geometric* ones (`resize`, `center_crop`, `pad`, `grayscale` of images;
+`log_mel`, `mfcc` of recordings) change the array and are stored in the data stage's result. *Value*
+steps (`rescale`, `standardize`) are one affine map, `float32(x) * scale + offset`, which is stored
+as two numbers (or two lists, one entry a channel) and applied when batches are made: images stay
+uint8 on disk.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +40,9 @@ class ValueMap:
         """Map raw values (any dtype, channels last) to what the model expects, as float32."""
         import numpy as np
 
-        mapped = values.astype(np.float32) * np.asarray(self.scale, np.float32) + np.asarray(self.offset, np.float32)
+        mapped = values.astype(np.float32) * np.asarray(self.scale, np.float32) + np.asarray(
+            self.offset, np.float32
+        )
         return np.ascontiguousarray(mapped, dtype=np.float32)
 
 
@@ -70,7 +74,9 @@ class Moments(Spec):
     @model_validator(mode="after")
     def _both(self) -> "Moments":
         if len(self.mean) != len(self.std):
-            raise ValueError(f"mean has {len(self.mean)} entries and std {len(self.std)}; give both or neither")
+            raise ValueError(
+                f"mean has {len(self.mean)} entries and std {len(self.std)}; give both or neither"
+            )
         return self
 
 
@@ -90,8 +96,12 @@ STEPS: Mapping[str, type[Spec] | type[RootModel[Any]]] = {
 VALUE_STEPS = frozenset({"rescale", "standardize"})
 
 
-def geometry(steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]", sample_rate: int = 0) -> "np.ndarray[Any, Any]":
-    """Apply the geometric steps, in order, to images [N, H, W, C] or, with a sample rate, recordings [N, samples, 1, 1].
+def geometry(
+    steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]", sample_rate: int = 0
+) -> "np.ndarray[Any, Any]":
+    """Apply the geometric steps, in order, to images [N, H, W, C] or, with a sample rate.
+
+    Recordings [N, samples, 1, 1].
 
     Images keep their dtype; features of recordings are float32.
 
@@ -111,22 +121,34 @@ def geometry(steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]",
 
 def _heard(name: str, raw: Any, recordings: Any, sample_rate: int) -> Any:
     if not sample_rate:
-        raise BadData(f"{name} is of recordings, and the data here are none", hint=f"drop {name}, or use a source of recordings")
+        raise BadData(
+            f"{name} is of recordings, and the data here are none",
+            hint=f"drop {name}, or use a source of recordings",
+        )
     return features(FEATURES[name].model_validate(raw), recordings, sample_rate)
 
 
 def _refuse_sound(name: str, sample_rate: int) -> None:
     if sample_rate:
-        raise BadData(f"{name} is a step for images, and the data are recordings", hint=f"drop {name}, or put mfcc or log_mel before it")
+        raise BadData(
+            f"{name} is a step for images, and the data are recordings",
+            hint=f"drop {name}, or put mfcc or log_mel before it",
+        )
 
 
 def has_features(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a step makes features of recordings, whose values are of another range than the source's."""
+    """Whether a step makes features of recordings.
+
+    Whose values are of another range than the source's.
+    """
     return any(_only(step)[0] in FEATURES for step in steps)
 
 
 def outside(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Give the steps that are done before an example reaches the file: those up to features that are made inside."""
+    """Give the steps that are done before an example reaches the file.
+
+    Those up to features that are made inside.
+    """
     found: list[Mapping[str, Any]] = []
     for step in steps:
         name, raw = _only(step)
@@ -136,17 +158,33 @@ def outside(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return found
 
 
-def completed(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int) -> list[dict[str, Any]]:
-    """Spell the steps as a record does: those of images as written, features with everything that they depend on."""
+def completed(
+    steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int
+) -> list[dict[str, Any]]:
+    """Spell the steps as a record does.
+
+    Those of images as written, features with everything that they depend on.
+    """
     return [
-        {name: complete(FEATURES[name].model_validate(raw), sample_rate, shape[0])} if name in FEATURES else dict(step)
+        (
+            {name: complete(FEATURES[name].model_validate(raw), sample_rate, shape[0])}
+            if name in FEATURES
+            else dict(step)
+        )
         for step in steps
         for name, raw in [_only(step)]
     ]
 
 
-def value_map(steps: Sequence[Mapping[str, Any]], value_range: tuple[float, float], train: "np.ndarray[Any, Any] | None") -> ValueMap:
-    """Fold the value steps into one map; `train` (geometry done) is where `standardize` measures. Pure but for numpy."""
+def value_map(
+    steps: Sequence[Mapping[str, Any]],
+    value_range: tuple[float, float],
+    train: "np.ndarray[Any, Any] | None",
+) -> ValueMap:
+    """Fold the value steps into one map; `train` (geometry done) is where `standardize` measures.
+
+    Pure but for numpy.
+    """
     import numpy as np
 
     scale: Any = np.float64(1)
@@ -165,8 +203,13 @@ def value_map(steps: Sequence[Mapping[str, Any]], value_range: tuple[float, floa
     return ValueMap(_plain(scale), _plain(offset))
 
 
-def shape_after(steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int = 0) -> tuple[int, ...]:
-    """Shape of one example (H, W, C) after the geometric steps; of a recording (samples, 1, 1) with its sample rate."""
+def shape_after(
+    steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int = 0
+) -> tuple[int, ...]:
+    """Shape of one example (H, W, C) after the geometric steps.
+
+    Of a recording (samples, 1, 1) with its sample rate.
+    """
     for step in steps:
         name, raw = _only(step)
         if name in FEATURES:
@@ -201,7 +244,10 @@ def _plain(value: Any) -> float | list[float]:
 
 
 def _resize(images: Any, params: Any) -> Any:
-    """Resize with Pillow's bilinear filter (antialiased when shrinking), channel by channel for floats."""
+    """Resize with Pillow's bilinear filter (antialiased when shrinking).
+
+    Channel by channel for floats.
+    """
     import numpy as np
     from PIL import Image
 
@@ -212,14 +258,18 @@ def _resize(images: Any, params: Any) -> Any:
     for index, image in enumerate(images):
         for channel in range(images.shape[-1]):
             plane = Image.fromarray(np.ascontiguousarray(image[..., channel]))
-            planes[index, ..., channel] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
+            planes[index, ..., channel] = np.asarray(
+                plane.resize((width, height), Image.Resampling.BILINEAR)
+            )
     return planes
 
 
 def _center_crop(images: Any, params: Any) -> Any:
     height, width = params.size
     if images.shape[1] < height or images.shape[2] < width:
-        raise ValueError(f"center_crop to {height}x{width} of images {images.shape[1]}x{images.shape[2]}")
+        raise ValueError(
+            f"center_crop to {height}x{width} of images {images.shape[1]}x{images.shape[2]}"
+        )
     top, left = (images.shape[1] - height) // 2, (images.shape[2] - width) // 2
     return images[:, top : top + height, left : left + width]
 
@@ -231,7 +281,10 @@ def _pad(images: Any, params: Any) -> Any:
     rows, columns = height - images.shape[1], width - images.shape[2]
     if rows < 0 or columns < 0:
         raise ValueError(f"pad to {height}x{width} of images {images.shape[1]}x{images.shape[2]}")
-    return np.pad(images, ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0)))
+    return np.pad(
+        images,
+        ((0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2), (0, 0)),
+    )
 
 
 def _grayscale(images: Any, _params: Any) -> Any:

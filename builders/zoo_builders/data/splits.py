@@ -5,11 +5,13 @@
     bound      = ["-"] DIGITS ["%"]
 
     train                          all of it, in the source's order
-    train[:90%]                    the first 90 % (a share is rounded down, so [:90%] and [90%:] meet without overlap)
+    train[:90%]                    the first 90 % (a share is rounded down, so [:90%] and [90%:]
+                                   meet without overlap)
     train[-200:]                   the last 200
     train[10%:20%]+test[:50]       one after the other
 
-The words are those of TensorFlow Datasets; nothing is shuffled, so an expression means the same examples for ever.
+The words are those of TensorFlow Datasets; nothing is shuffled, so an expression means the same
+examples for ever.
 """
 
 import re
@@ -24,18 +26,27 @@ _HUNDRED = 100
 
 
 class BadSplit(WrongUse):
-    """A split expression does not parse, or asks for what the source does not have. `position` counts characters from 0."""
+    """A split expression does not parse, or asks for what the source does not have.
+
+    `position` counts characters from 0.
+    """
 
     slug = "bad-split"
 
     def __init__(self, message: str, *, position: int = 0, hint: str = "") -> None:
-        super().__init__(message, hint=hint or "such as train, train[:90%], train[-200:] or train[:50%]+test[:50]")
+        super().__init__(
+            message,
+            hint=hint or "such as train, train[:90%], train[-200:] or train[:50%]+test[:50]",
+        )
         self.position = position
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One end of a slice: a number of examples or a percentage, from the start or (negative) from the end."""
+    """One end of a slice: a number of examples or a percentage.
+
+    From the start or (negative) from the end.
+    """
 
     value: int
     percent: bool
@@ -109,7 +120,10 @@ def select(terms: tuple[Term, ...], counts: Mapping[str, int]) -> list[tuple[str
 
 def _unexpected(text: str, position: int, expected: str) -> BadSplit:
     found = repr(text[position]) if position < len(text) else "the end"
-    return BadSplit(f"bad split {text!r}: expected {expected} at position {position}, found {found}", position=position)
+    return BadSplit(
+        f"bad split {text!r}: expected {expected} at position {position}, found {found}",
+        position=position,
+    )
 
 
 def _term(text: str, position: int) -> tuple[Term, int]:
@@ -134,9 +148,15 @@ def _bound(text: str, position: int) -> tuple[Bound | None, int]:
         return None, _skip(text, position)
     value, percent = int(match[2]), bool(match[3])
     if percent and value > _HUNDRED:
-        raise BadSplit(f"bad split {text!r}: {value}% at position {match.start(2)} is more than 100%", position=match.start(2))
+        raise BadSplit(
+            f"bad split {text!r}: {value}% at position {match.start(2)} is more than 100%",
+            position=match.start(2),
+        )
     if match[1] and not value:
-        raise BadSplit(f"bad split {text!r}: -0 at position {match.start(1)} means nothing", position=match.start(1))
+        raise BadSplit(
+            f"bad split {text!r}: -0 at position {match.start(1)} means nothing",
+            position=match.start(1),
+        )
     return Bound(-value if match[1] else value, percent), match.end()
 
 

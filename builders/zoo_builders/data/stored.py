@@ -1,12 +1,16 @@
 """How the data stage stores examples, and how every other stage reads them.
 
-    <split>_x.npy    images [N, H, W, C] or recordings [N, samples, 1, 1] after the geometric steps, uint8, int16 or float32
+    <split>_x.npy    images [N, H, W, C] or recordings [N, samples, 1, 1] after the geometric steps,
+                     uint8, int16 or float32
     <split>_y.npy    labels, int64 [N]; -1 throughout where the source has no classes
-    dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale, offset}, preprocess,
-                      splits {name: {expression, examples}}, front_end (see `front_end.FrontEnd.told`, where features are made inside)}
+    dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale,
+                     offset}, preprocess,
+                      splits {name: {expression, examples}}, front_end (see
+                      `front_end.FrontEnd.told`, where features are made inside)}
 
-What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256` is over the source's content,
-so the same data from another place is the same dataset. `value_range` bounds what is stored; of features made here, what `train` holds.
+What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256`
+is over the source's content, so the same data from another place is the same dataset. `value_range`
+bounds what is stored; of features made here, what `train` holds.
 """
 
 import json
@@ -38,7 +42,10 @@ def load_raw(folder: Path, split: str) -> tuple[Any, Any]:
     import numpy as np
 
     if not (folder / f"{split}_x.npy").is_file():
-        raise UnknownPlugin(f"the data has no split {split!r}", hint=f"known: {', '.join(sorted(load_about(folder)['splits']))}")
+        raise UnknownPlugin(
+            f"the data has no split {split!r}",
+            hint=f"known: {', '.join(sorted(load_about(folder)['splits']))}",
+        )
     images = np.load(folder / f"{split}_x.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / f"{split}_y.npy", allow_pickle=False)
     if len(images) != len(labels):
@@ -52,7 +59,9 @@ def load_value_map(folder: Path) -> ValueMap:
 
 
 def load_split(folder: Path, split: str) -> tuple[Any, Any]:
-    """Give (inputs float32 [N, H, W, C] as the model expects them; labels int64 [N]) of a split, all in memory.
+    """Give (inputs float32 [N, H, W, C] as the model expects them.
+
+    Labels int64 [N]) of a split, all in memory.
 
     Raises:
         UnknownPlugin: the manifest names no such split.

@@ -1,8 +1,10 @@
 """Devices, one file each: ways to reach a place where a file's latency can be measured.
 
-A device only connects, loads files and runs them; rounds, order, warming up, statistics and verdicts are `protocol`'s and `lab`'s.
+A device only connects, loads files and runs them; rounds, order, warming up, statistics and
+verdicts are `protocol`'s and `lab`'s.
 
-    Device ─ connect(setting) ─► Place ─ prepare(subject) ─► Contender ─ ready, run(count) ─► seconds
+    Device ─ connect(setting) ─► Place ─ prepare(subject) ─► Contender ─ ready, run(count) ─►
+    seconds
 """
 
 from collections.abc import Sequence
@@ -30,7 +32,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What loading a file took and gave. Milliseconds; memory in MB is what loading and running added to the process.
+    """What loading a file took and gave.
+
+    Milliseconds; memory in MB is what loading and running added to the process.
 
     Attributes:
         pinned: whether it runs on cores of its own choosing only.
@@ -46,11 +50,16 @@ class Ready:
 
 
 class Contender(Protocol):
-    """One file, loaded afresh in a process of its own. Golden outputs are checked before anything is timed."""
+    """One file, loaded afresh in a process of its own.
+
+    Golden outputs are checked before anything is timed.
+    """
 
     @property
     def ready(self) -> Ready:
-        """Load the file, check its golden outputs, and say what that took; the same answer from then on.
+        """Load the file, check its golden outputs, and say what that took.
+
+        The same answer from then on.
 
         Raises:
             MeasureFailed: the file cannot be loaded, or computes something else.
@@ -67,7 +76,9 @@ class Contender(Protocol):
         """How far loading and running raised the memory of the process at its highest, so far."""
 
     def profile(self, count: int) -> "Sequence[OperatorTime]":
-        """Say where the time of a run goes, from `count` runs; empty where the runtime does not tell. Not for timing: it slows runs down.
+        """Say where the time of a run goes, from `count` runs.
+
+        Empty where the runtime does not tell. Not for timing: it slows runs down.
 
         Raises:
             MeasureFailed: the process hung, died, or the runtime reported an error.
@@ -76,15 +87,23 @@ class Contender(Protocol):
     def __enter__(self) -> Self:
         """Start."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """End the process, whatever it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How to run: `device` is the full name with what stands behind the colon, such as `android:R5CT…`; `kernels` as in `litert`.
+    """How to run: `device` is the full name with what stands behind the colon.
 
-    A device that can run other kernels than XNNPACK's says so in a class attribute `kernels`; others are never asked for them.
+    Such as `android:R5CT…`; `kernels` as in `litert`.
+
+    A device that can run other kernels than XNNPACK's says so in a class attribute `kernels`;
+    others are never asked for them.
     """
 
     device: str
@@ -95,7 +114,9 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A line of `zoo devices`: a place that this machine can measure on, or could if something were there.
+    """A line of `zoo devices`.
+
+    A place that this machine can measure on, or could if something were there.
 
     Attributes:
         device: full name, as `--device` takes it; `android:<serial>` where none is connected.
@@ -122,7 +143,10 @@ class Place(Protocol):
         """Version of the runtime there."""
 
     def busy(self) -> "Load":
-        """How busy that machine was with other things since connecting; zeros where it does not tell."""
+        """How busy that machine was with other things since connecting.
+
+        Zeros where it does not tell.
+        """
 
     def prepare(self, subject: Subject) -> Contender:
         """Give a contender, not started yet."""
@@ -130,7 +154,12 @@ class Place(Protocol):
     def __enter__(self) -> Self:
         """Give itself: it is connected already."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Disconnect, and remove what was left on the other side."""
 
 
@@ -141,43 +170,61 @@ class Device(Protocol):
     runtime: str
 
     def found(self) -> Sequence[Found]:
-        """List the places it reaches from here, without starting anything that lasts; one line with what is missing where there is none."""
+        """List the places it reaches from here, without starting anything that lasts.
+
+        One line with what is missing where there is none.
+        """
 
     def connect(self, setting: Setting) -> Place:
         """Reach the place that the setting names.
 
         Raises:
-            Unsupported: it cannot run as the setting asks, or something is not installed here; the hint says what brings it.
+            Unsupported: it cannot run as the setting asks, or something is not installed here; the
+                hint says what brings it.
             MeasureFailed: (kind `device`) it does not answer.
         """
 
 
 def kernels_of(device: Device) -> tuple[Kernels, ...]:
-    """List who may compute on a device: `xnnpack` alone, unless its class says otherwise in `kernels`."""
+    """List who may compute on a device.
+
+    `xnnpack` alone, unless its class says otherwise in `kernels`.
+    """
     found: tuple[Kernels, ...] = getattr(device, "kernels", ("xnnpack",))
     return found
 
 
 def takes(device: Device, dtype: str) -> bool:
-    """Whether files with this type at their inputs and outputs can run there: any, unless its class lists those it takes in `interface`."""
+    """Whether files with this type at their inputs and outputs can run there.
+
+    Any, unless its class lists those it takes in `interface`.
+    """
     listed: frozenset[str] | None = getattr(device, "interface", None)
     return listed is None or dtype in listed
 
 
 def measures(device: Device) -> bool:
-    """Whether it gives latencies: all do, unless their class says otherwise in `measures`. Others show `evidence`."""
+    """Whether it gives latencies: all do, unless their class says otherwise in `measures`.
+
+    Others show `evidence`.
+    """
     found: bool = getattr(device, "measures", True)
     return found
 
 
 def warms_itself(contender: Contender) -> bool:
-    """Whether every `run` warms up by itself, because it starts a process: then there is nothing to warm up for it."""
+    """Whether every `run` warms up by itself, because it starts a process.
+
+    Then there is nothing to warm up for it.
+    """
     found: bool = getattr(contender, "warms_itself", False)
     return found
 
 
 def known_as(place: Place, device: str) -> str:
-    """Say how a measurement names the device: as it was asked for, unless that names somebody's own (a serial number, a user).
+    """Say how a measurement names the device.
+
+    As it was asked for, unless that names somebody's own (a serial number, a user).
 
     Such places say in an attribute `known_as` what they are to others, such as `android:pixel-8`.
     """

@@ -1,4 +1,6 @@
-"""`android:<serial>`: a phone behind a cable, through `adb`; Google's `benchmark_model` with XNNPACK there, on the phone's fastest cores.
+"""`android:<serial>`: a phone behind a cable, through `adb`.
+
+Google's `benchmark_model` with XNNPACK there, on the phone's fastest cores.
 
 What a session does there is in `handset`, how a file is measured in `phone_contender`.
 """
@@ -16,33 +18,50 @@ from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
 _GLANCE_S = 5.0
 _INSTALL_ADB = "apt install adb"
-_PLUG_IN = "switch on USB debugging (settings, developer options), plug the phone in, then: adb devices"
+_PLUG_IN = (
+    "switch on USB debugging (settings, developer options), plug the phone in, then: adb devices"
+)
 
 
 class Android:
-    """A phone behind a cable. Needs `adb`, a phone that allows debugging (Android 7 or newer), and Google's benchmark_model."""
+    """A phone behind a cable.
+
+    Needs `adb`, a phone that allows debugging (Android 7 or newer), and Google's benchmark_model.
+    """
 
     name = "android"
     runtime = litert.RUNTIME
 
     def found(self) -> Sequence[Found]:
-        """List the phones that adb knows, each with what keeps it from measuring; the adb server is not started for that."""
+        """List the phones that adb knows, each with what keeps it from measuring.
+
+        The adb server is not started for that.
+        """
         adb, settings = Adb.find(_GLANCE_S), Settings.read()
         if adb is None:
             return (Found("android:<serial>", missing="adb", hint=_INSTALL_ADB),)
         if not _server_runs(settings):
-            return (Found("android:<serial>", missing="adb's server", hint="adb start-server; adb devices"),)
+            return (
+                Found(
+                    "android:<serial>", missing="adb's server", hint="adb start-server; adb devices"
+                ),
+            )
         try:
             phones = adb.phones()
         except MeasureFailed as error:
-            return (Found("android:<serial>", missing=error.message, hint=error.hint or "adb devices"),)
-        return [_line(one, adb, settings) for one in phones] or [Found("android:<serial>", missing="a phone", hint=_PLUG_IN)]
+            return (
+                Found("android:<serial>", missing=error.message, hint=error.hint or "adb devices"),
+            )
+        return [_line(one, adb, settings) for one in phones] or [
+            Found("android:<serial>", missing="a phone", hint=_PLUG_IN)
+        ]
 
     def connect(self, setting: Setting) -> Handset:
         """Reach the phone; `android` alone will do where exactly one is connected.
 
         Raises:
-            Unsupported: no such phone, it does not allow this, too few cores, or no benchmark_model for it.
+            Unsupported: no such phone, it does not allow this, too few cores, or no benchmark_model
+                for it.
             DigestMismatch: benchmark_model is not the one that was stated or used before.
             MeasureFailed: (kind `device`) adb or the phone does not answer.
         """
@@ -88,10 +107,18 @@ def _choose(phones: Sequence[Phone], serial: str) -> Phone:
     ready = [one for one in phones if one.state == READY]
     listed = ", ".join(f"android:{one.serial}" for one in phones) or "none"
     if not serial and len(ready) > 1:
-        raise Unsupported(f"{len(ready)} phones are connected, and none is named", hint=f"name one of {listed}")
-    meant = [one for one in (phones if serial else ready or phones) if not serial or one.serial == serial]
+        raise Unsupported(
+            f"{len(ready)} phones are connected, and none is named", hint=f"name one of {listed}"
+        )
+    meant = [
+        one for one in (phones if serial else ready or phones) if not serial or one.serial == serial
+    ]
     if not meant:
-        what = f"no phone {serial} is connected (connected: {listed})" if serial else "no phone is connected"
+        what = (
+            f"no phone {serial} is connected (connected: {listed})"
+            if serial
+            else "no phone is connected"
+        )
         raise Unsupported(what, hint=_PLUG_IN)
     missing, hint = meant[0].why_not()
     if missing:

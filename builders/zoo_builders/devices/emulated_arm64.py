@@ -1,6 +1,9 @@
-"""`emulated-arm64`: an arm64 processor emulated by QEMU: whether outputs agree there, and whether XNNPACK takes its sparse path.
+"""`emulated-arm64`: an arm64 processor emulated by QEMU.
 
-Never a latency: emulated time says nothing about a processor's. Its contenders refuse to be timed, so no measurement can be made of it;
+Whether outputs agree there, and whether XNNPACK takes its sparse path.
+
+Never a latency: emulated time says nothing about a processor's. Its contenders refuse to be timed,
+    so no measurement can be made of it;
 what it shows is `evidence`.
 """
 
@@ -27,7 +30,10 @@ _SLOWER = 5
 
 
 class EmulatedArm64:
-    """An emulated arm64 processor; shows correctness and the sparse path, never a latency. Needs QEMU 10 and `zoo devices install`."""
+    """An emulated arm64 processor; shows correctness and the sparse path, never a latency.
+
+    Needs QEMU 10 and `zoo devices install`.
+    """
 
     name = "emulated-arm64"
     runtime = litert.RUNTIME
@@ -39,7 +45,13 @@ class EmulatedArm64:
             emulator = Emulator.find(Settings.read())
         except Unsupported as error:
             return (Found(self.name, missing=error.message, hint=error.hint),)
-        return (Found(self.name, f"{CPU} emulated by QEMU {emulator.qemu_version}, LiteRT {emulator.litert}; evidence, no latency"),)
+        return (
+            Found(
+                self.name,
+                f"{CPU} emulated by QEMU {emulator.qemu_version}, LiteRT {emulator.litert};"
+                " evidence, no latency",
+            ),
+        )
 
     def connect(self, setting: Setting) -> "Emulated":
         """Find its parts.
@@ -49,7 +61,9 @@ class EmulatedArm64:
         """
         cores = host.usable_cores()
         if len(cores) < setting.threads:
-            raise Unsupported(f"{setting.threads} threads on {len(cores)} cores", hint="ask for fewer threads")
+            raise Unsupported(
+                f"{setting.threads} threads on {len(cores)} cores", hint="ask for fewer threads"
+            )
         return Emulated(setting, Emulator.find(Settings.read()))
 
     def install(self, tell: Callable[[str], None]) -> str:
@@ -70,10 +84,20 @@ class Emulated:
 
     @property
     def host(self) -> Host:
-        """The processor that is emulated; its features are those that choose kernels on such a core."""
-        known = {"cpu": f"emulated {CPU}", "arch": "arm64", "cores": os.cpu_count() or 1, "features": ("asimd",)}
+        """The processor that is emulated.
+
+        Its features are those that choose kernels on such a core.
+        """
+        known = {
+            "cpu": f"emulated {CPU}",
+            "arch": "arm64",
+            "cores": os.cpu_count() or 1,
+            "features": ("asimd",),
+        }
         known |= {"virtual": f"QEMU {self._emulator.qemu_version}", "os": "Linux"}
-        return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": ["asimd"]})})
+        return Host.model_validate(
+            {**known, "fingerprint": digest_of({**known, "features": ["asimd"]})}
+        )
 
     @property
     def version(self) -> str:
@@ -87,14 +111,21 @@ class Emulated:
     def prepare(self, subject: Subject) -> "EmulatedContender":
         """Give an emulated process that will run `subject`."""
         command, environment = self._emulator.command(child.__name__), self._emulator.environment()
-        talk = Conversation(command, subject.file.name, _SLOWER * self._setting.timeout_s, environment)
+        talk = Conversation(
+            command, subject.file.name, _SLOWER * self._setting.timeout_s, environment
+        )
         return EmulatedContender(subject, talk, _where, {"threads": self._setting.threads})
 
     def __enter__(self) -> Self:
         """Give itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """There is nothing to disconnect."""
 
 
@@ -115,7 +146,9 @@ class EmulatedContender(AgentContender):
         raise Unsupported(NO_LATENCY, hint="zoo devices   # where latency can be measured")
 
     def pace(self, count: int) -> Sequence[float]:
-        """Give emulated seconds of `count` runs: only to be held against another file's in the same emulator.
+        """Give emulated seconds of `count` runs.
+
+        Only to be held against another file's in the same emulator.
 
         Raises:
             MeasureFailed: the process hung, died, or the runtime reported an error.

@@ -1,11 +1,15 @@
-"""An arm64 machine without one: QEMU's user mode, Debian's arm64 Python, and LiteRT's arm64 wheel, in one folder of the cache.
+"""An arm64 machine without one.
+
+QEMU's user mode, Debian's arm64 Python, and LiteRT's arm64 wheel, in one folder of the cache.
 
     <cache>/tools/emulated-arm64/
-        root/     a Python with the C libraries it needs, unpacked from packages of this machine's own sources; nothing is installed
+        root/     a Python with the C libraries it needs, unpacked from packages of this machine's
+                  own sources; nothing is installed
         site/     LiteRT, numpy and flatbuffers for arm64, of the versions installed here
         ready     {"python": path below root, "litert": version}; written last
 
-QEMU itself is of the system (`qemu-aarch64` in PATH), version 10 or newer: 7.2 crashes in LiteRT's kernels.
+QEMU itself is of the system (`qemu-aarch64` in PATH), version 10 or newer: 7.2 crashes in LiteRT's
+kernels.
 """
 
 import json
@@ -66,17 +70,36 @@ class Emulator:
             about = json.loads((folder / "ready").read_bytes())
             return cls(qemu, qemu_version, folder, str(about["python"]), str(about["litert"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Unsupported(f"an arm64 Python with LiteRT is not in {folder}", hint=INSTALL) from error
+            raise Unsupported(
+                f"an arm64 Python with LiteRT is not in {folder}", hint=INSTALL
+            ) from error
 
     def command(self, module: str) -> tuple[str, ...]:
         """Give the command that runs a module of ours there."""
         root = self.folder / "root"
-        return (self.qemu, "-L", str(root), "-cpu", CPU, str(root / self.python), "-B", "-m", module)
+        return (
+            self.qemu,
+            "-L",
+            str(root),
+            "-cpu",
+            CPU,
+            str(root / self.python),
+            "-B",
+            "-m",
+            module,
+        )
 
     def environment(self) -> Mapping[str, str]:
         """Give the environment it runs in: its own packages and ours, nothing of this machine's."""
-        ours = {str(Path(package.__path__[0]).parent) for package in (zoo_builders, zoo_client, zoo_registry)}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LD_"))}
+        ours = {
+            str(Path(package.__path__[0]).parent)
+            for package in (zoo_builders, zoo_client, zoo_registry)
+        }
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "LD_"))
+        }
         return {**kept, "PYTHONPATH": os.pathsep.join([str(self.folder / "site"), *sorted(ours)])}
 
 
@@ -98,7 +121,10 @@ def find_qemu() -> tuple[str, str]:
     found = re.search(r"version (\d+)[\d.]*", said)
     if found is None or int(found[1]) < OLDEST_QEMU:
         what = found[0] if found else "of an unknown version"
-        raise Unsupported(f"QEMU {what} crashes in LiteRT's kernels: {OLDEST_QEMU} or newer is needed", hint=INSTALL_QEMU)
+        raise Unsupported(
+            f"QEMU {what} crashes in LiteRT's kernels: {OLDEST_QEMU} or newer is needed",
+            hint=INSTALL_QEMU,
+        )
     return qemu, found[0].removeprefix("version ")
 
 
@@ -110,7 +136,10 @@ def install(settings: Settings, tell: Tell) -> Path:
         Unreachable: apt or pip could not fetch something; with its last words.
     """
     find_qemu()
-    for program, hint in (("apt-get", "a Debian or Ubuntu machine; see docs/latency.md"), ("dpkg-deb", "apt install dpkg")):
+    for program, hint in (
+        ("apt-get", "a Debian or Ubuntu machine; see docs/latency.md"),
+        ("dpkg-deb", "apt install dpkg"),
+    ):
         if shutil.which(program) is None:
             raise Unsupported(f"{program} is not here", hint=hint)
     target = where(settings)
@@ -120,23 +149,37 @@ def install(settings: Settings, tell: Tell) -> Path:
         _bring_python(fresh / "root", Path(folder), tell)
         python = _python_in(fresh / "root")
         _bring_wheels(fresh / "site", python, tell)
-        write_bytes(fresh / "ready", json.dumps({"python": python, "litert": version("ai-edge-litert")}).encode())
+        write_bytes(
+            fresh / "ready",
+            json.dumps({"python": python, "litert": version("ai-edge-litert")}).encode(),
+        )
         shutil.rmtree(target, ignore_errors=True)
         fresh.replace(target)
     return target
 
 
 def _bring_python(root: Path, work: Path, tell: Tell) -> None:
-    """Unpack Python and what it links to; apt keeps its books in `work`, so that this machine's stay as they are."""
+    """Unpack Python and what it links to.
+
+    Apt keeps its books in `work`, so that this machine's stay as they are.
+    """
     state, cache = work / "state", work / "cache"
     for needed in (state / "lists" / "partial", cache / "archives" / "partial", root):
         needed.mkdir(parents=True)
     (state / "status").touch()
     options = {
-        "APT::Architecture": "arm64", "APT::Architectures": "arm64", "Dir::State": str(state), "Dir::State::status": str(state / "status"),
-        "Dir::Cache": str(cache), "Debug::NoLocking": "1", "APT::Sandbox::User": "",
-    }  # fmt: skip
-    apt = ["apt-get", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+        "APT::Architecture": "arm64",
+        "APT::Architectures": "arm64",
+        "Dir::State": str(state),
+        "Dir::State::status": str(state / "status"),
+        "Dir::Cache": str(cache),
+        "Debug::NoLocking": "1",
+        "APT::Sandbox::User": "",
+    }
+    apt = [
+        "apt-get",
+        *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
+    ]
     tell("the lists of packages for arm64")
     _run([*apt, "-qq", "update"])
     tell(f"packages for arm64: {', '.join(_DEBS)}")
@@ -146,7 +189,11 @@ def _bring_python(root: Path, work: Path, tell: Tell) -> None:
 
 
 def _python_in(root: Path) -> str:
-    found = sorted(path for path in (root / "usr" / "bin").glob("python3.*") if re.fullmatch(r"python3\.\d+", path.name))
+    found = sorted(
+        path
+        for path in (root / "usr" / "bin").glob("python3.*")
+        if re.fullmatch(r"python3\.\d+", path.name)
+    )
     if not found:
         raise Unreachable("the packages for arm64 brought no Python", hint=INSTALL)
     return str(found[-1].relative_to(root))
@@ -157,22 +204,43 @@ def _bring_wheels(site: Path, python: str, tell: Tell) -> None:
     wanted = [f"{name}=={_own_version(name)}" for name in _WHEELS]
     tell(f"wheels for arm64: {', '.join(wanted)}")
     platforms = [part for name in _PLATFORMS for part in ("--platform", name)]
-    choice = ["--only-binary=:all:", "--no-deps", "--python-version", number, "--implementation", "cp", *platforms]
-    _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *choice, *wanted])
+    choice = [
+        "--only-binary=:all:",
+        "--no-deps",
+        "--python-version",
+        number,
+        "--implementation",
+        "cp",
+        *platforms,
+    ]
+    _run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(site), *choice, *wanted]
+    )
 
 
 def _own_version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError as error:
-        raise Unsupported(f"{name} is not installed here", hint="pip install 'edgezoo[build]'") from error
+        raise Unsupported(
+            f"{name} is not installed here", hint="pip install 'edgezoo[build]'"
+        ) from error
 
 
 def _run(command: Sequence[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PATIENCE_S,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unreachable(f"{command[0]} did not end well: {error}", hint=INSTALL) from error
     if done.returncode:
         words = (done.stderr or done.stdout).strip()[-_LAST_WORDS:]
-        raise Unreachable(f"{Path(command[0]).name} ended with code {done.returncode}: {words}", hint=INSTALL)
+        raise Unreachable(
+            f"{Path(command[0]).name} ended with code {done.returncode}: {words}", hint=INSTALL
+        )

@@ -1,4 +1,7 @@
-"""The machine a measurement is made on. Standard library only, cheap, and nothing that names a person or a place."""
+"""The machine a measurement is made on.
+
+Standard library only, cheap, and nothing that names a person or a place.
+"""
 
 import os
 import platform
@@ -12,9 +15,30 @@ from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.record import Host
 
 FEATURES = (
-    "sse4_1", "sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_int8",
-    "neon", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2", "sme", "v",
-)  # fmt: skip
+    "sse4_1",
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx_vnni",
+    "amx_int8",
+    "neon",
+    "asimd",
+    "asimddp",
+    "asimdhp",
+    "fphp",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+    "sme",
+    "v",
+)
 """Instruction sets that choose between kernels; a CPU's other flags do not matter here."""
 
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -26,7 +50,13 @@ def describe() -> Host:
     info = _cpu_info()
     flags = set((info.get("flags") or info.get("features") or "").split())
     known: dict[str, Any] = {
-        "cpu": info.get("model name") or info.get("hardware") or _board() or platform.processor() or "unknown",
+        "cpu": (
+            info.get("model name")
+            or info.get("hardware")
+            or _board()
+            or platform.processor()
+            or "unknown"
+        ),
         "arch": _ARM.get(platform.machine().lower(), platform.machine().lower()),
         "cores": os.cpu_count() or 1,
         "features": tuple(feature for feature in FEATURES if feature in flags),
@@ -35,12 +65,21 @@ def describe() -> Host:
         "governor": _read(_GOVERNOR),
         "virtual": _virtual(flags),
     }
-    return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+    return Host.model_validate(
+        {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
+    )
 
 
 def usable_cores() -> list[int]:
-    """List the cores this process may use, the fastest last (as their highest clock says, where the system tells it)."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    """List the cores this process may use, the fastest last (as their highest clock says.
+
+    Where the system tells it).
+    """
+    cores = (
+        sorted(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else list(range(os.cpu_count() or 1))
+    )
     return sorted(cores, key=_highest_clock)
 
 
@@ -50,12 +89,18 @@ def _highest_clock(core: int) -> int:
 
 
 def slug(name: str) -> str:
-    """Spell a name of a machine so that it can stand in a device's name: `Raspberry Pi 4` is `raspberry-pi-4`."""
+    """Spell a name of a machine so that it can stand in a device's name.
+
+    `Raspberry Pi 4` is `raspberry-pi-4`.
+    """
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unknown"
 
 
 def xnnpack_cpu(host: Host) -> str:
-    """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64. LiteRT's WebAssembly builds all use SIMD."""
+    """Name the CPU family as `xnnpack.CPUS` does; x86 stays x86_64.
+
+    LiteRT's WebAssembly builds all use SIMD.
+    """
     if host.arch.startswith("wasm"):
         return "wasm-simd"
     return "riscv" if host.arch.startswith("riscv") else host.arch
@@ -102,7 +147,8 @@ class Load:
     Attributes:
         others: cores kept busy by other processes, on average.
         stolen: share of time that the hypervisor gave to someone else.
-        causes: what else keeps the machine from what it can do, each as a sentence: heat, capped clocks, saving power.
+        causes: what else keeps the machine from what it can do, each as a sentence: heat, capped
+            clocks, saving power.
     """
 
     others: float
@@ -123,7 +169,10 @@ class Clock:
     def look(cls) -> "Clock":
         """Read the counters now."""
         times = os.times()
-        return cls.of(_read(Path("/proc/stat")), times.user + times.system + times.children_user + times.children_system)
+        return cls.of(
+            _read(Path("/proc/stat")),
+            times.user + times.system + times.children_user + times.children_system,
+        )
 
     @classmethod
     def of(cls, stat: str, own_s: float) -> "Clock":
@@ -133,19 +182,29 @@ class Clock:
             fields = [int(value) for value in stat.splitlines()[0].split()[1:9]]
         user, nice, system, idle, waiting, irq, softirq, stolen = fields
         own = own_s * _ticks()
-        return cls(user + nice + system + irq + softirq, stolen, sum((user, nice, system, idle, waiting, irq, softirq, stolen)), own)
+        return cls(
+            user + nice + system + irq + softirq,
+            stolen,
+            sum((user, nice, system, idle, waiting, irq, softirq, stolen)),
+            own,
+        )
 
     def plus_own(self, seconds: float) -> "Clock":
         """Count as this process's own what its companions took."""
         return replace(self, own=self.own + seconds * _ticks())
 
     def since(self, before: "Clock", cores: int | None = None) -> Load:
-        """Say how busy the machine (with `cores` cores; None: this one) was from `before` to this look; what is ours does not count."""
+        """Say how busy the machine (with `cores` cores.
+
+        None: this one) was from `before` to this look; what is ours does not count.
+        """
         total = self.total - before.total
         if total <= 0:
             return Load(0.0, 0.0)
         others = max(0.0, (self.busy - before.busy) - (self.own - before.own))
-        return Load(others / total * (cores or os.cpu_count() or 1), (self.stolen - before.stolen) / total)
+        return Load(
+            others / total * (cores or os.cpu_count() or 1), (self.stolen - before.stolen) / total
+        )
 
 
 def _ticks() -> int:

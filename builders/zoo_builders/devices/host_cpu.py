@@ -1,4 +1,7 @@
-"""`host-cpu`: this machine's processor, LiteRT with XNNPACK, one pinned process for each file and round."""
+"""`host-cpu`: this machine's processor, LiteRT with XNNPACK.
+
+One pinned process for each file and round.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +20,10 @@ from zoo_registry.model.record import Host
 
 
 class HostCpu:
-    """This machine's processor. Needs nothing but LiteRT; the numbers are those of this machine alone."""
+    """This machine's processor.
+
+    Needs nothing but LiteRT; the numbers are those of this machine alone.
+    """
 
     name = "host-cpu"
     runtime = litert.RUNTIME
@@ -28,18 +34,30 @@ class HostCpu:
         machine = host.describe()
         what = f"{machine.cpu}, {machine.cores} cores"
         if find_spec("ai_edge_litert") is None:
-            return (Found(self.name, what, missing="LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[bench]'"),)
+            return (
+                Found(
+                    self.name,
+                    what,
+                    missing="LiteRT (ai-edge-litert)",
+                    hint="pip install 'edgezoo[bench]'",
+                ),
+            )
         return (Found(self.name, what),)
 
     def connect(self, setting: Setting) -> "Machine":
-        """Give this machine, of which a session uses the last (fastest) `threads` cores this process may use.
+        """Give this machine.
+
+        A session uses the last (fastest) `threads` of the cores that this process may use.
 
         Raises:
             Unsupported: fewer cores than threads.
         """
         cores = host.usable_cores()
         if len(cores) < setting.threads:
-            raise Unsupported(f"{setting.threads} threads on {len(cores)} cores", hint="lower benchmark.threads in the manifest")
+            raise Unsupported(
+                f"{setting.threads} threads on {len(cores)} cores",
+                hint="lower benchmark.threads in the manifest",
+            )
         return Machine(setting, cores[-setting.threads :])
 
 
@@ -65,7 +83,9 @@ class Machine:
 
     def prepare(self, subject: Subject) -> AgentContender:
         """Give a child process that will run `subject`."""
-        talk = Conversation((sys.executable, "-m", child.__name__), subject.file.name, self._setting.timeout_s)
+        talk = Conversation(
+            (sys.executable, "-m", child.__name__), subject.file.name, self._setting.timeout_s
+        )
         return AgentContender(subject, talk, self._where, self._options())
 
     def _options(self) -> dict[str, Any]:
@@ -78,7 +98,12 @@ class Machine:
         """Give itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """There is nothing to disconnect."""
 
 

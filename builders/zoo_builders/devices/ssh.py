@@ -1,7 +1,11 @@
-"""`ssh:<host>`: another machine over OpenSSH, such as a Raspberry Pi or a server; LiteRT with XNNPACK there, run by the agent of `zoo`.
+"""`ssh:<host>`: another machine over OpenSSH, such as a Raspberry Pi or a server.
 
-One shared connection a session: its first channel is the keeper (an agent that describes the machine and keeps the files in a private
-folder until the connection ends), and every contender is an agent process of its own, as on `host-cpu`.
+LiteRT with XNNPACK there, run by the agent of `zoo`.
+
+One shared connection a session: its first channel is the keeper (an agent that describes the
+    machine and keeps the files in a private
+folder until the connection ends), and every contender is an agent process of its own, as on
+`host-cpu`.
 """
 
 import os
@@ -26,13 +30,19 @@ from zoo_registry.model.files import digest_file
 from zoo_registry.model.record import Host
 
 _LONGEST_SOCKET = 80
-"""ssh refuses longer paths of its socket (the system takes some 104 characters, and ssh adds 17)."""
+"""ssh refuses longer paths of its socket (the system takes some 104 characters.
+
+And ssh adds 17).
+"""
 
 _GOODBYE_S = 2.0
 
 
 class Ssh:
-    """Another machine over OpenSSH. Needs `ssh` here, a key it accepts, and `pip install 'edgezoo[bench]'` there (`ZOO_SSH_AGENT`)."""
+    """Another machine over OpenSSH.
+
+    Needs `ssh` here, a key it accepts, and `pip install 'edgezoo[bench]'` there (`ZOO_SSH_AGENT`).
+    """
 
     name = "ssh"
     runtime = litert.RUNTIME
@@ -41,21 +51,36 @@ class Ssh:
     def found(self) -> Sequence[Found]:
         """Give one line: machines are named by hand, and none is looked for."""
         if shutil.which("ssh") is None:
-            return (Found("ssh:<host>", missing="OpenSSH's client (ssh)", hint="apt install openssh-client"),)
+            return (
+                Found(
+                    "ssh:<host>",
+                    missing="OpenSSH's client (ssh)",
+                    hint="apt install openssh-client",
+                ),
+            )
         return (
-            Found("ssh:<host>", missing="its name: any machine that ssh reaches", hint="zoo bench FILE --device ssh:me@raspberrypi.local"),
+            Found(
+                "ssh:<host>",
+                missing="its name: any machine that ssh reaches",
+                hint="zoo bench FILE --device ssh:me@raspberrypi.local",
+            ),
         )
 
     def connect(self, setting: Setting) -> "Remote":
-        """Reach the machine and have it described; a session uses its last (fastest) `threads` cores.
+        """Reach the machine and have it described.
+
+        A session uses its last (fastest) `threads` cores.
 
         Raises:
-            Unsupported: no machine is named, `ssh` is not here, the agent is not there or of another version, or too few cores.
+            Unsupported: no machine is named, `ssh` is not here, the agent is not there or of
+                another version, or too few cores.
             MeasureFailed: (kind `device`) it cannot be reached or does not let us in.
         """
         target, binary = Target.parse(setting.device), shutil.which("ssh")
         if binary is None:
-            raise Unsupported("OpenSSH's client (ssh) is not installed here", hint="apt install openssh-client")
+            raise Unsupported(
+                "OpenSSH's client (ssh) is not installed here", hint="apt install openssh-client"
+            )
         remote = Remote(setting, target, binary, Settings.read().ssh_agent)
         try:
             remote.reach()
@@ -92,7 +117,10 @@ class Remote:
         self._see_version(greeting)
         self._about = self._keeper.ask("host")
         if len(self._about["cores"]) < self._setting.threads:
-            message = f"{self._setting.threads} threads on {len(self._about['cores'])} cores of {self._target.host}"
+            message = (
+                f"{self._setting.threads} threads on {len(self._about['cores'])} cores of"
+                f" {self._target.host}"
+            )
             raise Unsupported(message, hint="ask for fewer threads")
 
     def _see_version(self, greeting: dict[str, Any]) -> None:
@@ -100,8 +128,17 @@ class Remote:
 
         if greeting.get("agent") != child.AGENT:
             here, there = version("edgezoo"), greeting.get("edgezoo", "an unknown version")
-            message = f"edgezoo {there} on {self._target.host} speaks agent {greeting.get('agent', 1)}, edgezoo {here} here {child.AGENT}"
-            raise Unsupported(message, hint=f"ssh {self._target.typed} \"python3 -m pip install --upgrade 'edgezoo[bench]=={here}'\"")
+            message = (
+                f"edgezoo {there} on {self._target.host} speaks agent {greeting.get('agent', 1)},"
+                f" edgezoo {here} here {child.AGENT}"
+            )
+            raise Unsupported(
+                message,
+                hint=(
+                    f'ssh {self._target.typed} "python3 -m pip install --upgrade'
+                    f" 'edgezoo[bench]=={here}'\""
+                ),
+            )
 
     def leave(self) -> None:
         """End the keeper, which removes the files there, and with it the connection."""
@@ -116,7 +153,10 @@ class Remote:
 
     @property
     def known_as(self) -> str:
-        """What it is to others: its processor or board; whose it is and how it is reached is nobody's business."""
+        """What it is to others: its processor or board.
+
+        Whose it is and how it is reached is nobody's business.
+        """
         return f"ssh:{slug(self.host.cpu)}"
 
     @property
@@ -125,7 +165,9 @@ class Remote:
         return str(self._about["runtime_version"])
 
     def busy(self) -> Load:
-        """How busy that machine was with other things since connecting: the agents of this session do not count.
+        """How busy that machine was with other things since connecting.
+
+        The agents of this session do not count.
 
         Raises:
             MeasureFailed: the connection is lost.
@@ -133,9 +175,18 @@ class Remote:
         return Load(**self._keeper.ask("busy", own_s=self._spent_s))
 
     def prepare(self, subject: Subject) -> "RemoteContender":
-        """Give an agent there that will run `subject`; its files go there when it is loaded, once a session."""
+        """Give an agent there that will run `subject`.
+
+        Its files go there when it is loaded, once a session.
+        """
         options = {"threads": self._setting.threads, "kernels": self._setting.kernels}
-        return RemoteContender(subject, self._talk(subject.file.name, master=False), self._where, options, self._note_spent)
+        return RemoteContender(
+            subject,
+            self._talk(subject.file.name, master=False),
+            self._where,
+            options,
+            self._note_spent,
+        )
 
     def _where(self, subject: Subject) -> Where:
         cores = self._about["cores"][-self._setting.threads :]
@@ -163,20 +214,38 @@ class Remote:
         """Give itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Leave."""
         self.leave()
 
 
 class RemoteContender(AgentContender):
-    """An agent there; at its end it tells the CPU time it took, so that the session does not count itself as load."""
+    """An agent there; at its end it tells the CPU time it took.
 
-    def __init__(self, subject: Subject, talk: Conversation, where: Any, options: dict[str, Any], note: Any) -> None:
+    So that the session does not count itself as load.
+    """
+
+    def __init__(
+        self, subject: Subject, talk: Conversation, where: Any, options: dict[str, Any], note: Any
+    ) -> None:
         super().__init__(subject, talk, where, options)
         self._note = note
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Ask what it took, let it end by itself, or else end the channel: the agent notices and ends."""
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ask what it took, let it end by itself, or else end the channel.
+
+        The agent notices and ends.
+        """
         self._talk.timeout_s = min(self._talk.timeout_s, _GOODBYE_S)
         if error is None:
             with suppress(MeasureFailed, KeyError):

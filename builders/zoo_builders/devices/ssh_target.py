@@ -2,8 +2,9 @@
 
     ssh:pi   ssh:me@pi   ssh:me@pi:2222   ssh:me@[fe80::1]:2222
 
-What stands there is given to `ssh` as options of its own and after `--`: nothing in a name can become an option or a command. Aliases,
-keys, jump hosts and ports of ~/.ssh/config hold, as with `ssh` itself.
+What stands there is given to `ssh` as options of its own and after `--`: nothing in a name can
+become an option or a command. Aliases, keys, jump hosts and ports of ~/.ssh/config hold, as with
+`ssh` itself.
 """
 
 import re
@@ -58,7 +59,10 @@ class Target:
         found = _TARGET.fullmatch(text)
         if found is None or int(found["port"] or 1) not in range(1, _HIGHEST_PORT + 1):
             what = f"{text!r} is no machine" if text else "no machine is named"
-            raise Unsupported(f"{what}: expected ssh:[user@]host[:port]", hint="zoo bench FILE --device ssh:me@raspberrypi.local")
+            raise Unsupported(
+                f"{what}: expected ssh:[user@]host[:port]",
+                hint="zoo bench FILE --device ssh:me@raspberrypi.local",
+            )
         return cls(found["name"] or found["v6"], found["user"] or "", int(found["port"] or 0))
 
     @property
@@ -67,7 +71,9 @@ class Target:
         port = f"-p {self.port} " if self.port else ""
         return f"{port}{self.user}@{self.host}" if self.user else f"{port}{self.host}"
 
-    def command(self, binary: str, remote: str, control: Path | None, *, master: bool) -> tuple[str, ...]:
+    def command(
+        self, binary: str, remote: str, control: Path | None, *, master: bool
+    ) -> tuple[str, ...]:
         """Give the command that runs `remote` there.
 
         Args:
@@ -78,7 +84,11 @@ class Target:
         """
         options = dict(_OPTIONS)
         if control is not None:
-            options |= {"ControlPath": str(control), "ControlMaster": "yes" if master else "no", "ControlPersist": "no"}
+            options |= {
+                "ControlPath": str(control),
+                "ControlMaster": "yes" if master else "no",
+                "ControlPersist": "no",
+            }
         flags = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
         port = ["-p", str(self.port)] if self.port else []
         user = ["-l", self.user] if self.user else []
@@ -86,28 +96,48 @@ class Target:
 
 
 def explain(target: Target, remote: str, ended: Ended, otherwise: MeasureFailed) -> ZooError:
-    """Say why there is no agent at the other end: the known reasons of OpenSSH and of the shell there, each with what to type."""
+    """Say why there is no agent at the other end.
+
+    The known reasons of OpenSSH and of the shell there, each with what to type.
+    """
     where, words = f"ssh {target.typed}", ended.words
     if ended.code == _SSH_ITSELF:
-        return MeasureFailed(f"{where} failed: {_last_line(words)}", kind="device", hint=_what_to_do(target, words))
+        return MeasureFailed(
+            f"{where} failed: {_last_line(words)}", kind="device", hint=_what_to_do(target, words)
+        )
     if ended.code == _NOT_FOUND or "No module named" in words:
         return Unsupported(
             f"`{remote}` cannot be run on {target.host}: {_last_line(words)}",
-            hint=f"ssh {target.typed} \"python3 -m pip install 'edgezoo[bench]'\"   # or name its place: "
-            "export ZOO_SSH_AGENT='/home/me/venv/bin/zoo bench --agent'",
+            hint=(
+                f"ssh {target.typed} \"python3 -m pip install 'edgezoo[bench]'\"   # or name its"
+                " place: export ZOO_SSH_AGENT='/home/me/venv/bin/zoo bench --agent'"
+            ),
         )
     return MeasureFailed(
-        f"{where}: {otherwise.message}", kind="device", hint=f"ssh {target.typed} '{remote}' </dev/null   # must greet and end"
+        f"{where}: {otherwise.message}",
+        kind="device",
+        hint=f"ssh {target.typed} '{remote}' </dev/null   # must greet and end",
     )
 
 
 def _what_to_do(target: Target, words: str) -> str:
     known: Sequence[tuple[str, str]] = (
-        ("Host key verification failed", f"ssh {target.typed} true   # compare the key it shows, then answer yes once"),
-        ("REMOTE HOST IDENTIFICATION HAS CHANGED", f"ssh-keygen -R {target.host}   # only if you know why the key changed"),
-        ("Permission denied", f"ssh-copy-id {target.typed}   # sessions run unattended, with a key and no password"),
+        (
+            "Host key verification failed",
+            f"ssh {target.typed} true   # compare the key it shows, then answer yes once",
+        ),
+        (
+            "REMOTE HOST IDENTIFICATION HAS CHANGED",
+            f"ssh-keygen -R {target.host}   # only if you know why the key changed",
+        ),
+        (
+            "Permission denied",
+            f"ssh-copy-id {target.typed}   # sessions run unattended, with a key and no password",
+        ),
     )
-    return next((hint for sign, hint in reversed(known) if sign in words), f"ssh -v {target.typed} true")
+    return next(
+        (hint for sign, hint in reversed(known) if sign in words), f"ssh -v {target.typed} true"
+    )
 
 
 def _last_line(words: str) -> str:

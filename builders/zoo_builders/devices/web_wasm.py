@@ -1,7 +1,7 @@
 """`web-wasm`: LiteRT.js in a real headless Chromium on this machine.
 
-One WASM instance, in a page and a renderer process of its own, for each file and round; the threads that compute are pinned, those that
-compile and collect garbage are not.
+One WASM instance, in a page and a renderer process of its own, for each file and round; the threads
+that compute are pinned, those that compile and collect garbage are not.
 """
 
 import sys
@@ -25,14 +25,20 @@ from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.record import Host, OperatorTime
 
 _GRACE_S = 30.0
-"""How much longer than a page may take for an answer the browser as a whole may: then it is the browser that hangs."""
+"""How much longer than a page may take for an answer the browser as a whole may.
+
+Then it is the browser that hangs.
+"""
 
 
 class WebWasm:
-    """LiteRT.js (XNNPACK in WebAssembly with SIMD) in headless Chromium on this machine. Runs XNNPACK's sparse kernels on every processor.
+    """LiteRT.js (XNNPACK in WebAssembly with SIMD) in headless Chromium on this machine.
 
-    Needs Playwright (`pip install 'edgezoo[web-bench]'`), a Chromium, and LiteRT.js (`zoo devices install web-wasm`). Takes float32, int32
-    and uint8 at a file's interface only: an int8 file needs `interface: float`.
+    Runs XNNPACK's sparse kernels on every processor.
+
+    Needs Playwright (`pip install 'edgezoo[web-bench]'`), a Chromium, and LiteRT.js (`zoo devices
+    install web-wasm`). Takes float32, int32 and uint8 at a file's interface only: an int8 file
+    needs `interface: float`.
     """
 
     name = "web-wasm"
@@ -46,7 +52,9 @@ class WebWasm:
         return (Found(self.name, str(executable or ""), missing=missing, hint=hint),)
 
     def connect(self, setting: Setting) -> "WebBrowser":
-        """Start the browser; of the machine it uses the last (fastest) `threads` cores that this process may use.
+        """Start the browser.
+
+        It uses the last (fastest) `threads` of the cores that this process may use.
 
         Raises:
             Unsupported: a part is missing here, or fewer cores than threads.
@@ -55,15 +63,24 @@ class WebWasm:
         settings = Settings.read()
         cores = host.usable_cores()
         if len(cores) < setting.threads:
-            raise Unsupported(f"{setting.threads} threads on {len(cores)} cores", hint="lower benchmark.threads in the manifest")
+            raise Unsupported(
+                f"{setting.threads} threads on {len(cores)} cores",
+                hint="lower benchmark.threads in the manifest",
+            )
         missing, hint = _missing(settings)
         executable = browser.find(settings)
         if missing or executable is None:
-            raise Unsupported(f"{self.name} needs {missing}, which is not installed here", hint=hint)
-        return WebBrowser(setting, cores[-setting.threads :], executable, litertjs.found(settings.litertjs))
+            raise Unsupported(
+                f"{self.name} needs {missing}, which is not installed here", hint=hint
+            )
+        return WebBrowser(
+            setting, cores[-setting.threads :], executable, litertjs.found(settings.litertjs)
+        )
 
     def install(self, tell: Callable[[str], None]) -> str:
-        """Fetch LiteRT.js, saying what is fetched; do nothing where it is already. Gives the folder.
+        """Fetch LiteRT.js, saying what is fetched; do nothing where it is already.
+
+        Gives the folder.
 
         Raises:
             Unsupported: there is no npm, or the folder cannot be written.
@@ -76,7 +93,10 @@ class WebWasm:
 
 
 def _missing(settings: Settings) -> tuple[str, str]:
-    """Name the first part that is missing, and the command that brings it; empty when all are there."""
+    """Name the first part that is missing, and the command that brings it.
+
+    Empty when all are there.
+    """
     if find_spec("playwright") is None:
         return "Playwright", "pip install 'edgezoo[web-bench]'"
     if browser.find(settings) is None:
@@ -89,18 +109,27 @@ def _missing(settings: Settings) -> tuple[str, str]:
 class WebBrowser:
     """A running browser, for one session."""
 
-    def __init__(self, setting: Setting, cores: Sequence[int], executable: Path, runtime: Path) -> None:
+    def __init__(
+        self, setting: Setting, cores: Sequence[int], executable: Path, runtime: Path
+    ) -> None:
         self._setting, self._ids = setting, count()
         self.version = litertjs.version_in(runtime)
         self._order = {
-            "chromium": str(executable), "litertjs": str(runtime), "threads": setting.threads, "timeout_s": setting.timeout_s,
+            "chromium": str(executable),
+            "litertjs": str(runtime),
+            "threads": setting.threads,
+            "timeout_s": setting.timeout_s,
             "cores": list(cores),
-        }  # fmt: skip
+        }
         self._talk = self._started()
         self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
 
     def _started(self) -> Conversation:
-        talk = Conversation((sys.executable, "-m", driver.__name__), WebWasm.name, self._setting.timeout_s + _GRACE_S)
+        talk = Conversation(
+            (sys.executable, "-m", driver.__name__),
+            WebWasm.name,
+            self._setting.timeout_s + _GRACE_S,
+        )
         try:
             answer = talk.__enter__().ask("start", **self._order)
             self._about = _unless_failed(answer)
@@ -113,15 +142,22 @@ class WebBrowser:
 
     @property
     def host(self) -> Host:
-        """The machine, as the file sees it: WebAssembly on this processor, in this version of the browser."""
+        """The machine, as the file sees it.
+
+        WebAssembly on this processor, in this version of the browser.
+        """
         machine = host.describe()
         known = machine.model_dump(exclude={"fingerprint"}) | {
-            "arch": "wasm", "features": tuple(self._about["features"]), "os": f"{self._about['browser']} on {machine.os}",
-        }  # fmt: skip
-        return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+            "arch": "wasm",
+            "features": tuple(self._about["features"]),
+            "os": f"{self._about['browser']} on {machine.os}",
+        }
+        return Host.model_validate(
+            {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
+        )
 
     def busy(self) -> Load:
-        """How busy processes other than this one and the browser's kept the machine since connecting."""
+        """How busy others than we and the browser kept the machine since connecting."""
         own = processes.cpu_seconds(self._talk.process.pid) - self._taken
         return Clock.look().plus_own(max(0.0, own)).since(self._since)
 
@@ -133,7 +169,8 @@ class WebBrowser:
         """Ask the process that drives the browser.
 
         Raises:
-            MeasureFailed: what was asked failed, with its kind; or the browser as a whole hangs or ended: then others get a new one.
+            MeasureFailed: what was asked failed, with its kind; or the browser as a whole hangs or
+                ended: then others get a new one.
         """
         try:
             answer = self._talk.ask(what, **order)
@@ -148,12 +185,20 @@ class WebBrowser:
         """Give itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """End the browser and all that belongs to it."""
         self._end(patiently=True)
 
     def _end(self, *, patiently: bool) -> None:
-        """Let the browser close itself if it can, then kill what is left: a renderer that hangs hears nothing."""
+        """Let the browser close itself if it can, then kill what is left.
+
+        A renderer that hangs hears nothing.
+        """
         known = processes.family(self._talk.process.pid)
         if patiently:
             self._talk.part()
@@ -168,44 +213,70 @@ def _unless_failed(answer: dict[str, Any]) -> dict[str, Any]:
     raise MeasureFailed(message, kind=kind, hint=FLOAT_TWIN if kind == "interface" else "")
 
 
-FLOAT_TWIN = "write `interface: float` in the variant's quantize step: the same file, with float32 at its interface, runs in a browser"
+FLOAT_TWIN = (
+    "write `interface: float` in the variant's quantize step: the same file, with float32 at its"
+    " interface, runs in a browser"
+)
 
 
 class Tab:
-    """One file in one page; opened on `__enter__`, loaded by the first look at `ready`, closed on `__exit__`."""
+    """One file in one page; opened on `__enter__`, loaded by the first look at `ready`.
+
+    Closed on `__exit__`.
+    """
 
     def __init__(self, subject: Subject, place: WebBrowser, number: int) -> None:
         self._subject, self._place, self._id = subject, place, number
         self._ready: Ready | None = None
         self.batch = 1
-        """Inferences behind one number of `run`, where the browser's clock is too coarse for one."""
+        """Inferences behind one number of `run`.
+
+        Where the browser's clock is too coarse for one.
+        """
 
     def __enter__(self) -> Self:
         """Open the page."""
         self._place.ask("open", id=self._id)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Close the page; its process ends with it."""
         with suppress(MeasureFailed):
             self._place.ask("close", id=self._id)
 
     @property
     def ready(self) -> Ready:
-        """Load the file, check the golden outputs, and say what that took. LiteRT.js tells no node counts: they are 0.
+        """Load the file, check the golden outputs, and say what that took.
+
+        LiteRT.js tells no node counts: they are 0.
 
         Raises:
-            MeasureFailed: the file cannot be loaded, has types at its interface that LiteRT.js has not, or computes something else.
+            MeasureFailed: the file cannot be loaded, has types at its interface that LiteRT.js has
+                not, or computes something else.
         """
         if self._ready is None:
             subject = self._subject
-            order = {"name": subject.file.name, "file": str(subject.file), "golden": str(subject.golden), "atol": subject.atol}
+            order = {
+                "name": subject.file.name,
+                "file": str(subject.file),
+                "golden": str(subject.golden),
+                "atol": subject.atol,
+            }
             told = self._place.ask("load", id=self._id, **order)
             self._ready = Ready(
-                init_ms=float(told["init_ms"]), first_ms=float(told["first_ms"]), delegate=str(told["delegate"]),
-                nodes_delegated=int(told["nodes_delegated"]), nodes_total=int(told["nodes_total"]), partitions=int(told["partitions"]),
+                init_ms=float(told["init_ms"]),
+                first_ms=float(told["first_ms"]),
+                delegate=str(told["delegate"]),
+                nodes_delegated=int(told["nodes_delegated"]),
+                nodes_total=int(told["nodes_total"]),
+                partitions=int(told["partitions"]),
                 pinned=bool(told["pinned"]),
-            )  # fmt: skip
+            )
         return self._ready
 
     def run(self, count: int) -> Sequence[float]:
@@ -220,7 +291,9 @@ class Tab:
         return seconds
 
     def peak_memory_mb(self) -> float:
-        """Size of the WASM heap, which never shrinks: the runtime's own, the file, and what it computes in.
+        """Size of the WASM heap, which never shrinks.
+
+        The runtime's own, the file, and what it computes in.
 
         Raises:
             MeasureFailed: the page hung, or its process ended.

@@ -1,8 +1,10 @@
-"""Layers of a user's own classes: the code that defines them travels beside the model, so that later stages can load it.
+"""Layers of a user's own classes.
 
-A stage's result with such a model holds, beside `model.keras`, `layers.json`: {"module": importable name} for networks named
-`python:package.module:function`, or {"file": "layers.py"} with a copy of the user's Python file. Loading the model runs that code, as
-building it did.
+The code that defines them travels beside the model, so that later stages can load it.
+
+A stage's result with such a model holds, beside `model.keras`, `layers.json`: {"module": importable
+name} for networks named `python:package.module:function`, or {"file": "layers.py"} with a copy of
+the user's Python file. Loading the model runs that code, as building it did.
 """
 
 import importlib
@@ -24,11 +26,18 @@ def own(model: Any) -> tuple[str, ...]:
     """Name the layers whose class is neither Keras' nor ours."""
     ours = tuple(front_end_layers.classes().values())
     others = [layer for layer in model.layers if not isinstance(layer, ours)]
-    return tuple(layer.name for layer in others if not type(layer).__module__.startswith(("tf_keras.", "keras.")))
+    return tuple(
+        layer.name
+        for layer in others
+        if not type(layer).__module__.startswith(("tf_keras.", "keras."))
+    )
 
 
 def keep(model: Any, network: lookup.Network | None, out: Path) -> None:
-    """Write down where the classes of `model`'s own layers come from; nothing when it has none, or is no Python network."""
+    """Write down where the classes of `model`'s own layers come from.
+
+    Nothing when it has none, or is no Python network.
+    """
     if network is None or network.kind not in {"source", "module"} or not own(model):
         return
     if network.kind == "module":
@@ -51,8 +60,13 @@ def scope(path: Path) -> AbstractContextManager[Any]:
     about = path.parent / _ABOUT
     found = _defined(json.loads(about.read_bytes()), path.parent) if about.is_file() else {}
     layers = tf.keras.layers.Layer
-    classes = {name: value for name, value in found.items() if isinstance(value, type) and issubclass(value, layers)}
-    return tf.keras.utils.custom_object_scope(classes)  # type: ignore[no-any-return]  # Keras is Any
+    classes = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, type) and issubclass(value, layers)
+    }
+    # Keras is Any
+    return tf.keras.utils.custom_object_scope(classes)  # type: ignore[no-any-return]
 
 
 def _defined(about: dict[str, str], folder: Path) -> dict[str, Any]:

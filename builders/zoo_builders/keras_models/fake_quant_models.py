@@ -1,7 +1,11 @@
-"""Models that carry fake quantization (TFMOT's `QuantizeWrapperV2`, `QuantizeLayer`): telling them, saving them, loading them.
+"""Models that carry fake quantization (TFMOT's `QuantizeWrapperV2`, `QuantizeLayer`).
 
-They are saved as HDF5, whatever the file is called: the zip format cannot read back what it wrote of them (it stores a wrapped layer's
-kernel once more under the wrapper, and its input quantizer's variables under names that do not exist when they are loaded).
+Telling them, saving them, loading them.
+
+They are saved as HDF5, whatever the file is called: the zip format cannot read back what it wrote
+    of them (it stores a wrapped layer's
+kernel once more under the wrapper, and its input quantizer's variables under names that do not
+exist when they are loaded).
 """
 
 import warnings
@@ -27,12 +31,17 @@ def is_wrapper(layer: Any) -> bool:
 def save(model: Any, path: Path) -> None:
     """Write a wrapped model, without optimizer state."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")  # see the module's docstring
+        warnings.filterwarnings(
+            "ignore", message="You are saving your model as an HDF5 file"
+        )  # see the module's docstring
         model.save(path, save_format="h5", include_optimizer=False)
 
 
 def scope(path: Path) -> AbstractContextManager[Any]:
-    """Give the context in which the Keras model at `path` can be loaded: TFMOT's classes where it needs them, nothing otherwise."""
+    """Give the context in which the Keras model at `path` can be loaded.
+
+    TFMOT's classes where it needs them, nothing otherwise.
+    """
     return tf.tfmot.quantization.keras.quantize_scope() if _holds_wrappers(path) else nullcontext()
 
 

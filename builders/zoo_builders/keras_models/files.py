@@ -9,7 +9,9 @@ from zoo_registry.model.errors import BuildFailed
 
 
 def load(path: Path) -> Any:
-    """Load a whole model from `.keras`, `.h5` or a SavedModel folder, without its training configuration.
+    """Load a whole model from `.keras`, `.h5` or a SavedModel folder.
+
+    Without its training configuration.
 
     Raises:
         BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
@@ -20,12 +22,15 @@ def load(path: Path) -> Any:
             return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise BuildFailed(
-            f"{path.name} cannot be loaded as a Keras model: {error}", hint="save it with tf_keras: model.save('NAME.keras')"
+            f"{path.name} cannot be loaded as a Keras model: {error}",
+            hint="save it with tf_keras: model.save('NAME.keras')",
         ) from error
 
 
 def load_weights(model: Any, path: Path) -> None:
-    """Set `model`'s weights from a whole model or a weights file whose layers match it in order and shape.
+    """Set `model`'s weights from a whole model or a weights file.
+
+    Its layers must match in order and shape.
 
     Raises:
         BuildFailed: they do not match.
@@ -37,12 +42,16 @@ def load_weights(model: Any, path: Path) -> None:
             model.set_weights(load(path).get_weights())
     except (OSError, ValueError) as error:
         raise BuildFailed(
-            f"the weights in {path.name} do not fit the network: {error}", hint="zoo plan MANIFEST   # names the network that is meant"
+            f"the weights in {path.name} do not fit the network: {error}",
+            hint="zoo plan MANIFEST   # names the network that is meant",
         ) from error
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a model without optimizer state: a `.keras` archive, of one that carries fake quantization HDF5."""
+    """Write a model without optimizer state.
+
+    A `.keras` archive, of one that carries fake quantization HDF5.
+    """
     if fake_quant_models.is_wrapped(model):
         fake_quant_models.save(model, path)
         return

@@ -1,4 +1,7 @@
-"""Keras layers that Keras has none of, for front ends (`front_end`): what their graphs call `Magnitude` and `Logarithm`."""
+"""Keras layers that Keras has none of, for front ends (`front_end`).
+
+What their graphs call `Magnitude` and `Logarithm`.
+"""
 
 from functools import cache
 from typing import Any
@@ -8,7 +11,10 @@ from zoo_builders import tf
 
 @cache
 def classes() -> dict[str, Any]:
-    """Give the classes by the op that a graph names them by; the first call makes them known to Keras, so that models load."""
+    """Give the classes by the op that a graph names them by.
+
+    The first call makes them known to Keras, so that models load.
+    """
     tensorflow = tf.tensorflow
     known = tf.keras.saving.register_keras_serializable(package="edgezoo")
 

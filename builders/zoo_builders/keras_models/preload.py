@@ -1,7 +1,11 @@
-"""What the fork server imports once, so that every TensorFlow stage starts in milliseconds instead of seconds.
+"""What the fork server imports once.
 
-Importing is all that happens here: no operation runs, so TensorFlow has started no thread yet and forking is safe. What the
-frameworks write to stderr while they load (which processor features they were built for) is nobody's business.
+So that every TensorFlow stage starts in milliseconds instead of seconds.
+
+Importing is all that happens here: no operation runs, so TensorFlow has started no thread yet and
+    forking is safe. What the
+frameworks write to stderr while they load (which processor features they were built for) is
+nobody's business.
 """
 
 import os

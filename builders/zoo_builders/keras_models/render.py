@@ -1,4 +1,7 @@
-"""Graph → Keras model, and back. The pure half (reading a Keras configuration) is `keras_config`."""
+"""Graph → Keras model, and back.
+
+The pure half (reading a Keras configuration) is `keras_config`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,10 +17,13 @@ __all__ = ["graph_of", "graph_of_file", "judged", "layer_of", "render"]
 
 
 def render(graph: Graph) -> Any:
-    """Build the functional Keras model that `graph` describes: same layer names, fresh weights from the current seed.
+    """Build the functional Keras model that `graph` describes.
+
+    Same layer names, fresh weights from the current seed.
 
     Raises:
-        Unsupported: a node's class is no Keras layer, or Keras gives it another shape than the graph says.
+        Unsupported: a node's class is no Keras layer, or Keras gives it another shape than the
+            graph says.
     """
     keras = tf.keras
     first, *rest = graph.nodes
@@ -27,7 +33,9 @@ def render(graph: Graph) -> Any:
         found = tuple(values[node.name].shape[1:])
         if found != node.shape:
             raise Unsupported(
-                f"{graph.name}: layer {node.name} has shape {found} in Keras, {node.shape} in the graph", hint="correct the network"
+                f"{graph.name}: layer {node.name} has shape {found} in Keras, {node.shape} in the"
+                " graph",
+                hint="correct the network",
             )
     return keras.Model(values[first.name], values[graph.nodes[-1].name], name=graph.name)
 
@@ -40,7 +48,9 @@ def layer_of(node: Node) -> Any:
     """
     kind = getattr(tf.keras.layers, node.op, None) or front_end_layers.classes().get(node.op)
     if kind is None:
-        raise Unsupported(f"layer {node.name}: Keras has no layer class {node.op!r}", hint="correct the network")
+        raise Unsupported(
+            f"layer {node.name}: Keras has no layer class {node.op!r}", hint="correct the network"
+        )
     return kind(name=node.name, **node.config)
 
 
@@ -53,13 +63,16 @@ def graph_of(model: Any) -> Graph:
     """Read a functional or sequential Keras model back as a graph.
 
     Raises:
-        Unsupported: it has a layer we have no description for, more than one input or output, or is a subclassed model.
+        Unsupported: it has a layer we have no description for, more than one input or output, or is
+            a subclassed model.
     """
     return graph_of_config(model.__class__.__name__, model.get_config())
 
 
 def judged(model: Any, technique: str, objections: Callable[[Graph], Sequence[Objection]]) -> Graph:
-    """Read a model back and let a technique object to it: what planning could not ask of a network that is only known once it is built.
+    """Read a model back and let a technique object to it.
+
+    What planning could not ask of a network that is only known once it is built.
 
     Raises:
         BuildFailed: with every layer that cannot be, why, and a way out.
@@ -67,7 +80,10 @@ def judged(model: Any, technique: str, objections: Callable[[Graph], Sequence[Ob
     try:
         graph = graph_of(model)
     except Unsupported as error:
-        hint = f"{technique} must know every layer: replace these, or use prune and quantize: {{dtype: int8}} instead, which take any"
+        hint = (
+            f"{technique} must know every layer: replace these, or use prune and quantize: {{dtype:"
+            " int8} instead, which take any"
+        )
         raise BuildFailed(f"{technique} cannot be applied: {error.message}", hint=hint) from error
     refused = objections(graph)
     if refused:

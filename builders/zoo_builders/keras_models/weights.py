@@ -13,7 +13,9 @@ from zoo_registry.model.errors import BuildFailed
 def weights_of(model: Any, graph: Graph) -> dict[str, dict[str, Any]]:
     """Read {layer: {weight name: array}}, in the order Keras keeps them."""
     return {
-        node.name: dict(zip(node.weights, model.get_layer(node.name).get_weights(), strict=True)) for node in graph.nodes if node.weights
+        node.name: dict(zip(node.weights, model.get_layer(node.name).get_weights(), strict=True))
+        for node in graph.nodes
+        if node.weights
     }
 
 
@@ -22,7 +24,9 @@ def render_with(graph: Graph, weights: Weights) -> Any:
     model = render(graph)
     for node in graph.nodes:
         if node.weights:
-            model.get_layer(node.name).set_weights([weights[node.name][name] for name in node.weights])
+            model.get_layer(node.name).set_weights(
+                [weights[node.name][name] for name in node.weights]
+            )
     return model
 
 
@@ -30,26 +34,40 @@ def put(model: Any, graph: Graph, weights: Weights, fresh: Collection[str] = ())
     """Set the weights of every layer of `model` but those in `fresh`.
 
     Raises:
-        BuildFailed: a layer gets no weights, or weights of another shape; all such layers are named.
+        BuildFailed: a layer gets no weights, or weights of another shape; all such layers are
+            named.
     """
-    wrong = [fault for node in graph.nodes if node.weights and node.name not in fresh if (fault := _misfit(node, weights))]
+    wrong = [
+        fault
+        for node in graph.nodes
+        if node.weights and node.name not in fresh
+        if (fault := _misfit(node, weights))
+    ]
     if wrong:
         raise BuildFailed(
-            f"the weights do not fit the network: {'; '.join(wrong)}", hint="zoo validate MANIFEST   # names the network meant"
+            f"the weights do not fit the network: {'; '.join(wrong)}",
+            hint="zoo validate MANIFEST   # names the network meant",
         )
     for node in graph.nodes:
         if node.weights and node.name not in fresh:
-            model.get_layer(node.name).set_weights([weights[node.name][name] for name in node.weights])
+            model.get_layer(node.name).set_weights(
+                [weights[node.name][name] for name in node.weights]
+            )
 
 
 def _misfit(node: Node, weights: Weights) -> str:
     found = {name: tuple(array.shape) for name, array in weights.get(node.name, {}).items()}
     wanted = {name: tuple(shape) for name, shape in node.weights.items()}
-    return "" if found == wanted else f"layer {node.name}: expected {wanted}, found {found or 'none'}"
+    return (
+        "" if found == wanted else f"layer {node.name}: expected {wanted}, found {found or 'none'}"
+    )
 
 
 def copied(model: Any) -> Any:
-    """Clone a model with its weights: TFMOT's wrappers share layers with what they wrap, so every technique gets its own copy."""
+    """Clone a model with its weights.
+
+    TFMOT's wrappers share layers with what they wrap, so every technique gets its own copy.
+    """
     clone = tf.keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     return clone

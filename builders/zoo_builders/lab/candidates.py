@@ -21,7 +21,8 @@ class Candidate:
     Attributes:
         name: what it is called in messages; unique in a session.
         xnnpack: what its structure promises of the sparse path.
-        dense: the same graph with its weights stored dense; None where there is none, or the file is dense itself.
+        dense: the same graph with its weights stored dense; None where there is none, or the file
+            is dense itself.
     """
 
     name: str
@@ -32,7 +33,9 @@ class Candidate:
 
     @classmethod
     def of(cls, name: str, subject: Subject, dense: Path | None = None) -> "Candidate":
-        """Look into the file. One that cannot be read is a candidate too: what is wrong with it is the runtime's to say.
+        """Look into the file. One that cannot be read is a candidate too.
+
+        What is wrong with it is the runtime's to say.
 
         Raises:
             OSError: it is not there.
@@ -40,15 +43,20 @@ class Candidate:
         try:
             promised = inspect(subject.file.read_bytes()).xnnpack
         except BadFile as error:
-            promised = Xnnpack(predicted_sparse=False, reason=f"the file cannot be read: {error.message}")
+            promised = Xnnpack(
+                predicted_sparse=False, reason=f"the file cannot be read: {error.message}"
+            )
         return cls(name, subject, digest_file(subject.file), promised, dense)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a session is asked for: `device` is a full name such as `android:R5CT…`; `runs` are those of each file in each round.
+    """What a session is asked for: `device` is a full name such as `android:R5CT…`.
 
-    The order of turns follows from the files and from `seed`: sessions that are repeated should not all begin alike.
+    `runs` are those of each file in each round.
+
+    The order of turns follows from the files and from `seed`: sessions that are repeated should not
+    all begin alike.
     """
 
     device: str = "host-cpu"

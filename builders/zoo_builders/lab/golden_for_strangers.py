@@ -1,6 +1,9 @@
-"""Golden vectors of a file that came without a record, made in a process of their own: a file of strangers may end the one that runs it.
+"""Golden vectors of a file that came without a record, made in a process of their own.
 
-`python -m zoo_builders.lab.golden_for_strangers FILE OUT` writes `OUT` (see `golden`) and prints {"atol": …}, or {"error": …, "kind": …}.
+A file of strangers may end the one that runs it.
+
+`python -m zoo_builders.lab.golden_for_strangers FILE OUT` writes `OUT` (see `golden`) and prints
+{"atol": …}, or {"error": …, "kind": …}.
 """
 
 import json
@@ -16,21 +19,33 @@ _LAST_WORDS = 400
 
 
 def make(file: Path, out: Path, *, timeout_s: float) -> Subject:
-    """Run the file by the runtime's own kernels on inputs drawn from a seed, and keep what it gives: what all devices must give.
+    """Run the file by the runtime's own kernels on inputs drawn from a seed.
+
+    And keep what it gives: what all devices must give.
 
     Raises:
-        MeasureFailed: the runtime cannot run the file here, or gives other outputs with its delegate; or the process hung or died.
+        MeasureFailed: the runtime cannot run the file here, or gives other outputs with its
+            delegate; or the process hung or died.
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-m", __name__, str(file), str(out)], capture_output=True, text=True, timeout=timeout_s, check=False
+            [sys.executable, "-m", __name__, str(file), str(out)],
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise MeasureFailed(f"{file.name}: no answer within {timeout_s:g} s; the process was ended", kind="hang") from error
+        raise MeasureFailed(
+            f"{file.name}: no answer within {timeout_s:g} s; the process was ended", kind="hang"
+        ) from error
     answer = _last_line(done.stdout)
     if answer is None:
         words = done.stderr[-_LAST_WORDS:].strip() or "without a word"
-        raise MeasureFailed(f"{file.name}: the process that ran it ended with code {done.returncode}: {words}", kind="died")
+        raise MeasureFailed(
+            f"{file.name}: the process that ran it ended with code {done.returncode}: {words}",
+            kind="died",
+        )
     if "error" in answer:
         raise MeasureFailed(f"{file.name}: {answer['error']}", kind=str(answer["kind"]))
     return Subject(file, out, float(answer["atol"]))
@@ -58,7 +73,10 @@ def main(file: Path, out: Path) -> int:
         answer: dict[str, Any] = {"atol": vectors.atol}
     except (ZooError, OSError, ValueError, MemoryError) as error:
         kind = "wrong-output" if isinstance(error, BuildFailed) else getattr(error, "kind", "load")
-        answer = {"error": getattr(error, "message", "") or f"{type(error).__name__}: {error}", "kind": kind}
+        answer = {
+            "error": getattr(error, "message", "") or f"{type(error).__name__}: {error}",
+            "kind": kind,
+        }
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 

@@ -1,14 +1,25 @@
-"""What a place that gives no latency can still show of a file: that its outputs agree there, and whether its sparse path is taken.
+"""What a place that gives no latency can still show of a file.
 
-A sparse file and its dense twin take turns in the same emulator; the emulator's time is no latency, but that one of two files of the same
-graph takes far less of it can only come from other kernels.
+That its outputs agree there, and whether its sparse path is taken.
+
+A sparse file and its dense twin take turns in the same emulator; the emulator's time is no latency,
+but that one of two files of the same graph takes far less of it can only come from other kernels.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from zoo_builders.devices import DEVICES, Contender, Device, Place, Ready, Setting, Subject, measures
+from zoo_builders.devices import (
+    DEVICES,
+    Contender,
+    Device,
+    Place,
+    Ready,
+    Setting,
+    Subject,
+    measures,
+)
 from zoo_builders.lab import protocol
 from zoo_builders.lab.candidates import Candidate, Failure, Order
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -16,9 +27,16 @@ from zoo_registry.model.record import Ratio
 
 Taken = Literal["taken", "not taken", "unclear", "not stored sparse"]
 TAKEN_BELOW = 0.9
-"""Kernels that skip three quarters of the work, or even half of it, gain more than this in any emulator."""
+"""Kernels that skip three quarters of the work, or even half of it.
 
-_SAID: Mapping[Taken, str] = {"taken": "path taken", "not taken": "path not taken", "unclear": "unclear whether the path is taken"}
+Gain more than this in any emulator.
+"""
+
+_SAID: Mapping[Taken, str] = {
+    "taken": "path taken",
+    "not taken": "path not taken",
+    "unclear": "unclear whether the path is taken",
+}
 _ROUNDS, _RUNS, _WARMUP = 3, 15, 2
 
 
@@ -35,7 +53,8 @@ class Evidence:
     """What was seen of one file.
 
     Attributes:
-        ready: what loading gave; None when it failed. Outputs agreed with the golden ones when it is there.
+        ready: what loading gave; None when it failed. Outputs agreed with the golden ones when it
+            is there.
         ratio: sparse by dense, in the place's own time; None where the file is not stored sparse.
     """
 
@@ -58,10 +77,18 @@ class Evidence:
         """Say it in a sentence."""
         if self.failure is not None or self.ready is None:
             return (
-                f"{self.name}: {self.failure.kind if self.failure else 'runtime'}: {self.failure.message if self.failure else 'no answer'}"
+                f"{self.name}: {self.failure.kind if self.failure else 'runtime'}:"
+                f" {self.failure.message if self.failure else 'no answer'}"
             )
-        taken = f"{self.ready.nodes_delegated}/{self.ready.nodes_total} nodes taken by {self.ready.delegate}"
-        sparse = f"sparse/dense ratio under emulation {self.ratio.value:.2f}: {_SAID[self.path]}; " if self.ratio else ""
+        taken = (
+            f"{self.ready.nodes_delegated}/{self.ready.nodes_total} nodes taken by"
+            f" {self.ready.delegate}"
+        )
+        sparse = (
+            f"sparse/dense ratio under emulation {self.ratio.value:.2f}: {_SAID[self.path]}; "
+            if self.ratio
+            else ""
+        )
         return f"{self.name}: outputs agree; {taken}; {sparse}no latency"
 
 
@@ -80,7 +107,9 @@ def _device(order: Order) -> Device:
 
 
 def gather(candidates: Sequence[Candidate], order: Order) -> Iterator[Evidence]:
-    """See what the place of `order` shows of each candidate; one that fails says so, and the others go on.
+    """See what the place of `order` shows of each candidate.
+
+    One that fails says so, and the others go on.
 
     Raises:
         Unsupported: the place cannot run as asked, or its parts are missing.

@@ -1,9 +1,14 @@
-"""`zoo bench`: what is asked for becomes files with golden vectors and float baselines, these become sessions, sessions become results.
+"""`zoo bench`: what is asked for becomes files with golden vectors and float baselines.
 
-    REF    the published file, pulled into the cache and verified; its record's golden vectors; the float release of its family
-    FILE   the file as it lies there; vectors of its own (see `own_golden`); the first file asked for as the baseline
+These become sessions, sessions become results.
 
-A baseline that is named (`--against`) serves all. Whatever is written on the way lies in one folder, which the caller removes.
+    REF    the published file, pulled into the cache and verified; its record's golden vectors; the
+           float release of its family
+    FILE   the file as it lies there; vectors of its own (see `own_golden`); the first file asked
+           for as the baseline
+
+A baseline that is named (`--against`) serves all. Whatever is written on the way lies in one
+folder, which the caller removes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,14 +24,25 @@ from zoo_builders.tflite.flatbuffer import BadFile
 from zoo_client.cache import Cache
 from zoo_client.pull import find
 from zoo_client.remotes.base import Remote
-from zoo_registry.model.errors import DigestMismatch, MeasureFailed, NotFound, Unsupported, WrongUse, Yanked, ZooError
+from zoo_registry.model.errors import (
+    DigestMismatch,
+    MeasureFailed,
+    NotFound,
+    Unsupported,
+    WrongUse,
+    Yanked,
+    ZooError,
+)
 from zoo_registry.model.measurement import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.shelf import Release
 
 FLOAT = "fp32"
 MOST_AT_ONCE = 8
-"""Files of one session; each has a process of its own while it runs. More files become more sessions, each with its baseline."""
+"""Files of one session; each has a process of its own while it runs.
+
+More files become more sessions, each with its baseline.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +64,10 @@ class Asked:
 
     @property
     def short(self) -> str:
-        """The artifact's name without its version, as measurements call their baseline; of a bare file how it was asked for."""
+        """The artifact's name without its version, as measurements call their baseline.
+
+        Of a bare file how it was asked for.
+        """
         return self.release.record.name if self.release else self.name
 
     def published(self, device: str, threads: int) -> Measurement | None:
@@ -56,7 +75,14 @@ class Asked:
         if self.release is None:
             return None
         rows = (*self.release.record.measurements, *self.release.added)
-        return next((m for m in rows if m.device.partition(":")[0] == device.partition(":")[0] and m.threads == threads), None)
+        return next(
+            (
+                m
+                for m in rows
+                if m.device.partition(":")[0] == device.partition(":")[0] and m.threads == threads
+            ),
+            None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +111,10 @@ class Result:
 
 @dataclass(slots=True)
 class Desk:
-    """Turns words into files. `folder` takes what is written on the way; `connect` opens the remote when it is first needed."""
+    """Turns words into files.
+
+    `folder` takes what is written on the way; `connect` opens the remote when it is first needed.
+    """
 
     folder: Path
     cache: Cache
@@ -101,7 +130,9 @@ class Desk:
         return self._remote
 
     def ask(self, word: str) -> Asked:
-        """Bring the file that `word` names, with golden vectors; a file that cannot run keeps its failure.
+        """Bring the file that `word` names, with golden vectors.
+
+        A file that cannot run keeps its failure.
 
         Raises:
             NotFound, Yanked, DigestMismatch, Unreachable: as pulling it.
@@ -113,7 +144,9 @@ class Desk:
         return self._known[word]
 
     def baseline(self, asked: Asked, first: Asked) -> Asked:
-        """Bring the float baseline of a file: its family's float release, or of bare files the first one asked for.
+        """Bring the float baseline of a file.
+
+        Its family's float release, or of bare files the first one asked for.
 
         Raises:
             NotFound: the float release is not published; the hint names the way out.
@@ -121,7 +154,11 @@ class Desk:
         if asked.release is None:
             return first if first.release is None else asked
         record = asked.release.record
-        if record.variant == FLOAT or record.fidelity is None or record.fidelity.versus_sha256 == record.file.sha256:
+        if (
+            record.variant == FLOAT
+            or record.fidelity is None
+            or record.fidelity.versus_sha256 == record.file.sha256
+        ):
             return asked
         ref = Ref(f"{record.model}-{FLOAT}", record.version, record.fidelity.versus_sha256)
         key = f"{ref.name}@{ref.selector}"
@@ -129,19 +166,30 @@ class Desk:
             return self.ask(f"{key}#sha256:{ref.digest}")
         except (NotFound, Yanked, DigestMismatch) as error:
             hint = f"zoo bench {asked.name} --against REF|FILE   # another baseline"
-            told = f"the float baseline of {asked.name} is {key} (sha256:{ref.digest}), which is not published: {error.message}"
+            told = (
+                f"the float baseline of {asked.name} is {key} (sha256:{ref.digest}), which is not"
+                f" published: {error.message}"
+            )
             raise NotFound(told, hint=hint) from error
 
     def _release(self, ref: Ref) -> Asked:
         release = find(self.remote, ref)
         record = release.record
-        file = self.cache.fill(record.file.sha256, record.file.size, lambda start: self.remote.fetch(record.file.sha256, start=start)).path
+        file = self.cache.fill(
+            record.file.sha256,
+            record.file.size,
+            lambda start: self.remote.fetch(record.file.sha256, start=start),
+        ).path
         self.cache.keep_record(release.record_bytes)
         golden = record.golden
         if golden is None:
             return replace(self._file(file, release.ref), release=release)
-        vectors = self.cache.fill(golden.sha256, golden.size, lambda start: self.remote.fetch(golden.sha256, start=start)).path
-        return Asked(release.ref, self._candidate(release.ref, Subject(file, vectors, golden.atol)), release)
+        vectors = self.cache.fill(
+            golden.sha256, golden.size, lambda start: self.remote.fetch(golden.sha256, start=start)
+        ).path
+        return Asked(
+            release.ref, self._candidate(release.ref, Subject(file, vectors, golden.atol)), release
+        )
 
     def _file(self, path: Path, name: str = "") -> Asked:
         shown = name or str(path)
@@ -181,31 +229,55 @@ class Session:
     def run(self, progress: Progress) -> tuple[Result, ...]:
         """Measure; a device that cannot do it is a failure of each file."""
         running = [asked for asked in self.files if asked.candidate is not None]
-        found = {asked.name: result for asked, result in zip(running, self._measured(running, progress), strict=True)}
-        return tuple(found.get(asked.name) or self._failed(asked, asked.failure) for asked in self.files)
+        found = {
+            asked.name: result
+            for asked, result in zip(running, self._measured(running, progress), strict=True)
+        }
+        return tuple(
+            found.get(asked.name) or self._failed(asked, asked.failure) for asked in self.files
+        )
 
     def _measured(self, running: Sequence[Asked], progress: Progress) -> Sequence[Result]:
         """Give a result of each file that can be run at all."""
         if self.baseline.candidate is None:
             why = self.baseline.failure or Failure("load", "it cannot be read")
-            told = replace(why, message=f"no ratio without the float baseline {self.baseline.name}: {why.message}")
+            told = replace(
+                why,
+                message=f"no ratio without the float baseline {self.baseline.name}: {why.message}",
+            )
             return [self._failed(asked, told) for asked in running]
         if not running:
             return []
         try:
             baseline = replace(self.baseline.candidate, name=self.baseline.short)
-            outcomes = measure([asked.candidate for asked in running if asked.candidate], baseline, self.order, progress)
+            outcomes = measure(
+                [asked.candidate for asked in running if asked.candidate],
+                baseline,
+                self.order,
+                progress,
+            )
         except (Unsupported, MeasureFailed) as error:
-            return [self._failed(asked, Failure("device", error.message, error.hint)) for asked in running]
+            return [
+                self._failed(asked, Failure("device", error.message, error.hint))
+                for asked in running
+            ]
         pairs = zip(running, outcomes, strict=True)
-        return [Result(asked, self.order, self.baseline, outcome, outcome.failure) for asked, outcome in pairs]
+        return [
+            Result(asked, self.order, self.baseline, outcome, outcome.failure)
+            for asked, outcome in pairs
+        ]
 
     def _failed(self, asked: Asked, failure: Failure | None) -> Result:
         return Result(asked, self.order, self.baseline, failure=failure)
 
 
-def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequence[Order]) -> Iterator[Session]:
-    """Plan the sessions: by order, then by baseline, at most `MOST_AT_ONCE` files each. One file has one baseline."""
+def sessions(
+    files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequence[Order]
+) -> Iterator[Session]:
+    """Plan the sessions: by order, then by baseline, at most `MOST_AT_ONCE` files each.
+
+    One file has one baseline.
+    """
     by_baseline: dict[str, tuple[Asked, list[Asked]]] = {}
     for asked, baseline in zip(files, baselines, strict=True):
         by_baseline.setdefault(baseline.name, (baseline, []))[1].append(asked)
@@ -216,9 +288,12 @@ def sessions(files: Sequence[Asked], baselines: Sequence[Asked], orders: Sequenc
 
 
 def submit(remote: Remote, results: Sequence[Result]) -> tuple[Result, ...]:
-    """Add every measurement of a published file to it; one that the other side refuses does not keep back the others.
+    """Add every measurement of a published file to it.
 
-    A device that its place gives no name for others keeps what stands behind the colon (an address, a user) to itself.
+    One that the other side refuses does not keep back the others.
+
+    A device that its place gives no name for others keeps what stands behind the colon (an address,
+    a user) to itself.
     """
     return tuple(_submitted(remote, result) for result in results)
 
@@ -228,7 +303,9 @@ def _submitted(remote: Remote, result: Result) -> Result:
         return result
     record = result.asked.release.record
     try:
-        remote.add_measurement(record.name, record.version, _for_others(result.measurement, result.order))
+        remote.add_measurement(
+            record.name, record.version, _for_others(result.measurement, result.order)
+        )
     except ZooError as error:
         return replace(result, refused=error)
     return replace(result, submitted=True)
@@ -236,4 +313,8 @@ def _submitted(remote: Remote, result: Result) -> Result:
 
 def _for_others(measurement: Measurement, order: Order) -> Measurement:
     asked = measurement.device == order.device
-    return measurement.model_copy(update={"device": order.device.partition(":")[0]}) if asked else measurement
+    return (
+        measurement.model_copy(update={"device": order.device.partition(":")[0]})
+        if asked
+        else measurement
+    )

@@ -1,11 +1,16 @@
-"""A session in the latency lab: many files on one place, interleaved with one float baseline, by the rules of `protocol`.
+"""A session in the latency lab.
 
-    candidates, baseline, order ─► measure ─► one outcome a candidate: a measurement, or why there is none
+Many files on one place, interleaved with one float baseline, by the rules of `protocol`.
 
-In a round run, each in a process of its own: the baseline, the baseline once more (the A/A control), every candidate, and beside a
-candidate that this place's XNNPACK should run sparse its dense twin. A candidate that fails leaves the session with its typed failure
-and the others go on; one that is the baseline itself is measured by the control. Without a baseline no ratio can be had: then nobody
-gets a number, and each failure says so.
+    candidates, baseline, order ─► measure ─► one outcome a candidate: a measurement, or why there
+    is none
+
+In a round run, each in a process of its own: the baseline, the baseline once more (the A/A
+    control), every candidate, and beside a
+candidate that this place's XNNPACK should run sparse its dense twin. A candidate that fails leaves
+the session with its typed failure and the others go on; one that is the baseline itself is measured
+by the control. Without a baseline no ratio can be had: then nobody gets a number, and each failure
+says so.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +50,10 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class _Timed:
-    """What one contender gave so far: seconds by round, what loading took by round, memory at its highest, its profile."""
+    """What one contender gave so far.
+
+    Seconds by round, what loading took by round, memory at its highest, its profile.
+    """
 
     subject: Subject
     rounds: list[list[float]] = field(default_factory=list)
@@ -60,7 +68,10 @@ class _NoBaselineError(Exception):
 
 
 def measure(
-    candidates: Sequence[Candidate], baseline: Candidate, order: Order, progress: Progress = lambda *_: None
+    candidates: Sequence[Candidate],
+    baseline: Candidate,
+    order: Order,
+    progress: Progress = lambda *_: None,
 ) -> tuple[Outcome, ...]:
     """Run one session; outcomes in the order of the candidates.
 
@@ -71,29 +82,51 @@ def measure(
     """
     device = DEVICES.get(order.device.partition(":")[0])
     if not measures(device):
-        raise Unsupported(f"{device.name} gives no latency, only evidence", hint=f"zoo bench FILE --device {device.name}")
+        raise Unsupported(
+            f"{device.name} gives no latency, only evidence",
+            hint=f"zoo bench FILE --device {device.name}",
+        )
     if order.kernels not in kernels_of(device):
-        raise Unsupported(f"{device.name} runs {', '.join(kernels_of(device))} only, not {order.kernels}", hint="leave --kernels out")
-    with device.connect(Setting(order.device, order.threads, order.timeout_s, order.kernels)) as place:
+        raise Unsupported(
+            f"{device.name} runs {', '.join(kernels_of(device))} only, not {order.kernels}",
+            hint="leave --kernels out",
+        )
+    with device.connect(
+        Setting(order.device, order.threads, order.timeout_s, order.kernels)
+    ) as place:
         return _Session(order, device, place, candidates, baseline).run(progress)
 
 
 class _Session:
     """One session: contenders by name, what they gave, and what it means."""
 
-    def __init__(self, order: Order, device: Device, place: Place, candidates: Sequence[Candidate], baseline: Candidate) -> None:
+    def __init__(
+        self,
+        order: Order,
+        device: Device,
+        place: Place,
+        candidates: Sequence[Candidate],
+        baseline: Candidate,
+    ) -> None:
         self._order, self._device, self._place, self._baseline = order, device, place, baseline
         self._candidates, self._host, self._steps = tuple(candidates), place.host, 0
         if len({one.name for one in candidates}) < len(self._candidates):
             raise ValueError("two candidates have the same name")
-        seen = Digest.of("".join((*sorted(one.sha256 for one in (baseline, *candidates)), str(order.seed))).encode())
+        seen = Digest.of(
+            "".join(
+                (*sorted(one.sha256 for one in (baseline, *candidates)), str(order.seed))
+            ).encode()
+        )
         self._seed = int(seen[:_SEED_DIGITS], 16)
         self._timed = {BASELINE: _Timed(baseline.subject), CONTROL: _Timed(baseline.subject)}
         for one in self._candidates:
             self._timed |= self._contenders(one)
 
     def _contenders(self, one: Candidate) -> dict[str, _Timed]:
-        """Name those that run for a candidate: itself, unless it is the baseline, and its dense twin where sparse kernels should run."""
+        """Name those that run for a candidate.
+
+        Itself, unless it is the baseline, and its dense twin where sparse kernels should run.
+        """
         if self._itself(one):
             return {}
         found = {_file(one): _Timed(one.subject)}
@@ -106,10 +139,17 @@ class _Session:
 
     def _alive(self) -> list[str]:
         """Contenders that still run: those that did not fail; a twin ends with its file."""
-        return [name for name, timed in self._timed.items() if timed.failure is None and not self._widowed(name)]
+        return [
+            name
+            for name, timed in self._timed.items()
+            if timed.failure is None and not self._widowed(name)
+        ]
 
     def _widowed(self, name: str) -> bool:
-        return any(name == _twin(one) and self._timed[_file(one)].failure is not None for one in self._candidates)
+        return any(
+            name == _twin(one) and self._timed[_file(one)].failure is not None
+            for one in self._candidates
+        )
 
     def _own(self, one: Candidate) -> _Timed:
         """What was timed of a candidate: of the baseline, if it is that."""
@@ -135,11 +175,17 @@ class _Session:
             running: dict[str, Contender] = {}
             for name in self._alive():
                 with self._blaming(name):
-                    running[name] = stack.enter_context(self._place.prepare(self._timed[name].subject))
+                    running[name] = stack.enter_context(
+                        self._place.prepare(self._timed[name].subject)
+                    )
             for name in protocol.loading_order(tuple(running), seed=seed):
                 self._tell(progress, index, name)
                 self._load(name, running)
-            for turn in protocol.turns([name for name in running if name in self._alive()], runs=self._order.runs, seed=seed):
+            for turn in protocol.turns(
+                [name for name in running if name in self._alive()],
+                runs=self._order.runs,
+                seed=seed,
+            ):
                 self._tell(progress, index, turn.contender)
                 self._turn(turn, running)
             self._last_words(running, profile=last)
@@ -151,7 +197,11 @@ class _Session:
     def _tell(self, progress: Progress, index: int, name: str) -> None:
         total = self._order.rounds * len(self._timed) * (1 + min(protocol.BLOCKS, self._order.runs))
         self._steps = min(total, self._steps + 1)
-        progress(self._steps, total, f"{self._order.device}, {self._order.threads} thread(s), round {index + 1}: {name}")
+        progress(
+            self._steps,
+            total,
+            f"{self._order.device}, {self._order.threads} thread(s), round {index + 1}: {name}",
+        )
 
     def _load(self, name: str, running: dict[str, Contender]) -> None:
         timed = self._timed[name]
@@ -167,7 +217,10 @@ class _Session:
                 timed.rounds[-1] += running[turn.contender].run(turn.count)
 
     def _last_words(self, running: dict[str, Contender], *, profile: bool) -> None:
-        """Ask for memory, and in the last round for the profile: it slows runs down, so nothing may be timed after it."""
+        """Ask for memory, and in the last round for the profile.
+
+        It slows runs down, so nothing may be timed after it.
+        """
         told = [id(self._own(one)) for one in self._candidates]
         for name in [name for name in running if name in self._alive()]:
             timed = self._timed[name]
@@ -178,7 +231,10 @@ class _Session:
 
     @contextmanager
     def _blaming(self, name: str) -> Iterator[None]:
-        """Take the contender out that fails in this block; a session that loses its device or its baseline is over."""
+        """Take the contender out that fails in this block.
+
+        A session that loses its device or its baseline is over.
+        """
         try:
             yield
         except MeasureFailed as error:
@@ -189,10 +245,18 @@ class _Session:
                 raise _NoBaselineError from error
 
     def _without_baseline(self, one: Candidate) -> Outcome:
-        """Say why there is no number: the file's own failure where it had one, else that of the baseline."""
-        own, error = self._own(one).failure, self._timed[BASELINE].failure or self._timed[CONTROL].failure
+        """Say why there is no number.
+
+        The file's own failure where it had one, else that of the baseline.
+        """
+        own, error = (
+            self._own(one).failure,
+            self._timed[BASELINE].failure or self._timed[CONTROL].failure,
+        )
         if own is not None or error is None:
-            return Outcome(one, failure=Failure.of(own or MeasureFailed("the float baseline gave nothing")))
+            return Outcome(
+                one, failure=Failure.of(own or MeasureFailed("the float baseline gave nothing"))
+            )
         prefix = f"no ratio without the float baseline {self._baseline.name}: "
         return Outcome(one, failure=Failure.of(error, "" if self._itself(one) else prefix))
 
@@ -207,36 +271,76 @@ class _Session:
         if own.failure is not None:
             return Outcome(one, failure=Failure.of(own.failure))
         found = aa if itself else self._ratio(_file(one), BASELINE)
-        causes = protocol.noise(protocol.Session(own.rounds, self._timed[BASELINE].rounds, load.others, load.stolen), aa) + load.causes
+        causes = (
+            protocol.noise(
+                protocol.Session(
+                    own.rounds, self._timed[BASELINE].rounds, load.others, load.stolen
+                ),
+                aa,
+            )
+            + load.causes
+        )
         twin = self._timed.get(_twin(one))
-        against = self._ratio(_file(one), _twin(one)) if twin is not None and twin.failure is None else None
-        path = protocol.confirm(self._prediction(one), against, aa, kernels=[step.kind for step in own.profile], noisy=bool(causes))
+        against = (
+            self._ratio(_file(one), _twin(one))
+            if twin is not None and twin.failure is None
+            else None
+        )
+        path = protocol.confirm(
+            self._prediction(one),
+            against,
+            aa,
+            kernels=[step.kind for step in own.profile],
+            noisy=bool(causes),
+        )
         measurement = Measurement.model_validate(
-            self._conditions(one, own) | {
-                "latency_ms": protocol.summarize(own.rounds), "ratio": found, "aa_ratio": aa, "noisy": bool(causes), "when": when,
-                "noise_causes": causes, "verdict": "baseline" if itself else protocol.verdict(found, aa),
-                "sparse_path": path.state, "sparse_reason": path.reason,
+            self._conditions(one, own)
+            | {
+                "latency_ms": protocol.summarize(own.rounds),
+                "ratio": found,
+                "aa_ratio": aa,
+                "noisy": bool(causes),
+                "when": when,
+                "noise_causes": causes,
+                "verdict": "baseline" if itself else protocol.verdict(found, aa),
+                "sparse_path": path.state,
+                "sparse_reason": path.reason,
                 "profile": sorted(own.profile, key=lambda step: -step.ms)[:MOST_PROFILED],
             }
-        )  # fmt: skip
+        )
         return Outcome(one, measurement, against_dense=against)
 
     def _prediction(self, one: Candidate) -> protocol.Prediction:
-        return protocol.predict(one.xnnpack, self._host, here=self._predicted(one), kernels=self._order.kernels)
+        return protocol.predict(
+            one.xnnpack, self._host, here=self._predicted(one), kernels=self._order.kernels
+        )
 
     def _conditions(self, one: Candidate, own: _Timed) -> dict[str, Any]:
         """All of a measurement that is not a time of its runs."""
         order, first = self._order, own.ready[0]
         return {
-            "file_sha256": one.sha256, "device": known_as(self._place, order.device),
-            "runtime": self._device.runtime, "runtime_version": self._place.version,
-            "delegate": first.delegate, "nodes_delegated": first.nodes_delegated, "nodes_total": first.nodes_total,
-            "partitions": first.partitions, "threads": order.threads, "pinned": all(ready.pinned for ready in own.ready),
-            "warmup": order.warmup, "runs": order.runs, "rounds": order.rounds, "peak_memory_mb": max(own.memory),
-            "init_ms": _middle([ready.init_ms for ready in own.ready]), "first_ms": _middle([ready.first_ms for ready in own.ready]),
-            "baseline": Baseline(name=self._baseline.name, sha256=self._baseline.sha256), "output_check": "passed", "host": self._host,
-            "kernels": order.kernels, "protocol": protocol.NAME,
-        }  # fmt: skip
+            "file_sha256": one.sha256,
+            "device": known_as(self._place, order.device),
+            "runtime": self._device.runtime,
+            "runtime_version": self._place.version,
+            "delegate": first.delegate,
+            "nodes_delegated": first.nodes_delegated,
+            "nodes_total": first.nodes_total,
+            "partitions": first.partitions,
+            "threads": order.threads,
+            "pinned": all(ready.pinned for ready in own.ready),
+            "warmup": order.warmup,
+            "runs": order.runs,
+            "rounds": order.rounds,
+            "peak_memory_mb": max(own.memory),
+            "init_ms": _middle([ready.init_ms for ready in own.ready]),
+            "first_ms": _middle([ready.first_ms for ready in own.ready]),
+            "baseline": Baseline(name=self._baseline.name, sha256=self._baseline.sha256),
+            "output_check": "passed",
+            "host": self._host,
+            "kernels": order.kernels,
+            "protocol": protocol.NAME,
+        }
 
 
 def _file(one: Candidate) -> str:
@@ -248,11 +352,18 @@ def _twin(one: Candidate) -> str:
 
 
 def _warm_up(contender: Contender, least: int) -> None:
-    """Run until the times are steady: at least `least` runs, at most some seconds or many times as many."""
+    """Run until the times are steady.
+
+    At least `least` runs, at most some seconds or many times as many.
+    """
     if warms_itself(contender):
         return
     times = list(contender.run(least))
-    while len(times) < _MAX_WARMUP_FACTOR * least and sum(times) < _LONGEST_WARMUP_S and not protocol.steady(times, window=least):
+    while (
+        len(times) < _MAX_WARMUP_FACTOR * least
+        and sum(times) < _LONGEST_WARMUP_S
+        and not protocol.steady(times, window=least)
+    ):
         times += contender.run(least)
 
 

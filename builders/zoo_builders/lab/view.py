@@ -1,4 +1,8 @@
-"""What `zoo bench` tells: ours beside the published row as ratios to the float baseline, what it rests on, and what to do next."""
+"""What `zoo bench` tells.
+
+Ours beside the published row as ratios to the float baseline, what it rests on, and what to do
+next.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -21,7 +25,9 @@ def show(results: Sequence[Result]) -> None:
     """Print a table for each device, thread count and baseline, with the conditions under it."""
     for _, group in groupby(results, key=lambda result: (result.order, result.baseline.name)):
         rows = list(group)
-        console().print(Group(_table(rows), *(Text(line, style="dim") for line in _remarks(rows)), Text("")))
+        console().print(
+            Group(_table(rows), *(Text(line, style="dim") for line in _remarks(rows)), Text(""))
+        )
     for line in _next(results):
         console(err=True).print(Text(line, style="dim"))
 
@@ -29,21 +35,42 @@ def show(results: Sequence[Result]) -> None:
 def _table(rows: Sequence[Result]) -> Table:
     order = rows[0].order
     kernels = "" if order.kernels == "xnnpack" else f", {order.kernels} kernels"
-    title = f"{order.device}, {order.threads} thread{'s' if order.threads > 1 else ''}{kernels}; ratios to {rows[0].baseline.name}"
+    title = (
+        f"{order.device}, {order.threads} thread{'s' if order.threads > 1 else ''}{kernels}; ratios"
+        f" to {rows[0].baseline.name}"
+    )
     made = table(
-        "file", ">median ms", ">p95", ">first", ">init", ">ratio [95 %]", ">published", "verdict", "sparse", "delegated", title=title
+        "file",
+        ">median ms",
+        ">p95",
+        ">first",
+        ">init",
+        ">ratio [95 %]",
+        ">published",
+        "verdict",
+        "sparse",
+        "delegated",
+        title=title,
     )
     for row in rows:
-        made.add_row(row.asked.name, *(_failed(row) if row.measurement is None else _measured(row, row.measurement)))
+        made.add_row(
+            row.asked.name,
+            *(_failed(row) if row.measurement is None else _measured(row, row.measurement)),
+        )
     return made
 
 
 def _measured(row: Result, m: Measurement) -> list[str | Text]:
     timing, known = Timing.of(m), row.asked.published(m.device, m.threads)
-    times = [words.milliseconds(ms) for ms in (m.latency_ms.median, m.latency_ms.p95, m.first_ms, m.init_ms)]
+    times = [
+        words.milliseconds(ms)
+        for ms in (m.latency_ms.median, m.latency_ms.p95, m.first_ms, m.init_ms)
+    ]
     parts = f" in {m.partitions} parts" if m.partitions > 1 else ""
     none = f"none of {m.nodes_total}" if m.nodes_total else NOTHING
-    delegated = f"{m.nodes_delegated}/{m.nodes_total} {m.delegate}{parts}" if m.nodes_delegated else none
+    delegated = (
+        f"{m.nodes_delegated}/{m.nodes_total} {m.delegate}{parts}" if m.nodes_delegated else none
+    )
     published = ratio_text(Timing.of(known)) if known else NOTHING
     return [*times, ratio_text(timing), published, verdict_text(timing), m.sparse_path, delegated]
 
@@ -58,19 +85,33 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
     measured = [(row, row.measurement) for row in rows if row.measurement is not None]
     if measured:
         m = measured[0][1]
-        yield f"{m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version}, {'pinned' if m.pinned else 'not pinned'}, {m.protocol}"
         yield (
-            f"{m.rounds} rounds of {m.runs} runs; the baseline against itself: {m.aa_ratio.value:.3f}"
-            f" [{m.aa_ratio.ci95[0]:.3f}, {m.aa_ratio.ci95[1]:.3f}]"
+            f"{m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version},"
+            f" {'pinned' if m.pinned else 'not pinned'}, {m.protocol}"
+        )
+        yield (
+            f"{m.rounds} rounds of {m.runs} runs; the baseline against itself:"
+            f" {m.aa_ratio.value:.3f} [{m.aa_ratio.ci95[0]:.3f}, {m.aa_ratio.ci95[1]:.3f}]"
         )
     yield from _noise(measured)
-    yield from (f"{row.asked.name}: sparse path {m.sparse_path}: {m.sparse_reason}" for row, m in measured if _stored_sparse(row))
+    yield from (
+        f"{row.asked.name}: sparse path {m.sparse_path}: {m.sparse_reason}"
+        for row, m in measured
+        if _stored_sparse(row)
+    )
     yield from (f"{row.asked.name}: {line}" for row in rows if (line := _compared(row)))
     if any(row.asked.golden_for_strangers for row in rows):
-        yield "files without a record: outputs held against the runtime's own kernels on inputs drawn from a seed, not real data"
+        yield (
+            "files without a record: outputs held against the runtime's own kernels on inputs drawn"
+            " from a seed, not real data"
+        )
     for row in rows:
         if row.failure is not None:
-            about = "" if row.failure.kind == "device" else f"{MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: "
+            about = (
+                ""
+                if row.failure.kind == "device"
+                else f"{MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: "
+            )
             yield f"{row.asked.name}: {about}{row.failure.message}"
 
 
@@ -78,7 +119,11 @@ def _noise(measured: Sequence[tuple[Result, Measurement]]) -> Iterator[str]:
     """Say what disturbed the session, and which file where it was not all of them."""
     for cause in dict.fromkeys(cause for _, m in measured for cause in m.noise_causes):
         those = [row.asked.name for row, m in measured if cause in m.noise_causes]
-        yield f"noisy: {cause}" if len(those) == len(measured) else f"noisy: {', '.join(those)}: {cause}"
+        yield (
+            f"noisy: {cause}"
+            if len(those) == len(measured)
+            else f"noisy: {', '.join(those)}: {cause}"
+        )
 
 
 def _stored_sparse(row: Result) -> bool:
@@ -93,21 +138,36 @@ def _compared(row: Result) -> str:
         return ""
     apart = m.ratio.ci95[0] > known.ratio.ci95[1] or m.ratio.ci95[1] < known.ratio.ci95[0]
     where = f"{known.host.cpu}, {known.runtime} {known.runtime_version}"
-    same = "on this kind of machine" if known.host.fingerprint == m.host.fingerprint else f"on {where}"
+    same = (
+        "on this kind of machine" if known.host.fingerprint == m.host.fingerprint else f"on {where}"
+    )
     how = f" by {known.protocol}" if known.protocol != m.protocol else ""
-    return f"{'differs from' if apart else 'agrees with'} the published {known.ratio.value:.2f}, measured {same}{how}"
+    return (
+        f"{'differs from' if apart else 'agrees with'} the published {known.ratio.value:.2f},"
+        f" measured {same}{how}"
+    )
 
 
 def _next(results: Sequence[Result]) -> Iterator[str]:
     """Say what to do next."""
     if any(result.measurement is not None and result.measurement.noisy for result in results):
-        yield "a noisy session: close what keeps the machine busy and run it again, or raise --rounds"
-    hints = dict.fromkeys(result.failure.hint for result in results if result.failure is not None and result.failure.hint)
+        yield (
+            "a noisy session: close what keeps the machine busy and run it again, or raise --rounds"
+        )
+    hints = dict.fromkeys(
+        result.failure.hint
+        for result in results
+        if result.failure is not None and result.failure.hint
+    )
     yield from (f"hint: {hint}" for hint in hints)
     sent = sum(result.submitted for result in results)
     if sent:
-        yield f"{sent} measurement{'s' if sent > 1 else ''} added to what is published: zoo show REF"
-    elif any(result.asked.release is not None and result.measurement is not None for result in results):
+        yield (
+            f"{sent} measurement{'s' if sent > 1 else ''} added to what is published: zoo show REF"
+        )
+    elif any(
+        result.asked.release is not None and result.measurement is not None for result in results
+    ):
         yield "zoo bench … --submit adds these to what is published"
 
 
@@ -121,9 +181,17 @@ def _plain(result: Result) -> dict[str, Any]:
     known = asked.published(order.device, order.threads)
     against = outcome.against_dense if outcome else None
     return {
-        "file": asked.name, "sha256": asked.candidate.sha256 if asked.candidate else None, "device": order.device, "threads": order.threads,
-        "kernels": order.kernels, "baseline": result.baseline.name, "golden": "own" if asked.golden_for_strangers else "record",
-        "measurement": result.measurement, "failure": asdict(result.failure) if result.failure else None, "published": known,
+        "file": asked.name,
+        "sha256": asked.candidate.sha256 if asked.candidate else None,
+        "device": order.device,
+        "threads": order.threads,
+        "kernels": order.kernels,
+        "baseline": result.baseline.name,
+        "golden": "own" if asked.golden_for_strangers else "record",
+        "measurement": result.measurement,
+        "failure": asdict(result.failure) if result.failure else None,
+        "published": known,
         "against_dense": against,
-        "submitted": result.submitted, "refused": result.refused.message if result.refused else None,
-    }  # fmt: skip
+        "submitted": result.submitted,
+        "refused": result.refused.message if result.refused else None,
+    }

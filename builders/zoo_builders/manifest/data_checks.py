@@ -1,4 +1,7 @@
-"""Whether data, preprocessing, network and recipes fit together, as far as a manifest says: kinds of steps, shapes, splits. Pure."""
+"""Whether data, preprocessing, network and recipes fit together, as far as a manifest says.
+
+Kinds of steps, shapes, splits. Pure.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,9 +25,12 @@ _VALUES = " and ".join(sorted(VALUE_STEPS))
 
 
 def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
-    """Note steps that do not fit what the source gives, and a network that takes another shape than comes out of them.
+    """Note steps that do not fit what the source gives.
 
-    Says nothing where the source is unknown, its arguments or a step are wrong (others note that), or only the data know their shape.
+    And a network that takes another shape than comes out of them.
+
+    Says nothing where the source is unknown, its arguments or a step are wrong (others note that),
+    or only the data know their shape.
     """
     known = _source(spec)
     if known is None:
@@ -33,7 +39,9 @@ def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
     wrong = list(_misfits(spec, rate))
     for index, message, hint in wrong:
         mistakes.add(("data", "preprocess", index), message, hint)
-    front = front_end.of(spec.data.preprocess, shape[0], rate) if shape and rate and not wrong else None
+    front = (
+        front_end.of(spec.data.preprocess, shape[0], rate) if shape and rate and not wrong else None
+    )
     unmade = front_end.problem(front) if front else None
     if unmade is not None:
         mistakes.add(("data", "preprocess"), unmade.message, unmade.hint)
@@ -41,7 +49,10 @@ def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
         return
     made = shape_after(spec.data.preprocess, shape, rate)
     if made != graph.input_shape:
-        message = f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing give {list(made)}"
+        message = (
+            f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing"
+            f" give {list(made)}"
+        )
         mistakes.add(("base", "network"), message, _hint(made, rate))
 
 
@@ -49,15 +60,25 @@ def named_splits(spec: Manifest, recipes: Recipes, mistakes: Mistakes) -> None:
     """Check that every split a step names is one of the manifest's."""
     for variant, steps in recipes.items():
         for index, step in enumerate(steps):
-            asked = [name for name, field in type(step.params).model_fields.items() if SPLIT in field.metadata]
+            asked = [
+                name
+                for name, field in type(step.params).model_fields.items()
+                if SPLIT in field.metadata
+            ]
             for name, split in ((name, getattr(step.params, name)) for name in asked):
                 if split not in spec.data.splits:
                     key: Key = ("variants", variant, index, step.technique, name)
-                    mistakes.add(key, f"data.splits has no split {split!r}", nearest(split, tuple(spec.data.splits)))
+                    mistakes.add(
+                        key,
+                        f"data.splits has no split {split!r}",
+                        nearest(split, tuple(spec.data.splits)),
+                    )
 
 
 def heard(spec: Manifest, graph: Graph) -> Graph:
-    """Give the network with the front end before it, where `data.preprocess` makes features inside the file; else as it is.
+    """Give the network with the front end before it.
+
+    Where `data.preprocess` makes features inside the file; else as it is.
 
     As it is, too, where anything is wrong of what `check` notes.
     """
@@ -71,8 +92,13 @@ def heard(spec: Manifest, graph: Graph) -> Graph:
 
 
 def _source(spec: Manifest) -> tuple[tuple[int, ...] | None, int] | None:
-    """Give (shape of an example where it is known, sample rate) of the source; None where anything is wrong."""
-    if spec.data.source not in SOURCES.names() or not all(len(step) == 1 and set(step) <= set(STEPS) for step in spec.data.preprocess):
+    """Give (shape of an example where it is known, sample rate) of the source.
+
+    None where anything is wrong.
+    """
+    if spec.data.source not in SOURCES.names() or not all(
+        len(step) == 1 and set(step) <= set(STEPS) for step in spec.data.preprocess
+    ):
         return None
     source = SOURCES.get(spec.data.source)
     try:
@@ -92,16 +118,46 @@ def _misfits(spec: Manifest, rate: int) -> Iterator[tuple[int, str, str]]:
         (name,) = step
         if name in FEATURES and not sound:
             again = bool(rate)
-            message = f"{name} is of recordings, and {'the step before it made features' if again else f'{spec.data.source} gives images'}"
-            yield index, message, f"drop {name}" + ("" if again else ", or use a source of recordings: fsdd, audio-folder")
+            instead = (
+                "the step before it made features" if again else f"{spec.data.source} gives images"
+            )
+            message = f"{name} is of recordings, and {instead}"
+            yield (
+                index,
+                message,
+                f"drop {name}"
+                + ("" if again else ", or use a source of recordings: fsdd, audio-folder"),
+            )
         elif name in FEATURES and values:
-            yield index, f"{name} after a step that changes values: features are made of the recordings as they are", f"put {name} first"
+            yield (
+                index,
+                (
+                    f"{name} after a step that changes values: features are made of the recordings"
+                    " as they are"
+                ),
+                f"put {name} first",
+            )
         elif inside and name not in VALUE_STEPS:
-            yield index, f"{name} after features that are made inside the file: only {_VALUES} can go in with them", f"drop {name}"
+            yield (
+                index,
+                (
+                    f"{name} after features that are made inside the file: only {_VALUES} can go in"
+                    " with them"
+                ),
+                f"drop {name}",
+            )
         elif name in FEATURES and _inside(step) and spec.base.tflite:
-            yield index, "a finished .tflite file takes what it takes: no front end can be put into it", "drop inside"
+            yield (
+                index,
+                "a finished .tflite file takes what it takes: no front end can be put into it",
+                "drop inside",
+            )
         elif name not in FEATURES and name not in VALUE_STEPS and sound:
-            yield index, f"{name} is a step for images, and {spec.data.source} gives recordings", f"put {_FEATURES} before it, or drop it"
+            yield (
+                index,
+                f"{name} is a step for images, and {spec.data.source} gives recordings",
+                f"put {_FEATURES} before it, or drop it",
+            )
         inside = inside or (name in FEATURES and _inside(step))
         sound = sound and name not in FEATURES
         values = values or name in VALUE_STEPS
@@ -113,6 +169,8 @@ def _inside(step: Mapping[str, Any]) -> bool:
 
 
 def _hint(made: tuple[int, ...], rate: int) -> str:
-    fitting: dict[str, Any] = {"frames": made[0], "coefficients": made[1]} if rate else {"resolution": made[0]}
+    fitting: dict[str, Any] = (
+        {"frames": made[0], "coefficients": made[1]} if rate else {"resolution": made[0]}
+    )
     spelled = ", ".join(f"{name}: {value}" for name, value in fitting.items())
     return f"args: {{{spelled}}} where the network takes them, or change data.preprocess"

@@ -1,4 +1,7 @@
-"""Mistakes in a manifest, gathered so that all are reported at once: pydantic's findings in the words of people."""
+"""Mistakes in a manifest, gathered so that all are reported at once.
+
+Pydantic's findings in the words of people.
+"""
 
 import json
 import types
@@ -14,7 +17,15 @@ from zoo_registry.model.errors import InvalidManifest
 from zoo_registry.model.record import shorten
 from zoo_registry.model.suggest import nearest
 
-_KINDS = {bool: "true/false", int: "whole number", float: "number", str: "text", list: "list", dict: "mapping", type(None): "nothing"}
+_KINDS = {
+    bool: "true/false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    list: "list",
+    dict: "mapping",
+    type(None): "nothing",
+}
 
 
 class Mistakes:
@@ -31,17 +42,34 @@ class Mistakes:
 
     def add(self, key: Key, message: str, hint: str = "") -> None:
         """Note a mistake at `key`."""
-        self.found.append(InvalidManifest(message, file=self.file, line=self.document.line(key), key=spell(key), hint=hint))
+        self.found.append(
+            InvalidManifest(
+                message, file=self.file, line=self.document.line(key), key=spell(key), hint=hint
+            )
+        )
 
-    def add_validation(self, error: ValidationError, model: type[BaseModel], above: Key = ()) -> list[Key]:
-        """Note everything pydantic found in the part of the document at `above`; give the keys that are wrong."""
+    def add_validation(
+        self, error: ValidationError, model: type[BaseModel], above: Key = ()
+    ) -> list[Key]:
+        """Note everything pydantic found in the part of the document at `above`.
+
+        Give the keys that are wrong.
+        """
         keys = []
         for item in error.errors(include_url=False):
             key, line = self._key(above, item["loc"]), 0
             message, hint = _words(item, model, key[len(above) :])
             if item["type"] == "missing":
                 line = self.document.line(key[:-1])
-            self.found.append(InvalidManifest(message, file=self.file, line=line or self.document.line(key), key=spell(key), hint=hint))
+            self.found.append(
+                InvalidManifest(
+                    message,
+                    file=self.file,
+                    line=line or self.document.line(key),
+                    key=spell(key),
+                    hint=hint,
+                )
+            )
             keys.append(key)
         return keys
 
@@ -90,7 +118,9 @@ def _words(item: Any, model: type[BaseModel], key: Key) -> tuple[str, str]:
     message = str(item["msg"]).replace("Input should be ", "expected ")
     if not message.startswith("expected"):
         message = f"expected {message[:1].lower()}{message[1:]}"
-    hint = _described(model, key) or ("put it in quotes" if item["type"] == "string_type" else f"change the value of {spell(key)}")
+    hint = _described(model, key) or (
+        "put it in quotes" if item["type"] == "string_type" else f"change the value of {spell(key)}"
+    )
     return f"{message}, found {found_text(item['input'])}", hint
 
 
@@ -113,7 +143,11 @@ def _described(model: type[BaseModel], key: Key) -> str:
 
 def _default(field: FieldInfo) -> str:
     text = field.description or ""
-    if field.is_required() or field.default_factory is not None or isinstance(field.default, BaseModel | dict):
+    if (
+        field.is_required()
+        or field.default_factory is not None
+        or isinstance(field.default, BaseModel | dict)
+    ):
         return text
     spelled = f"default: {json.dumps(field.default, default=str)}"
     return f"{text} ({spelled})" if text else spelled
@@ -127,7 +161,11 @@ def _models_at(model: type[BaseModel], key: Key) -> list[type[BaseModel]]:
 
 
 def _flat(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+    if (
+        isinstance(annotation, type)
+        and issubclass(annotation, BaseModel)
+        and not issubclass(annotation, RootModel)
+    ):
         return [annotation]
     if typing.get_origin(annotation) in {typing.Union, types.UnionType, typing.Annotated}:
         return [found for part in typing.get_args(annotation) for found in _flat(part)]
@@ -143,5 +181,7 @@ def _step(annotation: Any, part: str | int) -> list[Any]:
     if origin in {list, tuple}:
         return [arguments[0]]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [f.annotation for name, f in annotation.model_fields.items() if (f.alias or name) == part]
+        return [
+            f.annotation for name, f in annotation.model_fields.items() if (f.alias or name) == part
+        ]
     return []

@@ -22,10 +22,13 @@ def kind_of(name: str, metrics: Sequence[str]) -> type[Goal] | None:
     return MetricGoal if name in metrics else None
 
 
-def check(goals: Mapping[str, Goal], record: Record, siblings: Mapping[str, Record]) -> tuple[GoalResult, ...]:
+def check(
+    goals: Mapping[str, Goal], record: Record, siblings: Mapping[str, Record]
+) -> tuple[GoalResult, ...]:
     """Judge one record; `siblings` are the records of all variants built with it, itself included.
 
-    A goal that names a variant with `for` judges that variant only. What could not be measured is a goal not met, with value None.
+    A goal that names a variant with `for` judges that variant only. What could not be measured is a
+    goal not met, with value None.
     """
     found: list[GoalResult] = []
     for name, goal in goals.items():
@@ -34,24 +37,44 @@ def check(goals: Mapping[str, Goal], record: Record, siblings: Mapping[str, Reco
     return tuple(found)
 
 
-def _judge(name: str, goal: Goal, record: Record, siblings: Mapping[str, Record]) -> list[GoalResult]:
+def _judge(
+    name: str, goal: Goal, record: Record, siblings: Mapping[str, Record]
+) -> list[GoalResult]:
     if isinstance(goal, SizeGoal):
-        return [_at_most(f"{name} max {goal.max}", float(parse_size(goal.max)), float(getattr(record.file, name)))]
+        return [
+            _at_most(
+                f"{name} max {goal.max}",
+                float(parse_size(goal.max)),
+                float(getattr(record.file, name)),
+            )
+        ]
     if isinstance(goal, RatioGoal):
-        return [_at_most(f"{name} max {goal.max:g} on {goal.device} versus {goal.versus}", goal.max, _ratio(goal, record, siblings))]
+        return [
+            _at_most(
+                f"{name} max {goal.max:g} on {goal.device} versus {goal.versus}",
+                goal.max,
+                _ratio(goal, record, siblings),
+            )
+        ]
     return _metric(name, goal, record, siblings)
 
 
-def _metric(name: str, goal: MetricGoal, record: Record, siblings: Mapping[str, Record]) -> list[GoalResult]:
+def _metric(
+    name: str, goal: MetricGoal, record: Record, siblings: Mapping[str, Record]
+) -> list[GoalResult]:
     value = record.best(name)
     found = []
     if goal.min is not None:
         met = value is not None and value >= goal.min
-        found.append(GoalResult(goal=f"{name} min {goal.min:g}", limit=goal.min, value=value, met=met))
+        found.append(
+            GoalResult(goal=f"{name} min {goal.min:g}", limit=goal.min, value=value, met=met)
+        )
     if goal.max_drop is not None:
         other = siblings[goal.versus].best(name) if goal.versus in siblings else None
         drop = None if value is None or other is None else round(other - value, 9)
-        found.append(_at_most(f"{name} max_drop {goal.max_drop:g} versus {goal.versus}", goal.max_drop, drop))
+        found.append(
+            _at_most(f"{name} max_drop {goal.max_drop:g} versus {goal.versus}", goal.max_drop, drop)
+        )
     return found
 
 
@@ -60,7 +83,10 @@ def _at_most(goal: str, limit: float, value: float | None) -> GoalResult:
 
 
 def _ratio(goal: RatioGoal, record: Record, siblings: Mapping[str, Record]) -> float | None:
-    """Ratio to the named variant: both were measured against the same float baseline, so their ratios divide."""
+    """Ratio to the named variant.
+
+    Both were measured against the same float baseline, so their ratios divide.
+    """
     own = _first(record, goal.device)
     if own is None or goal.versus not in siblings:
         return None
@@ -69,9 +95,9 @@ def _ratio(goal: RatioGoal, record: Record, siblings: Mapping[str, Record]) -> f
 
 
 def _first(record: Record, device: str) -> float | None:
-    return next((m.ratio.value for m in record.measurements if m.device == device and m.threads == 1), None) or next(
-        (m.ratio.value for m in record.measurements if m.device == device), None
-    )
+    return next(
+        (m.ratio.value for m in record.measurements if m.device == device and m.threads == 1), None
+    ) or next((m.ratio.value for m in record.measurements if m.device == device), None)
 
 
 def missed(name: str, results: Sequence[GoalResult]) -> GoalMissed | None:
@@ -79,8 +105,14 @@ def missed(name: str, results: Sequence[GoalResult]) -> GoalMissed | None:
     lost = [result for result in results if not result.met]
     if not lost:
         return None
-    told = "; ".join(f"{r.goal}: found {'nothing measured' if r.value is None else f'{r.value:.4g}'}" for r in lost)
-    return GoalMissed(f"{name}: {told}", hint="change the recipe or the goal, or keep it as missed: zoo build … --allow-missed")
+    told = "; ".join(
+        f"{r.goal}: found {'nothing measured' if r.value is None else f'{r.value:.4g}'}"
+        for r in lost
+    )
+    return GoalMissed(
+        f"{name}: {told}",
+        hint="change the recipe or the goal, or keep it as missed: zoo build … --allow-missed",
+    )
 
 
 Verdict = Literal["met", "missed", "none"]

@@ -1,7 +1,10 @@
-"""The JSON schema of manifests, for editors: `python -m zoo_builders.manifest.json_schema` writes manifests/schema.json.
+"""The JSON schema of manifests, for editors.
 
-The types of `specs` say almost everything; techniques, sources of data and weights, and preprocessing steps are filled in from their
-plugins, so that an editor completes `prune: {final: …}` too.
+`python -m zoo_builders.manifest.json_schema` writes manifests/schema.json.
+
+The types of `specs` say almost everything; techniques, sources of data and weights, and
+preprocessing steps are filled in from their plugins, so that an editor completes `prune: {final:
+…}` too.
 """
 
 import json
@@ -19,7 +22,10 @@ from zoo_builders.techniques import TECHNIQUES
 from zoo_registry.model.files import write_bytes
 
 _OWN = r"^python:|\.py(:|$)"
-"""Keys of a recipe that name an algorithm of the user (`algorithm_files`); what parameters it takes, only its code knows."""
+"""Keys of a recipe that name an algorithm of the user (`algorithm_files`).
+
+What parameters it takes, only its code knows.
+"""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,13 +34,19 @@ def schema() -> dict[str, Any]:
     """Make the schema: what `zoo validate` accepts, as far as a schema can say it."""
     made = Manifest.model_json_schema(by_alias=True)
     defs: dict[str, Any] = made.pop("$defs")
-    techniques = {name: _part(TECHNIQUES.get(name).params, defs, nullable=True) for name in TECHNIQUES.names()}
+    techniques = {
+        name: _part(TECHNIQUES.get(name).params, defs, nullable=True) for name in TECHNIQUES.names()
+    }
     variants = made["properties"]["variants"]
     for recipe in variants["patternProperties"].values():
-        recipe["items"] = _one_of_keys(techniques) | {"patternProperties": {_OWN: {"type": ["object", "null"]}}}
+        recipe["items"] = _one_of_keys(techniques) | {
+            "patternProperties": {_OWN: {"type": ["object", "null"]}}
+        }
     variants["additionalProperties"] = False
     data = defs["Data"]
-    data["properties"]["preprocess"]["items"] = _one_of_keys({name: _part(model, defs) for name, model in STEPS.items()})
+    data["properties"]["preprocess"]["items"] = _one_of_keys(
+        {name: _part(model, defs) for name, model in STEPS.items()}
+    )
     data["properties"]["source"]["enum"] = list(SOURCES.names())
     data["allOf"] = [_args_of(name, defs) for name in SOURCES.names()]
     defs["Weights"]["properties"]["source"]["enum"] = list(WEIGHTS.names())
@@ -56,16 +68,28 @@ def _part(model: Any, defs: dict[str, Any], *, nullable: bool = False) -> dict[s
 
 
 def _one_of_keys(parts: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": parts, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    return {
+        "type": "object",
+        "properties": parts,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
 
 
 def _args_of(source: str, defs: dict[str, Any]) -> dict[str, Any]:
     params = _part(SOURCES.get(source).params, defs)
-    return {"if": {"properties": {"source": {"const": source}}}, "then": {"properties": {"args": params}}}
+    return {
+        "if": {"properties": {"source": {"const": source}}},
+        "then": {"properties": {"args": params}},
+    }
 
 
 def _weights_of(source: str, defs: dict[str, Any]) -> dict[str, Any]:
-    """What may stand beside `source: NAME` below `weights`; a manifest that names no source trains."""
+    """What may stand beside `source: NAME` below `weights`.
+
+    A manifest that names no source trains.
+    """
     params = _part(WEIGHTS.get(source).params, defs)
     common = dict.fromkeys(Weights.model_fields, True)
     named = {} if source == Weights().source else {"required": ["source"]}

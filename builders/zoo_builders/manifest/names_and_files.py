@@ -1,4 +1,7 @@
-"""What a manifest's words mean: names that must be known, files that must be there, digests that must fit."""
+"""What a manifest's words mean.
+
+Names that must be known, files that must be there, digests that must fit.
+"""
 
 import importlib
 from collections.abc import Mapping
@@ -58,12 +61,20 @@ class Found:
 
     @property
     def ships_graph(self) -> bool:
-        """Whether the graph says all there is to know of the network: it ships with the zoo and could be called."""
-        return self.graph is not None and self.network is not None and self.network.kind == "shipped"
+        """Whether the graph says all there is to know of the network.
+
+        It ships with the zoo and could be called.
+        """
+        return (
+            self.graph is not None and self.network is not None and self.network.kind == "shipped"
+        )
 
 
 def words(spec: Manifest, mistakes: Mistakes) -> None:
-    """Check version, splits, preprocessing, task, devices, goals and publish targets: everything that needs no file."""
+    """Check version, splits, preprocessing, task, devices, goals and publish targets.
+
+    Everything that needs no file.
+    """
     try:
         parse_version(spec.version)
     except ZooError as error:
@@ -71,12 +82,21 @@ def words(spec: Manifest, mistakes: Mistakes) -> None:
     _splits(spec, mistakes)
     _preprocess(spec, mistakes)
     _goals(spec, mistakes)
-    tasks, devices = importlib.import_module("zoo_builders.tasks").TASKS, importlib.import_module("zoo_builders.devices").DEVICES
+    tasks, devices = (
+        importlib.import_module("zoo_builders.tasks").TASKS,
+        importlib.import_module("zoo_builders.devices").DEVICES,
+    )
     if spec.task not in tasks.names():
-        mistakes.add(("task",), f"no task is called {spec.task!r}", nearest(spec.task, tasks.names()))
+        mistakes.add(
+            ("task",), f"no task is called {spec.task!r}", nearest(spec.task, tasks.names())
+        )
     for index, device in enumerate(spec.benchmark.devices):
         if device.partition(":")[0] not in devices.names():
-            mistakes.add(("benchmark", "devices", index), f"no device is called {device!r}", nearest(device, devices.names()))
+            mistakes.add(
+                ("benchmark", "devices", index),
+                f"no device is called {device!r}",
+                nearest(device, devices.names()),
+            )
     variables(spec, mistakes)
 
 
@@ -91,12 +111,18 @@ def _splits(spec: Manifest, mistakes: Mistakes) -> None:
             continue
         for term in terms:
             if known and term.split not in known:
-                mistakes.add(key, f"{spec.data.source} has no split {term.split!r}", nearest(term.split, known))
+                mistakes.add(
+                    key,
+                    f"{spec.data.source} has no split {term.split!r}",
+                    nearest(term.split, known),
+                )
     needed = NEEDED_OF_A_FILE if spec.base.tflite else NEEDED_SPLITS
     missing = [name for name in needed if name not in spec.data.splits]
     if missing:
         mistakes.add(
-            ("data", "splits"), f"the split {', '.join(missing)} is missing", f"add {missing[0]}: train[:200], or whichever examples it is"
+            ("data", "splits"),
+            f"the split {', '.join(missing)} is missing",
+            f"add {missing[0]}: train[:200], or whichever examples it is",
         )
 
 
@@ -104,11 +130,19 @@ def _preprocess(spec: Manifest, mistakes: Mistakes) -> None:
     for index, step in enumerate(spec.data.preprocess):
         key: Key = ("data", "preprocess", index)
         if len(step) != 1:
-            mistakes.add(key, f"expected one {{step: value}}, found {len(step)} keys", nearest("", tuple(preprocess.STEPS)))
+            mistakes.add(
+                key,
+                f"expected one {{step: value}}, found {len(step)} keys",
+                nearest("", tuple(preprocess.STEPS)),
+            )
             continue
         ((name, raw),) = step.items()
         if name not in preprocess.STEPS:
-            mistakes.add((*key, name), f"no preprocessing is called {name!r}", nearest(name, tuple(preprocess.STEPS)))
+            mistakes.add(
+                (*key, name),
+                f"no preprocessing is called {name!r}",
+                nearest(name, tuple(preprocess.STEPS)),
+            )
             continue
         try:
             validate(preprocess.STEPS[name], {} if raw is None else raw)
@@ -121,12 +155,23 @@ def _goals(spec: Manifest, mistakes: Mistakes) -> None:
     for name, goal in spec.goals.items():
         kind = goals.kind_of(name, metrics)
         if kind is None or not isinstance(goal, kind):
-            mistakes.add(("goals", name), f"{name!r} is not a goal of this shape", nearest(name, (*metrics, *goals.SIZES, goals.RATIO)))
+            mistakes.add(
+                ("goals", name),
+                f"{name!r} is not a goal of this shape",
+                nearest(name, (*metrics, *goals.SIZES, goals.RATIO)),
+            )
             continue
-        named = [("versus", getattr(goal, "versus", None)), *(("for", variant) for variant in goal.only_for)]
+        named = [
+            ("versus", getattr(goal, "versus", None)),
+            *(("for", variant) for variant in goal.only_for),
+        ]
         for key, variant in named:
             if variant is not None and variant not in spec.variants:
-                mistakes.add(("goals", name, key), f"no variant is called {variant!r}", nearest(variant, tuple(spec.variants)))
+                mistakes.add(
+                    ("goals", name, key),
+                    f"no variant is called {variant!r}",
+                    nearest(variant, tuple(spec.variants)),
+                )
         _goal_values(name, goal, mistakes)
 
 
@@ -148,24 +193,44 @@ def metric_names(task: str) -> tuple[str, ...]:
 
 def variables(spec: Manifest, mistakes: Mistakes) -> None:
     """Refuse ${…} where nothing fills it in."""
-    allowed: set[Key] = {("base", "network"), ("base", "tflite"), ("base", "weights", "path"), ("base", "train", "trainer")}
+    allowed: set[Key] = {
+        ("base", "network"),
+        ("base", "tflite"),
+        ("base", "weights", "path"),
+        ("base", "train", "trainer"),
+    }
     if spec.data.source in SOURCES.names():
-        allowed |= {("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields}
+        allowed |= {
+            ("data", "args", name) for name in SOURCES.get(spec.data.source).params.model_fields
+        }
     for key, text in _texts(mistakes.document.data, ()):
         if "${" in text and key not in allowed:
-            mistakes.add(key, f"{text!r}: nothing is filled in here", f"{paths.VARIABLE} works in paths of base and data only")
+            mistakes.add(
+                key,
+                f"{text!r}: nothing is filled in here",
+                f"{paths.VARIABLE} works in paths of base and data only",
+            )
 
 
 def _texts(data: Any, key: Key) -> list[tuple[Key, str]]:
     if isinstance(data, str):
         return [(key, data)]
-    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    items = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     return [found for name, value in items for found in _texts(value, (*key, name))]
 
 
 @dataclass(frozen=True, slots=True)
 class Finder:
-    """Finds and hashes the files that a manifest names, noting those that are missing or are not what they should be."""
+    """Finds and hashes the files that a manifest names.
+
+    Noting those that are missing or are not what they should be.
+    """
 
     spec: Manifest
     folder: Path
@@ -188,14 +253,22 @@ class Finder:
     def _tflite(self) -> SourceFile | None:
         base = self.spec.base
         if not base.tflite.endswith(".tflite"):
-            self.mistakes.add(("base", "tflite"), f"{base.tflite!r} is not called .tflite", "write tflite: folder/model.tflite")
+            self.mistakes.add(
+                ("base", "tflite"),
+                f"{base.tflite!r} is not called .tflite",
+                "write tflite: folder/model.tflite",
+            )
         return self._file(base.tflite, ("base", "tflite"), base.sha256)
 
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")
         try:
             path = (
-                paths.place(name.partition(".py:")[0] + ".py" if ".py:" in name else name, self.folder, self.env)
+                paths.place(
+                    name.partition(".py:")[0] + ".py" if ".py:" in name else name,
+                    self.folder,
+                    self.env,
+                )
                 if lookup.is_path(name)
                 else None
             )
@@ -210,7 +283,11 @@ class Finder:
         if name is None:
             return None, None
         try:
-            path = paths.place(own_loops.file_of(name), self.folder, self.env) if own_loops.is_path(name) else None
+            path = (
+                paths.place(own_loops.file_of(name), self.folder, self.env)
+                if own_loops.is_path(name)
+                else None
+            )
             found = own_loops.locate(name, self.folder, path)
             file = self._hashed(found.file, key, None)
             if file is not None:
@@ -221,8 +298,13 @@ class Finder:
         return found, file
 
     def _ships_unchanged(self, network: Network) -> bool:
-        """Whether this tree holds a network of the zoo as it is installed, so that calling it says what the tree's would say."""
-        return network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
+        """Whether this tree holds a network of the zoo as it is installed.
+
+        So that calling it says what the tree's would say.
+        """
+        return (
+            network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
+        )
 
     def _graph(self, network: Network) -> Graph | None:
         try:
@@ -231,14 +313,25 @@ class Finder:
             if lookup.is_light(self.tree.read(network.file)):
                 return lookup.graph(network, self.spec.base.args)
         except ZooError as error:
-            self.mistakes.add(("base", "args") if "argument" in error.hint else ("base", "network"), error.message, error.hint)
+            self.mistakes.add(
+                ("base", "args") if "argument" in error.hint else ("base", "network"),
+                error.message,
+                error.hint,
+            )
         return None
 
     def _weights(self, graph: Graph | None) -> tuple[SourceFile | None, tuple[str, ...]]:
-        """Ask the source of weights whether it can serve; give the user's file it names, and what should be known of it."""
+        """Ask the source of weights whether it can serve.
+
+        Give the user's file it names, and what should be known of it.
+        """
         weights, key = self.spec.base.weights, ("base", "weights")
         if weights.source not in WEIGHTS.names():
-            self.mistakes.add((*key, "source"), f"no weights source is called {weights.source!r}", nearest(weights.source, WEIGHTS.names()))
+            self.mistakes.add(
+                (*key, "source"),
+                f"no weights source is called {weights.source!r}",
+                nearest(weights.source, WEIGHTS.names()),
+            )
             return None, ()
         source = WEIGHTS.get(weights.source)
         try:
@@ -246,22 +339,37 @@ class Finder:
         except ValidationError as error:
             self.mistakes.add_validation(error, source.params, key)
             return None, ()
-        wanted = Wanted(params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune)
+        wanted = Wanted(
+            params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune
+        )
         for complaint in source.check(wanted) if self.need_data else ():
-            self.mistakes.add((*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint)
+            self.mistakes.add(
+                (*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint
+            )
         path = source.path(params)
-        file = None if path is None else self._file(path, (*key, "path"), getattr(params, "sha256", None))
+        file = (
+            None
+            if path is None
+            else self._file(path, (*key, "path"), getattr(params, "sha256", None))
+        )
         return file, tuple(source.remarks(wanted))
 
     def _data(self) -> Mapping[str, SourceFile]:
         spec = self.spec.data
         if spec.source not in SOURCES.names():
-            self.mistakes.add(("data", "source"), f"no data source is called {spec.source!r}", nearest(spec.source, SOURCES.names()))
+            self.mistakes.add(
+                ("data", "source"),
+                f"no data source is called {spec.source!r}",
+                nearest(spec.source, SOURCES.names()),
+            )
             return {}
         source = SOURCES.get(spec.source)
         args = self._args(source)
         files = source.files(args) if args is not None else {}
-        found = {role: self._file(arg.path, ("data", "args", role), arg.sha256) for role, arg in files.items()}
+        found = {
+            role: self._file(arg.path, ("data", "args", role), arg.sha256)
+            for role, arg in files.items()
+        }
         return {role: file for role, file in found.items() if file is not None}
 
     def _args(self, source: Source) -> Any:
@@ -271,7 +379,9 @@ class Finder:
             self.mistakes.add_validation(error, source.params, ("data", "args"))
             path = self.spec.data.args.get("path")
             if isinstance(path, str) and "path" in source.params.model_fields:
-                self._file(path, ("data", "args", "path"), None)  # what is wrong with it is told along
+                self._file(
+                    path, ("data", "args", "path"), None
+                )  # what is wrong with it is told along
             return None
 
     def _file(self, text: str, key: Key, sha256: str | None) -> SourceFile | None:
@@ -290,18 +400,27 @@ class Finder:
         except NotFound:
             if sha256 is not None and not self.need_data:
                 return SourceFile(path=str(path), sha256=Digest(sha256))
-            self.mistakes.add(key, f"no such file: {path}", "paths are relative to the manifest's folder, or start with ${ZOO_DATA}/")
+            self.mistakes.add(
+                key,
+                f"no such file: {path}",
+                "paths are relative to the manifest's folder, or start with ${ZOO_DATA}/",
+            )
             return None
         if sha256 is not None and digest != sha256:
             key = (*key[:-1], "sha256")
             self.mistakes.add(
-                key, f"{path.name}: expected sha256 {sha256}, found {digest}", f"fetch the right file, or write sha256: {digest}"
+                key,
+                f"{path.name}: expected sha256 {sha256}, found {digest}",
+                f"fetch the right file, or write sha256: {digest}",
             )
         return SourceFile(path=str(path), sha256=digest)
 
 
 def _keras_graph(path: Path) -> Graph | None:
-    """Read the graph of a finished Keras file; None for what only TensorFlow can read (a SavedModel)."""
+    """Read the graph of a finished Keras file.
+
+    None for what only TensorFlow can read (a SavedModel).
+    """
     if path.is_dir():
         return None
     from zoo_builders.networks.keras_config import graph_of_file

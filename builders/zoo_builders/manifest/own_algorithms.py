@@ -1,12 +1,14 @@
 """Compression algorithms of a user, named in a recipe where a technique stands.
 
-    - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one `Algorithm`
+    - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one
+                                              `Algorithm`
     - ./rounding.py:Rounding: {epochs: 2}     or the one of that name
     - python:package.module:Rounding: {…}     importable where zoo runs
 
-The class says what an algorithm of `compression/` says, and becomes a technique called `<name>@<first digits of the file's sha256>`: other
-code is another technique, in fingerprints and in records. What the file imports does not count. Planning runs the file, so it must not
-import TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
+The class says what an algorithm of `compression/` says, and becomes a technique called
+`<name>@<first digits of the file's sha256>`: other code is another technique, in fingerprints and
+in records. What the file imports does not count. Planning runs the file, so it must not import
+TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
 """
 
 from collections.abc import Mapping
@@ -40,7 +42,8 @@ class Own:
     """An algorithm that a recipe names.
 
     Attributes:
-        spelled: what a stage is told, wherever the file lies: `file:CLASS`, or `python:module:CLASS`.
+        spelled: what a stage is told, wherever the file lies: `file:CLASS`, or
+            `python:module:CLASS`.
         file: the file whose bytes decide it.
     """
 
@@ -50,10 +53,13 @@ class Own:
 
 @dataclass(slots=True)
 class Finder:
-    """Finds the algorithms that a manifest in `folder` names; `found` grows: technique → where it comes from.
+    """Finds the algorithms that a manifest in `folder` names.
+
+    `found` grows: technique → where it comes from.
 
     Attributes:
-        tree: where files are read from; code is run from the disk, and only where it is what the tree holds.
+        tree: where files are read from; code is run from the disk, and only where it is what the
+            tree holds.
         env: for ${ZOO_DATA}.
     """
 
@@ -66,7 +72,8 @@ class Finder:
         """Make a technique of what `text` names; give the technique's name.
 
         Raises:
-            WrongUse: there is no such file or module, it does not run, or holds no such algorithm; with file and line.
+            WrongUse: there is no such file or module, it does not run, or holds no such algorithm;
+                with file and line.
         """
         file, wanted = self._place(text)
         source = self.tree.read(file)
@@ -92,16 +99,30 @@ class Finder:
         bare, _, wanted = text.partition(".py:")
         path = paths.place(bare + ".py" if wanted else text, self.folder, self.env)
         if not self.tree.exists(path):
-            raise WrongUse(f"no such file: {path}", hint="paths are relative to the manifest's folder")
+            raise WrongUse(
+                f"no such file: {path}", hint="paths are relative to the manifest's folder"
+            )
         return path, wanted
 
 
 def _unread(wanted: str, file: Path) -> Technique:
-    """Stand in for an algorithm of an old commit, whose code is not run: it takes any parameters and promises nothing."""
+    """Stand in for an algorithm of an old commit, whose code is not run.
+
+    It takes any parameters and promises nothing.
+    """
     name = (wanted or file.stem).lower().replace("_", "-")
     plain = technique_of(_Unread())
-    return replace(plain, name=name, check=lambda *_: [], promises=lambda *_: [], layers=lambda *_: {}, rewrites=lambda graph, *_: graph,
-                   remarks=lambda *_: [], outlasts=lambda _: True, modules=())  # fmt: skip
+    return replace(
+        plain,
+        name=name,
+        check=lambda *_: [],
+        promises=lambda *_: [],
+        layers=lambda *_: {},
+        rewrites=lambda graph, *_: graph,
+        remarks=lambda *_: [],
+        outlasts=lambda _: True,
+        modules=(),
+    )
 
 
 class _Anything(Params):

@@ -14,7 +14,8 @@ def place(text: str, folder: Path, env: Mapping[str, str]) -> Path:
     """Turn a manifest's path into an absolute one.
 
     Raises:
-        WrongUse: it is absolute, empty, starts at a home folder, or uses a variable that is unset or not allowed.
+        WrongUse: it is absolute, empty, starts at a home folder, or uses a variable that is unset
+            or not allowed.
     """
     if text.startswith(VARIABLE):
         return _below_data(text, env)
@@ -26,7 +27,11 @@ def place(text: str, folder: Path, env: Mapping[str, str]) -> Path:
         )
     if not text or "\0" in text:
         raise WrongUse(f"not a path: {text!r}", hint="write a path relative to the manifest")
-    if PurePosixPath(text).is_absolute() or PureWindowsPath(text).drive or text.startswith(("~", "\\")):
+    if (
+        PurePosixPath(text).is_absolute()
+        or PureWindowsPath(text).drive
+        or text.startswith(("~", "\\"))
+    ):
         raise WrongUse(
             f"absolute path {text!r}: it would mean something else on every machine",
             hint=f"write {VARIABLE}/… or a path relative to the manifest",
@@ -38,7 +43,12 @@ def _below_data(text: str, env: Mapping[str, str]) -> Path:
     inner = text.removeprefix(VARIABLE)
     if not env.get("ZOO_DATA"):
         raise WrongUse(f"{VARIABLE} is not set", hint="export ZOO_DATA=/folder/with/the/data")
-    if not inner.startswith("/") or ".." in PurePosixPath(inner).parts or _ANY_VARIABLE.search(inner) or "\0" in inner:
+    if (
+        not inner.startswith("/")
+        or ".." in PurePosixPath(inner).parts
+        or _ANY_VARIABLE.search(inner)
+        or "\0" in inner
+    ):
         raise WrongUse(f"{text!r} must lie below {VARIABLE}", hint=f"write {VARIABLE}/folder/file")
     return _normal(Path(env["ZOO_DATA"]).absolute() / inner.lstrip("/"))
 

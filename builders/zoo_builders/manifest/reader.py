@@ -1,6 +1,9 @@
-"""Reading a manifest: YAML with lines → types → every file it names, found and hashed → one `Resolved`, or all mistakes at once.
+"""Reading a manifest: YAML with lines → types → every file it names.
 
-Nothing here imports TensorFlow. Validating runs the manifest's own network file (it gives a graph, see `networks`).
+Found and hashed → one `Resolved`, or all mistakes at once.
+
+Nothing here imports TensorFlow. Validating runs the manifest's own network file (it gives a graph,
+see `networks`).
 """
 
 import copy
@@ -24,7 +27,10 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidManifest, NotFound
 
 _STAND_INS = {"schema": "edgezoo/v1", "model": "model", "version": "1.0.0", "license": "none"}
-"""Filled in for wrong or missing keys after they were noted, only to go on looking for further mistakes."""
+"""Filled in for wrong or missing keys after they were noted.
+
+Only to go on looking for further mistakes.
+"""
 
 _GOALS = {"MetricGoal": MetricGoal, "SizeGoal": SizeGoal, "RatioGoal": RatioGoal}
 
@@ -57,9 +63,12 @@ class Reader:
     Attributes:
         tree: where files are read from.
         env: for ${ZOO_DATA}.
-        judge: call the network and ask the techniques; False for an old commit, whose code is not run.
-        need_data: data files must be there; False lets a declared sha256 stand for a file this machine lacks.
-        refuse: what a technique objects to is a mistake; False for who lists the objections itself (`preflight`).
+        judge: call the network and ask the techniques; False for an old commit, whose code is not
+            run.
+        need_data: data files must be there; False lets a declared sha256 stand for a file this
+            machine lacks.
+        refuse: what a technique objects to is a mistake; False for who lists the objections itself
+            (`preflight`).
     """
 
     tree: Tree
@@ -94,15 +103,17 @@ class Reader:
             return self.tree.read(path)
         except NotFound as error:
             raise InvalidManifest(
-                f"cannot be read: {error.message}", file=shown, hint="zoo init   # writes a manifest to start from"
+                f"cannot be read: {error.message}",
+                file=shown,
+                hint="zoo init   # writes a manifest to start from",
             ) from error
 
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
         names_and_files.words(spec, mistakes)
         data_checks.named_splits(spec, recipes, mistakes)
-        found = names_and_files.Finder(spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data).find(
-            with_graph=self.judge
-        )
+        found = names_and_files.Finder(
+            spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data
+        ).find(with_graph=self.judge)
         if self.judge:
             data_checks.check(spec, found.graph, mistakes)
         if found.graph is not None:
@@ -114,11 +125,16 @@ class Reader:
 
 def _of_file(data: Any) -> bool:
     """Whether the base is a finished .tflite file, of which fewer techniques know what to do."""
-    return isinstance(data, dict) and isinstance(data.get("base"), dict) and "tflite" in data["base"]
+    return (
+        isinstance(data, dict) and isinstance(data.get("base"), dict) and "tflite" in data["base"]
+    )
 
 
 def _spec(document: Document, mistakes: Mistakes) -> Manifest | None:
-    """Check against the types. Wrong parts are noted and left out, so that the rest can still be looked at."""
+    """Check against the types.
+
+    Wrong parts are noted and left out, so that the rest can still be looked at.
+    """
     data = copy.deepcopy(document.data)
     try:
         return _manifest(data)
@@ -159,11 +175,19 @@ def _one_goal_kind(error: ValidationError, data: Any) -> ValidationError:
     kept = []
     for item in error.errors(include_url=False):
         loc = item["loc"]
-        if len(loc) > 2 and loc[0] == "goals" and loc[2] in _GOALS and loc[2] != _kind_name(str(loc[1])):  # noqa: PLR2004  goals.NAME.KIND
+        if (
+            len(loc) > 2  # noqa: PLR2004
+            and loc[0] == "goals"
+            and loc[2] in _GOALS
+            and loc[2] != _kind_name(str(loc[1]))
+        ):
             continue
-        kept.append({"type": item["type"], "loc": loc, "input": item["input"], "ctx": item.get("ctx", {})})
+        kept.append(
+            {"type": item["type"], "loc": loc, "input": item["input"], "ctx": item.get("ctx", {})}
+        )
     del data
-    return ValidationError.from_exception_data(error.title, kept)  # type: ignore[arg-type]  # built from the same findings
+    # built from the same findings
+    return ValidationError.from_exception_data(error.title, kept)  # type: ignore[arg-type]
 
 
 def _kind_name(goal: str) -> str:

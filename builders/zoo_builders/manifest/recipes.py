@@ -1,4 +1,7 @@
-"""Recipes: what stands below `variants`, as resolved steps; every way in which steps do not meet. Pure but for the plugin table."""
+"""Recipes: what stands below `variants`, as resolved steps; every way in which steps do not meet.
+
+Pure but for the plugin table.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,25 +22,38 @@ from zoo_registry.model.suggest import nearest
 Recipes = Mapping[str, tuple[Step, ...]]
 
 Own = Callable[[str], str]
-"""From how a manifest names an algorithm of the user to the name of the technique that it is (`algorithm_files.Finder`)."""
+"""From how a manifest names an algorithm of the user to the name of the technique that it is
+(`algorithm_files.Finder`).
+"""
 
 
-def read_recipes(raw: Any, mistakes: Mistakes, *, of_file: bool = False, own: Own | None = None) -> Recipes:
-    """Resolve every recipe, noting what cannot be: unknown techniques, wrong parameters, steps in an impossible order.
+def read_recipes(
+    raw: Any, mistakes: Mistakes, *, of_file: bool = False, own: Own | None = None
+) -> Recipes:
+    """Resolve every recipe, noting what cannot be.
 
-    With `of_file` the base is a finished .tflite file: techniques that need a Keras model are noted, others told. `own` makes techniques
-    of algorithms of the user, which are unknown without it.
+    Unknown techniques, wrong parameters, steps in an impossible order.
+
+    With `of_file` the base is a finished .tflite file: techniques that need a Keras model are
+    noted, others told. `own` makes techniques of algorithms of the user, which are unknown without
+    it.
     """
     recipes: dict[str, tuple[Step, ...]] = {}
     for variant, steps in raw.items() if isinstance(raw, dict) else ():
         if isinstance(steps, list):
-            known = [_known(entry, ("variants", variant, index), mistakes, own) for index, entry in enumerate(steps)]
+            known = [
+                _known(entry, ("variants", variant, index), mistakes, own)
+                for index, entry in enumerate(steps)
+            ]
             recipes[variant] = _recipe(known, ("variants", variant), mistakes, of_file=of_file)
     return recipes
 
 
 def _known(entry: Any, key: Key, mistakes: Mistakes, own: Own | None) -> "_Entry":
-    """Give a step with the name of its technique, which for an algorithm of the user is another than the manifest says."""
+    """Give a step with the name of its technique.
+
+    Which for an algorithm of the user is another than the manifest says.
+    """
     name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else None
     if own is None or not isinstance(name, str) or not own_algorithms.is_own(name):
         return _Entry(entry, "")
@@ -50,13 +66,18 @@ def _known(entry: Any, key: Key, mistakes: Mistakes, own: Own | None) -> "_Entry
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One step as it stands in a recipe, and how the manifest names its technique where that is another name."""
+    """One step as it stands in a recipe.
+
+    And how the manifest names its technique where that is another name.
+    """
 
     data: Any
     said: str
 
 
-def _recipe(raw: Sequence[_Entry], key: Key, mistakes: Mistakes, *, of_file: bool) -> tuple[Step, ...]:
+def _recipe(
+    raw: Sequence[_Entry], key: Key, mistakes: Mistakes, *, of_file: bool
+) -> tuple[Step, ...]:
     steps: list[Step] = []
     for index, entry in enumerate(raw):
         step = _step(entry, (*key, index), mistakes)
@@ -84,30 +105,60 @@ def _on_file(step: Step, key: Key, mistakes: Mistakes) -> Step | None:
 
 def _out_of_place(step: Step, last: Step) -> tuple[str, str]:
     """Say why a step cannot follow the last one, and what to do; empty where it can."""
-    changes, before = TECHNIQUES.get(step.technique).apply is not None, TECHNIQUES.get(last.technique)
+    changes, before = (
+        TECHNIQUES.get(step.technique).apply is not None,
+        TECHNIQUES.get(last.technique),
+    )
     if changes and before.apply is None:
-        message = f"{step.technique!r} changes a Keras model, but {last.technique!r} before it ends in a TFLite file"
+        message = (
+            f"{step.technique!r} changes a Keras model, but {last.technique!r} before it ends in a"
+            " TFLite file"
+        )
         return message, f"move {step.technique!r} before {last.technique!r}"
     if before.ends:
         message = f"nothing can follow {last.technique!r}, which decides what the file holds"
-        return message, f"move {step.technique!r} before {last.technique!r}" if changes else f"drop {step.technique!r}"
+        return (
+            message,
+            (
+                f"move {step.technique!r} before {last.technique!r}"
+                if changes
+                else f"drop {step.technique!r}"
+            ),
+        )
     return "", ""
 
 
 def _step(known: _Entry, key: Key, mistakes: Mistakes) -> Step | None:
     entry = known.data
     if known.said:
-        return None if entry is None else next(_checked(name, params, (*key, known.said), mistakes) for name, params in entry.items())
+        return (
+            None
+            if entry is None
+            else next(
+                _checked(name, params, (*key, known.said), mistakes)
+                for name, params in entry.items()
+            )
+        )
     if isinstance(entry, str) and entry in TECHNIQUES.names():
-        mistakes.add(key, f"expected {{technique: parameters}}, found {entry!r}", f"write {entry}: {{}}")
+        mistakes.add(
+            key, f"expected {{technique: parameters}}, found {entry!r}", f"write {entry}: {{}}"
+        )
         return None
     if not isinstance(entry, dict) or len(entry) != 1:
-        found = f"{len(entry)} keys ({', '.join(entry)})" if isinstance(entry, dict) else repr(entry)
-        mistakes.add(key, f"expected one {{technique: parameters}} a step, found {found}", "start each technique with its own '- '")
+        found = (
+            f"{len(entry)} keys ({', '.join(entry)})" if isinstance(entry, dict) else repr(entry)
+        )
+        mistakes.add(
+            key,
+            f"expected one {{technique: parameters}} a step, found {found}",
+            "start each technique with its own '- '",
+        )
         return None
     ((name, params),) = entry.items()
     if name not in TECHNIQUES.names():
-        mistakes.add((*key, name), f"no technique is called {name!r}", nearest(name, TECHNIQUES.names()))
+        mistakes.add(
+            (*key, name), f"no technique is called {name!r}", nearest(name, TECHNIQUES.names())
+        )
         return None
     return _checked(name, params, (*key, name), mistakes)
 
@@ -123,19 +174,28 @@ def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | Non
 
 
 def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
-    """Ask every technique what it has against this network, and note all of it: layer, reason, fix."""
+    """Ask every technique what it has against this network, and note all of it.
+
+    Layer, reason, fix.
+    """
     for variant, steps in recipes.items():
         more = f"   # every layer: zoo preflight {mistakes.file} --variant {variant}"
         for index, (step, met) in enumerate(zip(steps, graphs(graph, steps), strict=True)):
             for objection in objections(met, step, steps[:index]):
                 key = ("variants", variant, index, step.technique)
-                message = f"{step.technique} cannot be applied: layer {objection.layer}: {objection.reason}"
+                message = (
+                    f"{step.technique} cannot be applied: layer {objection.layer}:"
+                    f" {objection.reason}"
+                )
                 mistakes.add(key, message, f"{objection.fix}{more}")
                 more = ""
 
 
 def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
-    """Give what a technique objects to, and object ourselves to a step that would change nothing and says nothing about it."""
+    """Give what a technique objects to.
+
+    And object ourselves to a step that would change nothing and says nothing about it.
+    """
     technique = TECHNIQUES.get(step.technique)
     found = [*technique.check(graph, step.params, before), *_undone(graph, step, before)]
     if found or not graph.nodes:
@@ -148,27 +208,51 @@ def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objecti
         reason = f"the step would change nothing: {verdict.reason}{others}"
         found.append(Objection(layer, reason, verdict.fix or f"drop {step.technique}"))
     if not technique.promises(graph, step.params, [*before, step]):
-        found.append(Objection(graph.name, "the step promises nothing that the file could prove", f"drop {step.technique}"))
+        found.append(
+            Objection(
+                graph.name,
+                "the step promises nothing that the file could prove",
+                f"drop {step.technique}",
+            )
+        )
     return found
 
 
 def _undone(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
-    """Object to a step that moves the weights which an earlier one has put where they are allowed."""
+    """Object to a step that moves weights which an earlier one has put in their places."""
     return [
-        Objection(graph.name, f"{step.technique} would move the weights that {earlier.technique} made", _before(graph, step, earlier))
+        Objection(
+            graph.name,
+            f"{step.technique} would move the weights that {earlier.technique} made",
+            _before(graph, step, earlier),
+        )
         for earlier in before
         if not TECHNIQUES.get(earlier.technique).outlasts(step)
     ]
 
 
 def _before(graph: Graph, step: Step, earlier: Step) -> str:
-    """Say what to write where a step would undo an earlier one: the other order where that one takes it."""
+    """Say what to write where a step would undo an earlier one.
+
+    The other order where that one takes it.
+    """
     name, technique = step.technique.partition("@")[0], TECHNIQUES.get(step.technique)
     if technique.apply is None:
         return "write rounding: nearest"
-    swaps = not technique.ends and not TECHNIQUES.get(earlier.technique).check(graph, earlier.params, [step])
-    first = f"put {name} before it" if swaps else "drop one of the two" if not technique.ends else "write quantize: {dtype: int8} instead"
-    return f"{first}; or, if what it made survives {name}, say so in its class: lasts_through = frozenset({{'{name}'}})"
+    swaps = not technique.ends and not TECHNIQUES.get(earlier.technique).check(
+        graph, earlier.params, [step]
+    )
+    first = (
+        f"put {name} before it"
+        if swaps
+        else (
+            "drop one of the two" if not technique.ends else "write quantize: {dtype: int8} instead"
+        )
+    )
+    return (
+        f"{first}; or, if what it made survives {name}, say so in its class: lasts_through ="
+        f" frozenset({{'{name}'}})"
+    )
 
 
 def graphs(graph: Graph, steps: Sequence[Step]) -> list[Graph]:

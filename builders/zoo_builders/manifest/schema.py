@@ -1,4 +1,7 @@
-"""What a manifest may say, as types. Unknown keys are refused; every default is here and is printed by `zoo plan`."""
+"""What a manifest may say, as types.
+
+Unknown keys are refused; every default is here and is printed by `zoo plan`.
+"""
 
 from typing import Annotated, Any, Literal
 
@@ -16,13 +19,20 @@ Variants = Annotated[list[Name], BeforeValidator(_listed, json_schema_input_type
 
 
 class Weights(Spec):
-    """Where the base's weights come from. Further keys are the source's own (`zoo list weights`); fetched files carry a sha256."""
+    """Where the base's weights come from.
+
+    Further keys are the source's own (`zoo list weights`); fetched files carry a sha256.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
     source: str = "train"
     fine_tune: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        default=0, description="epochs of training after borrowed weights are in place, with the other settings of `train`"
+        default=0,
+        description=(
+            "epochs of training after borrowed weights are in place, with the other settings of"
+            " `train`"
+        ),
     )
 
     @property
@@ -32,12 +42,24 @@ class Weights(Spec):
 
 
 class Base(Spec):
-    """The base model: a network with its arguments, or a finished Keras file, and its weights; or a finished float `.tflite` file."""
+    """The base model: a network with its arguments, or a finished Keras file, and its weights.
+
+    Or a finished float `.tflite` file.
+    """
 
     network: str = Field(
-        default="", description="a file in models/, python:package.module:function, or a path to .keras, .h5 or a SavedModel folder"
+        default="",
+        description=(
+            "a file in models/, python:package.module:function, or a path to .keras, .h5 or a"
+            " SavedModel folder"
+        ),
     )
-    tflite: str = Field(default="", description="instead of a network: path to a float32 .tflite file, to be quantized as it is")
+    tflite: str = Field(
+        default="",
+        description=(
+            "instead of a network: path to a float32 .tflite file, to be quantized as it is"
+        ),
+    )
     sha256: Sha256 | None = Field(default=None, description="of the .tflite file")
     args: dict[str, Any] = Field(default={})
     weights: Weights = Weights()
@@ -49,9 +71,13 @@ class Base(Spec):
             raise ValueError("the base is either a network or a tflite file: write one of the two")
         beside = [name for name in ("args", "weights", "train") if name in self.model_fields_set]
         if self.tflite and beside:
-            raise ValueError(f"{', '.join(beside)}: a finished .tflite file is neither built nor trained")
+            raise ValueError(
+                f"{', '.join(beside)}: a finished .tflite file is neither built nor trained"
+            )
         if self.sha256 is not None and not self.tflite:
-            raise ValueError("sha256 here belongs to a tflite file; that of weights stands below weights")
+            raise ValueError(
+                "sha256 here belongs to a tflite file; that of weights stands below weights"
+            )
         return self
 
 
@@ -61,8 +87,15 @@ class Data(Spec):
     source: str
     args: dict[str, Any] = Field(default={})
     splits: dict[Name, str] = Field(
-        default={"train": "train[:90%]", "validation": "train[90%:]", "test": "test", "calibration": "train[:200]"},
-        description="name of a split → expression over the source's own splits, such as train[:90%]",
+        default={
+            "train": "train[:90%]",
+            "validation": "train[90%:]",
+            "test": "test",
+            "calibration": "train[:200]",
+        },
+        description=(
+            "name of a split → expression over the source's own splits, such as train[:90%]"
+        ),
     )
     preprocess: list[dict[str, Any]] = Field(default=[])
 
@@ -73,14 +106,18 @@ class MetricGoal(Spec):
     max_drop: Share | None = None
     versus: Name = "fp32"
     min: float | None = None
-    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
+    only_for: Variants = Field(
+        default=[], alias="for", description="a variant, or a list of them; empty = all"
+    )
 
 
 class SizeGoal(Spec):
     """How large a file may be."""
 
     max: str
-    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
+    only_for: Variants = Field(
+        default=[], alias="for", description="a variant, or a list of them; empty = all"
+    )
 
 
 class RatioGoal(Spec):
@@ -89,7 +126,9 @@ class RatioGoal(Spec):
     max: Annotated[float, Field(gt=0)]
     device: str = "host-cpu"
     versus: Name = "fp32"
-    only_for: Variants = Field(default=[], alias="for", description="a variant, or a list of them; empty = all")
+    only_for: Variants = Field(
+        default=[], alias="for", description="a variant, or a list of them; empty = all"
+    )
 
 
 class Benchmark(Spec):
@@ -97,7 +136,9 @@ class Benchmark(Spec):
 
     devices: list[str] = Field(default=["host-cpu"])
     threads: list[Annotated[int, Field(ge=1, le=256)]] = Field(default=[1])
-    runs: Annotated[int, Field(ge=10, le=100_000)] = Field(default=50, description="timed inferences a round")
+    runs: Annotated[int, Field(ge=10, le=100_000)] = Field(
+        default=50, description="timed inferences a round"
+    )
     rounds: Annotated[int, Field(ge=5, le=1_000)] = 5
     warmup: Annotated[int, Field(ge=5, le=100_000)] = 5
 
@@ -111,9 +152,16 @@ class Manifest(Spec):
     task: str = "image-classification"
     license: str
     description: str = ""
-    base: Base = Field(description="network: … with args, weights and train; or tflite: … with its sha256, and nothing else")
+    base: Base = Field(
+        description=(
+            "network: … with args, weights and train; or tflite: … with its sha256, and nothing"
+            " else"
+        )
+    )
     data: Data
-    variants: dict[Name, list[dict[str, Any]]] = Field(min_length=1, description="variant → recipe: a list of {technique: parameters}")
+    variants: dict[Name, list[dict[str, Any]]] = Field(
+        min_length=1, description="variant → recipe: a list of {technique: parameters}"
+    )
     goals: dict[str, MetricGoal | SizeGoal | RatioGoal] = Field(default={})
     benchmark: Benchmark = Benchmark()
     publish: list[str] = Field(default=[])

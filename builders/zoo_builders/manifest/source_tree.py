@@ -1,8 +1,11 @@
-"""Reading what a plan depends on, from the working tree or from a git commit; digests of large files are remembered.
+"""Reading what a plan depends on, from the working tree or from a git commit.
+
+Digests of large files are remembered.
 
     .zoo/cache/digests.json    {path: [size, mtime_ns, inode, sha256]}
 
-A remembered digest is used while size, modification time and inode are what they were; anything else is hashed again.
+A remembered digest is used while size, modification time and inode are what they were; anything
+else is hashed again.
 """
 
 import hashlib
@@ -21,7 +24,10 @@ from zoo_registry.model.files import digest_file, write_bytes
 
 
 class Tree(Protocol):
-    """Files as they stand somewhere: in the working tree, or in a commit. Paths are absolute, as the working tree has them."""
+    """Files as they stand somewhere: in the working tree, or in a commit.
+
+    Paths are absolute, as the working tree has them.
+    """
 
     def read(self, path: Path) -> bytes:
         """Give a file's bytes.
@@ -81,7 +87,10 @@ class Digests:
         self._loaded = True
         with suppress(OSError, ValueError, TypeError):
             stored = json.loads(self.path.read_text(encoding="utf-8"))
-            entries = {name: (int(e[0]), int(e[1]), int(e[2]), str(Digest(e[3]))) for name, e in stored.items()}
+            entries = {
+                name: (int(e[0]), int(e[1]), int(e[2]), str(Digest(e[3])))
+                for name, e in stored.items()
+            }
             self._known = entries
 
 
@@ -106,7 +115,9 @@ class WorkTree:
         """Hash a file, or a folder by names and digests; NotFound when there is neither."""
         if path.is_dir():
             inner = sorted(entry for entry in path.rglob("*") if entry.is_file())
-            return folder_digest((entry.relative_to(path).as_posix(), self.digests.of(entry)) for entry in inner)
+            return folder_digest(
+                (entry.relative_to(path).as_posix(), self.digests.of(entry)) for entry in inner
+            )
         try:
             return self.digests.of(path)
         except OSError as error:
@@ -127,7 +138,9 @@ class Repository:
             WrongUse: there is none, or git is not installed.
         """
         folder = path if path.is_dir() else path.parent
-        found = _git(folder, "rev-parse", "--show-toplevel", hint="git init, or run inside a git repository")
+        found = _git(
+            folder, "rev-parse", "--show-toplevel", hint="git init, or run inside a git repository"
+        )
         return cls(Path(os.fsdecode(found).strip()).resolve())
 
     def commit(self, ref: str) -> str:
@@ -138,7 +151,16 @@ class Repository:
         """
         if ref.startswith("-"):
             raise WrongUse(f"not a git ref: {ref!r}", hint="git log --oneline")
-        return os.fsdecode(_git(self.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", hint="git log --oneline")).strip()
+        return os.fsdecode(
+            _git(
+                self.root,
+                "rev-parse",
+                "--verify",
+                "--quiet",
+                f"{ref}^{{commit}}",
+                hint="git log --oneline",
+            )
+        ).strip()
 
     def dirty(self) -> bool:
         """Whether files differ from the current commit."""
@@ -154,7 +176,10 @@ class Repository:
 
 @dataclass(slots=True)
 class GitTree:
-    """The files as a commit has them. What lies outside the repository, or is ignored by git, is taken from the working tree."""
+    """The files as a commit has them.
+
+    What lies outside the repository, or is ignored by git, is taken from the working tree.
+    """
 
     repository: Repository
     commit: str
@@ -192,7 +217,10 @@ class GitTree:
             return self.outside.digest(path)
         if name not in self.entries() and (below := self._below(name)):
             root = self.repository.root
-            return folder_digest((str(PurePosixPath(inner).relative_to(name)), Digest.of(self.read(root / inner))) for inner in below)
+            return folder_digest(
+                (str(PurePosixPath(inner).relative_to(name)), Digest.of(self.read(root / inner)))
+                for inner in below
+            )
         return Digest.of(self.read(path))
 
     def _below(self, name: str) -> list[str]:
@@ -210,10 +238,19 @@ class GitTree:
 
 
 def _git(folder: Path, *arguments: str, hint: str = "") -> bytes:
-    """Run git without its environment of an outer call, so that hooks and worktrees do not mislead it."""
-    env = {key: value for key, value in os.environ.items() if key not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}}
+    """Run git without its environment of an outer call.
+
+    So that hooks and worktrees do not mislead it.
+    """
+    env = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    }
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], check=False, capture_output=True, env=env)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], check=False, capture_output=True, env=env
+        )
     except FileNotFoundError as error:
         raise OtherSide("git is not installed", hint="apt install git") from error
     if done.returncode != 0:

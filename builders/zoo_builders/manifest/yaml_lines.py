@@ -1,7 +1,10 @@
-"""YAML as manifests use it: plain data, with the line of every key; whatever could surprise is refused.
+"""YAML as manifests use it: plain data, with the line of every key.
 
-The subset is mappings with text keys, lists, text, numbers, true/false and null, read by the rules of YAML 1.2 (`no` is text,
-`1e-3` is a number). Tags, merge keys, duplicate keys, tabs and alias bombs are refused. Anchors work, within a bound.
+Whatever could surprise is refused.
+
+The subset is mappings with text keys, lists, text, numbers, true/false and null, read by the rules
+of YAML 1.2 (`no` is text, `1e-3` is a number). Tags, merge keys, duplicate keys, tabs and alias
+bombs are refused. Anchors work, within a bound.
 """
 
 import math
@@ -24,7 +27,9 @@ Key = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INT = re.compile(r"[-+]?[0-9]{1,19}")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 _WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -63,7 +68,8 @@ def read(raw: bytes, file: str) -> Document:
     """Read one YAML document; `file` is only for messages.
 
     Raises:
-        InvalidManifest: it is too large, too deep, not YAML, or uses what manifests do not; with file and line.
+        InvalidManifest: it is too large, too deep, not YAML, or uses what manifests do not; with
+            file and line.
     """
     text = _decode(raw, file)
     try:
@@ -73,27 +79,45 @@ def read(raw: bytes, file: str) -> Document:
     except yaml.YAMLError as error:
         raise _syntax(error, text, file) from error
     if root is None:
-        raise InvalidManifest("the file is empty", file=file, line=1, hint="zoo init   # writes a manifest to start from")
+        raise InvalidManifest(
+            "the file is empty",
+            file=file,
+            line=1,
+            hint="zoo init   # writes a manifest to start from",
+        )
     return _Builder(file).build(root)
 
 
 def _decode(raw: bytes, file: str) -> str:
     if len(raw) > MAX_BYTES:
-        raise InvalidManifest(f"{len(raw)} bytes; a manifest has at most {MAX_BYTES}", file=file, line=1)
+        raise InvalidManifest(
+            f"{len(raw)} bytes; a manifest has at most {MAX_BYTES}", file=file, line=1
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise InvalidManifest("not UTF-8 text", file=file, line=line, hint="save the file as UTF-8") from error
+        raise InvalidManifest(
+            "not UTF-8 text", file=file, line=line, hint="save the file as UTF-8"
+        ) from error
 
 
 def _bounded(text: str, file: str) -> Iterator[Any]:
-    """Give the parser's events, refusing depth and number before anything is composed (composing is recursive)."""
+    """Give the parser's events.
+
+    Refusing depth and number before anything is composed (composing is recursive).
+    """
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=_LOADER)):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+            event, yaml.CollectionEndEvent
+        )
         if depth > MAX_DEPTH or number > MAX_NODES:
-            what = f"nested deeper than {MAX_DEPTH}" if depth > MAX_DEPTH else f"more than {MAX_NODES} nodes"
+            what = (
+                f"nested deeper than {MAX_DEPTH}"
+                if depth > MAX_DEPTH
+                else f"more than {MAX_NODES} nodes"
+            )
             raise InvalidManifest(what, file=file, line=_line(event))
         yield event
 
@@ -105,7 +129,12 @@ def _line(event: Any) -> int:
 def _refuse_tags(event: Any, file: str) -> None:
     if getattr(event, "tag", None) not in {None, "!"}:
         hint = "write the value without a tag"
-        raise InvalidManifest(f"tags such as {event.tag} are not used in manifests", file=file, line=_line(event), hint=hint)
+        raise InvalidManifest(
+            f"tags such as {event.tag} are not used in manifests",
+            file=file,
+            line=_line(event),
+            hint=hint,
+        )
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> InvalidManifest:
@@ -124,7 +153,10 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> InvalidManifest:
 
 
 class _Builder:
-    """Turns composed nodes into data. Aliases are expanded, so the count here is what an alias bomb runs into."""
+    """Turns composed nodes into data.
+
+    Aliases are expanded, so the count here is what an alias bomb runs into.
+    """
 
     def __init__(self, file: str) -> None:
         self._file, self._count = file, 0
@@ -134,14 +166,23 @@ class _Builder:
         return Document(self._value(root, ()), self._lines)
 
     def _refuse(self, node: Any, message: str, key: Key = (), hint: str = "") -> InvalidManifest:
-        line = self._lines.get(key[:1], 1) if hint.startswith("write the values out") else node.start_mark.line + 1
+        line = (
+            self._lines.get(key[:1], 1)
+            if hint.startswith("write the values out")
+            else node.start_mark.line + 1
+        )
         return InvalidManifest(message, file=self._file, line=line, key=spell(key), hint=hint)
 
     def _value(self, node: Any, key: Key) -> Any:
         self._count += 1
         if self._count > MAX_NODES or len(key) > MAX_DEPTH:
             hint = "write the values out: aliases (*name) that contain aliases multiply"
-            raise self._refuse(node, f"aliases expand to more than {MAX_NODES} values or {MAX_DEPTH} levels", key, hint)
+            raise self._refuse(
+                node,
+                f"aliases expand to more than {MAX_NODES} values or {MAX_DEPTH} levels",
+                key,
+                hint,
+            )
         self._lines.setdefault(key, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key)
@@ -165,7 +206,9 @@ class _Builder:
         if not isinstance(node, yaml.ScalarNode):
             raise self._refuse(node, "a key must be text", key)
         if node.value == "<<" and not node.style:
-            raise self._refuse(node, "merge keys (<<) are not used in manifests", key, "write the keys out")
+            raise self._refuse(
+                node, "merge keys (<<) are not used in manifests", key, "write the keys out"
+            )
         return self._text(node, key)
 
     def _text(self, node: Any, key: Key) -> str:
@@ -183,5 +226,11 @@ class _Builder:
         if _INT.fullmatch(text):
             return int(text)
         if _FLOAT.fullmatch(text) and len(text) <= MAX_NUMBER:
-            return float(text.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").lower().replace(".nan", "nan"))
+            return float(
+                text.replace(".inf", "inf")
+                .replace(".Inf", "inf")
+                .replace(".INF", "inf")
+                .lower()
+                .replace(".nan", "nan")
+            )
         return text

@@ -1,7 +1,9 @@
-"""Metrics, one file each: numbers that say how good a model's outputs are. Each names the tasks it judges, which then report it.
+"""Metrics, one file each: numbers that say how good a model's outputs are.
 
-A metric is an instance of a class of its own file; higher is better for all of them. Their names are what goals (`top1: {min: 0.9}`) and
-queries (`--min-top1 0.9`) use.
+Each names the tasks it judges, which then report it.
+
+A metric is an instance of a class of its own file; higher is better for all of them. Their names
+are what goals (`top1: {min: 0.9}`) and queries (`--min-top1 0.9`) use.
 """
 
 import math
@@ -30,7 +32,10 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One metric over one split, with its 95 % interval; `classes` where the metric is made of one value a class."""
+    """One metric over one split, with its 95 % interval.
+
+    `classes` where the metric is made of one value a class.
+    """
 
     value: float
     ci95: tuple[float, float]
@@ -38,7 +43,9 @@ class Score:
 
 
 class Metric(Protocol):
-    """One registered metric: an instance of a class of its own file. The class docstring says what it measures (`zoo list metrics`).
+    """One registered metric: an instance of a class of its own file.
+
+    The class docstring says what it measures (`zoo list metrics`).
 
     Attributes:
         name: how goals, queries and records call it: lower case letters, digits, underscores.
@@ -49,7 +56,10 @@ class Metric(Protocol):
     tasks: tuple[str, ...]
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
-        """Judge scores [N, classes] against labels [N]; None where the metric says nothing for these data."""
+        """Judge scores [N, classes] against labels [N].
+
+        None where the metric says nothing for these data.
+        """
 
 
 METRICS: Kind[Metric] = Kind("metric", __name__)
@@ -57,12 +67,23 @@ _FIRST = "top1"
 
 
 def of_task(task: str) -> tuple[str, ...]:
-    """Name the metrics that judge a task: `top1`, by which files are compared where nothing else is said, then the others by name."""
-    return tuple(sorted((name for name in METRICS.names() if task in METRICS.get(name).tasks), key=lambda name: (name != _FIRST, name)))
+    """Name the metrics that judge a task.
+
+    `top1`, by which files are compared where nothing else is said, then the others by name.
+    """
+    return tuple(
+        sorted(
+            (name for name in METRICS.names() if task in METRICS.get(name).tasks),
+            key=lambda name: (name != _FIRST, name),
+        )
+    )
 
 
 def wilson(hits: float, total: int) -> tuple[float, float]:
-    """Give Wilson's 95 % interval of a share (Wilson 1927): of all shares, those the hits do not contradict."""
+    """Give Wilson's 95 % interval of a share (Wilson 1927).
+
+    Of all shares, those the hits do not contradict.
+    """
     share, z2 = hits / total, _Z95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
     half = _Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
@@ -76,26 +97,39 @@ def share_of(right: "Array") -> Score:
 
 
 def ranked(outputs: "Array") -> "Array":
-    """Give the class numbers of each example from the highest score to the lowest; equal scores in favour of the lower number."""
+    """Give the class numbers of each example from the highest score to the lowest.
+
+    Equal scores in favour of the lower number.
+    """
     import numpy as np
 
     return np.argsort(-outputs.reshape(len(outputs), -1), axis=1, kind="stable")
 
 
 def recalls(outputs: "Array", labels: "Array", classes: Sequence[str]) -> tuple[ClassShare, ...]:
-    """Give, for each class that has examples, the share of them whose highest score is that class."""
+    """Give, for each class that has examples.
+
+    The share of them whose highest score is that class.
+    """
     import numpy as np
 
     right = ranked(outputs)[:, 0] == labels
     return tuple(
         ClassShare(
-            classes[number] if number < len(classes) else str(number), int((labels == number).sum()), float(right[labels == number].mean())
+            classes[number] if number < len(classes) else str(number),
+            int((labels == number).sum()),
+            float(right[labels == number].mean()),
         )
         for number in np.unique(labels).tolist()
     )
 
 
-def measure(names: Sequence[str], outputs: "Array", labels: "Array", classes: Sequence[str]) -> Mapping[str, Score]:
-    """Measure what several metrics say of the same outputs; one that says nothing for these data is left out."""
+def measure(
+    names: Sequence[str], outputs: "Array", labels: "Array", classes: Sequence[str]
+) -> Mapping[str, Score]:
+    """Measure what several metrics say of the same outputs.
+
+    One that says nothing for these data is left out.
+    """
     found = {name: METRICS.get(name).measure(outputs, labels, classes) for name in names}
     return {name: score for name, score in found.items() if score is not None}

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 
 class MacroRecall:
-    """Mean over the classes of the share of their examples that are found; carries the share of every class.
+    """Mean over the classes of the share of their examples that are found.
 
-    Classes without examples do not count. The interval joins the classes' Wilson intervals by the square-and-add rule for sums of
-    independent estimates (Zou and Donner 2008, "Construction of confidence limits about effect measures").
+    Carries the share of every class.
+
+    Classes without examples do not count. The interval joins the classes' Wilson intervals by the
+    square-and-add rule for sums of independent estimates (Zou and Donner 2008, "Construction of
+    confidence limits about effect measures").
     """
 
     name = "macro_recall"

@@ -14,13 +14,19 @@ _FIVE = 5
 
 
 class Top5:
-    """Share of examples whose class is among the five highest scores, where there are more than five; Wilson's interval."""
+    """Share of examples whose class is among the five highest scores.
+
+    Where there are more than five; Wilson's interval.
+    """
 
     name = "top5"
     tasks: tuple[str, ...] = ("image-classification",)
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
-        """Count the hits; of five classes or fewer, every one is among the five highest, and nothing is said."""
+        """Count the hits; of five classes or fewer, every one is among the five highest.
+
+        And nothing is said.
+        """
         order = ranked(outputs)
         if max(len(classes), order.shape[1]) <= _FIVE:
             return None

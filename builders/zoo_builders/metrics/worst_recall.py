@@ -14,14 +14,18 @@ if TYPE_CHECKING:
 class WorstRecall:
     """Smallest share, over the classes with examples, of a class's examples that are found.
 
-    The interval is Wilson's of that one class; that it is the worst of many is not corrected for, so a lucky test set looks better.
+    The interval is Wilson's of that one class; that it is the worst of many is not corrected for,
+    so a lucky test set looks better.
     """
 
     name = "worst_recall"
     tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
     def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
-        """Find the worst class; among equals the one with the most examples, whose interval is the narrowest."""
+        """Find the worst class; among equals the one with the most examples.
+
+        Whose interval is the narrowest.
+        """
         worst = min(recalls(outputs, labels, classes), key=lambda one: (one.value, -one.examples))
         return Score(worst.value, wilson(worst.value * worst.examples, worst.examples))
 

@@ -1,7 +1,8 @@
 """Networks as data: a graph of layers that can be judged before TensorFlow is imported.
 
-A `Graph` is what `plan` and `preflight` look at, and what `render` turns into a Keras model. Shapes are without the
-batch: images are (height, width, channels). Op names are Keras class names, configs are Keras constructor arguments.
+A `Graph` is what `plan` and `preflight` look at, and what `render` turns into a Keras model. Shapes
+are without the batch: images are (height, width, channels). Op names are Keras class names, configs
+are Keras constructor arguments.
 """
 
 import math
@@ -15,7 +16,10 @@ from zoo_registry.model.digest import Digest
 Shape = tuple[int, ...]
 
 FIXED = "front_end_"
-"""How the names of layers begin whose weights are formulas (see `front_end`): nothing trains them, and techniques leave them alone."""
+"""How the names of layers begin whose weights are formulas (see `front_end`).
+
+Nothing trains them, and techniques leave them alone.
+"""
 
 FORMULA = "part of the front end: its weights are a formula, which learned ones around it rely on"
 """Why techniques do."""
@@ -28,7 +32,10 @@ def pair(value: Any) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer: its Keras class, constructor arguments, inputs by name, output shape, and the shapes of its weights."""
+    """One layer: its Keras class, constructor arguments, inputs by name, output shape.
+
+    And the shapes of its weights.
+    """
 
     name: str
     op: str
@@ -50,12 +57,18 @@ class Node:
     @property
     def kernel_weights(self) -> int:
         """How many weights its kernels have together; 0 without one."""
-        return sum(math.prod(shape) for name, shape in self.weights.items() if name.endswith("kernel"))
+        return sum(
+            math.prod(shape) for name, shape in self.weights.items() if name.endswith("kernel")
+        )
 
     @property
     def is_pointwise(self) -> bool:
         """Whether this is a 1x1 convolution with stride 1: the only kind XNNPACK runs sparse."""
-        return self.op == "Conv2D" and pair(self.config["kernel_size"]) == (1, 1) and pair(self.config.get("strides", 1)) == (1, 1)
+        return (
+            self.op == "Conv2D"
+            and pair(self.config["kernel_size"]) == (1, 1)
+            and pair(self.config.get("strides", 1)) == (1, 1)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,10 @@ class Graph:
 
     @property
     def digest(self) -> Digest:
-        """Sha256 over everything it says: equal digests, equal networks, whatever code wrote them."""
+        """Sha256 over everything it says.
+
+        Equal digests, equal networks, whatever code wrote them.
+        """
         plain = [
             {
                 "name": node.name,

@@ -1,4 +1,7 @@
-"""Keras configurations as graphs, without importing TensorFlow: what a `.keras` or `.h5` file holds can be judged at once."""
+"""Keras configurations as graphs, without importing TensorFlow.
+
+What a `.keras` or `.h5` file holds can be judged at once.
+"""
 
 import json
 import math
@@ -12,7 +15,10 @@ from zoo_registry.model.errors import Unsupported
 
 Config = Mapping[str, Any]
 Reading = tuple[dict[str, Any], Shape, dict[str, Shape]]
-"""What one layer's configuration says: constructor arguments that differ from Keras' defaults, output shape, weight shapes."""
+"""What one layer's configuration says.
+
+Constructor arguments that differ from Keras' defaults, output shape, weight shapes.
+"""
 
 _OWN = "edgezoo>"
 """What Keras writes before the name of a class of ours (`sound_layers`)."""
@@ -20,7 +26,16 @@ _OWN = "edgezoo>"
 _MODELS = frozenset({"Functional", "Model", "Sequential"})
 
 _SAVE = "save it with model.save('NAME.keras')"
-_BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError, RecursionError, zipfile.BadZipFile)
+_BROKEN = (
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    AttributeError,
+    OSError,
+    RecursionError,
+    zipfile.BadZipFile,
+)
 """What reading somebody else's damaged file can raise."""
 
 
@@ -28,19 +43,25 @@ def graph_of_file(path: Path) -> Graph:
     """Read the architecture out of a `.keras` archive or an `.h5` file.
 
     Raises:
-        Unsupported: the file is neither, holds no functional or sequential model, or a layer we have no description for.
+        Unsupported: the file is neither, holds no functional or sequential model, or a layer we
+            have no description for.
     """
     try:
         config = _archive(path) if zipfile.is_zipfile(path) else _hdf5(path)
         return graph_of_config(str(config.get("class_name")), config["config"])
     except _BROKEN as error:
-        raise Unsupported(f"{path.name}: no readable Keras model: {type(error).__name__}: {str(error)[:200]}", hint=_SAVE) from error
+        raise Unsupported(
+            f"{path.name}: no readable Keras model: {type(error).__name__}: {str(error)[:200]}",
+            hint=_SAVE,
+        ) from error
 
 
 def _archive(path: Path) -> dict[str, Any]:
     with zipfile.ZipFile(path) as archive:
         if "config.json" not in archive.namelist():
-            raise Unsupported(f"{path.name}: a zip archive without config.json is not a Keras model", hint=_SAVE)
+            raise Unsupported(
+                f"{path.name}: a zip archive without config.json is not a Keras model", hint=_SAVE
+            )
         return dict(json.loads(archive.read("config.json")))
 
 
@@ -59,11 +80,15 @@ def graph_of_config(class_name: str, config: Config) -> Graph:
     """Read what `model.get_config()` gives.
 
     Raises:
-        Unsupported: not functional or sequential, several inputs or outputs, or layers we have no description for: all are named.
+        Unsupported: not functional or sequential, several inputs or outputs, or layers we have no
+            description for: all are named.
     """
     layers = config.get("layers") if isinstance(config, Mapping) else None
     if class_name not in _MODELS or not layers:
-        raise Unsupported(f"a {class_name} model has no layer graph to judge", hint="build it with the functional API")
+        raise Unsupported(
+            f"a {class_name} model has no layer graph to judge",
+            hint="build it with the functional API",
+        )
     _known(layers)
     nodes: dict[str, Node] = {}
     for layer, inputs in _with_inputs(class_name, layers):
@@ -76,20 +101,30 @@ def graph_of_config(class_name: str, config: Config) -> Graph:
 
 def _known(layers: Sequence[Config]) -> None:
     """Insist on a description of every layer's class; name all that have none."""
-    strange = [(str(layer["config"].get("name", "")), _class(layer)) for layer in layers if _class(layer) not in _READERS]
+    strange = [
+        (str(layer["config"].get("name", "")), _class(layer))
+        for layer in layers
+        if _class(layer) not in _READERS
+    ]
     if not strange:
         return
     named = ", ".join(f"{name or '(no name)'} ({op})" for name, op in strange)
     nested = [name for name, op in strange if op in _MODELS]
-    ways = [f"call the layers of {', '.join(nested)} in the outer model, in place of a model within a model"] if nested else []
+    flat = f"call the layers of {', '.join(nested)} in the outer model, in place of a model within"
+    ways = [f"{flat} a model"] if nested else []
     if len(nested) < len(strange):
         ways += [f"replace them by layers that are known ({', '.join(sorted(_READERS))})"]
     ways += [
-        "or give the network as a Python file (network: ./net.py) that returns the Keras model: prune and quantize then take any layer"
+        (
+            "or give the network as a Python file (network: ./net.py) that returns the Keras model:"
+            " prune and quantize then take any layer"
+        )
     ]
     what = "layer" if len(strange) == 1 else f"{len(strange)} layers:"
     raise Unsupported(
-        f"{what} {named}: no description of {'this layer class' if len(strange) == 1 else 'these classes'}", hint="; ".join(ways)
+        f"{what} {named}: no description of"
+        f" {'this layer class' if len(strange) == 1 else 'these classes'}",
+        hint="; ".join(ways),
     )
 
 
@@ -98,7 +133,8 @@ def _one_way(config: Config, nodes: Sequence[Node]) -> None:
     outputs = [node for node in nodes if not any(node.name in other.inputs for other in nodes)]
     if len(inputs) != 1 or len(outputs) != 1 or nodes[0] not in inputs:
         raise Unsupported(
-            f"{config['name']}: {len(inputs)} inputs and {len(outputs)} outputs; expected one of each",
+            f"{config['name']}: {len(inputs)} inputs and {len(outputs)} outputs; expected one of"
+            " each",
             hint="export a model with one input and one output",
         )
 
@@ -110,7 +146,15 @@ def _with_inputs(class_name: str, layers: Sequence[Config]) -> list[tuple[Config
     first = layers[0]
     if first["class_name"] != "InputLayer":
         shape = first["config"].get("batch_input_shape")
-        found.append(({"class_name": "InputLayer", "config": {"name": "input", "batch_input_shape": shape}}, ()))
+        found.append(
+            (
+                {
+                    "class_name": "InputLayer",
+                    "config": {"name": "input", "batch_input_shape": shape},
+                },
+                (),
+            )
+        )
     for layer in layers:
         found.append((layer, (str(found[-1][0]["config"]["name"]),) if found else ()))
     return found
@@ -119,7 +163,9 @@ def _with_inputs(class_name: str, layers: Sequence[Config]) -> list[tuple[Config
 def _inbound(layer: Config) -> tuple[str, ...]:
     calls = layer.get("inbound_nodes", [])
     if len(calls) > 1:
-        raise Unsupported(f"layer {layer['name']} is used {len(calls)} times", hint="give every use its own layer")
+        raise Unsupported(
+            f"layer {layer['name']} is used {len(calls)} times", hint="give every use its own layer"
+        )
     return tuple(str(origin[0]) for origin in calls[0]) if calls else ()
 
 
@@ -129,20 +175,28 @@ def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> 
     if not name:
         raise Unsupported(f"a layer ({op}) without a name", hint=_SAVE)
     if config.get("data_format") == "channels_first":
-        raise Unsupported(f"layer {name} ({op}): channels_first", hint="convert the model to channels_last: TFLite knows nothing else")
+        raise Unsupported(
+            f"layer {name} ({op}): channels_first",
+            hint="convert the model to channels_last: TFLite knows nothing else",
+        )
     kept, shape, weights = _READERS[op](config, [nodes[origin].shape for origin in inputs])
     kept |= {"trainable": False} if weights and config.get("trainable") is False else {}
     return Node(name, op.removeprefix(_OWN), kept, inputs, shape, weights)
 
 
 def _class(layer: Config) -> str:
-    """Give the name of a layer's class; of one of ours as it is registered, which no class of a user can be."""
+    """Give the name of a layer's class.
+
+    Of one of ours as it is registered, which no class of a user can be.
+    """
     registered = str(layer.get("registered_name") or "")
     return registered if registered.startswith(_OWN) else str(layer["class_name"])
 
 
 def _differing(config: Config, **defaults: Any) -> dict[str, Any]:
-    return {key: config[key] for key, default in defaults.items() if config.get(key, default) != default}
+    return {
+        key: config[key] for key, default in defaults.items() if config.get(key, default) != default
+    }
 
 
 def square(value: Any) -> Any:
@@ -160,51 +214,88 @@ def _activation(config: Config) -> str | None:
     return None if name == "linear" else name
 
 
-def _windowed(shape: Shape, kernel: Any, strides: Any, padding: str, dilation: Any = 1) -> tuple[int, int]:
-    """Height and width after a window slides over `shape` (TensorFlow's rule for `same` and `valid`)."""
+def _windowed(
+    shape: Shape, kernel: Any, strides: Any, padding: str, dilation: Any = 1
+) -> tuple[int, int]:
+    """Height and width after a window slides over `shape`, by TensorFlow's `same` and `valid`."""
     sizes = []
-    for size, width, stride, step in zip(shape[:2], pair(kernel), pair(strides), pair(dilation), strict=True):
+    for size, width, stride, step in zip(
+        shape[:2], pair(kernel), pair(strides), pair(dilation), strict=True
+    ):
         reach = (width - 1) * step + 1
-        sizes.append(math.ceil(size / stride) if padding == "same" else (size - reach) // stride + 1)
+        sizes.append(
+            math.ceil(size / stride) if padding == "same" else (size - reach) // stride + 1
+        )
     return sizes[0], sizes[1]
 
 
 def _input(config: Config, _: Sequence[Shape]) -> Reading:
     shape = config.get("batch_input_shape") or config.get("batch_shape")
     if not shape or any(size is None for size in shape[1:]):
-        raise Unsupported(f"input shape {shape}: only the batch may be open", hint="export the model with a fixed input size")
+        raise Unsupported(
+            f"input shape {shape}: only the batch may be open",
+            hint="export the model with a fixed input size",
+        )
     return {}, tuple(int(size) for size in shape[1:]), {}
 
 
 def _conv(config: Config, inputs: Sequence[Shape]) -> Reading:
-    kernel, strides, dilation = (square(config[key]) for key in ("kernel_size", "strides", "dilation_rate"))
+    kernel, strides, dilation = (
+        square(config[key]) for key in ("kernel_size", "strides", "dilation_rate")
+    )
     filters, groups = int(config["filters"]), int(config.get("groups", 1))
     kept = {
-        "filters": filters, "kernel_size": kernel, "strides": strides, "padding": config["padding"],
-        "use_bias": config["use_bias"], "activation": _activation(config),
-    }  # fmt: skip
+        "filters": filters,
+        "kernel_size": kernel,
+        "strides": strides,
+        "padding": config["padding"],
+        "use_bias": config["use_bias"],
+        "activation": _activation(config),
+    }
     kept |= _differing(config, groups=1) | ({} if dilation == 1 else {"dilation_rate": dilation})
     weights: dict[str, Shape] = {"kernel": (*pair(kernel), inputs[0][-1] // groups, filters)}
     if config["use_bias"]:
         weights["bias"] = (filters,)
-    return kept, (*_windowed(inputs[0], kernel, strides, config["padding"], dilation), filters), weights
+    return (
+        kept,
+        (*_windowed(inputs[0], kernel, strides, config["padding"], dilation), filters),
+        weights,
+    )
 
 
 def _depthwise(config: Config, inputs: Sequence[Shape]) -> Reading:
-    kernel, strides, dilation = (square(config[key]) for key in ("kernel_size", "strides", "dilation_rate"))
+    kernel, strides, dilation = (
+        square(config[key]) for key in ("kernel_size", "strides", "dilation_rate")
+    )
     multiplier, channels = int(config.get("depth_multiplier", 1)), inputs[0][-1]
-    kept = {"kernel_size": kernel, "strides": strides, "padding": config["padding"], "use_bias": config["use_bias"]}
-    kept |= _differing(config, depth_multiplier=1) | ({} if dilation == 1 else {"dilation_rate": dilation})
+    kept = {
+        "kernel_size": kernel,
+        "strides": strides,
+        "padding": config["padding"],
+        "use_bias": config["use_bias"],
+    }
+    kept |= _differing(config, depth_multiplier=1) | (
+        {} if dilation == 1 else {"dilation_rate": dilation}
+    )
     kept |= {"activation": _activation(config)} if _activation(config) else {}
     weights: dict[str, Shape] = {"depthwise_kernel": (*pair(kernel), channels, multiplier)}
     if config["use_bias"]:
         weights["bias"] = (channels * multiplier,)
-    return kept, (*_windowed(inputs[0], kernel, strides, config["padding"], dilation), channels * multiplier), weights
+    return (
+        kept,
+        (
+            *_windowed(inputs[0], kernel, strides, config["padding"], dilation),
+            channels * multiplier,
+        ),
+        weights,
+    )
 
 
 def _dense(config: Config, inputs: Sequence[Shape]) -> Reading:
     units = int(config["units"])
-    weights: dict[str, Shape] = {"kernel": (inputs[0][-1], units)} | ({"bias": (units,)} if config["use_bias"] else {})
+    weights: dict[str, Shape] = {"kernel": (inputs[0][-1], units)} | (
+        {"bias": (units,)} if config["use_bias"] else {}
+    )
     kept = {"units": units, "activation": _activation(config)} | _differing(config, use_bias=True)
     return kept, (*inputs[0][:-1], units), weights
 
@@ -213,31 +304,57 @@ def _batch_norm(config: Config, inputs: Sequence[Shape]) -> Reading:
     axis = config.get("axis", -1)
     axes = list(axis) if isinstance(axis, Sequence) else [axis]
     if axes not in ([-1], [len(inputs[0])]):
-        raise Unsupported(f"batch normalisation over axis {axis}", hint="normalise over the channels, the last axis")
-    names = [name for name, there in (("gamma", config["scale"]), ("beta", config["center"])) if there]
-    weights: dict[str, Shape] = dict.fromkeys((*names, "moving_mean", "moving_variance"), (inputs[0][-1],))
-    return _differing(config, momentum=0.99, epsilon=0.001, center=True, scale=True), inputs[0], weights
+        raise Unsupported(
+            f"batch normalisation over axis {axis}",
+            hint="normalise over the channels, the last axis",
+        )
+    names = [
+        name for name, there in (("gamma", config["scale"]), ("beta", config["center"])) if there
+    ]
+    weights: dict[str, Shape] = dict.fromkeys(
+        (*names, "moving_mean", "moving_variance"), (inputs[0][-1],)
+    )
+    return (
+        _differing(config, momentum=0.99, epsilon=0.001, center=True, scale=True),
+        inputs[0],
+        weights,
+    )
 
 
 def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
     padding = config["padding"]
-    rows, columns = (pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding))
+    rows, columns = (
+        pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding)
+    )
     height, width, channels = inputs[0]
     even = len({*rows, *columns}) == 1
-    return {"padding": rows[0] if even else (rows, columns)}, (height + sum(rows), width + sum(columns), channels), {}
+    return (
+        {"padding": rows[0] if even else (rows, columns)},
+        (height + sum(rows), width + sum(columns), channels),
+        {},
+    )
 
 
 def _crop(config: Config, inputs: Sequence[Shape]) -> Reading:
     cropping = config["cropping"]
-    rows, columns = (pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping))
+    rows, columns = (
+        pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping)
+    )
     height, width, channels = inputs[0]
     return {"cropping": (rows, columns)}, (height - sum(rows), width - sum(columns), channels), {}
 
 
 def _pool(config: Config, inputs: Sequence[Shape]) -> Reading:
-    size, strides = square(config["pool_size"]), square(config.get("strides") or config["pool_size"])
+    size, strides = (
+        square(config["pool_size"]),
+        square(config.get("strides") or config["pool_size"]),
+    )
     padding = config.get("padding", "valid")
-    kept = {"pool_size": size} | ({} if strides == size else {"strides": strides}) | _differing(config, padding="valid")
+    kept = (
+        {"pool_size": size}
+        | ({} if strides == size else {"strides": strides})
+        | _differing(config, padding="valid")
+    )
     return kept, (*_windowed(inputs[0], size, strides, padding), inputs[0][-1]), {}
 
 
@@ -260,7 +377,9 @@ def _reshape(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 def _concatenate(config: Config, inputs: Sequence[Shape]) -> Reading:
     if config.get("axis", -1) not in (-1, len(inputs[0])):
-        raise Unsupported(f"concatenation over axis {config['axis']}", hint="concatenate channels, the last axis")
+        raise Unsupported(
+            f"concatenation over axis {config['axis']}", hint="concatenate channels, the last axis"
+        )
     return {}, (*inputs[0][:-1], sum(shape[-1] for shape in inputs)), {}
 
 

@@ -1,4 +1,7 @@
-"""What a technique can do to a layer, and the words that stand in the place of a fix where it leaves one alone. Pure."""
+"""What a technique can do to a layer.
+
+And the words that stand in the place of a fix where it leaves one alone. Pure.
+"""
 
 from dataclasses import dataclass
 
@@ -12,11 +15,17 @@ NOTHING_LEARNED = f"{NOTHING}a formula has no learned weights to change"
 
 
 def few(graph: Graph, op: str) -> str:
-    """Say what the kernels of a class of layers are worth together, so that leaving them alone can be judged."""
+    """Say what the kernels of a class of layers are worth together.
+
+    So that leaving them alone can be judged.
+    """
     of_class = sum(node.kernel_weights for node in graph.nodes if node.op == op)
     total = sum(node.kernel_weights for node in graph.nodes)
     share = f"{of_class / total:.1%}" if total else "none"
-    return f"{NOTHING}all {op} kernels together are {share} of this network's {total:,} weights; quantize shrinks them"
+    return (
+        f"{NOTHING}all {op} kernels together are {share} of this network's {total:,} weights;"
+        " quantize shrinks them"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,9 @@ class Objection:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a technique can do to one layer: whether it touches it, and if not (or not fully), why and what to change.
+    """What a technique can do to one layer.
+
+    Whether it touches it, and if not (or not fully), why and what to change.
 
     Attributes:
         applies: whether the layer's weights or activations are changed by the technique.

@@ -1,7 +1,11 @@
-"""Whether XNNPACK can run a network sparse, judged on its `Graph`: the rules of TFMOT's `PruneForLatencyOnXNNPack`, and the zeros.
+"""Whether XNNPACK can run a network sparse, judged on its `Graph`.
 
-Sources: tensorflow_model_optimization/python/core/sparsity/keras/pruning_policy.py (0.8.1), which mimics XNNPACK's subgraph.c. A
-test holds both against the same networks. TFMOT stops at the first offender and names no layer; here every one is named.
+The rules of TFMOT's `PruneForLatencyOnXNNPack`, and the zeros.
+
+Sources: tensorflow_model_optimization/python/core/sparsity/keras/pruning_policy.py (0.8.1), which
+    mimics XNNPACK's subgraph.c. A
+test holds both against the same networks. TFMOT stops at the first offender and names no layer;
+here every one is named.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,28 +14,55 @@ from zoo_builders.networks.graph import Graph, Node, pair
 from zoo_builders.networks.verdicts import Objection
 
 ENOUGH_ZEROS = 2 / 3
-"""XNNPACK takes the sparse path above this share of zeros, over all 1x1 weights of the cluster together."""
+"""XNNPACK takes the sparse path above this share of zeros.
+
+Over all 1x1 weights of the cluster together.
+"""
 
 _ACTIVATIONS = frozenset({"relu", "relu6", "leaky_relu", "elu", "sigmoid"})
 _ANY_CONFIG = frozenset({"Add", "Multiply", "ZeroPadding2D", "ReLU", "LeakyReLU", "ELU", "Dropout"})
 
-_STEM = "add ZeroPadding2D(1) and Conv2D(kernel 3, strides 2, padding 'valid') on three input channels right after the input"
+_STEM = (
+    "add ZeroPadding2D(1) and Conv2D(kernel 3, strides 2, padding 'valid') on three input channels"
+    " right after the input"
+)
 _END = "end the convolutions in GlobalAveragePooling2D(keepdims=True), before the classifier"
-_SAME3, _PAD3 = "use padding 'same' with stride 1", "put ZeroPadding2D(1) before it and use padding 'valid'"
+_SAME3, _PAD3 = (
+    "use padding 'same' with stride 1",
+    "put ZeroPadding2D(1) before it and use padding 'valid'",
+)
 
 
 def objections(graph: Graph) -> list[Objection]:
-    """Name everything that keeps XNNPACK's sparse path shut, with what to change; empty when nothing does."""
-    starts = _reach(graph.nodes[0], lambda node: _is_start(graph, node), lambda node: graph.consumers(node.name))
+    """Name everything that keeps XNNPACK's sparse path shut, with what to change.
+
+    Empty when nothing does.
+    """
+    starts = _reach(
+        graph.nodes[0], lambda node: _is_start(graph, node), lambda node: graph.consumers(node.name)
+    )
     ends = _reach(graph.nodes[-1], _is_end, lambda node: _producers(graph, node))
     found = [] if starts else [Objection(*_blame_start(graph), _STEM)]
-    found += [] if ends else [Objection(graph.nodes[-1].name, "no GlobalAveragePooling2D on the way to the output", _END)]
+    found += (
+        []
+        if ends
+        else [
+            Objection(
+                graph.nodes[-1].name, "no GlobalAveragePooling2D on the way to the output", _END
+            )
+        ]
+    )
     inside = _between(graph, starts or _first_convolutions(graph), ends)
     return found + [Objection(node.name, *why) for node in inside if (why := why_not(graph, node))]
 
 
-def _reach(origin: Node, stop: Callable[[Node], bool], step: Callable[[Node], tuple[Node, ...]]) -> list[Node]:
-    """Walk from `origin` until every way meets a layer that stops it; nothing if one way never does."""
+def _reach(
+    origin: Node, stop: Callable[[Node], bool], step: Callable[[Node], tuple[Node, ...]]
+) -> list[Node]:
+    """Walk from `origin` until every way meets a layer that stops it.
+
+    Nothing if one way never does.
+    """
     waiting, seen, found = [origin], set[str](), []
     while waiting:
         node = waiting.pop()
@@ -59,7 +90,11 @@ def _between(graph: Graph, starts: Iterable[Node], ends: Iterable[Node]) -> list
         node = waiting.pop()
         if node.name not in seen and node.name not in stop:
             seen.add(node.name)
-            waiting.extend(graph.consumers(node.name) if node.op not in {"GlobalAveragePooling2D", "Flatten", "Dense"} else ())
+            waiting.extend(
+                graph.consumers(node.name)
+                if node.op not in {"GlobalAveragePooling2D", "Flatten", "Dense"}
+                else ()
+            )
     return [node for node in graph.nodes if node.name in seen]
 
 
@@ -74,10 +109,16 @@ def _is_start(graph: Graph, node: Node) -> bool:
 
 def _stem_faults(graph: Graph, node: Node) -> list[str]:
     faults = (
-        [] if node.weights["kernel"][:3] == (3, 3, 3) else [f"its kernel is {'x'.join(map(str, node.weights['kernel'][:3]))}, not 3x3x3"]
+        []
+        if node.weights["kernel"][:3] == (3, 3, 3)
+        else [f"its kernel is {'x'.join(map(str, node.weights['kernel'][:3]))}, not 3x3x3"]
     )
     faults += [] if pair(node.config.get("strides", 1)) == (2, 2) else ["its stride is not 2"]
-    faults += [] if str(node.config.get("padding", "valid")).lower() == "valid" else ["its padding is not 'valid'"]
+    faults += (
+        []
+        if str(node.config.get("padding", "valid")).lower() == "valid"
+        else ["its padding is not 'valid'"]
+    )
     return faults + ([] if _padded(graph, node) == 1 else ["no ZeroPadding2D(1) stands before it"])
 
 
@@ -87,7 +128,10 @@ def _blame_start(graph: Graph) -> tuple[str, str]:
         return graph.nodes[0].name, "no Conv2D follows the input"
     return (
         first.name,
-        f"the sparse path cannot start here: {', '.join(_stem_faults(graph, first)) or 'another way from the input has no stem'}",
+        (
+            "the sparse path cannot start here:"
+            f" {', '.join(_stem_faults(graph, first)) or 'another way from the input has no stem'}"
+        ),
     )
 
 
@@ -109,54 +153,96 @@ def why_not(graph: Graph, node: Node) -> tuple[str, str] | None:
     if node.op in _ANY_CONFIG:
         return None
     rule = _RULES.get(node.op)
-    return rule(graph, node) if rule else (f"{node.op} has no sparse form", "replace it, or move it behind the global pooling")
+    return (
+        rule(graph, node)
+        if rule
+        else (f"{node.op} has no sparse form", "replace it, or move it behind the global pooling")
+    )
 
 
 def _depthwise(graph: Graph, node: Node) -> tuple[str, str] | None:
     config = node.config
     if config.get("depth_multiplier", 1) != 1 or pair(config.get("dilation_rate", 1)) != (1, 1):
-        return "a depthwise convolution may have neither dilation nor a depth multiplier", "set both to 1"
+        return (
+            "a depthwise convolution may have neither dilation nor a depth multiplier",
+            "set both to 1",
+        )
     kernel, strides = pair(config["kernel_size"]), pair(config.get("strides", 1))
     if kernel not in {(3, 3), (5, 5)}:
         return f"a {kernel[0]}x{kernel[1]} depthwise kernel has no sparse form", "use 3x3 or 5x5"
     margin = kernel[0] // 2
     if str(config.get("padding", "valid")).lower() == "same":
         fix = f"put ZeroPadding2D({margin}) before it and use padding 'valid'"
-        return None if strides == (1, 1) else ("padding 'same' with a stride pads one side more than the other", fix)
+        return (
+            None
+            if strides == (1, 1)
+            else ("padding 'same' with a stride pads one side more than the other", fix)
+        )
     if _padded(graph, node) != margin:
-        return f"padding 'valid' without ZeroPadding2D({margin}) before it", f"put ZeroPadding2D({margin}) before it"
-    return None if strides in {(1, 1), (2, 2)} else (f"stride {strides[0]}x{strides[1]}", "use stride 1 or 2")
+        return (
+            f"padding 'valid' without ZeroPadding2D({margin}) before it",
+            f"put ZeroPadding2D({margin}) before it",
+        )
+    return (
+        None
+        if strides in {(1, 1), (2, 2)}
+        else (f"stride {strides[0]}x{strides[1]}", "use stride 1 or 2")
+    )
 
 
 def _convolution(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
-    plain = node.is_pointwise and node.config.get("groups", 1) == 1 and pair(node.config.get("dilation_rate", 1)) == (1, 1)
+    plain = (
+        node.is_pointwise
+        and node.config.get("groups", 1) == 1
+        and pair(node.config.get("dilation_rate", 1)) == (1, 1)
+    )
     kernel = pair(node.config["kernel_size"])
-    why = f"a {kernel[0]}x{kernel[1]} convolution, stride {pair(node.config.get('strides', 1))[0]}: only 1x1 with stride 1 runs sparse"
+    why = (
+        f"a {kernel[0]}x{kernel[1]} convolution, stride {pair(node.config.get('strides', 1))[0]}:"
+        " only 1x1 with stride 1 runs sparse"
+    )
     return None if plain else (why, "use a depthwise 3x3 and a 1x1 convolution instead")
 
 
 def _pooling(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
-    return None if node.config.get("keepdims") else ("pooling inside the sparse part without keepdims", "set keepdims=True")
+    return (
+        None
+        if node.config.get("keepdims")
+        else ("pooling inside the sparse part without keepdims", "set keepdims=True")
+    )
 
 
 def _upsampling(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
     return (
-        None if node.config.get("interpolation") == "bilinear" else ("only bilinear resizing runs sparse", "set interpolation='bilinear'")
+        None
+        if node.config.get("interpolation") == "bilinear"
+        else ("only bilinear resizing runs sparse", "set interpolation='bilinear'")
     )
 
 
 def _activation(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
     name = node.config.get("activation")
-    return None if name in _ACTIVATIONS else (f"activation {name} has no sparse form", f"use one of {', '.join(sorted(_ACTIVATIONS))}")
+    return (
+        None
+        if name in _ACTIVATIONS
+        else (
+            f"activation {name} has no sparse form",
+            f"use one of {', '.join(sorted(_ACTIVATIONS))}",
+        )
+    )
 
 
 def _batch_norm(graph: Graph, node: Node) -> tuple[str, str] | None:
     del graph
-    return None if len(node.shape) == 3 else ("batch normalisation of something that is no image", "normalise before flattening")  # noqa: PLR2004  height, width, channels
+    return (
+        None
+        if len(node.shape) == 3  # noqa: PLR2004
+        else ("batch normalisation of something that is no image", "normalise before flattening")
+    )
 
 
 _RULES: Mapping[str, Callable[[Graph, Node], tuple[str, str] | None]] = {

@@ -1,8 +1,12 @@
-"""The digest of the code that decides a result. Nothing is imported: modules are read as text, from the disk or a commit.
+"""The digest of the code that decides a result.
 
-Code counts by meaning: a module is hashed as its syntax tree without docstrings, so comments, docstrings, blank lines and
-formatting change no fingerprint. A stage depends on the modules that its entry module imports from this package, followed to
-the end; modules that hold only types and plumbing (`PLUMBING`) do not count.
+Nothing is imported: modules are read as text, from the disk or a commit.
+
+Code counts by meaning: a module is hashed as its syntax tree without docstrings, so comments,
+    docstrings, blank lines and
+formatting change no fingerprint. A stage depends on the modules that its entry module imports from
+this package, followed to the end; modules that hold only types and plumbing (`PLUMBING`) do not
+count.
 """
 
 import ast
@@ -41,7 +45,9 @@ PLUMBING = frozenset(
         ".training.settings",
     )
 )
-"""Modules that carry words and wiring between stages; what they could change in a result stands in the stage's params
+"""Modules that carry words and wiring between stages.
+
+What they could change in a result stands in the stage's params
 (of a network that can be read before the build: the digest of its graph)."""
 
 
@@ -83,7 +89,10 @@ class Code:
 
 
 def meaning(source: bytes) -> Digest:
-    """Hash what Python code means: its syntax tree without docstrings, line numbers and comments."""
+    """Hash what Python code means.
+
+    Its syntax tree without docstrings, line numbers and comments.
+    """
     return _understood(source)[0]
 
 
@@ -101,8 +110,19 @@ def _understood(source: bytes) -> tuple[Digest, frozenset[str]]:
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Drop every statement that is a bare string: docstrings of modules, classes, functions, and of constants."""
-    return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) and isinstance(s.value.value, str))]
+    """Drop every statement that is a bare string.
+
+    Docstrings of modules, classes, functions, and of constants.
+    """
+    return [
+        s
+        for s in body
+        if not (
+            isinstance(s, ast.Expr)
+            and isinstance(s.value, ast.Constant)
+            and isinstance(s.value.value, str)
+        )
+    ]
 
 
 def _imports(tree: ast.AST) -> Iterable[str]:

@@ -1,4 +1,7 @@
-"""What a result depends on beside its configuration: versions of libraries, which are not imported, and the code that decides it."""
+"""What a result depends on beside its configuration.
+
+Versions of libraries, which are not imported, and the code that decides it.
+"""
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +45,10 @@ def tools(kind: StageKind, extra: Iterable[str] = ()) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Toolchain:
-    """Everything a plan needs to know of code and libraries, as plain values. Keys are `kind` or `kind plugin`."""
+    """Everything a plan needs to know of code and libraries, as plain values.
+
+    Keys are `kind` or `kind plugin`.
+    """
 
     code: Mapping[str, Digest]
     tools: Mapping[str, Mapping[str, str]]
@@ -50,16 +56,23 @@ class Toolchain:
 
 
 def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
-    """Look up code and versions for all stages a manifest can ask for; `host` names the machine of its measurements."""
+    """Look up code and versions for all stages a manifest can ask for.
+
+    `host` names the machine of its measurements.
+    """
     wanted = dict(_wanted(resolved))
     return Toolchain(
-        code={key: code.digest(ENTRY[kind], *modules) for key, (kind, modules, _) in wanted.items()},
+        code={
+            key: code.digest(ENTRY[kind], *modules) for key, (kind, modules, _) in wanted.items()
+        },
         tools={key: tools(kind, extra) for key, (kind, _, extra) in wanted.items()},
         host=host,
     )
 
 
-def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
+def _wanted(
+    resolved: "Resolved",
+) -> Iterable[tuple[str, tuple[StageKind, tuple[str, ...], tuple[str, ...]]]]:
     spec = resolved.spec
     known = resolved.found.ships_graph
     loop = () if spec.base.train.trainer is None else (f"{PACKAGE}.training.own_loop",)
@@ -68,8 +81,17 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
     if spec.base.tflite:
         yield "import", ("import", (), ())
     yield "convert", ("convert", (), ())
-    for plugin in {converting(asked(steps), spec.task)[0] for steps in resolved.recipes.values()} - {""}:
-        yield f"convert {plugin}", ("convert", (), ("litert-quantizer",)) if plugin == LITERT else ("convert", _judging(plugin), ())
+    for plugin in {
+        converting(asked(steps), spec.task)[0] for steps in resolved.recipes.values()
+    } - {""}:
+        yield (
+            f"convert {plugin}",
+            (
+                ("convert", (), ("litert-quantizer",))
+                if plugin == LITERT
+                else ("convert", _judging(plugin), ())
+            ),
+        )
     yield "inspect", ("inspect", (f"{PACKAGE}.tflite.proof",), ())
     source = SOURCES.get(spec.data.source)
     yield f"data {spec.data.source}", ("data", (source.load.__module__,), source.tools)
@@ -79,18 +101,31 @@ def _wanted(resolved: "Resolved") -> Iterable[tuple[str, tuple[StageKind, tuple[
     for name in {step.technique for steps in resolved.recipes.values() for step in steps}:
         technique = TECHNIQUES.get(name)
         if technique.apply is not None:
-            yield f"technique {name}", ("technique", (technique.apply.__module__, *technique.modules, *loop), ())
+            yield (
+                f"technique {name}",
+                ("technique", (technique.apply.__module__, *technique.modules, *loop), ()),
+            )
 
 
 def asked(steps: Sequence[Step]) -> dict[str, Any]:
-    """Gather what the steps of a recipe ask of the `convert` stage; a later step overrides an earlier one."""
-    return {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
+    """Gather what the steps of a recipe ask of the `convert` stage.
+
+    A later step overrides an earlier one.
+    """
+    return {
+        key: value
+        for step in steps
+        for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()
+    }
 
 
 def converting(wanted: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any]]:
-    """Say what else decides a converted file: the plugin of its stage's key, and parameters to add to those it is asked for.
+    """Say what else decides a converted file.
 
-    That is the second engine, or the task whose metric chooses the layers that stay in float; mostly nothing.
+    The plugin of its stage's key, and parameters to add to those it is asked for.
+
+    That is the second engine, or the task whose metric chooses the layers that stay in float;
+    mostly nothing.
     """
     quantize = wanted.get("quantize") or {}
     if quantize.get("engine") == LITERT:
@@ -101,7 +136,11 @@ def converting(wanted: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any
 def _judging(task: str) -> tuple[str, ...]:
     """Modules of a task and its metrics, and what metrics share: nothing imports them by name."""
     metrics = (METRICS.get(name) for name in TASKS.get(task).metrics)
-    return (*_module_of(TASKS.get(task)), f"{PACKAGE}.metrics", *(module for metric in metrics for module in _module_of(metric)))
+    return (
+        *_module_of(TASKS.get(task)),
+        f"{PACKAGE}.metrics",
+        *(module for metric in metrics for module in _module_of(metric)),
+    )
 
 
 def _weights(source: str) -> tuple[str, ...]:

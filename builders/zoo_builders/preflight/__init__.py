@@ -1,1 +1,4 @@
-"""What each technique can do to each layer, and what it will be worth, before anything is trained."""
+"""What each technique can do to each layer, and what it will be worth.
+
+Before anything is trained.
+"""

@@ -1,4 +1,7 @@
-"""`zoo preflight --fix`: a finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same."""
+"""`zoo preflight --fix`.
+
+A finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same.
+"""
 
 import importlib
 import inspect
@@ -15,7 +18,10 @@ from zoo_builders.preflight.graph_rewrite import Rewritten, rewrite
 from zoo_registry.model.errors import ProofFailed, WrongUse
 
 TOLERANCE = 1e-5
-"""Largest difference of an output, as a share of the largest output: the same sums in another order."""
+"""Largest difference of an output, as a share of the largest output.
+
+The same sums in another order.
+"""
 
 PROBES = 16
 
@@ -28,8 +34,10 @@ class Repaired:
         source: where the network is written: a Keras file, or code.
         rewritten: the changes, and what is left.
         file: the new Keras file; None when the network is code, or nothing could be changed.
-        difference: largest difference of an output on random inputs, as a share of the largest output; 0 when none was measured.
-        line: what to write into the manifest; empty when nothing was written and the network ships in one variant only.
+        difference: largest difference of an output on random inputs, as a share of the largest
+            output; 0 when none was measured.
+        line: what to write into the manifest; empty when nothing was written and the network ships
+            in one variant only.
         ships: the network is one of the zoo's own: nothing is to be changed in its code.
     """
 
@@ -54,7 +62,9 @@ class Repaired:
 
 
 def repair(resolved: Resolved, graph: Graph) -> Repaired:
-    """Rewrite the network of a manifest; where it is a finished Keras file, write the new one beside it.
+    """Rewrite the network of a manifest.
+
+    Where it is a finished Keras file, write the new one beside it.
 
     Raises:
         WrongUse: the new file's name is taken.
@@ -63,12 +73,17 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
     network, rewritten = resolved.found.network, rewrite(graph)
     source = str(network.file) if network else resolved.spec.base.network
     if network is not None and network.kind == "shipped":
-        return Repaired(resolved.spec.base.network, rewritten, line=_other_variant(resolved, graph), ships=True)
+        return Repaired(
+            resolved.spec.base.network, rewritten, line=_other_variant(resolved, graph), ships=True
+        )
     if network is None or network.kind != "model" or not rewritten.changes:
         return Repaired(source, rewritten)
     target = network.file.with_name(f"{network.file.stem}-xnnpack.keras")
     if target.exists():
-        raise WrongUse(f"{target} is there already, and --fix writes over nothing", hint=f"rm {target}   # or use it")
+        raise WrongUse(
+            f"{target} is there already, and --fix writes over nothing",
+            hint=f"rm {target}   # or use it",
+        )
     difference = _write(network.file, graph, rewritten.graph, target)
     named = Path(resolved.spec.base.network).with_name(target.name)
     dots = "./" if resolved.spec.base.network.startswith("./") else ""
@@ -76,27 +91,37 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
 
 
 def _other_variant(resolved: Resolved, graph: Graph) -> str:
-    """Give the line that asks for the variant of a network of the zoo in which XNNPACK's sparse path opens; empty where there is none."""
+    """Give the manifest's line for the variant in which XNNPACK's sparse path opens.
+
+    Empty where the zoo's network has none.
+    """
     base = resolved.spec.base
     make = NETWORKS.get(base.network)
     if "variant" not in inspect.signature(make).parameters:
         return ""
     args = {**base.args, "variant": "xnnpack"}
     there = make(**args)
-    if there.digest == graph.digest or len(sparse_path.objections(there)) >= len(sparse_path.objections(graph)):
+    if there.digest == graph.digest or len(sparse_path.objections(there)) >= len(
+        sparse_path.objections(graph)
+    ):
         return ""
     return in_one_line({"base": {"network": base.network, "args": args}})
 
 
 def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
-    """Give the new network the old one's weights, hold its outputs against the old one's, and write it; give the largest difference."""
+    """Give the new network the old one's weights, hold its outputs against the old one's.
+
+    And write it; give the largest difference.
+    """
     import numpy as np
 
     from zoo_builders import tf
     from zoo_builders.keras_models.files import load, save
     from zoo_builders.keras_models.weights import render_with, weights_of
 
-    importlib.import_module("zoo_builders.keras_models.preload")  # imports TensorFlow without what it has to say about it
+    importlib.import_module(
+        "zoo_builders.keras_models.preload"
+    )  # imports TensorFlow without what it has to say about it
     tf.deterministic(0)
     before = load(source)
     after = render_with(new, weights_of(before, old))
@@ -105,7 +130,8 @@ def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
     difference = float(np.abs(expected - found).max() / max(float(np.abs(expected).max()), 1e-30))
     if not difference <= TOLERANCE:
         message = (
-            f"{source.name}: the rewritten network differs by {difference:.2g} of its largest output, at most {TOLERANCE:g} is rounding"
+            f"{source.name}: the rewritten network differs by {difference:.2g} of its largest"
+            f" output, at most {TOLERANCE:g} is rounding"
         )
         raise ProofFailed(message, hint="zoo preflight MANIFEST   # shows what to change by hand")
     save(after, target)

@@ -1,7 +1,9 @@
-"""Whether a recipe can shorten latency, on each family of devices, with the reason in words. Pure: rules, not measurements.
+"""Whether a recipe can shorten latency, on each family of devices, with the reason in words.
 
-The rules are what was measured with XNNPACK on the zoo's networks (docs/results.md) and what its sources say; a build measures its own
-file. Where neither covers a case the word is `unknown`.
+Pure: rules, not measurements.
+
+The rules are what was measured with XNNPACK on the zoo's networks (docs/results.md) and what its
+sources say; a build measures its own file. Where neither covers a case the word is `unknown`.
 """
 
 from collections.abc import Mapping
@@ -17,9 +19,11 @@ Stored = Literal["float32", "float16", "dynamic", "int8", "int16x8", "int4", "ot
 FAMILIES: Mapping[Family, str] = {"x86": "x86 with AVX", "arm": "ARM", "wasm": "browsers (WASM)"}
 
 SMALL = 1_000_000
-"""Multiplications of one inference below which integers may cost as much as they save. Of the zoo's networks the two below it, of 0.1
-million and 4 to 8 microseconds, measured 0.89 and 0.96 of float32 in int8 and one 0.78 in dynamic; those above it (from 2.7 million on)
-0.31 to 0.64 in int8."""
+"""Multiplications of one inference below which integers may cost as much as they save.
+
+Of the zoo's networks the two below it, of 0.1
+million and 4 to 8 microseconds, measured 0.89 and 0.96 of float32 in int8 and one 0.78 in dynamic;
+those above it (from 2.7 million on) 0.31 to 0.64 in int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ def family_of(arch: str) -> Family:
     return "arm" if arch.startswith(("arm", "aarch")) else "x86"
 
 
-def chances(stored: Stored, *, opens: bool, share: float, shut: str, work: Work, fewer: float = 0.0) -> tuple[Chance, ...]:
+def chances(
+    stored: Stored, *, opens: bool, share: float, shut: str, work: Work, fewer: float = 0.0
+) -> tuple[Chance, ...]:
     """Judge one variant on every family.
 
     Args:
@@ -62,59 +68,124 @@ def chances(stored: Stored, *, opens: bool, share: float, shut: str, work: Work,
     """
     integer = stored not in {"float32", "float16"}
     said = (
-        _integer(family, stored, work) if integer else _float(family, stored, opens=opens, share=share, shut=shut) for family in FAMILIES
+        (
+            _integer(family, stored, work)
+            if integer
+            else _float(family, stored, opens=opens, share=share, shut=shut)
+        )
+        for family in FAMILIES
     )
-    return tuple(_smaller(chance, fewer) if fewer > 0 and chance.word == "same" else chance for chance in said)
+    return tuple(
+        _smaller(chance, fewer) if fewer > 0 and chance.word == "same" else chance
+        for chance in said
+    )
 
 
 def _smaller(chance: Chance, fewer: float) -> Chance:
-    why = f"{fewer:.0%} fewer weights to multiply with, but more operators: wide layers gain, narrow ones lose; measure it"
+    why = (
+        f"{fewer:.0%} fewer weights to multiply with, but more operators: wide layers gain, narrow"
+        " ones lose; measure it"
+    )
     return Chance(chance.family, "unknown", why)
 
 
 def _float(family: Family, stored: Stored, *, opens: bool, share: float, shut: str) -> Chance:
     if opens and family == "x86":
-        return Chance(family, "same", "XNNPACK runs no sparse kernels on x86 with AVX: dense ones are quicker there")
+        return Chance(
+            family,
+            "same",
+            "XNNPACK runs no sparse kernels on x86 with AVX: dense ones are quicker there",
+        )
     if opens:
-        return Chance(family, "faster", f"XNNPACK's sparse kernels: {share:.0%} zeros in the 1x1 convolutions, more than 2/3 are needed")
+        return Chance(
+            family,
+            "faster",
+            f"XNNPACK's sparse kernels: {share:.0%} zeros in the 1x1 convolutions, more than 2/3"
+            " are needed",
+        )
     if share:
         return Chance(family, "same", f"zeros shrink the file only: {shut}")
     if stored == "float16":
-        return Chance(family, "same", "float16 weights are widened to float32 when the file is loaded")
+        return Chance(
+            family, "same", "float16 weights are widened to float32 when the file is loaded"
+        )
     return Chance(family, "same", "computed as the float32 file is")
 
 
 def _integer(family: Family, stored: Stored, work: Work) -> Chance:
     if stored == "int16x8":
         return Chance(
-            family, "slower", "int16 activations run on reference kernels, which nobody made fast: measured 28 to 34 times float32"
+            family,
+            "slower",
+            "int16 activations run on reference kernels, which nobody made fast: measured 28 to 34"
+            " times float32",
         )
     if stored == "int4":
-        return Chance(family, "unknown", "four-bit kernels exist for dense layers only, and differ by runtime: measure it")
+        return Chance(
+            family,
+            "unknown",
+            "four-bit kernels exist for dense layers only, and differ by runtime: measure it",
+        )
     if stored == "other":
         return Chance(family, "unknown", "no rule for this way of storing weights: measure it")
     if work.macs < SMALL:
-        why = f"an inference of {work.macs:,} multiplications is over in microseconds, of which converting numbers takes its share"
-        return Chance(family, "unknown", f"{why}: networks this small were measured at 0.78 to 0.96 of float32; measure it")
+        why = (
+            f"an inference of {work.macs:,} multiplications is over in microseconds, of which"
+            " converting numbers takes its share"
+        )
+        return Chance(
+            family,
+            "unknown",
+            f"{why}: networks this small were measured at 0.78 to 0.96 of float32; measure it",
+        )
     if stored == "int8":
         return Chance(family, *_INT8[family])
-    return Chance(family, *(_DYNAMIC_DEPTHWISE if work.depthwise >= MINIMUM_DYNAMIC else _DYNAMIC)[family])
+    return Chance(
+        family, *(_DYNAMIC_DEPTHWISE if work.depthwise >= MINIMUM_DYNAMIC else _DYNAMIC)[family]
+    )
 
 
 _WITHOUT_KERNEL = "XNNPACK has no depthwise kernels for 8-bit weights beside float activations"
 _DYNAMIC_DEPTHWISE: Mapping[Family, tuple[Word, str]] = {
     "x86": ("slower", f"{_WITHOUT_KERNEL}: measured at 1.8 to 2.5 times float32"),
-    "arm": ("unknown", f"{_WITHOUT_KERNEL}, which costs much on x86 and in browsers; nobody measured ARM: measure it"),
+    "arm": (
+        "unknown",
+        (
+            f"{_WITHOUT_KERNEL}, which costs much on x86 and in browsers; nobody measured ARM:"
+            " measure it"
+        ),
+    ),
     "wasm": ("slower", f"{_WITHOUT_KERNEL}: measured at 3.1 to 4.7 times float32"),
 }
 _DYNAMIC: Mapping[Family, tuple[Word, str]] = {
-    "x86": ("faster", "8-bit kernels whose activations are quantized as they come: ResNet8 was measured at 0.33 of float32"),
-    "arm": ("unknown", "8-bit kernels whose activations are quantized as they come help on x86; nobody measured ARM: measure it"),
-    "wasm": ("unknown", "8-bit kernels whose activations are quantized as they come help on x86; nobody measured browsers: measure it"),
+    "x86": (
+        "faster",
+        (
+            "8-bit kernels whose activations are quantized as they come: ResNet8 was measured at"
+            " 0.33 of float32"
+        ),
+    ),
+    "arm": (
+        "unknown",
+        (
+            "8-bit kernels whose activations are quantized as they come help on x86; nobody"
+            " measured ARM: measure it"
+        ),
+    ),
+    "wasm": (
+        "unknown",
+        (
+            "8-bit kernels whose activations are quantized as they come help on x86; nobody"
+            " measured browsers: measure it"
+        ),
+    ),
 }
 _INT8: Mapping[Family, tuple[Word, str]] = {
     "x86": ("faster", "int8 kernels: measured at 0.31 to 0.64 of float32 with AVX-512"),
-    "arm": ("faster", "int8 kernels with dot products: published at about half of float32 on phones"),
+    "arm": (
+        "faster",
+        "int8 kernels with dot products: published at about half of float32 on phones",
+    ),
     "wasm": ("unknown", "browsers lack int8 dot products; LiteRT.js takes interface: float only"),
 }
 """Family → word and reason, of networks that are not small."""

@@ -1,7 +1,11 @@
-"""What each technique can do to each layer, and what the file will be worth: all of it before anything is trained.
+"""What each technique can do to each layer, and what the file will be worth.
 
-Pure: a `Graph` and recipes in, frozen values out. Every technique is asked by its being there (`Technique.layers`; where it has no word
-on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo preflight` prints this, `plan` and `build` refuse by it.
+All of it before anything is trained.
+
+Pure: a `Graph` and recipes in, frozen values out. Every technique is asked by its being there
+    (`Technique.layers`; where it has no word
+on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo preflight` prints
+this, `plan` and `build` refuse by it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +28,9 @@ _KEEPS = {"sparsity_at_least": "sparsity", "distinct_at_most": "clusters"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One question put to every layer: a step of a recipe, XNNPACK's sparse path, or whether later steps keep what earlier ones made.
+    """One question put to every layer.
+
+    A step of a recipe, XNNPACK's sparse path, or whether later steps keep what earlier ones made.
 
     Attributes:
         name: technique, or `XNNPACK-sparse`, or `preserved`.
@@ -46,15 +52,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Everything that can be said of one recipe, or of all techniques at their defaults, on one network.
+    """Everything that can be said of one recipe, or of all techniques at their defaults.
+
+    On one network.
 
     Attributes:
         variant: name of the recipe; empty for the techniques at their defaults.
         steps: the recipe.
-        layers: the rows: every layer with weights but folded normalisations, and others that some technique objects to.
+        layers: the rows: every layer with weights but folded normalisations, and others that some
+            technique objects to.
         columns: the questions, in the order of the recipe.
         size: predicted sizes of the file; None for the techniques at their defaults.
-        chances: predicted effect on latency by family of devices; empty for the techniques at their defaults.
+        chances: predicted effect on latency by family of devices; empty for the techniques at their
+            defaults.
     """
 
     variant: str
@@ -67,20 +77,34 @@ class Preflight:
     @property
     def refused(self) -> tuple[Objection, ...]:
         """All objections against the recipe."""
-        return tuple(objection for column in self.columns if column.name != SPARSE_PATH for objection in column.refused)
+        return tuple(
+            objection
+            for column in self.columns
+            if column.name != SPARSE_PATH
+            for objection in column.refused
+        )
 
 
 def offer(graph: Graph) -> Preflight:
     """Ask every technique, alone and at its defaults: what could be done with this network?"""
-    asked = [_step_column(graph, Step(name, TECHNIQUES.get(name).params()), ()) for name in TECHNIQUES.names()]
+    asked = [
+        _step_column(graph, Step(name, TECHNIQUES.get(name).params()), ())
+        for name in TECHNIQUES.names()
+    ]
     columns = (*asked, _sparse_column(graph))
     return Preflight("", (), rows([graph], columns), columns)
 
 
 def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
-    """Ask the techniques of one recipe, each with its parameters on the network as it meets it; predict size and latency."""
+    """Ask the techniques of one recipe, each with its parameters on the network as it meets it.
+
+    Predict size and latency.
+    """
     met = graphs(graph, steps)
-    asked = [_step_column(here, step, steps[:index]) for index, (here, step) in enumerate(zip(met, steps, strict=True))]
+    asked = [
+        _step_column(here, step, steps[:index])
+        for index, (here, step) in enumerate(zip(met, steps, strict=True))
+    ]
     last = graphs(graph, [*steps, *steps[-1:]])[-1] if steps else graph
     sparse = _sparse_column(last)
     kept = _preserved(met, steps, asked)
@@ -97,10 +121,17 @@ def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
 
 
 def summary(report: Preflight) -> list[str]:
-    """Say in a line a step how many layers with weights it leaves as they are; nothing of a step that leaves none."""
+    """Say in a line a step how many layers with weights it leaves as they are.
+
+    Nothing of a step that leaves none.
+    """
     counted = []
     for column in report.columns[: len(report.steps)]:
-        said = [column.verdicts[node.name] for node in report.layers if node.weights and node.name in column.verdicts]
+        said = [
+            column.verdicts[node.name]
+            for node in report.layers
+            if node.weights and node.name in column.verdicts
+        ]
         changed = sum(verdict.applies for verdict in said)
         if changed < len(said):
             counted.append(f"{column.name} changes {changed} of {len(said)} layers")
@@ -108,17 +139,36 @@ def summary(report: Preflight) -> list[str]:
 
 
 def rows(met: Sequence[Graph], columns: Sequence[Column]) -> tuple[Node, ...]:
-    """Choose the layers worth a row: with weights of their own, or named by a verdict or an objection."""
+    """Choose the layers worth a row.
+
+    With weights of their own, or named by a verdict or an objection.
+    """
     nodes = {node.name: node for graph in reversed(met) for node in graph.nodes}
-    named = {name for column in columns for name, verdict in column.verdicts.items() if _can_change(verdict)}
+    named = {
+        name
+        for column in columns
+        for name, verdict in column.verdicts.items()
+        if _can_change(verdict)
+    }
     named |= {objection.layer for column in columns for objection in column.refused}
-    chosen = [node for node in nodes.values() if (node.weights and node.op != "BatchNormalization") or node.name in named]
-    order = {name: place for place, name in enumerate(dict.fromkeys(node.name for graph in met for node in graph.nodes))}
+    chosen = [
+        node
+        for node in nodes.values()
+        if (node.weights and node.op != "BatchNormalization") or node.name in named
+    ]
+    order = {
+        name: place
+        for place, name in enumerate(
+            dict.fromkeys(node.name for graph in met for node in graph.nodes)
+        )
+    }
     return tuple(sorted(chosen, key=lambda node: order[node.name]))
 
 
 def _can_change(verdict: Verdict) -> bool:
-    return not verdict.applies and bool(verdict.fix) and not verdict.fix.startswith(left_alone.NOTHING)
+    return (
+        not verdict.applies and bool(verdict.fix) and not verdict.fix.startswith(left_alone.NOTHING)
+    )
 
 
 def _step_column(graph: Graph, step: Step, before: Sequence[Step]) -> Column:
@@ -130,14 +180,21 @@ def _step_column(graph: Graph, step: Step, before: Sequence[Step]) -> Column:
 
 
 def _by_objection(graph: Graph, refused: Sequence[Objection]) -> dict[str, Verdict]:
-    """Verdicts of a technique that gives none of its own: what it objects to, or else everything with a kernel."""
+    """Verdicts of a technique that gives none of its own.
+
+    What it objects to, or else everything with a kernel.
+    """
     whole = next((objection for objection in refused if not _has(graph, objection.layer)), None)
     named = {objection.layer: objection for objection in refused if _has(graph, objection.layer)}
     found = {}
     for node in graph.nodes:
         objection = named.get(node.name, whole)
         if node.name in named or (node.weights and node.op != "BatchNormalization"):
-            found[node.name] = Verdict(applies=False, reason=objection.reason, fix=objection.fix) if objection else Verdict(applies=True)
+            found[node.name] = (
+                Verdict(applies=False, reason=objection.reason, fix=objection.fix)
+                if objection
+                else Verdict(applies=True)
+            )
     return found
 
 
@@ -149,12 +206,19 @@ def _sparse_column(graph: Graph) -> Column:
     return Column(SPARSE_PATH, sparse_path.verdicts(graph), tuple(sparse_path.objections(graph)))
 
 
-def _preserved(met: Sequence[Graph], steps: Sequence[Step], columns: Sequence[Column]) -> Column | None:
-    """Say of every layer that holds zeros or shared values whether the later steps keep them; None when there is nothing to keep."""
+def _preserved(
+    met: Sequence[Graph], steps: Sequence[Step], columns: Sequence[Column]
+) -> Column | None:
+    """Say of every layer that holds zeros or shared values whether the later steps keep them.
+
+    None when there is nothing to keep.
+    """
     found: dict[str, Verdict] = {}
     for index, (graph, step) in enumerate(zip(met[:-1], steps[:-1], strict=True)):
         promised = TECHNIQUES.get(step.technique).promises(graph, step.params, steps)
-        for thing in dict.fromkeys(_KEEPS[promise.kind] for promise in promised if promise.kind in _KEEPS):
+        for thing in dict.fromkeys(
+            _KEEPS[promise.kind] for promise in promised if promise.kind in _KEEPS
+        ):
             later = list(zip(steps, columns, strict=True))[index + 1 :]
             for layer, verdict in columns[index].verdicts.items():
                 if verdict.applies:
@@ -162,18 +226,31 @@ def _preserved(met: Sequence[Graph], steps: Sequence[Step], columns: Sequence[Co
     return Column(PRESERVED, found) if found else None
 
 
-def _kept(so_far: Verdict | None, layer: str, thing: str, later: Sequence[tuple[Step, Column]]) -> Verdict:
-    """Whether `thing` survives the later steps in `layer`; a step without training of its own keeps zeros and equal values."""
+def _kept(
+    so_far: Verdict | None, layer: str, thing: str, later: Sequence[tuple[Step, Column]]
+) -> Verdict:
+    """Whether `thing` survives the later steps in `layer`.
+
+    A step without training of its own keeps zeros and equal values.
+    """
     if so_far is not None and not so_far.applies:
         return so_far
     for step, column in later:
         if TECHNIQUES.get(step.technique).apply is None:
             continue
         if thing not in preserves(step):
-            return Verdict(applies=False, reason=f"{step.technique} trains on and moves the {thing}", fix=f"set preserve: {thing}")
+            return Verdict(
+                applies=False,
+                reason=f"{step.technique} trains on and moves the {thing}",
+                fix=f"set preserve: {thing}",
+            )
         verdict = column.verdicts.get(layer)
         if verdict is not None and not verdict.applies:
-            return Verdict(applies=False, reason=f"{step.technique} leaves it out, trains on and moves the {thing}", fix=verdict.fix)
+            return Verdict(
+                applies=False,
+                reason=f"{step.technique} leaves it out, trains on and moves the {thing}",
+                fix=verdict.fix,
+            )
     return Verdict(applies=True)
 
 
@@ -183,18 +260,34 @@ def preserves(step: Step) -> tuple[str, ...]:
     return (said,) if isinstance(said, str) else tuple(said)
 
 
-def _chances(base: Graph, graph: Graph, contents: size_forecast.Contents, sparse: Column) -> tuple[latency_forecast.Chance, ...]:
+def _chances(
+    base: Graph, graph: Graph, contents: size_forecast.Contents, sparse: Column
+) -> tuple[latency_forecast.Chance, ...]:
     share = sparse_path.share_of_zeros(graph, contents.zeros)
     shut = ""
     if sparse.refused:
         first = sparse.refused[0]
-        shut = f"{first.layer}: {first.reason}" + (f" (and {len(sparse.refused) - 1} more)" if len(sparse.refused) > 1 else "")
+        shut = f"{first.layer}: {first.reason}" + (
+            f" (and {len(sparse.refused) - 1} more)" if len(sparse.refused) > 1 else ""
+        )
     elif not sparse_path.enough(share):
-        shut = f"{share:.0%} zeros in the 1x1 and fully connected layers that XNNPACK counts, which wants more than 2/3"
+        shut = (
+            f"{share:.0%} zeros in the 1x1 and fully connected layers that XNNPACK counts, which"
+            " wants more than 2/3"
+        )
     before, after = size_forecast.kernels(base), size_forecast.kernels(graph)
     fewer = 1 - after / before if before else 0.0
     any_zeros = max([share, *contents.zeros.values()], default=0.0)
     opens = not shut and share > 0
-    depthwise = max((node.kernel_weights for node in graph.nodes if node.op == "DepthwiseConv2D"), default=0)
+    depthwise = max(
+        (node.kernel_weights for node in graph.nodes if node.op == "DepthwiseConv2D"), default=0
+    )
     work = latency_forecast.Work(technique_compress.macs(graph), depthwise)
-    return latency_forecast.chances(contents.stored, opens=opens, share=any_zeros if shut else share, shut=shut, work=work, fewer=fewer)
+    return latency_forecast.chances(
+        contents.stored,
+        opens=opens,
+        share=any_zeros if shut else share,
+        shut=shut,
+        work=work,
+        fewer=fewer,
+    )

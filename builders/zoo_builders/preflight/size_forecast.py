@@ -1,8 +1,12 @@
-"""How large the file of a recipe will be, before it is made. Pure: counts weights, operators and quantization parameters of a `Graph`.
+"""How large the file of a recipe will be, before it is made.
 
-The raw size is arithmetic: what the converter stores for each weight (FlatBuffers schema of TFLite, lite/schema/schema.fbs), plus
-the bytes that operators, tensors and their names take, which were fitted to real files. The gzip size is an estimate: float weights of
-a trained network hardly compress, zeros and shared values do. Both carry the error that a test holds against files of the converter.
+Pure: counts weights, operators and quantization parameters of a `Graph`.
+
+The raw size is arithmetic: what the converter stores for each weight (FlatBuffers schema of TFLite,
+    lite/schema/schema.fbs), plus
+the bytes that operators, tensors and their names take, which were fitted to real files. The gzip
+size is an estimate: float weights of a trained network hardly compress, zeros and shared values do.
+Both carry the error that a test holds against files of the converter.
 """
 
 import math
@@ -28,18 +32,30 @@ SPARSE_FROM = 0.3
 """Share of zeros from which the converter tries to store a tensor sparse."""
 
 _OPERATOR, _TENSOR, _FILE, _SCALE = 130, 120, 1000, 12
-"""Bytes that an operator, a tensor (its name included), the file itself, and a scale with its zero point take."""
+"""Bytes that an operator, a tensor (its name included), the file itself.
+
+And a scale with its zero point take.
+"""
 
 _SPARSE: Mapping[Stored, int] = {"float32": 480, "float16": 270}
-"""Bytes that the description of a sparse tensor takes; a float16 one is widened by an operator in any case."""
+"""Bytes that the description of a sparse tensor takes.
+
+A float16 one is widened by an operator in any case.
+"""
 
 _FUSED = frozenset({"ReLU", "Activation", "BatchNormalization"})
 _GONE = frozenset({"InputLayer", "Dropout"})
 _WITH_CONSTANT = frozenset({"ZeroPadding2D", "GlobalAveragePooling2D", "Flatten", "Reshape"})
 _KERNELS = frozenset({"Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D"})
 _WIDTH: Mapping[Stored, tuple[float, int]] = {
-    "float32": (4, 4), "float16": (2, 2), "dynamic": (1, 4), "int8": (1, 4), "int16x8": (1, 8), "int4": (0.5, 4), "other": (1, 4),
-}  # fmt: skip
+    "float32": (4, 4),
+    "float16": (2, 2),
+    "dynamic": (1, 4),
+    "int8": (1, 4),
+    "int16x8": (1, 8),
+    "int4": (0.5, 4),
+    "other": (1, 4),
+}
 """Bytes of a weight and of a bias."""
 
 
@@ -62,7 +78,10 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Predicted bytes, raw (of which encoding) and after gzip at level 9, each with the share by which it may be off."""
+    """Predicted bytes, raw (of which encoding) and after gzip at level 9.
+
+    Each with the share by which it may be off.
+    """
 
     raw: int
     gzip: int
@@ -71,8 +90,16 @@ class Size:
     gzip_error: float
 
 
-def contents(last: Graph, met: Sequence[Graph], steps: Sequence[Step], verdicts: Sequence[Mapping[str, Verdict]]) -> Contents:
-    """Say what a recipe leaves in the file, from what its steps promise and which layers each of them touches."""
+def contents(
+    last: Graph,
+    met: Sequence[Graph],
+    steps: Sequence[Step],
+    verdicts: Sequence[Mapping[str, Verdict]],
+) -> Contents:
+    """Say what a recipe leaves in the file.
+
+    From what its steps promise and which layers each of them touches.
+    """
     zeros: dict[str, float] = {}
     distinct: dict[str, int] = {}
     floats: set[str] = set()
@@ -86,7 +113,11 @@ def contents(last: Graph, met: Sequence[Graph], steps: Sequence[Step], verdicts:
                 distinct |= dict.fromkeys(named, int(float(promise.value)))
         if "quantize" in TECHNIQUES.get(step.technique).converts(step.params, steps):
             floats |= {name for name, verdict in said.items() if not verdict.applies}
-    stored = "float32" if all(node.name in floats for node in last.nodes if node.kernel_weights) else stored_as(steps)
+    stored = (
+        "float32"
+        if all(node.name in floats for node in last.nodes if node.kernel_weights)
+        else stored_as(steps)
+    )
     return Contents(stored, zeros, distinct, frozenset(floats))
 
 
@@ -99,7 +130,8 @@ def stored_as(steps: Sequence[Step]) -> Stored:
     if not settings:
         return "float32"
     dtype = str(settings.get("dtype", "other"))
-    return dtype if dtype in _WIDTH else "other"  # type: ignore[return-value]  # a key of the table is one of its words
+    # a key of the table is one of its words
+    return dtype if dtype in _WIDTH else "other"  # type: ignore[return-value]
 
 
 def size(graph: Graph, inside: Contents) -> Size:
@@ -110,9 +142,17 @@ def size(graph: Graph, inside: Contents) -> Size:
     spared = sum(_saved(graph.node(name), inside) for name in kernels)
     sparse = inside.stored in {"float32", "float16"} and spared > 0
     raw = dense + rest - (spared if sparse else 0)
-    squeezed = sum(count * _entropy(name, inside, indexed=sparse) for name, count in kernels.items())
+    squeezed = sum(
+        count * _entropy(name, inside, indexed=sparse) for name, count in kernels.items()
+    )
     squeezed += _squeezed_rest(graph, inside.stored, rest)
-    return Size(raw, round(squeezed), "sparse" if sparse else "dense", max(RAW_ERROR, RAW_SLACK / raw), GZIP_ERROR)
+    return Size(
+        raw,
+        round(squeezed),
+        "sparse" if sparse else "dense",
+        max(RAW_ERROR, RAW_SLACK / raw),
+        GZIP_ERROR,
+    )
 
 
 def kernels(graph: Graph) -> int:
@@ -125,23 +165,41 @@ def _weight_bytes(inside: Contents, name: str) -> float:
 
 
 def folded(graph: Graph, node: Node) -> bool:
-    """Whether a layer vanishes into the one before it: normalisations and activations behind the only reader of a layer with a kernel."""
+    """Whether a layer vanishes into the one before it.
+
+    Normalisations and activations behind the only reader of a layer with a kernel.
+    """
     producer = graph.node(node.inputs[0])
     alone = len(graph.consumers(producer.name)) == 1 and producer.config.get("activation") is None
     if node.op == "BatchNormalization":
         return alone and producer.op in _KERNELS
-    activation = node.op == "ReLU" and node.config.get("max_value") in (None, 6, 1) and not node.config.get("negative_slope")
+    activation = (
+        node.op == "ReLU"
+        and node.config.get("max_value") in (None, 6, 1)
+        and not node.config.get("negative_slope")
+    )
     named = node.op == "Activation" and node.config.get("activation") in {"relu", "relu6", "linear"}
-    takes = producer.op in _KERNELS or producer.op == "Add" or (producer.op == "BatchNormalization" and folded(graph, producer))
+    takes = (
+        producer.op in _KERNELS
+        or producer.op == "Add"
+        or (producer.op == "BatchNormalization" and folded(graph, producer))
+    )
     return alone and takes and (activation or named)
 
 
 def _operators(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if node.op not in _GONE and not (node.op in _FUSED and folded(graph, node))]
+    return [
+        node
+        for node in graph.nodes
+        if node.op not in _GONE and not (node.op in _FUSED and folded(graph, node))
+    ]
 
 
 def _biases(graph: Graph, stored: Stored) -> int:
-    """Bytes of the biases: every kernel has one in the file, whether the layer had it or its normalisation gave it."""
+    """Bytes of the biases: every kernel has one in the file.
+
+    Whether the layer had it or its normalisation gave it.
+    """
     width = _WIDTH[stored][1]
     return sum(node.shape[-1] * width for node in graph.nodes if node.kernel_weights) + sum(
         2 * node.shape[-1] * width for node in _operators(graph) if node.op == "BatchNormalization"
@@ -158,15 +216,29 @@ def _overhead(graph: Graph, inside: Contents, kernels: int) -> int:
     scales = 0
     if stored in {"int8", "int16x8", "other"}:
         ops, tensors = ops + 2, tensors + 2
-        scales = 2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights) + tensors * 20
-        scales += sum(node.shape[-1] * 10 for node in graph.nodes if node.kernel_weights) if stored == "int16x8" else 0
+        scales = (
+            2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights)
+            + tensors * 20
+        )
+        scales += (
+            sum(node.shape[-1] * 10 for node in graph.nodes if node.kernel_weights)
+            if stored == "int16x8"
+            else 0
+        )
     elif stored in {"dynamic", "int4"}:
-        scales = sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights and node.name not in inside.floats)
+        scales = sum(
+            node.shape[-1] * _SCALE
+            for node in graph.nodes
+            if node.kernel_weights and node.name not in inside.floats
+        )
     return _FILE + ops * _OPERATOR + tensors * _TENSOR + scales
 
 
 def _saved(node: Node, inside: Contents) -> int:
-    """Bytes that leaving out the zeros of one kernel saves: its values, less one index for each kept value and one offset for each row."""
+    """Bytes that leaving out the zeros of one kernel saves.
+
+    Its values, less one index for each kept value and one offset for each row.
+    """
     share, count = inside.zeros.get(node.name, 0.0), node.kernel_weights
     if share < SPARSE_FROM:
         return 0
@@ -174,16 +246,28 @@ def _saved(node: Node, inside: Contents) -> int:
     index = 1 if columns <= 256 else 2  # noqa: PLR2004  indices are bytes where they fit
     kept = round(count * (1 - share))
     offset = 1 if kept < 256 else 2 if kept < 65536 else 4  # noqa: PLR2004  offsets too
-    return round((count - kept) * _WIDTH[inside.stored][0]) - kept * index - (rows + 1) * offset - _SPARSE.get(inside.stored, 0)
+    return (
+        round((count - kept) * _WIDTH[inside.stored][0])
+        - kept * index
+        - (rows + 1) * offset
+        - _SPARSE.get(inside.stored, 0)
+    )
 
 
 def _entropy(name: str, inside: Contents, *, indexed: bool) -> float:
-    """Bytes that one weight of a layer takes after gzip; where zeros are left out, what says where they were takes more."""
+    """Bytes that one weight of a layer takes after gzip.
+
+    Where zeros are left out, what says where they were takes more.
+    """
     plain = 0.93 * _weight_bytes(inside, name)
     share = inside.zeros.get(name, 0.0)
     if name in inside.distinct:
         plain = min(plain, 0.18 * math.log2(max(2, inside.distinct[name])))
-    holes = -(share * math.log2(share) + (1 - share) * math.log2(1 - share)) / 8 if 0 < share < 1 else 0.0
+    holes = (
+        -(share * math.log2(share) + (1 - share) * math.log2(1 - share)) / 8
+        if 0 < share < 1
+        else 0.0
+    )
     return (1 - share) * plain + (2.0 if indexed else 1.3) * holes
 
 

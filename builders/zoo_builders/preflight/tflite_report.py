@@ -1,7 +1,11 @@
-"""What can be said before a build of a base that is a finished `.tflite` file: what the file itself tells. Reads it, runs nothing.
+"""What can be said before a build of a base that is a finished `.tflite` file.
 
-Layer by layer there is nothing to judge: no technique but `quantize` takes such a file, and which of its operators the quantizer takes is
-known when it has run. Its size is no prediction but a fact, and so is what its weights take; the rest of a quantized file is not guessed.
+What the file itself tells. Reads it, runs nothing.
+
+Layer by layer there is nothing to judge: no technique but `quantize` takes such a file, and which
+    of its operators the quantizer takes is
+known when it has run. Its size is no prediction but a fact, and so is what its weights take; the
+rest of a quantized file is not guessed.
 """
 
 import math
@@ -15,7 +19,14 @@ from zoo_builders.preflight import latency_forecast, size_forecast
 from zoo_builders.tflite import inspection
 from zoo_registry.model.structure import Structure
 
-_BYTES: Mapping[str, float] = {"float32": 4, "float16": 2, "dynamic": 1, "int8": 1, "int16x8": 1, "int4": 0.5}
+_BYTES: Mapping[str, float] = {
+    "float32": 4,
+    "float16": 2,
+    "dynamic": 1,
+    "int8": 1,
+    "int16x8": 1,
+    "int4": 0.5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +56,18 @@ class FileReport:
     def plain(self, here: str) -> dict[str, Any]:
         """Give it as JSON."""
         sparse = self.structure.xnnpack
-        about = {"size": self.size, "operators": self.operators, "parameters": self.structure.parameters, "macs": self.structure.macs}
+        about = {
+            "size": self.size,
+            "operators": self.operators,
+            "parameters": self.structure.parameters,
+            "macs": self.structure.macs,
+        }
         variants = [
-            {"variant": one.name, "weights": one.weights, "latency": [{**asdict(c), "here": c.family == here} for c in one.chances]}
+            {
+                "variant": one.name,
+                "weights": one.weights,
+                "latency": [{**asdict(c), "here": c.family == here} for c in one.chances],
+            }
             for one in self.variants
         ]
         return {**about, "xnnpack": sparse.model_dump(mode="json"), "variants": variants}
@@ -62,15 +82,35 @@ def look(path: Path, recipes: Recipes) -> FileReport:
     """
     data = path.read_bytes()
     structure = inspection.examine(data).structure
-    floats = sum(math.prod(weight.shape) for weight in structure.weights if weight.dtype == "float32")
-    variants = (_variant(name, size_forecast.stored_as(steps), structure, floats) for name, steps in recipes.items())
+    floats = sum(
+        math.prod(weight.shape) for weight in structure.weights if weight.dtype == "float32"
+    )
+    variants = (
+        _variant(name, size_forecast.stored_as(steps), structure, floats)
+        for name, steps in recipes.items()
+    )
     return FileReport(len(data), sum(structure.operators.values()), structure, tuple(variants))
 
 
-def _variant(name: str, stored: latency_forecast.Stored, structure: Structure, floats: int) -> Variant:
+def _variant(
+    name: str, stored: latency_forecast.Stored, structure: Structure, floats: int
+) -> Variant:
     sparse = structure.xnnpack
-    depthwise = max((math.prod(weight.shape) for weight in structure.weights if weight.operator == "DEPTHWISE_CONV_2D"), default=0)
+    depthwise = max(
+        (
+            math.prod(weight.shape)
+            for weight in structure.weights
+            if weight.operator == "DEPTHWISE_CONV_2D"
+        ),
+        default=0,
+    )
     work = latency_forecast.Work(structure.macs, depthwise)
-    found = latency_forecast.chances(stored, opens=sparse.predicted_sparse, share=structure.sparsity_overall, shut=sparse.reason, work=work)
+    found = latency_forecast.chances(
+        stored,
+        opens=sparse.predicted_sparse,
+        share=structure.sparsity_overall,
+        shut=sparse.reason,
+        work=work,
+    )
     width = _BYTES.get(stored)
     return Variant(name, None if width is None else math.ceil(floats * width), found)

@@ -26,7 +26,10 @@ _STYLES = {"faster": "green", "slower": "red", "unknown": "yellow"}
 
 @dataclass
 class _Notes:
-    """Reasons with numbers: one for each technique, reason and fix, with the layers it holds for."""
+    """Reasons with numbers: one for each technique, reason and fix.
+
+    With the layers it holds for.
+    """
 
     numbers: dict[tuple[str, str, str], int] = field(default_factory=dict)
     layers: dict[int, list[str]] = field(default_factory=dict)
@@ -37,10 +40,24 @@ class _Notes:
         return number
 
 
-def show(shown: str, resolved: Resolved, graph: Graph, offered: Preflight | None, recipes: Sequence[Preflight], *, here: str) -> None:
-    """Print one manifest: the techniques at their defaults or the variants asked for, layer by layer; then a line a variant."""
+def show(
+    shown: str,
+    resolved: Resolved,
+    graph: Graph,
+    offered: Preflight | None,
+    recipes: Sequence[Preflight],
+    *,
+    here: str,
+) -> None:
+    """Print one manifest: the techniques at their defaults or the variants asked for.
+
+    Layer by layer; then a line a variant.
+    """
     out = console()
-    head = f"network {resolved.spec.base.network}: {len(graph.nodes)} layers, {graph.parameters:,} parameters"
+    head = (
+        f"network {resolved.spec.base.network}: {len(graph.nodes)} layers, {graph.parameters:,}"
+        " parameters"
+    )
     out.print(Text(resolved.spec.model, style="bold"), Text(head, style="dim"))
     if offered is not None:
         _layers(offered, "every technique, alone and at its defaults")
@@ -53,26 +70,49 @@ def show(shown: str, resolved: Resolved, graph: Graph, offered: Preflight | None
     if recipes:
         _worth(recipes, here)
     if offered is not None and recipes:
-        out.print(Text(f"layer by layer for one of them: zoo preflight {shown} --variant {recipes[-1].variant}", style="dim"))
+        out.print(
+            Text(
+                f"layer by layer for one of them: zoo preflight {shown} --variant"
+                f" {recipes[-1].variant}",
+                style="dim",
+            )
+        )
 
 
 def _recipe(report: Preflight) -> str:
-    return " → ".join(f"{step.technique}({_params(step.params)})" for step in report.steps) or "as trained"
+    return (
+        " → ".join(f"{step.technique}({_params(step.params)})" for step in report.steps)
+        or "as trained"
+    )
 
 
 def _params(params: Any) -> str:
     """What differs from the defaults."""
     plain = type(params)().model_dump(mode="json")
-    return ", ".join(f"{name}: {value}" for name, value in params.model_dump(mode="json").items() if plain.get(name) != value)
+    return ", ".join(
+        f"{name}: {value}"
+        for name, value in params.model_dump(mode="json").items()
+        if plain.get(name) != value
+    )
 
 
 def _layers(report: Preflight, title: str) -> None:
     notes = _Notes()
-    rows = table("layer", "class", "weights", *(re.sub("[-_]", "\n", column.name) for column in report.columns))
+    rows = table(
+        "layer",
+        "class",
+        "weights",
+        *(re.sub("[-_]", "\n", column.name) for column in report.columns),
+    )
     for fixed in rows.columns[:3]:
         fixed.no_wrap = True
     for node in report.layers:
-        rows.add_row(node.name, node.op.removesuffix("2D"), _weights(node), *(_cell(column, node.name, notes) for column in report.columns))
+        rows.add_row(
+            node.name,
+            node.op.removesuffix("2D"),
+            _weights(node),
+            *(_cell(column, node.name, notes) for column in report.columns),
+        )
     console().print(Text(f"\n{title}"))
     console().print(rows)
     for column in report.columns:
@@ -95,7 +135,11 @@ def _cell(column: Column, layer: str, notes: _Notes) -> Text:
         return Text("")
     number = notes.number(column.name, verdict.reason, verdict.fix, layer) if verdict.reason else 0
     note = f" [{number}]" if number else ""
-    return Text("yes", style="green").append(note, style="dim") if verdict.applies else Text("no", style="red").append(note, style="dim")
+    return (
+        Text("yes", style="green").append(note, style="dim")
+        if verdict.applies
+        else Text("no", style="red").append(note, style="dim")
+    )
 
 
 def _print_notes(notes: _Notes) -> None:
@@ -105,8 +149,12 @@ def _print_notes(notes: _Notes) -> None:
     for (column, reason, fix), number in notes.numbers.items():
         layers = notes.layers[number]
         more = f" and {len(layers) - _LISTED} more" if len(layers) > _LISTED else ""
-        text = Text(f"{column}: ", style="bold").append(f"{', '.join(layers[:_LISTED])}{more}: {reason}", style="not bold")
-        made.add_row(f"[{number}]", text.append(f" → {fix}", style="cyan not bold") if fix else text)
+        text = Text(f"{column}: ", style="bold").append(
+            f"{', '.join(layers[:_LISTED])}{more}: {reason}", style="not bold"
+        )
+        made.add_row(
+            f"[{number}]", text.append(f" → {fix}", style="cyan not bold") if fix else text
+        )
     console().print(made)
 
 
@@ -114,35 +162,65 @@ def _refusals(report: Preflight) -> None:
     """Print every objection against a recipe: it will not be built."""
     for column in report.columns[: len(report.steps)]:
         for objection in column.refused:
-            line = Text(f"{report.variant} cannot be built: ", style="red").append(f"{column.name}: {objection.layer}: {objection.reason}")
+            line = Text(f"{report.variant} cannot be built: ", style="red").append(
+                f"{column.name}: {objection.layer}: {objection.reason}"
+            )
             console().print(line.append(f" → {objection.fix}", style="cyan"))
 
 
 def _kept(report: Preflight) -> None:
-    """Say in a line whether later steps keep the zeros and shared values of earlier ones; nothing where there is nothing to keep."""
+    """Say in a line whether later steps keep the zeros and shared values of earlier ones.
+
+    Nothing where there is nothing to keep.
+    """
     for column in report.columns:
         if column.name != PRESERVED:
             continue
         lost = {layer: verdict for layer, verdict in column.verdicts.items() if not verdict.applies}
-        line = Text(f"{report.variant}: preserved in {len(column.verdicts) - len(lost)} of {len(column.verdicts)} layers", style="dim")
+        line = Text(
+            f"{report.variant}: preserved in {len(column.verdicts) - len(lost)} of"
+            f" {len(column.verdicts)} layers",
+            style="dim",
+        )
         for layer, verdict in list(lost.items())[:1]:
-            line.append(f"; {layer}: {verdict.reason}", style="red").append(f" → {verdict.fix}", style="cyan")
+            line.append(f"; {layer}: {verdict.reason}", style="red").append(
+                f" → {verdict.fix}", style="cyan"
+            )
         console().print(line)
 
 
 def show_file(told: FileReport, here: str) -> None:
     """Print what a finished .tflite file tells of itself and of its variants."""
     out, found = console(), told.structure
-    told_of = f"{told.operators} operators, {found.parameters:,} parameters, {found.macs:,} multiplications an inference"
-    out.print(Text(f"the file: {words.size(told.size)}, {told_of}; sparse path: {found.xnnpack.reason}"))
+    told_of = (
+        f"{told.operators} operators, {found.parameters:,} parameters, {found.macs:,}"
+        " multiplications an inference"
+    )
+    out.print(
+        Text(f"the file: {words.size(told.size)}, {told_of}; sparse path: {found.xnnpack.reason}")
+    )
     families = list(latency_forecast.FAMILIES.items())
-    rows = table("variant", ">weights", *(f"{name}{' (here)' if family == here else ''}" for family, name in families))
+    rows = table(
+        "variant",
+        ">weights",
+        *(f"{name}{' (here)' if family == here else ''}" for family, name in families),
+    )
     for one in told.variants:
         said = {chance.family: chance.word for chance in one.chances}
         held = "unknown" if one.weights is None else words.size(one.weights)
-        rows.add_row(one.name, held, *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families))
+        rows.add_row(
+            one.name,
+            held,
+            *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families),
+        )
     out.print(rows)
-    out.print(Text("weights: what they alone take; the size of the whole file is known when it is quantized", style="dim"))
+    out.print(
+        Text(
+            "weights: what they alone take; the size of the whole file is known when it is"
+            " quantized",
+            style="dim",
+        )
+    )
     for line in _in_words([(one.name, one.chances) for one in told.variants], here):
         out.print(Text(line, style="dim"))
 
@@ -157,7 +235,12 @@ def _worth(recipes: Sequence[Preflight], here: str) -> None:
         raw = f"{words.size(report.size.raw)} ±{report.size.raw_error:.0%}"
         squeezed = f"{words.size(report.size.gzip)} ±{report.size.gzip_error:.0%}"
         said = {chance.family: chance.word for chance in report.chances}
-        rows.add_row(report.variant, raw, squeezed, *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families))
+        rows.add_row(
+            report.variant,
+            raw,
+            squeezed,
+            *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families),
+        )
     console().print(Text("\npredicted: size, and latency beside float32"))
     console().print(rows)
     for line in sentences(recipes, here):
@@ -165,11 +248,16 @@ def _worth(recipes: Sequence[Preflight], here: str) -> None:
 
 
 def sentences(recipes: Sequence[Preflight], here: str) -> list[str]:
-    """Say in words what to expect where; variants and families with the same answer share a sentence."""
+    """Say in words what to expect where.
+
+    Variants and families with the same answer share a sentence.
+    """
     return _in_words([(report.variant, report.chances) for report in recipes if report.steps], here)
 
 
-def _in_words(judged: Iterable[tuple[str, Iterable[latency_forecast.Chance]]], here: str) -> list[str]:
+def _in_words(
+    judged: Iterable[tuple[str, Iterable[latency_forecast.Chance]]], here: str
+) -> list[str]:
     variants: dict[tuple[str, str], list[str]] = {}
     places: dict[tuple[str, str], list[str]] = {}
     for variant, chance in ((name, chance) for name, chances in judged for chance in chances):
@@ -178,7 +266,8 @@ def _in_words(judged: Iterable[tuple[str, Iterable[latency_forecast.Chance]]], h
         for group, member in ((variants, variant), (places, name)):
             group.setdefault(said, []).append(member)
     return [
-        f"{', '.join(dict.fromkeys(names))}: {word} on {_and(list(dict.fromkeys(places[word, reason])))}: {reason}"
+        f"{', '.join(dict.fromkeys(names))}: {word} on"
+        f" {_and(list(dict.fromkeys(places[word, reason])))}: {reason}"
         for (word, reason), names in variants.items()
     ]
 
@@ -188,22 +277,39 @@ def _and(names: Sequence[str]) -> str:
 
 
 def show_repair(repaired: Repaired, manifest: str) -> None:
-    """Print what --fix changed (or, of code, the lines to change), where the result lies, and what would change the function."""
+    """Print what --fix changed (or, of code, the lines to change), where the result lies.
+
+    And what would change the function.
+    """
     if repaired.ships:
         _show_ready(repaired, manifest)
         return
     out, code = console(), repaired.file is None
     changes, left = repaired.rewritten.changes, repaired.rewritten.left
-    out.print(Text(f"\n{'to change' if code else 'changed'} in {repaired.source}, function unchanged: {len(changes) or 'nothing'}"))
+    out.print(
+        Text(
+            f"\n{'to change' if code else 'changed'} in {repaired.source}, function unchanged:"
+            f" {len(changes) or 'nothing'}"
+        )
+    )
     for change in changes:
         out.print(Text(f"  {change.layer}: {change.what}", style="green"))
     if repaired.file is not None:
-        out.print(Text(f"wrote {repaired.file}: outputs agree to {repaired.difference:.1g} of the largest on random inputs"))
+        out.print(
+            Text(
+                f"wrote {repaired.file}: outputs agree to {repaired.difference:.1g} of the largest"
+                " on random inputs"
+            )
+        )
         out.print(Text(f"to use it, write into {manifest}: ").append(repaired.line, style="cyan"))
     if left:
         out.print(Text(f"left as it is, because the function would change: {len(left)}"))
     for objection in left:
-        out.print(Text(f"  {objection.layer}: {objection.reason}").append(f" → {objection.fix}", style="cyan"))
+        out.print(
+            Text(f"  {objection.layer}: {objection.reason}").append(
+                f" → {objection.fix}", style="cyan"
+            )
+        )
 
 
 def _show_ready(repaired: Repaired, manifest: str) -> None:
@@ -211,23 +317,54 @@ def _show_ready(repaired: Repaired, manifest: str) -> None:
     out, left = console(), len(repaired.rewritten.changes) + len(repaired.rewritten.left)
     if repaired.line:
         out.print(
-            Text(f"\n{repaired.source} ships in a variant for the sparse path; write into {manifest}: ").append(repaired.line, style="cyan")
+            Text(
+                f"\n{repaired.source} ships in a variant for the sparse path; write into"
+                f" {manifest}: "
+            ).append(repaired.line, style="cyan")
         )
-        out.print(Text("its strided layers pad evenly: weights of the other variant fit, and need fine-tuning afterwards (base.train)"))
+        out.print(
+            Text(
+                "its strided layers pad evenly: weights of the other variant fit, and need"
+                " fine-tuning afterwards (base.train)"
+            )
+        )
     elif left:
-        out.print(Text(f"\n{repaired.source} ships as it is, and {left} of its layers keep the sparse path shut: take another network"))
-        out.print(Text("  zoo list networks   # or copy its code, and name the copy in base.network", style="cyan"))
+        out.print(
+            Text(
+                f"\n{repaired.source} ships as it is, and {left} of its layers keep the sparse path"
+                " shut: take another network"
+            )
+        )
+        out.print(
+            Text(
+                "  zoo list networks   # or copy its code, and name the copy in base.network",
+                style="cyan",
+            )
+        )
     else:
-        out.print(Text(f"\n{repaired.source}: nothing keeps the sparse path shut, nothing to change"))
+        out.print(
+            Text(f"\n{repaired.source}: nothing keeps the sparse path shut, nothing to change")
+        )
 
 
 def plain(report: Preflight, here: str) -> dict[str, Any]:
     """Give one report as JSON: every layer with every verdict."""
     return {
         "variant": report.variant,
-        "recipe": [{"technique": step.technique, "params": step.params.model_dump(mode="json", by_alias=True)} for step in report.steps],
+        "recipe": [
+            {
+                "technique": step.technique,
+                "params": step.params.model_dump(mode="json", by_alias=True),
+            }
+            for step in report.steps
+        ],
         "layers": [_row(node, report.columns) for node in report.layers],
-        "refused": [{"technique": c.name, **asdict(o)} for c in report.columns if c.name != "XNNPACK-sparse" for o in c.refused],
+        "refused": [
+            {"technique": c.name, **asdict(o)}
+            for c in report.columns
+            if c.name != "XNNPACK-sparse"
+            for o in c.refused
+        ],
         "remarks": [remark for column in report.columns for remark in column.remarks],
         "size": asdict(report.size) if report.size else None,
         "latency": [{**asdict(chance), "here": chance.family == here} for chance in report.chances],
@@ -235,7 +372,11 @@ def plain(report: Preflight, here: str) -> dict[str, Any]:
 
 
 def _row(node: Node, columns: Sequence[Column]) -> Mapping[str, Any]:
-    said = {column.name: asdict(column.verdicts[node.name]) for column in columns if node.name in column.verdicts}
+    said = {
+        column.name: asdict(column.verdicts[node.name])
+        for column in columns
+        if node.name in column.verdicts
+    }
     return {"layer": node.name, "class": node.op, "parameters": node.parameters, "verdicts": said}
 
 
@@ -243,13 +384,14 @@ def unknown(base: Base) -> str:
     """Say why nothing can be said of a base layer by layer."""
     if base.tflite:
         return (
-            f"{base.tflite}: a finished .tflite file is quantized as it is: layer by layer nothing is judged, for which operators the "
-            "quantizer takes is known when it has run; techniques that need a Keras model are refused when the manifest is read."
+            f"{base.tflite}: a finished .tflite file is quantized as it is: layer by layer nothing"
+            " is judged, for which operators the quantizer takes is known when it has run;"
+            " techniques that need a Keras model are refused when the manifest is read."
         )
     return (
-        f"network {base.network}: its layers are known only when it is built (a SavedModel, or code that imports TensorFlow), so "
-        "nothing can be said of them here; a build that cannot do what a recipe says still fails. Give it as a Graph or a .keras file "
-        "to have it judged."
+        f"network {base.network}: its layers are known only when it is built (a SavedModel, or code"
+        " that imports TensorFlow), so nothing can be said of them here; a build that cannot do"
+        " what a recipe says still fails. Give it as a Graph or a .keras file to have it judged."
     )
 
 

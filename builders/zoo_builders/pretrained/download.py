@@ -1,4 +1,7 @@
-"""Weights that are fetched: kept in the project as `.zoo/cache/weights/<sha256><suffix>`, and verified each time they are used."""
+"""Weights that are fetched.
+
+Kept in the project as `.zoo/cache/weights/<sha256><suffix>`, and verified each time they are used.
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
@@ -43,7 +46,12 @@ def verified(path: Path, sha256: str) -> Path:
     """
     found = digest_file(path)
     if found != sha256:
-        raise DigestMismatch(path.name, expected=sha256, actual=str(found), hint=f"write sha256: {found}, if this is the file meant")
+        raise DigestMismatch(
+            path.name,
+            expected=sha256,
+            actual=str(found),
+            hint=f"write sha256: {found}, if this is the file meant",
+        )
     return path
 
 
@@ -57,7 +65,11 @@ def padding_remarks(wanted: Wanted, trained: str) -> list[str]:
     how = "evenly" if trained == "even" else "as TensorFlow's 'same'"
     other = "variant: xnnpack" if trained == "even" else "variant: stock"
     tuned = (
-        f"{wanted.fine_tune} epochs of fine-tuning follow" if wanted.fine_tune else f"set fine_tune: 5 below weights, or args {{{other}}}"
+        f"{wanted.fine_tune} epochs of fine-tuning follow"
+        if wanted.fine_tune
+        else f"set fine_tune: 5 below weights, or args {{{other}}}"
     )
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004  enough to find the others
-    return [f"the weights were trained padding {how}; {len(names)} strided layers ({shown}) see other pixels here: {tuned}"]
+    # enough to find the others
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
+    strided = f"{len(names)} strided layers ({shown})"
+    return [f"the weights were trained padding {how}; {strided} see other pixels here: {tuned}"]

@@ -1,4 +1,7 @@
-"""Weights that were trained elsewhere, put into a Keras model: brought by their source, read, and held against the network."""
+"""Weights that were trained elsewhere, put into a Keras model.
+
+Brought by their source, read, and held against the network.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +20,8 @@ def borrow(model: Any, job: Job) -> dict[str, Any]:
     """Give `model` the weights that the job's `weights` name, if any; report what was used.
 
     Returns:
-        {source, sha256, layers, fresh}; nothing for a model that is trained from scratch, or came whole.
+        {source, sha256, layers, fresh}; nothing for a model that is trained from scratch, or came
+        whole.
 
     Raises:
         BuildFailed: the weights do not fit the network.
@@ -31,20 +35,41 @@ def borrow(model: Any, job: Job) -> dict[str, Any]:
     path = given or _bring(source, wanted, job)
     found = source.read(wanted, path) if source.read else None
     if found is None:
-        return {"source": asked["source"], "sha256": str(digest_file(path)), "fresh": [], "layers": _whole(model, path)}
+        return {
+            "source": asked["source"],
+            "sha256": str(digest_file(path)),
+            "fresh": [],
+            "layers": _whole(model, path),
+        }
     if wanted.graph is not None:
         put(model, wanted.graph, found.arrays, found.fresh)
-    return {"source": asked["source"], "sha256": found.sha256, "fresh": list(found.fresh), "layers": len(found.arrays)}
+    return {
+        "source": asked["source"],
+        "sha256": found.sha256,
+        "fresh": list(found.fresh),
+        "layers": len(found.arrays),
+    }
 
 
-def _wanted(source: WeightsSource, asked: Mapping[str, Any], job: Job, graph: Graph | None) -> Wanted:
+def _wanted(
+    source: WeightsSource, asked: Mapping[str, Any], job: Job, graph: Graph | None
+) -> Wanted:
     params = source.params.model_validate(asked.get("params", {}))
-    return Wanted(params, str(job.params["network"]), dict(job.params.get("args", {})), graph, int(asked.get("fine_tune", 0)))
+    return Wanted(
+        params,
+        str(job.params["network"]),
+        dict(job.params.get("args", {})),
+        graph,
+        int(asked.get("fine_tune", 0)),
+    )
 
 
 def _bring(source: WeightsSource, wanted: Wanted, job: Job) -> Path:
     if source.bring is None:
-        raise BuildFailed("the weights file is not there", hint="zoo validate MANIFEST   # names the file that is meant")
+        raise BuildFailed(
+            "the weights file is not there",
+            hint="zoo validate MANIFEST   # names the file that is meant",
+        )
     return source.bring(wanted, job.progress)
 
 

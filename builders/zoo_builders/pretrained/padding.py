@@ -1,4 +1,7 @@
-"""What a strided convolution sees: where its windows begin, as the network pads and as its weights were trained. Pure."""
+"""What a strided convolution sees.
+
+Where its windows begin, as the network pads and as its weights were trained. Pure.
+"""
 
 import math
 from typing import Literal
@@ -11,7 +14,11 @@ Sides = tuple[int, int]
 
 def moved(graph: Graph, trained: Literal["even", "tensorflow"]) -> list[str]:
     """Name the strided convolutions whose windows lie elsewhere than where they lay in training."""
-    strided = [node for node in graph.nodes if node.op in {"Conv2D", "DepthwiseConv2D"} and max(pair(node.config["strides"])) > 1]
+    strided = [
+        node
+        for node in graph.nodes
+        if node.op in {"Conv2D", "DepthwiseConv2D"} and max(pair(node.config["strides"])) > 1
+    ]
     return [node.name for node in strided if _origin(graph, node) != _trained(graph, node, trained)]
 
 
@@ -38,6 +45,7 @@ def _same(node: Node, shape: tuple[int, ...]) -> Sides:
     """TensorFlow's `same`: as much padding as is needed, the smaller half first."""
     kernel, strides = pair(node.config["kernel_size"]), pair(node.config["strides"])
     rows, columns = (
-        max((math.ceil(size / step) - 1) * step + window - size, 0) // 2 for size, window, step in zip(shape, kernel, strides, strict=False)
+        max((math.ceil(size / step) - 1) * step + window - size, 0) // 2
+        for size, window, step in zip(shape, kernel, strides, strict=False)
     )
     return rows, columns

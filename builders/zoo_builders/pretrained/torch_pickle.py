@@ -1,9 +1,12 @@
-"""Reading the arrays of a PyTorch checkpoint (`torch.save` of a state dict) without PyTorch, and without running what it holds.
+"""Reading the arrays of a PyTorch checkpoint (`torch.save` of a state dict) without PyTorch.
 
-A checkpoint is a pickle, and a pickle is a program. Here only the calls a state dict consists of are known (ordered dictionaries and
-views of storages); anything else is refused. Formats, from torch/serialization.py: since 1.6 a zip archive with `…/data.pkl`
-and one file a storage in `…/data/`; before that a sequence of pickles (magic number, protocol, system, the object, storage keys), followed
-by the storages, each as an int64 count and its little-endian values.
+And without running what it holds.
+
+A checkpoint is a pickle, and a pickle is a program. Here only the calls a state dict consists of
+are known (ordered dictionaries and views of storages); anything else is refused. Formats, from
+torch/serialization.py: since 1.6 a zip archive with `…/data.pkl` and one file a storage in
+`…/data/`; before that a sequence of pickles (magic number, protocol, system, the object, storage
+keys), followed by the storages, each as an int64 count and its little-endian values.
 """
 
 import math
@@ -24,9 +27,16 @@ if TYPE_CHECKING:
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 _DTYPES = {
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
-    "ShortStorage": "<i2", "CharStorage": "i1", "ByteStorage": "u1", "BoolStorage": "?",
-}  # fmt: skip
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
 _STORAGE_LIMIT = 1 << 30
 _RANK_LIMIT = 8
 
@@ -65,15 +75,29 @@ def load(path: Path) -> dict[str, "np.ndarray[Any, Any]"]:
             return _zipped(path) if zipfile.is_zipfile(file) else _legacy(path)
     except _BROKEN as error:
         raise BadCheckpoint(
-            f"{path.name}: not a readable PyTorch checkpoint: {type(error).__name__}: {str(error)[:200]}",
+            f"{path.name}: not a readable PyTorch checkpoint: {type(error).__name__}:"
+            f" {str(error)[:200]}",
             hint="save it with torch.save(model.state_dict(), PATH), or as .safetensors",
         ) from error
 
 
 _BROKEN = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, OverflowError, MemoryError, RecursionError, NotImplementedError, ImportError,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    NotImplementedError,
+    ImportError,
+)
 """What unpickling somebody else's damaged file can raise."""
 
 
@@ -129,7 +153,10 @@ def _size(storage: _Storage) -> int:
 
 
 def _views(state: Any) -> dict[str, _View]:
-    """Take the tensors out of a state dict, or out of a checkpoint that holds one as `state_dict`."""
+    """Take the tensors out of a state dict.
+
+    Or out of a checkpoint that holds one as `state_dict`.
+    """
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping):
@@ -147,11 +174,15 @@ def _array(view: _View, raw: bytes) -> "np.ndarray[Any, Any]":
         raise ValueError(f"a tensor of shape {view.shape} and strides {view.strides}")
     if math.prod(view.shape) == 0:
         return np.empty(view.shape, flat.dtype)
-    last = view.offset + sum((size - 1) * step for size, step in zip(view.shape, view.strides, strict=True))
+    last = view.offset + sum(
+        (size - 1) * step for size, step in zip(view.shape, view.strides, strict=True)
+    )
     if last >= len(flat) or math.prod(view.shape) > len(flat):
         raise ValueError(f"a tensor that reaches to value {last} of a storage of {len(flat)}")
     steps = tuple(step * flat.itemsize for step in view.strides)
-    return np.lib.stride_tricks.as_strided(flat[view.offset :], view.shape, steps, writeable=False).copy()
+    return np.lib.stride_tricks.as_strided(
+        flat[view.offset :], view.shape, steps, writeable=False
+    ).copy()
 
 
 class _Reader(pickle.Unpickler):
@@ -173,7 +204,12 @@ class _Reader(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         """Understand a reference to a storage: ('storage', type, key, device, count[, view])."""
         kind, dtype, key, _, count, *_ = pid
-        if kind != "storage" or dtype not in _DTYPES.values() or not isinstance(count, int) or count < 0:
+        if (
+            kind != "storage"
+            or dtype not in _DTYPES.values()
+            or not isinstance(count, int)
+            or count < 0
+        ):
             raise pickle.UnpicklingError(f"a reference to {str(pid)[:80]}")
         return _Storage(str(key), dtype, count)
 
@@ -190,7 +226,9 @@ def _plain(file: IO[bytes]) -> Any:
     return _Plain(file).load()
 
 
-def _tensor(storage: _Storage, offset: int, shape: Sequence[int], strides: Sequence[int], *_: Any) -> _View:
+def _tensor(
+    storage: _Storage, offset: int, shape: Sequence[int], strides: Sequence[int], *_: Any
+) -> _View:
     if not isinstance(storage, _Storage):
         raise pickle.UnpicklingError("a tensor without a storage")
     return _View(storage, int(offset), tuple(map(int, shape)), tuple(map(int, strides)))

@@ -1,7 +1,10 @@
-"""What each variant costs and saves against its float file, ours and published, as an SVG picture: a line a variant, a panel a quantity.
+"""What each variant costs and saves against its float file, ours and published.
 
-Pure, standard library only. Filled circles are ours, hollow squares published for the same network, hollow diamonds published for another
-one; whiskers are the 95 % interval of ours. Latency has a panel a device.
+As an SVG picture: a line a variant, a panel a quantity.
+
+Pure, standard library only. Filled circles are ours, hollow squares published for the same network,
+hollow diamonds published for another one; whiskers are the 95 % interval of ours. Latency has a
+panel a device.
 """
 
 import math
@@ -19,7 +22,10 @@ _TIMES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One quantity of one variant: ours, its 95 % interval, and what was published for the same network and for others."""
+    """One quantity of one variant.
+
+    Ours, its 95 % interval, and what was published for the same network and for others.
+    """
 
     ours: float | None = None
     interval: tuple[float, float] | None = None
@@ -69,14 +75,34 @@ class _Panel:
 
 
 def draw(title: str, dots: Sequence[Dot]) -> str:
-    """Draw one picture; without dots, one that says so. A panel that would hold nothing of ours is left out."""
+    """Draw one picture; without dots, one that says so.
+
+    A panel that would hold nothing of ours is left out.
+    """
     panels = _panels(dots)
     width = max([_NARROWEST, *(panel.left + panel.width + _GAP for panel in panels)])
     height = TOP + ROW * max(1, len(dots)) + BOTTOM
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
-    body = [*_legend(panels), *_body(panels, dots, height)] if dots else [_text(width / 2, TOP + ROW / 2, "nothing built yet", "middle")]
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        ' font-family="sans-serif" font-size="12">'
+    )
+    body = (
+        [*_legend(panels), *_body(panels, dots, height)]
+        if dots
+        else [_text(width / 2, TOP + ROW / 2, "nothing built yet", "middle")]
+    )
     ground = f'<rect width="{width}" height="{height}" fill="white"/>'
-    return "\n".join([head, f"<title>{escape(title)}</title>", ground, _text(16, 24, title, size=15), *body, "</svg>", ""])
+    return "\n".join(
+        [
+            head,
+            f"<title>{escape(title)}</title>",
+            ground,
+            _text(16, 24, title, size=15),
+            *body,
+            "</svg>",
+            "",
+        ]
+    )
 
 
 def _panels(dots: Sequence[Dot]) -> list[_Panel]:
@@ -84,11 +110,17 @@ def _panels(dots: Sequence[Dot]) -> list[_Panel]:
     found = [_quality(dots), _size(dots), *(_time(dots, device) for device in devices)]
     shown = [panel for panel in found if any(mark.ours is not None for mark in panel.marks)]
     width = _WIDE if len(shown) < _MANY else _SLIM
-    return [replace(panel, left=_LABELS + place * (width + _GAP), width=width) for place, panel in enumerate(shown)]
+    return [
+        replace(panel, left=_LABELS + place * (width + _GAP), width=width)
+        for place, panel in enumerate(shown)
+    ]
 
 
 def _body(panels: Sequence[_Panel], dots: Sequence[Dot], height: float) -> list[str]:
-    parts = [_text(_LABELS - 12, TOP + ROW * (index + 0.5) + 4, dot.what, "end") for index, dot in enumerate(dots)]
+    parts = [
+        _text(_LABELS - 12, TOP + ROW * (index + 0.5) + 4, dot.what, "end")
+        for index, dot in enumerate(dots)
+    ]
     for panel in panels:
         parts += _axis(panel, height)
         for index, mark in enumerate(panel.marks):
@@ -100,7 +132,9 @@ def _quality(dots: Sequence[Dot]) -> _Panel:
     marks = [dot.points for dot in dots]
     values = [value for mark in marks for value in mark.values]
     ticks = _round(min([-0.5, *values]), max([0.5, *values]))
-    return _Panel("change of top-1, points", ticks, 0.0, lambda tick: f"{tick:+g}" if tick else "0", marks)
+    return _Panel(
+        "change of top-1, points", ticks, 0.0, lambda tick: f"{tick:+g}" if tick else "0", marks
+    )
 
 
 def _size(dots: Sequence[Dot]) -> _Panel:
@@ -115,15 +149,23 @@ def _time(dots: Sequence[Dot], device: str) -> _Panel:
     low = max((tick for tick in _TIMES if tick <= min([0.5, *values])), default=_TIMES[0])
     high = min((tick for tick in _TIMES if tick >= max([2.0, *values])), default=_TIMES[-1])
     ticks = [tick for tick in _TIMES if low <= tick <= high]
-    return _Panel(f"latency on {device}, x float (log)", ticks, 1.0, lambda tick: f"{tick:g}", marks, math.log)
+    return _Panel(
+        f"latency on {device}, x float (log)", ticks, 1.0, lambda tick: f"{tick:g}", marks, math.log
+    )
 
 
 def _round(low: float, high: float) -> list[float]:
-    """Give a few round numbers, of which the first and the last hold both ends between them: no mark lies beyond a tick."""
+    """Give a few round numbers, of which the first and the last hold both ends between them.
+
+    No mark lies beyond a tick.
+    """
     rough = (high - low) / _FEW
     unit = 10 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in _ROUND if unit * factor >= rough * (1 - 1e-9))
-    return [round(step * count, 9) for count in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)]
+    return [
+        round(step * count, 9)
+        for count in range(math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9) + 1)
+    ]
 
 
 def _legend(panels: Sequence[_Panel]) -> list[str]:
@@ -153,12 +195,20 @@ def _mark(panel: _Panel, y: float, mark: Mark) -> list[str]:
     parts = []
     if mark.interval is not None:
         left, right = (panel.x(end) for end in mark.interval)
-        parts.append(f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="{_OURS}" stroke-opacity="0.35" stroke-width="3"/>')
+        parts.append(
+            f'<path d="M{left:.1f} {y:.1f}H{right:.1f}" stroke="{_OURS}" stroke-opacity="0.35"'
+            ' stroke-width="3"/>'
+        )
     for value in (*mark.published, *mark.other_network):
         ends = f"M{panel.x(mark.ours):.1f} {y:.1f}H{panel.x(value):.1f}"
         parts.append(f'<path d="{ends}" stroke="#999" stroke-dasharray="2 3"/>')
-    parts += [_diamond(panel.x(value), y, _told(panel, "published, another network", value)) for value in mark.other_network]
-    parts += [_square(panel.x(value), y, _told(panel, "published", value)) for value in mark.published]
+    parts += [
+        _diamond(panel.x(value), y, _told(panel, "published, another network", value))
+        for value in mark.other_network
+    ]
+    parts += [
+        _square(panel.x(value), y, _told(panel, "published", value)) for value in mark.published
+    ]
     return [*parts, _circle(panel.x(mark.ours), y, _told(panel, "ours", mark.ours))]
 
 
@@ -181,4 +231,7 @@ def _told(panel: _Panel, who: str, value: float) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", *, size: int = 12) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{_INK}">{escape(text)}</text>'
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"'
+        f' fill="{_INK}">{escape(text)}</text>'
+    )

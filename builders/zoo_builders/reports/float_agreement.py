@@ -1,7 +1,7 @@
 """How often files name the class that their float file names, on images that fixed no ranges.
 
-`benchmarks/agreement.py` measures it and keeps it beside the results page as `agreement.json`; the page shows it for the files it was
-measured on, by digest. Pure but for `load` and `save`.
+`benchmarks/agreement.py` measures it and keeps it beside the results page as `agreement.json`; the
+page shows it for the files it was measured on, by digest. Pure but for `load` and `save`.
 """
 
 import json
@@ -27,7 +27,10 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class Row(Spec):
-    """One file on one set: on how many images it names the float file's class, of all and of those float32 itself is decided on."""
+    """One file on one set: on how many images it names the float file's class.
+
+    Of all and of those float32 itself is decided on.
+    """
 
     variant: Name
     sha256: Digest
@@ -37,14 +40,21 @@ class Row(Spec):
 
 
 class Images(Spec):
-    """One set of images: what it is, how many, and how sure the float file is of its own answers there."""
+    """One set of images: what it is, how many.
+
+    And how sure the float file is of its own answers there.
+    """
 
     name: str
     what: str
     examples: Annotated[int, Field(gt=0)]
-    margin: Share = Field(description="float32 is decided where its first class leads by this much of probability")
+    margin: Share = Field(
+        description="float32 is decided where its first class leads by this much of probability"
+    )
     decided: _Count
-    lead: Share = Field(description="by how much of probability float32's first class leads, in the median")
+    lead: Share = Field(
+        description="by how much of probability float32's first class leads, in the median"
+    )
     rows: tuple[Row, ...]
 
 
@@ -78,25 +88,53 @@ def save(found: Agreement, path: Path) -> None:
 
 
 def page(found: Agreement | None, model: str, records: Sequence[Record]) -> list[str]:
-    """Give the Markdown of a model's agreement; empty where it was not measured. Rows of other files than the records' say so."""
+    """Give the Markdown of a model's agreement; empty where it was not measured.
+
+    Rows of other files than the records' say so.
+    """
     if found is None or found.model != model:
         return []
     files = {record.variant: record.file.sha256 for record in records}
-    head = f"**Agreement with float32 on images that fixed no ranges** (`{found.command}`, {found.when:%Y-%m-%d}):"
+    head = (
+        f"**Agreement with float32 on images that fixed no ranges** (`{found.command}`,"
+        f" {found.when:%Y-%m-%d}):"
+    )
     lines = [head, ""]
     for images in found.sets:
-        lines += [*_set(images), *(_row(row, images, found, files) for row in images.rows if row.sha256 != found.baseline), ""]
+        lines += [
+            *_set(images),
+            *(
+                _row(row, images, found, files)
+                for row in images.rows
+                if row.sha256 != found.baseline
+            ),
+            "",
+        ]
     return lines
 
 
-def judged(found: Agreement | None, model: str, records: Sequence[Record], asked: Mapping[str, float]) -> list[Claim]:
+def judged(
+    found: Agreement | None, model: str, records: Sequence[Record], asked: Mapping[str, float]
+) -> list[Claim]:
     """Judge the agreement asked of variants, by name, on every set that was measured."""
     files = {record.variant: record.file.sha256 for record in records}
     claims = []
     for variant, share in asked.items():
-        text = f"{variant} names the class of float32 on {words.percent(share, 0)} of images that fixed no ranges"
-        rows = [(s, row) for s in (found.sets if found and found.model == model else ()) for row in s.rows if row.variant == variant]
-        fresh = [(images, row) for images, row in rows if found is not None and not _stale(row, found, files)]
+        text = (
+            f"{variant} names the class of float32 on {words.percent(share, 0)} of images that"
+            " fixed no ranges"
+        )
+        rows = [
+            (s, row)
+            for s in (found.sets if found and found.model == model else ())
+            for row in s.rows
+            if row.variant == variant
+        ]
+        fresh = [
+            (images, row)
+            for images, row in rows
+            if found is not None and not _stale(row, found, files)
+        ]
         claims += [_judged(text, share, images, row) for images, row in fresh]
         claims += [] if fresh else [Claim("not measured", f"{text}: run `{COMMAND}`.")]
     return claims
@@ -104,28 +142,56 @@ def judged(found: Agreement | None, model: str, records: Sequence[Record], asked
 
 def _judged(text: str, asked: float, images: Images, row: Row) -> Claim:
     low, high = wilson(row.same, images.examples)
-    lost = f"; of the {images.examples - row.same} others float32 was decided on {images.decided - row.decided_same}"
-    told = f"{text}: `{images.name}` {row.same}/{images.examples} = {row.same / images.examples:.1%} ({low:.1%} to {high:.1%}){lost}."
+    lost = (
+        f"; of the {images.examples - row.same} others float32 was decided on"
+        f" {images.decided - row.decided_same}"
+    )
+    told = (
+        f"{text}: `{images.name}` {row.same}/{images.examples} = {row.same / images.examples:.1%}"
+        f" ({low:.1%} to {high:.1%}){lost}."
+    )
     return Claim("held" if row.same >= asked * images.examples else "not held", told)
 
 
 def _set(images: Images) -> list[str]:
-    sure = f"float32 leads by {words.percent(images.margin, 0)} of probability or more on {images.decided} of {images.examples}"
-    told = f"`{images.name}`: {images.what}. On them {sure} (*decided*); its median lead is {words.percent(images.lead, 0)}."
-    return [told, "", "| variant | same class as float32 (95 %) | where float32 is decided | SQNR | file |", "|---|--:|--:|--:|---|"]
+    sure = (
+        f"float32 leads by {words.percent(images.margin, 0)} of probability or more on"
+        f" {images.decided} of {images.examples}"
+    )
+    told = (
+        f"`{images.name}`: {images.what}. On them {sure} (*decided*); its median lead is"
+        f" {words.percent(images.lead, 0)}."
+    )
+    return [
+        told,
+        "",
+        "| variant | same class as float32 (95 %) | where float32 is decided | SQNR | file |",
+        "|---|--:|--:|--:|---|",
+    ]
 
 
 def _row(row: Row, images: Images, found: Agreement, files: Mapping[str, Digest]) -> str:
     low, high = wilson(row.same, images.examples)
-    share = f"{row.same}/{images.examples} = {row.same / images.examples:.1%} ({low:.1%} to {high:.1%})"
-    decided = f"{row.decided_same}/{images.decided} = {row.decided_same / images.decided:.1%}" if images.decided else words.DASH
-    return f"| {row.variant} | {share} | {decided} | {row.sqnr_db:.0f} dB | `{row.sha256.short}`{_stale(row, found, files)} |"
+    share = (
+        f"{row.same}/{images.examples} = {row.same / images.examples:.1%} ({low:.1%} to {high:.1%})"
+    )
+    decided = (
+        f"{row.decided_same}/{images.decided} = {row.decided_same / images.decided:.1%}"
+        if images.decided
+        else words.DASH
+    )
+    return (
+        f"| {row.variant} | {share} | {decided} | {row.sqnr_db:.0f} dB |"
+        f" `{row.sha256.short}`{_stale(row, found, files)} |"
+    )
 
 
 def _stale(row: Row, found: Agreement, files: Mapping[str, Digest]) -> str:
     if files.get(row.variant) == row.sha256 and files.get(FLOAT) == found.baseline:
         return ""
     which = (
-        "another file than the one above" if files.get(FLOAT) == found.baseline else "held against another float file than the one above"
+        "another file than the one above"
+        if files.get(FLOAT) == found.baseline
+        else "held against another float file than the one above"
     )
     return f" **{which}: run `{found.command}` again**"

@@ -1,4 +1,7 @@
-"""One model's section of the results page: its files, their latency on each device, what could not be measured, digests. Pure."""
+"""One model's section of the results page.
+
+Its files, their latency on each device, what could not be measured, digests. Pure.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,13 +14,21 @@ from zoo_registry.model.record import Fidelity, Measurement, Metric, Record
 
 NONE = "n/a"
 WORST = "worst_recall"
-_TIMES = "| variant | median ms | p95 ms | ratio (95 %) | verdict | delegated | sparse path | file |"
+_TIMES = (
+    "| variant | median ms | p95 ms | ratio (95 %) | verdict | delegated | sparse path | file |"
+)
 _TIMES_RULE = "|---|--:|--:|--:|---|--:|---|---|"
-_OLDER = f"**An older protocol than today's `{protocol.NAME}`**: compare these rows with each other only."
+_OLDER = (
+    f"**An older protocol than today's `{protocol.NAME}`**: compare these rows with each other"
+    " only."
+)
 
 
 def section(records: Sequence[Record], agreement: Sequence[str] = ()) -> list[str]:
-    """Give everything about one model's files but the head, the claims and what others published; `agreement` follows their quality."""
+    """Give everything about one model's files but the head, the claims and what others published.
+
+    `agreement` follows their quality.
+    """
     return [
         *_conditions_of_quality(records),
         *_files(records),
@@ -33,12 +44,18 @@ def _conditions_of_quality(records: Sequence[Record]) -> list[str]:
     metric = records[0].metric(METRIC)
     if metric is None:
         return ["Quality: no labels, so no accuracy.", "", *_fidelity_told(records)]
-    told = f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples:,} examples, run by the runtime itself."
+    told = (
+        f"Quality: {metric.dataset}, split `{metric.split}`, {metric.examples:,} examples, run by"
+        " the runtime itself."
+    )
     return [told, "", *_fidelity_told(records)]
 
 
 def _fidelity_told(records: Sequence[Record]) -> list[str]:
-    """Say on which images files were held against float32, and for which variants those images fixed the ranges of integers."""
+    """Say on which images files were held against float32.
+
+    And for which variants those images fixed the ranges of integers.
+    """
     told: dict[tuple[str, int], list[Record]] = {}
     for record in records:
         if record.fidelity is not None and record.variant != FLOAT:
@@ -47,7 +64,8 @@ def _fidelity_told(records: Sequence[Record]) -> list[str]:
     for (split, examples), held in told.items():
         fitted = [record.variant for record in held if split in _range_splits(record)]
         fixed = (
-            f" These examples also fixed the ranges of {', '.join(fitted)}: their figure is measured on what they were fitted to."
+            f" These examples also fixed the ranges of {', '.join(fitted)}: their figure is"
+            " measured on what they were fitted to."
             if fitted
             else ""
         )
@@ -59,21 +77,35 @@ def _fidelity_told(records: Sequence[Record]) -> list[str]:
 def _range_splits(record: Record) -> set[str]:
     """Give the splits that fixed ranges of integers while the file was quantized after training."""
     steps = [step.params for step in record.recipe if step.technique == "quantize"]
-    return {str(params["calibration"]) for params in steps if params.get("calibration") and str(params.get("dtype", "")).startswith("int")}
+    return {
+        str(params["calibration"])
+        for params in steps
+        if params.get("calibration") and str(params.get("dtype", "")).startswith("int")
+    }
 
 
 def _files(records: Sequence[Record]) -> list[str]:
-    """Give the table of the files themselves; a column of which no record knows anything is left out."""
+    """Give the table of the files themselves.
+
+    A column of which no record knows anything is left out.
+    """
     base = next((record for record in records if record.variant == FLOAT), None)
     rows = [_file(record, base) for record in records]
     names = [name for name in rows[0] if any(row[name] not in {NONE, words.DASH} for row in rows)]
     rule = "|".join("---" if name in {"variant", "file"} else "--:" for name in names)
-    return [f"| {' | '.join(names)} |", f"|{rule}|", *(f"| {' | '.join(row[name] for name in names)} |" for row in rows), ""]
+    return [
+        f"| {' | '.join(names)} |",
+        f"|{rule}|",
+        *(f"| {' | '.join(row[name] for name in names)} |" for row in rows),
+        "",
+    ]
 
 
 def _file(record: Record, base: Record | None) -> Mapping[str, str]:
     changed = (
-        published_results.change(published_results.numbers(record), published_results.numbers(base)) if base else published_results.Change()
+        published_results.change(published_results.numbers(record), published_results.numbers(base))
+        if base
+        else published_results.Change()
     )
     return {
         "variant": record.variant,
@@ -110,7 +142,14 @@ def _fidelity(fidelity: Fidelity | None) -> str:
 def _timed(records: Sequence[Record]) -> list[str]:
     parts = []
     for key, rows in _by_conditions(records).items():
-        parts += [key, "", _TIMES, _TIMES_RULE, *(_row(record, measurement) for record, measurement in rows), ""]
+        parts += [
+            key,
+            "",
+            _TIMES,
+            _TIMES_RULE,
+            *(_row(record, measurement) for record, measurement in rows),
+            "",
+        ]
     return parts
 
 
@@ -124,12 +163,15 @@ def _by_conditions(records: Iterable[Record]) -> Mapping[str, list[tuple[Record,
 
 
 def _conditions(m: Measurement) -> str:
-    machine = f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (f", inside {m.host.virtual}" if m.host.virtual else "")
+    machine = f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (
+        f", inside {m.host.virtual}" if m.host.virtual else ""
+    )
     threads = f"{m.threads} thread{'s' * (m.threads > 1)}{', pinned' * m.pinned}"
     told = f"protocol `{m.protocol}` ({m.rounds} rounds of {m.runs} runs), {m.when:%Y-%m-%d}"
     older = "" if m.protocol == protocol.NAME else f" {_OLDER}"
     return (
-        f"Latency: `{m.device}`, {threads}, {m.runtime} {m.runtime_version}, {told}; {machine} (host `{m.host.fingerprint.short}`).{older}"
+        f"Latency: `{m.device}`, {threads}, {m.runtime} {m.runtime_version}, {told}; {machine}"
+        f" (host `{m.host.fingerprint.short}`).{older}"
     )
 
 
@@ -146,26 +188,45 @@ def _row(record: Record, m: Measurement) -> str:
 
 
 def _untimed(records: Sequence[Record]) -> list[str]:
-    """Name every file without a latency somewhere, and why as far as its record says: none is left out without a word."""
-    lines = [f"- {record.variant} on `{row.device}`: {row.message}" for record in records for row in record.not_measured]
+    """Name every file without a latency somewhere, and why as far as its record says.
+
+    None is left out without a word.
+    """
+    lines = [
+        f"- {record.variant} on `{row.device}`: {row.message}"
+        for record in records
+        for row in record.not_measured
+    ]
     for record in records:
         if not record.measurements and not record.not_measured:
             remarks = f" Its record remarks: {'; '.join(record.remarks)}." if record.remarks else ""
-            lines.append(f"- {record.variant}: not benchmarked: its record holds no session, and no failure of one.{remarks}")
+            lines.append(
+                f"- {record.variant}: not benchmarked: its record holds no session, and no failure"
+                f" of one.{remarks}"
+            )
     return ["Latency not measured:", "", *lines, ""] if lines else []
 
 
 def _sparse(records: Sequence[Record]) -> list[str]:
-    """Say of files that are stored sparse what became of the sparse path on each device, and how that is known."""
+    """Say of files that are stored sparse what became of the sparse path on each device.
+
+    And how that is known.
+    """
     stored = [record for record in records if record.structure.densify]
     told = [(record, m) for record in stored for m in record.measurements if m.sparse_reason]
-    lines = [f"- {record.variant} on `{m.device}`: {m.sparse_path}: {m.sparse_reason}" for record, m in told]
+    lines = [
+        f"- {record.variant} on `{m.device}`: {m.sparse_path}: {m.sparse_reason}"
+        for record, m in told
+    ]
     return ["Sparse path:", "", *lines, ""] if lines else []
 
 
 def _folded(records: Sequence[Record]) -> list[str]:
     noisy = [(r, m) for r in records for m in r.measurements if m.noisy]
-    noise = [f"- {record.variant}, {m.device}, {words.count(m.threads)}: {'; '.join(m.noise_causes)}" for record, m in noisy]
+    noise = [
+        f"- {record.variant}, {m.device}, {words.count(m.threads)}: {'; '.join(m.noise_causes)}"
+        for record, m in noisy
+    ]
     digests = [f"- {record.name} {record.version}: `{record.file.sha256}`" for record in records]
     causes = _fold(f"Noisy measurements, and why ({len(noise)})", noise) if noise else []
     return [*causes, *_fold("Files (sha256)", digests)]

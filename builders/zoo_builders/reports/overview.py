@@ -1,4 +1,7 @@
-"""The top of the results page: which variant of each model to take, and what the columns below mean. Pure."""
+"""The top of the results page.
+
+Which variant of each model to take, and what the columns below mean. Pure.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,45 +16,68 @@ from zoo_registry.model import words
 from zoo_registry.model.record import Record
 
 LOSS, AGREES = 0.01, 0.95
-"""What a variant of the overview may cost: top-1 as a share; where there are no labels, how often it must name float's class."""
+"""What a variant of the overview may cost: top-1 as a share.
+
+Where there are no labels, how often it must name float's class.
+"""
 
 _HEADER = "| model | float top-1 | variant | chosen as | top-1 against float | packed | latency |"
 _RULE = "|---|--:|---|---|--:|--:|---|"
 _LEGEND = f"""\
-**Columns.** *top-1 (95 %)*: share of right answers on the test split, with its Wilson interval; *change*: points of top-1 against the float
-file. *worst class*: the class whose examples are found least often (recall), and how often. *same class as float*: on how many examples the
-file names the class that `fp32` names, and the signal-to-noise ratio of its outputs; the line above each table says on which examples.
-*packed*: bytes after gzip as a share of the float file's. *median*, *p95*: milliseconds over all runs. *ratio (95 %)*: the lower tenth of
-the file's times by that of `fp32`, which ran in turns with it, so below 1 is faster (medians up to `interleaved/v1`; today's protocol is
-`{protocol.NAME}`). *verdict*: faster or slower only where the interval is farther from 1 than `fp32` was from itself; *noisy*: something
-disturbed the session. *delegated*: nodes of the graph that XNNPACK runs, of all. *sparse path*: whether XNNPACK's sparse kernels ran.
-*file*: the start of its sha256; every number in its row was measured on that file. More in [latency.md](latency.md)."""
+**Columns.** *top-1 (95 %)*: share of right answers on the test split, with its
+Wilson interval; *change*: points of top-1 against the float file. *worst class*: the class whose
+examples are found least often (recall), and how often. *same class as float*: on how many examples
+the file names the class that `fp32` names, and the signal-to-noise ratio of its outputs; the line
+above each table says on which examples. *packed*: bytes after gzip as a share of the float file's.
+*median*, *p95*: milliseconds over all runs. *ratio (95 %)*: the lower tenth of the file's times by
+that of `fp32`, which ran in turns with it, so below 1 is faster (medians up to `interleaved/v1`;
+today's protocol is `{protocol.NAME}`). *verdict*: faster or slower only where the interval is
+farther from 1 than `fp32` was from itself; *noisy*: something disturbed the session. *delegated*:
+nodes of the graph that XNNPACK runs, of all. *sparse path*: whether XNNPACK's sparse kernels ran.
+*file*: the start of its sha256; every number in its row was measured on that file. More in
+[latency.md](latency.md)."""
 
 
 _CHOICE = f"""\
-Of each model: the smallest file, and the fastest on each device that measured it, among variants whose top-1 on the test split is at most
-{100 * LOSS:g} point below float's, or which, where there are no labels, name the class of float on {AGREES:.0%} of the examples.
+Of each model: the smallest file, and the fastest on each device that measured it,
+among variants whose top-1 on the test split is at most {100 * LOSS:g} point below float's, or
+which, where there are no labels, name the class of float on {AGREES:.0%} of the examples.
 {words.TIMES} 0.50 is half of the float file's; a latency belongs to the device named beside it."""
 
 
 def overview(records: Sequence[Record], measured: Agreement | None = None) -> list[str]:
-    """Give the table of what to take of each model, and the legend; `measured` is agreement on images that fixed no ranges."""
+    """Give the table of what to take of each model, and the legend.
+
+    `measured` is agreement on images that fixed no ranges.
+    """
     families = groupby(records, key=lambda record: record.model)
-    parts = ["| " + " | ".join(row) + " |" for model, family in families for row in _rows(model, list(family), measured)]
+    parts = [
+        "| " + " | ".join(row) + " |"
+        for model, family in families
+        for row in _rows(model, list(family), measured)
+    ]
     return [_CHOICE, "", _HEADER, _RULE, *parts, "", _LEGEND, ""]
 
 
 def _rows(model: str, records: Sequence[Record], measured: Agreement | None) -> list[list[str]]:
     base = next((record for record in records if record.variant == FLOAT), None)
     if base is None:
-        return [[_link(model, records[0]), words.DASH, "no float file was built", *[words.DASH] * 4]]
+        return [
+            [_link(model, records[0]), words.DASH, "no float file was built", *[words.DASH] * 4]
+        ]
     quality = base.best(METRIC)
     told = words.DASH if quality is None else f"{quality:.2%}"
-    chosen = _chosen(base, [record for record in records if record is not base and _close(record, base, measured)])
+    chosen = _chosen(
+        base,
+        [record for record in records if record is not base and _close(record, base, measured)],
+    )
     if not chosen:
         return [[_link(model, base), told, "none is close enough to float", *[words.DASH] * 4]]
     by_variant = {record.variant: record for record in records}
-    return [_row(_link(model, base), told, by_variant[variant], base, reasons, measured) for variant, reasons in chosen.items()]
+    return [
+        _row(_link(model, base), told, by_variant[variant], base, reasons, measured)
+        for variant, reasons in chosen.items()
+    ]
 
 
 def _link(model: str, record: Record) -> str:
@@ -68,34 +94,73 @@ def _close(record: Record, base: Record, measured: Agreement | None) -> bool:
 
 
 def _chosen(base: Record, candidates: Sequence[Record]) -> Mapping[str, list[str]]:
-    """Give variant → why: smallest, fastest on a device; a variant slower than float, or as fast within noise, is no fastest."""
+    """Give variant → why: smallest, fastest on a device.
+
+    A variant slower than float, or as fast within noise, is no fastest.
+    """
     found: dict[str, list[str]] = {}
     smaller = [record for record in candidates if record.file.size_gzip < base.file.size_gzip]
     if smaller:
-        found.setdefault(min(smaller, key=lambda r: r.file.size_gzip).variant, []).append("smallest")
+        found.setdefault(min(smaller, key=lambda r: r.file.size_gzip).variant, []).append(
+            "smallest"
+        )
     measured = {record.variant: published_results.latencies(record) for record in candidates}
     for device in sorted({device for times in measured.values() for device in times}):
-        faster = {name: t[device].ratio.value for name, t in measured.items() if device in t and t[device].verdict == "faster"}
+        faster = {
+            name: t[device].ratio.value
+            for name, t in measured.items()
+            if device in t and t[device].verdict == "faster"
+        }
         if faster:
-            found.setdefault(min(faster, key=lambda name: faster[name]), []).append(f"fastest on `{device}`")
+            found.setdefault(min(faster, key=lambda name: faster[name]), []).append(
+                f"fastest on `{device}`"
+            )
     return found
 
 
-def _row(link: str, told: str, record: Record, base: Record, reasons: Sequence[str], measured: Agreement | None) -> list[str]:
+def _row(
+    link: str,
+    told: str,
+    record: Record,
+    base: Record,
+    reasons: Sequence[str],
+    measured: Agreement | None,
+) -> list[str]:
     changed, agreed = (
-        published_results.change(published_results.numbers(record), published_results.numbers(base)),
+        published_results.change(
+            published_results.numbers(record), published_results.numbers(base)
+        ),
         _agreement(record, base, measured),
     )
-    quality = words.DASH if agreed is None else f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
-    quality = f"{published_results.points(changed.points)} points" if changed.points is not None else quality
+    quality = (
+        words.DASH
+        if agreed is None
+        else f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
+    )
+    quality = (
+        f"{published_results.points(changed.points)} points"
+        if changed.points is not None
+        else quality
+    )
     timing = published_results.spelled_latencies(record)
     timing = "not measured" if timing == words.DASH else timing
-    return [link, told, f"`{record.variant}`", ", ".join(reasons), quality, published_results.times(changed.packed), timing]
+    return [
+        link,
+        told,
+        f"`{record.variant}`",
+        ", ".join(reasons),
+        quality,
+        published_results.times(changed.packed),
+        timing,
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """On which share of how many examples a file names the float file's class, and which examples those are."""
+    """On which share of how many examples a file names the float file's class.
+
+    And which examples those are.
+    """
 
     share: float
     examples: int
@@ -103,7 +168,10 @@ class _Agreed:
 
 
 def _agreement(record: Record, base: Record, measured: Agreement | None) -> _Agreed | None:
-    """Give agreement on images that fixed no ranges, where it was measured of these very files; else that of the record."""
+    """Give agreement on images that fixed no ranges, where it was measured of these very files.
+
+    Else that of the record.
+    """
     if measured is not None and measured.baseline == base.file.sha256:
         for images in measured.sets:
             for row in images.rows:

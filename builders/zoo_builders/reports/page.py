@@ -1,9 +1,12 @@
-"""Results as a page: what to take of each model, its files and their latency with all conditions, what holds, what others published beside.
+"""Results as a page: what to take of each model, its files and their latency with all conditions.
+
+What holds, what others published beside.
 
     python -m zoo_builders.reports.page [--builds .zoo/builds] [--out docs/results.md] [--model M]…
 
-Writes `<out>`, and `<out>-<model>.svg` for each model. Every number of ours is read from a `record.json`, or from `agreement.json` beside
-`<out>`, which `benchmarks/agreement.py` wrote; every other from `published.yaml` beside `<out>`, which names its sources.
+Writes `<out>`, and `<out>-<model>.svg` for each model. Every number of ours is read from a
+`record.json`, or from `agreement.json` beside `<out>`, which `benchmarks/agreement.py` wrote; every
+other from `published.yaml` beside `<out>`, which names its sources.
 """
 
 import argparse
@@ -13,7 +16,14 @@ from itertools import groupby
 from pathlib import Path
 
 from zoo_builders.planning.plan import FLOAT
-from zoo_builders.reports import dot_plot, float_agreement, model_section, overview, published_results, result_checks
+from zoo_builders.reports import (
+    dot_plot,
+    float_agreement,
+    model_section,
+    overview,
+    published_results,
+    result_checks,
+)
 from zoo_builders.reports.float_agreement import Agreement
 from zoo_builders.reports.published_results import Published
 from zoo_registry.model.errors import NotFound, ZooError
@@ -23,7 +33,9 @@ from zoo_registry.model.ref import parse_version
 
 
 def load(builds: Path, models: Sequence[str] = ()) -> list[Record]:
-    """Read the records of all finished builds, the highest version of each name, sorted by model with the float file first.
+    """Read the records of all finished builds, the highest version of each name.
+
+    Sorted by model with the float file first.
 
     Raises:
         NotFound: there are none; the hint is the build.
@@ -33,20 +45,34 @@ def load(builds: Path, models: Sequence[str] = ()) -> list[Record]:
     for path in sorted(builds.glob("*/*/record.json")):
         record = Record.read(path.read_bytes())
         known = newest.get(record.name)
-        if (not models or record.model in models) and (known is None or parse_version(record.version) > parse_version(known.version)):
+        if (not models or record.model in models) and (
+            known is None or parse_version(record.version) > parse_version(known.version)
+        ):
             newest[record.name] = record
     if not newest:
-        raise NotFound(f"{builds} holds no finished build" + (f" of {', '.join(models)}" if models else ""), hint="zoo build MANIFEST")
+        raise NotFound(
+            f"{builds} holds no finished build" + (f" of {', '.join(models)}" if models else ""),
+            hint="zoo build MANIFEST",
+        )
     return sorted(newest.values(), key=lambda r: (r.model, r.variant != FLOAT, r.variant))
 
 
-def render(records: Sequence[Record], stem: str, others: Published | None = None, measured: Agreement | None = None) -> str:
+def render(
+    records: Sequence[Record],
+    stem: str,
+    others: Published | None = None,
+    measured: Agreement | None = None,
+) -> str:
     """Give the page as Markdown.
 
-    `stem` begins the names of the pictures beside it, `others` is what was published, `measured` the agreement on further images.
+    `stem` begins the names of the pictures beside it, `others` is what was published, `measured`
+    the agreement on further images.
     """
     told, others = (
-        "Written by `python -m zoo_builders.reports.page` from the records of finished builds; do not edit.",
+        (
+            "Written by `python -m zoo_builders.reports.page` from the records of finished builds;"
+            " do not edit."
+        ),
         others or Published(),
     )
     parts = ["# Results", "", told, "", *overview.overview(records, measured)]
@@ -57,7 +83,10 @@ def render(records: Sequence[Record], stem: str, others: Published | None = None
         parts += _picture(stem, model) if published_results.dots(tables, model, held) else []
         agreed = float_agreement.judged(measured, model, held, others.agreement.get(model, {}))
         parts += result_checks.page([*result_checks.judged(tables, model, held), *agreed])
-        parts += [*model_section.section(held, float_agreement.page(measured, model, held)), *published_results.page(tables, model, held)]
+        parts += [
+            *model_section.section(held, float_agreement.page(measured, model, held)),
+            *published_results.page(tables, model, held),
+        ]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -67,7 +96,10 @@ def picture_of(stem: str, model: str) -> str:
 
 
 def _picture(stem: str, model: str) -> list[str]:
-    alternative = f"what each variant of {model} costs and saves against its float file, beside published results"
+    alternative = (
+        f"what each variant of {model} costs and saves against its float file, beside published"
+        " results"
+    )
     return [f"![{alternative}]({picture_of(stem, model)})", ""]
 
 
@@ -83,17 +115,36 @@ def write(builds: Path, out: Path, models: Sequence[str] = ()) -> list[Record]:
         dots = published_results.dots(others.beside(model), model, list(family))
         if dots:
             title = f"{model}: what each variant costs and saves against {FLOAT}"
-            write_bytes(out.with_name(picture_of(out.stem, model)), dot_plot.draw(title, dots).encode())
-    write_bytes(out, render(records, out.stem, others, float_agreement.load(out.with_name("agreement.json"))).encode())
+            write_bytes(
+                out.with_name(picture_of(out.stem, model)), dot_plot.draw(title, dots).encode()
+            )
+    write_bytes(
+        out,
+        render(
+            records, out.stem, others, float_agreement.load(out.with_name("agreement.json"))
+        ).encode(),
+    )
     return records
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; errors go to stderr with their hint."""
-    parser = argparse.ArgumentParser(prog="python -m zoo_builders.reports.page", description="Write the results page from finished builds.")
-    parser.add_argument("--builds", type=Path, default=Path(".zoo/builds"), help="folder of finished builds")
-    parser.add_argument("--out", type=Path, default=Path("docs/results.md"), help="page to write; pictures go beside it")
-    parser.add_argument("--model", action="append", default=[], help="only this model; may be repeated")
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo_builders.reports.page",
+        description="Write the results page from finished builds.",
+    )
+    parser.add_argument(
+        "--builds", type=Path, default=Path(".zoo/builds"), help="folder of finished builds"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("docs/results.md"),
+        help="page to write; pictures go beside it",
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], help="only this model; may be repeated"
+    )
     args = parser.parse_args(argv)
     try:
         records = write(args.builds, args.out, args.model)

@@ -1,7 +1,11 @@
-"""Published results beside ours: what `docs/published.yaml` says, matched with the records of a model's variants.
+"""Published results beside ours.
 
-Only changes are compared, each against its own float file: quality in points, sizes and latency as ratios. Absolute numbers of other data
-and other machines stand in the table so that nobody has to look them up, and are labelled as theirs.
+What `docs/published.yaml` says, matched with the records of a model's variants.
+
+Only changes are compared, each against its own float file: quality in points, sizes and latency as
+    ratios. Absolute numbers of other data
+and other machines stand in the table so that nobody has to look them up, and are labelled as
+theirs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +28,10 @@ METRIC = "top1"
 
 
 class Numbers(Spec):
-    """What is known of one file: quality as a share, bytes, bytes after zip or gzip, milliseconds."""
+    """What is known of one file.
+
+    Quality as a share, bytes, bytes after zip or gzip, milliseconds.
+    """
 
     quality: Annotated[float, Field(ge=0, le=1)] | None = None
     bytes: Quantity | None = None
@@ -56,7 +63,10 @@ class Table(Spec):
 
 
 class Published(Spec):
-    """The whole file: tables of others, what a reader of a model's section must know before comparing, agreement asked of variants."""
+    """The whole file: tables of others.
+
+    What a reader of a model's section must know before comparing, agreement asked of variants.
+    """
 
     notes: Mapping[Name, tuple[str, ...]] = {}
     agreement: Mapping[Name, Mapping[Name, Share]] = {}
@@ -64,11 +74,19 @@ class Published(Spec):
 
     def beside(self, model: str) -> tuple[Table, ...]:
         """Give the tables of a model's section, those of the same network first."""
-        return tuple(sorted((table for table in self.tables if model in table.beside), key=lambda table: not table.same_network))
+        return tuple(
+            sorted(
+                (table for table in self.tables if model in table.beside),
+                key=lambda table: not table.same_network,
+            )
+        )
 
 
 class Change(Spec):
-    """A file against the float file it comes from: difference in quality, and ratios; None where one of the two is not known."""
+    """A file against the float file it comes from: difference in quality, and ratios.
+
+    None where one of the two is not known.
+    """
 
     quality: float | None = None
     bytes: float | None = None
@@ -82,7 +100,10 @@ class Change(Spec):
 
 
 class Pair(Spec):
-    """One way to optimize: how its files changed, published and ours (None where we did not build it)."""
+    """One way to optimize: how its files changed.
+
+    Published and ours (None where we did not build it).
+    """
 
     what: str
     variant: str | None
@@ -102,16 +123,26 @@ def load(path: Path) -> Published:
         return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         told = explain(error) if isinstance(error, ValidationError) else str(error)
-        raise WrongUse(f"{path.name}: {told}", hint="the keys are those at the top of the file") from error
+        raise WrongUse(
+            f"{path.name}: {told}", hint="the keys are those at the top of the file"
+        ) from error
 
 
 def numbers(record: Record) -> Numbers:
-    """Give what is known of a file of ours; no quality where its task measures none, and no milliseconds: those are `latencies`."""
-    return Numbers(quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip)
+    """Give what is known of a file of ours.
+
+    No quality where its task measures none, and no milliseconds: those are `latencies`.
+    """
+    return Numbers(
+        quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip
+    )
 
 
 def latencies(record: Record) -> Mapping[str, Measurement]:
-    """Give the newest measurement of each device, by its label: `web-wasm`, or `host-cpu, 4 threads`."""
+    """Give the newest measurement of each device, by its label.
+
+    `web-wasm`, or `host-cpu, 4 threads`.
+    """
     ordered = sorted(record.measurements, key=lambda m: m.when)
     found = {m.device if m.threads == 1 else f"{m.device}, {m.threads} threads": m for m in ordered}
     return dict(sorted(found.items()))
@@ -120,7 +151,11 @@ def latencies(record: Record) -> Mapping[str, Measurement]:
 def change(found: Numbers, reference: Numbers) -> Change:
     """Hold a file against its float file."""
     return Change(
-        quality=None if found.quality is None or reference.quality is None else found.quality - reference.quality,
+        quality=(
+            None
+            if found.quality is None or reference.quality is None
+            else found.quality - reference.quality
+        ),
         bytes=_ratio(found.bytes, reference.bytes),
         packed=_ratio(found.packed, reference.packed),
         ms=_ratio(found.ms, reference.ms),
@@ -132,7 +167,10 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
 
 
 def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
-    """Put ours beside each published row, as far as the variant was built and its model's float file too."""
+    """Put ours beside each published row.
+
+    As far as the variant was built and its model's float file too.
+    """
     by_variant: Mapping[str, Numbers] = {record.variant: numbers(record) for record in records}
     base = by_variant.get(FLOAT)
     return tuple(
@@ -148,10 +186,12 @@ def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
 
 
 def dots(tables: Iterable[Table], model: str, records: Sequence[Record]) -> list[Dot]:
-    """Give what a model's picture shows: every variant but the float file, with all published rows that were made the same way.
+    """Give what a model's picture shows.
 
-    Rows of another network stand, told apart, where there is none of the same. Published latencies are left out: no
-    device of ours is the machine they were measured on.
+    Every variant but the float file, with all published rows that were made the same way.
+
+    Rows of another network stand, told apart, where there is none of the same. Published latencies
+    are left out: no device of ours is the machine they were measured on.
     """
     base = next((numbers(record) for record in records if record.variant == FLOAT), None)
     if base is None:
@@ -162,24 +202,37 @@ def dots(tables: Iterable[Table], model: str, records: Sequence[Record]) -> list
 
 def _dot(record: Record, base: Numbers, tables: Sequence[Table]) -> Dot:
     ours = change(numbers(record), base)
-    found = [(table.same_network, pair.theirs) for table in tables for pair in pairs(table, ()) if pair.variant == record.variant]
-    same, other = ([theirs for is_same, theirs in found if is_same is wanted] for wanted in (True, False))
+    found = [
+        (table.same_network, pair.theirs)
+        for table in tables
+        for pair in pairs(table, ())
+        if pair.variant == record.variant
+    ]
+    same, other = (
+        [theirs for is_same, theirs in found if is_same is wanted] for wanted in (True, False)
+    )
     metric = record.metric(METRIC)
     interval = (
-        None if metric is None or base.quality is None else (100 * (metric.ci95[0] - base.quality), 100 * (metric.ci95[1] - base.quality))
+        None
+        if metric is None or base.quality is None
+        else (100 * (metric.ci95[0] - base.quality), 100 * (metric.ci95[1] - base.quality))
     )
     return Dot(
         record.variant,
         points=_mark(ours.points, interval, [t.points for t in same], [t.points for t in other]),
         packed=_mark(ours.packed, None, [t.packed for t in same], [t.packed for t in other]),
-        latency={device: Mark(m.ratio.value, m.ratio.ci95) for device, m in latencies(record).items()},
+        latency={
+            device: Mark(m.ratio.value, m.ratio.ci95) for device, m in latencies(record).items()
+        },
     )
 
 
 _Values = Sequence[float | None]
 
 
-def _mark(ours: float | None, interval: tuple[float, float] | None, same: _Values, other: _Values) -> Mark:
+def _mark(
+    ours: float | None, interval: tuple[float, float] | None, same: _Values, other: _Values
+) -> Mark:
     published = _known(same)
     return Mark(ours, interval, published, () if published else _known(other))
 
@@ -189,23 +242,46 @@ def _known(values: Iterable[float | None]) -> tuple[float, ...]:
 
 
 def page(tables: Sequence[Table], model: str, records: Sequence[Record]) -> list[str]:
-    """Give the Markdown that puts a model's variants beside what was published; empty where nothing was."""
-    found = [line for table in tables if model in table.beside for line in (*_table(table, records), "")]
+    """Give the Markdown that puts a model's variants beside what was published.
+
+    Empty where nothing was.
+    """
+    found = [
+        line for table in tables if model in table.beside for line in (*_table(table, records), "")
+    ]
     if not found:
         return []
-    head = "Other data, other training, other machines: what compares is the change of each file against its own float file."
+    head = (
+        "Other data, other training, other machines: what compares is the change of each file"
+        " against its own float file."
+    )
     return [f"### {model} beside published results", "", head, "", *found]
 
 
 def _table(table: Table, records: Sequence[Record]) -> list[str]:
-    where = ", ".join(part for part in (table.data, table.machine, "" if table.same_network else "another network than ours") if part)
+    where = ", ".join(
+        part
+        for part in (
+            table.data,
+            table.machine,
+            "" if table.same_network else "another network than ours",
+        )
+        if part
+    )
     machine = f" on {table.machine}" if table.machine else ""
     theirs, ours = f"{table.metric} there", f"{table.metric} here"
-    cells = [_row(row, pair, records) for row, pair in zip(table.rows, pairs(table, records), strict=True)]
+    cells = [
+        _row(row, pair, records)
+        for row, pair in zip(table.rows, pairs(table, records), strict=True)
+    ]
     return [
-        f"**{table.title}** ({where}; float {_share(table.reference.quality)}): [{table.source}]({table.url}). {table.note}".rstrip(),
+        f"**{table.title}** ({where}; float {_share(table.reference.quality)}):"
+        f" [{table.source}]({table.url}). {table.note}".rstrip(),
         "",
-        f"| | {theirs} | change | packed | latency{machine} | here | {ours} | change | packed | latency here |",
+        (
+            f"| | {theirs} | change | packed | latency{machine} | here | {ours} | change | packed |"
+            " latency here |"
+        ),
         "|---|--:|--:|--:|--:|---|--:|--:|--:|---|",
         *cells,
     ]
@@ -215,8 +291,19 @@ def _row(row: Row, pair: Pair, records: Sequence[Record]) -> str:
     mine = next((record for record in records if record.variant == row.ours), None)
     known = ["not built", *[words.DASH] * 4]
     if mine and pair.ours:
-        known = [f"`{row.ours}`", _share(numbers(mine).quality), *_spelled(pair.ours), spelled_latencies(mine)]
-    return "| " + " | ".join([row.what, _share(row.quality), *_spelled(pair.theirs), times(pair.theirs.ms), *known]) + " |"
+        known = [
+            f"`{row.ours}`",
+            _share(numbers(mine).quality),
+            *_spelled(pair.ours),
+            spelled_latencies(mine),
+        ]
+    return (
+        "| "
+        + " | ".join(
+            [row.what, _share(row.quality), *_spelled(pair.theirs), times(pair.theirs.ms), *known]
+        )
+        + " |"
+    )
 
 
 def _share(quality: float | None) -> str:
@@ -240,11 +327,24 @@ def times(ratio: float | None) -> str:
 
 
 def spelled_latencies(record: Record) -> str:
-    """Spell the latency of a file on every device that measured it, each with its name and what stands against the number."""
-    return ", ".join(f"{times(m.ratio.value)} `{label}`{_doubts(m)}" for label, m in latencies(record).items()) or words.DASH
+    """Spell the latency of a file on every device that measured it.
+
+    Each with its name and what stands against the number.
+    """
+    return (
+        ", ".join(
+            f"{times(m.ratio.value)} `{label}`{_doubts(m)}"
+            for label, m in latencies(record).items()
+        )
+        or words.DASH
+    )
 
 
 def _doubts(m: Measurement) -> str:
-    doubts = {"within noise": m.verdict == "within noise", "noisy": m.noisy, "older protocol": m.protocol != protocol.NAME}
+    doubts = {
+        "within noise": m.verdict == "within noise",
+        "noisy": m.noisy,
+        "older protocol": m.protocol != protocol.NAME,
+    }
     found = ", ".join(name for name, holds in doubts.items() if holds)
     return f" ({found})" if found else ""

@@ -1,1 +1,4 @@
-"""A plan becomes bundles: the project's folders, processes, the stage cache, describing and publishing."""
+"""A plan becomes bundles.
+
+The project's folders, processes, the stage cache, describing and publishing.
+"""

@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from zoo_builders.manifest import goals
@@ -45,7 +52,10 @@ class _Bars:
         if self._task is not None:
             text = note if note and note != stage.name else stage.name
             self._bars.update(
-                self._task, completed=done, total=total, description=f"[{self._number}/{self._total}] {text}".replace("[", r"\[")
+                self._task,
+                completed=done,
+                total=total,
+                description=f"[{self._number}/{self._total}] {text}".replace("[", r"\["),
             )
 
 
@@ -62,19 +72,30 @@ def following(pipeline: Pipeline, total: int) -> Iterator[None]:
     )
     with Progress(*columns, console=target, disable=not target.is_terminal, transient=True) as bars:
         view = _Bars(bars, total)
-        pipeline.announce, pipeline.progress, pipeline.said = view.announce, view.progress, view.said
+        pipeline.announce, pipeline.progress, pipeline.said = (
+            view.announce,
+            view.progress,
+            view.said,
+        )
         yield
 
 
 def show(results: Sequence[Built]) -> None:
     """Print one row a variant: quality, sizes, latency, ratio, goals."""
-    rows = table("name", "version", ">top-1", ">size", ">gzip", ">median ms", ">ratio", "verdict", "goals")
+    rows = table(
+        "name", "version", ">top-1", ">size", ">gzip", ">median ms", ">ratio", "verdict", "goals"
+    )
     for built in results:
         rows.add_row(*_row(built))
     console().print(rows)
     for built in results:
         for row in built.record.not_measured if built.record else ():
-            console().print(Text(f"{built.plan.name} is not runnable on {row.device}: {row.message}", style="yellow"))
+            console().print(
+                Text(
+                    f"{built.plan.name} is not runnable on {row.device}: {row.message}",
+                    style="yellow",
+                )
+            )
 
 
 def _row(built: Built) -> list[str | Text]:
@@ -82,8 +103,20 @@ def _row(built: Built) -> list[str | Text]:
     if record is None:
         return [plan.name, plan.version, *[NOTHING] * 6, Text("failed", style="red")]
     timing = next((Timing.of(m) for m in record.measurements), None)
-    speed: list[str | Text] = [words.milliseconds(timing.median_ms), ratio_text(timing), verdict_text(timing)] if timing else [NOTHING] * 3
-    return [plan.name, plan.version, _top1(built), words.size(record.file.size), words.size(record.file.size_gzip), *speed, _goals(built)]
+    speed: list[str | Text] = (
+        [words.milliseconds(timing.median_ms), ratio_text(timing), verdict_text(timing)]
+        if timing
+        else [NOTHING] * 3
+    )
+    return [
+        plan.name,
+        plan.version,
+        _top1(built),
+        words.size(record.file.size),
+        words.size(record.file.size_gzip),
+        *speed,
+        _goals(built),
+    ]
 
 
 def _top1(built: Built) -> str:
@@ -93,14 +126,22 @@ def _top1(built: Built) -> str:
 
 def _goals(built: Built) -> Text:
     verdict = goals.verdict(built.record.goals) if built.record else "none"
-    return Text({"met": "met", "missed": "missed", "none": NOTHING}[verdict], style={"met": "green", "missed": "red"}.get(verdict, "dim"))
+    return Text(
+        {"met": "met", "missed": "missed", "none": NOTHING}[verdict],
+        style={"met": "green", "missed": "red"}.get(verdict, "dim"),
+    )
 
 
 def plain(built: Built) -> dict[str, Any]:
     """One variant for machines."""
     error = built.error
     return {
-        "name": built.plan.name, "version": built.plan.version, "variant": built.plan.variant, "manifest": built.plan.manifest,
-        "ok": built.ok, "folder": str(built.folder) if built.folder else None, "error": str(error) if error else None,
+        "name": built.plan.name,
+        "version": built.plan.version,
+        "variant": built.plan.variant,
+        "manifest": built.plan.manifest,
+        "ok": built.ok,
+        "folder": str(built.folder) if built.folder else None,
+        "error": str(error) if error else None,
         "record": built.record.model_dump(mode="json", by_alias=True) if built.record else None,
-    }  # fmt: skip
+    }

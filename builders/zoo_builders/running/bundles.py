@@ -1,4 +1,6 @@
-"""From results of stages to finished bundles: describe, judge the goals, write `.zoo/builds/<name>/<version>/`.
+"""From results of stages to finished bundles.
+
+Describe, judge the goals, write `.zoo/builds/<name>/<version>/`.
 
 <name>.tflite    the artifact
 record.json      its record, canonical
@@ -62,8 +64,13 @@ class Finisher:
     allow_missed: bool = False
     _records: dict[str, dict[str, Record]] = field(default_factory=dict)
 
-    def finish(self, plans: Sequence[Plan], wanted: Sequence[Plan], outcome: Outcome) -> list[Built]:
-        """Describe all plans (goals compare variants), then judge and write those that are wanted."""
+    def finish(
+        self, plans: Sequence[Plan], wanted: Sequence[Plan], outcome: Outcome
+    ) -> list[Built]:
+        """Describe all plans (goals compare variants).
+
+        Then judge and write those that are wanted.
+        """
         described = [self._describe(plan, outcome) for plan in plans]
         for built in described:
             if built.record is not None:
@@ -79,13 +86,23 @@ class Finisher:
         if known is not None:
             return Built(plan, known)
         try:
-            results = {part: self.cache.folder(fingerprint) for part, fingerprint in plan.parts.items()}
-            return Built(plan, describe(plan, results, provenance(plan, self.cache, git_state(Path(plan.manifest)))))
+            results = {
+                part: self.cache.folder(fingerprint) for part, fingerprint in plan.parts.items()
+            }
+            return Built(
+                plan,
+                describe(
+                    plan, results, provenance(plan, self.cache, git_state(Path(plan.manifest)))
+                ),
+            )
         except ZooError as error:
             return Built(plan, error=error)
 
     def _key(self, plan: Plan) -> str:
-        words = plan.model_dump(mode="json", include={"parts", "version", "description", "license", "promises", "remarks"})
+        words = plan.model_dump(
+            mode="json",
+            include={"parts", "version", "description", "license", "promises", "remarks"},
+        )
         return digest_of(words)
 
     def folder(self, plan: Plan) -> Path:
@@ -93,7 +110,10 @@ class Finisher:
         return self.root / plan.name / plan.version
 
     def _known(self, plan: Plan) -> Record | None:
-        """The record of an earlier run over the same results; None when there is none or it is damaged."""
+        """The record of an earlier run over the same results.
+
+        None when there is none or it is damaged.
+        """
         folder = self.folder(plan)
         with suppress(OSError, ValueError, KeyError, ZooError):
             if json.loads((folder / NOTE).read_bytes())["key"] == self._key(plan):
@@ -133,7 +153,9 @@ class Finisher:
 
     def _fill(self, made: Path, plan: Plan, record: Record, data: bytes) -> None:
         made.chmod(0o755)
-        shutil.copyfile(self.cache.folder(plan.parts["convert"]) / "model.tflite", made / record.file.path)
+        shutil.copyfile(
+            self.cache.folder(plan.parts["convert"]) / "model.tflite", made / record.file.path
+        )
         shutil.copyfile(self.cache.folder(plan.parts["evaluate"]) / "golden.npz", made / GOLDEN)
         (made / RECORD).write_bytes(data)
         (made / NOTE).write_text(json.dumps({"key": self._key(plan)}) + "\n", encoding="utf-8")
@@ -144,7 +166,10 @@ class Finisher:
 
 
 def _swap(made: Path, folder: Path) -> None:
-    """Put a finished folder in place of an old one; at worst a crash leaves none, never half of one."""
+    """Put a finished folder in place of an old one.
+
+    At worst a crash leaves none, never half of one.
+    """
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     with suppress(FileNotFoundError):
         folder.rename(old / "old")
@@ -159,6 +184,11 @@ def _goals(plain: Mapping[str, Mapping[str, object]]) -> dict[str, goals.Goal]:
 
 def with_references(chosen: Sequence[Plan], every: Sequence[Plan]) -> list[Plan]:
     """Add the variants that goals compare the chosen ones with: they must be described too."""
-    versus = {(plan.manifest, str(goal["versus"])) for plan in chosen for goal in plan.goals.values() if goal.get("versus")}
+    versus = {
+        (plan.manifest, str(goal["versus"]))
+        for plan in chosen
+        for goal in plan.goals.values()
+        if goal.get("versus")
+    }
     names = {plan.name for plan in chosen}
     return [plan for plan in every if plan.name in names or (plan.manifest, plan.variant) in versus]

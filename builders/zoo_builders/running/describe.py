@@ -1,7 +1,7 @@
 """Results become a record, with where the file comes from.
 
-`compose` is pure; `describe` and `provenance` read results and notes of a plan's stages, so that building again from the cache changes
-nothing.
+`compose` is pure; `describe` and `provenance` read results and notes of a plan's stages, so that
+building again from the cache changes nothing.
 """
 
 import json
@@ -62,7 +62,9 @@ class Results:
 
 
 def describe(plan: Plan, results: Mapping[str, Path], provenance: Provenance) -> Record:
-    """Make the record of a plan whose stages have results; `results` maps the plan's parts to folders.
+    """Make the record of a plan whose stages have results.
+
+    `results` maps the plan's parts to folders.
 
     Raises:
         BuildFailed: a result lacks a file, or holds something else than its stage writes.
@@ -71,7 +73,9 @@ def describe(plan: Plan, results: Mapping[str, Path], provenance: Provenance) ->
     try:
         return compose(plan, _gather(results), provenance)
     except (OSError, KeyError, json.JSONDecodeError, ValidationError) as error:
-        raise BuildFailed(f"{plan.name}: a stage's result is damaged: {error}", hint="zoo cache verify") from error
+        raise BuildFailed(
+            f"{plan.name}: a stage's result is damaged: {error}", hint="zoo cache verify"
+        ) from error
 
 
 def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
@@ -82,37 +86,70 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
     """
     seen = results.evaluation
     file = FileInfo.model_validate(
-        {**seen.file.model_dump(), "path": f"{plan.name}.tflite", "encodings": dict(results.encodings), "encoding": results.encoding}
+        {
+            **seen.file.model_dump(),
+            "path": f"{plan.name}.tflite",
+            "encodings": dict(results.encodings),
+            "encoding": results.encoding,
+        }
     )
     baseline = f"{plan.model}-{FLOAT}"
     try:
         return Record(
-            name=plan.name, version=plan.version, model=plan.model, variant=plan.variant, task=plan.task, license=plan.license,
-            description=plan.description, file=file, signature=seen.signature, metrics=seen.metrics, fidelity=seen.fidelity,
-            recipe=tuple(Step(technique=step.technique, params=step.params) for step in plan.recipe), structure=results.structure,
-            proofs=results.proofs, measurements=_named(results.measurements, baseline), not_measured=results.not_measured,
-            golden=seen.golden, provenance=provenance,
-            reproducible=plan.reproducible, remarks=plan.remarks, quantization=results.quantization,
-        )  # fmt: skip
+            name=plan.name,
+            version=plan.version,
+            model=plan.model,
+            variant=plan.variant,
+            task=plan.task,
+            license=plan.license,
+            description=plan.description,
+            file=file,
+            signature=seen.signature,
+            metrics=seen.metrics,
+            fidelity=seen.fidelity,
+            recipe=tuple(
+                Step(technique=step.technique, params=step.params) for step in plan.recipe
+            ),
+            structure=results.structure,
+            proofs=results.proofs,
+            measurements=_named(results.measurements, baseline),
+            not_measured=results.not_measured,
+            golden=seen.golden,
+            provenance=provenance,
+            reproducible=plan.reproducible,
+            remarks=plan.remarks,
+            quantization=results.quantization,
+        )
     except ValidationError as error:
         raise InvalidRecord(explain(error)) from error
 
 
 def _named(measurements: Sequence[Measurement], baseline: str) -> tuple[Measurement, ...]:
     """Call the baseline by its artifact's name: a stage knows its digest only."""
-    return tuple(m.model_copy(update={"baseline": Baseline(name=baseline, sha256=m.baseline.sha256)}) for m in measurements)
+    return tuple(
+        m.model_copy(update={"baseline": Baseline(name=baseline, sha256=m.baseline.sha256)})
+        for m in measurements
+    )
 
 
 def _gather(results: Mapping[str, Path]) -> Results:
     encodings = _read(results["convert"] / "encodings.json")
-    sizes = {name: int(encodings[name]["bytes"]) for name in ("dense", "sparse") if encodings.get(name)}
+    sizes = {
+        name: int(encodings[name]["bytes"]) for name in ("dense", "sparse") if encodings.get(name)
+    }
     parts = sorted(part for part in results if part.startswith(_BENCHMARK))
     return Results(
         structure=Structure.model_validate(_read(results["inspect"] / "structure.json")),
         proofs=_FINDINGS.validate_python(_read(results["inspect"] / "proofs.json")),
         evaluation=Evaluation.model_validate(_read(results["evaluate"] / "evaluation.json")),
-        measurements=tuple(m for part in parts for m in _MEASUREMENTS.validate_python(_read(results[part] / "measurements.json"))),
-        not_measured=tuple(row for part in parts for row in _rows(results[part] / "not_measured.json")),
+        measurements=tuple(
+            m
+            for part in parts
+            for m in _MEASUREMENTS.validate_python(_read(results[part] / "measurements.json"))
+        ),
+        not_measured=tuple(
+            row for part in parts for row in _rows(results[part] / "not_measured.json")
+        ),
         encodings=sizes,
         encoding=str(encodings["chosen"]),
         quantization=_quantization(results["convert"] / "quantization.json"),
@@ -148,11 +185,16 @@ def provenance(plan: Plan, cache: StageCache, git: Git) -> Provenance:
         base_sha256=next(base.files[name].sha256 for name in BASES if name in base.files),
         dataset_sha256=Digest(load_about(cache.folder(plan.parts["data"]))["dataset_sha256"]),
         seed=plan.seed,
-        tools={name: version for stage in plan.stages for name, version in sorted(stage.tools.items())},
+        tools={
+            name: version for stage in plan.stages for name, version in sorted(stage.tools.items())
+        },
         host=notes[plan.parts["convert"]].host,
         started=min(note.started for note in notes.values()),
         duration_s=round(sum(note.duration_s for note in notes.values()), 3),
-        parents=tuple(Parent(stage=s.name, fingerprint=s.fingerprint, reproducible=s.reproducible) for s in stages),
+        parents=tuple(
+            Parent(stage=s.name, fingerprint=s.fingerprint, reproducible=s.reproducible)
+            for s in stages
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """Running what is missing: stages in order, each in its own process, results into the cache.
 
-TensorFlow stages are forked from a server that has imported TensorFlow once (about five seconds saved a stage); all others are
-spawned afresh, so a measurement never shares a process with a framework. One stage runs at a time: training uses every core
-anyhow, and a measurement must be alone.
+TensorFlow stages are forked from a server that has imported TensorFlow once (about five seconds
+saved a stage); all others are spawned afresh, so a measurement never shares a process with a
+framework. One stage runs at a time: training uses every core anyhow, and a measurement must be
+alone.
 """
 
 import multiprocessing
@@ -38,7 +39,8 @@ class Outcome:
 
     Attributes:
         made: stages that ran now, with seconds.
-        failed: fingerprint of a stage → why it has no result; stages that depend on it are listed with the same error.
+        failed: fingerprint of a stage → why it has no result; stages that depend on it are listed
+            with the same error.
     """
 
     made: tuple[tuple[Stage, float], ...]
@@ -46,7 +48,14 @@ class Outcome:
 
     def error_of(self, plan: Plan) -> Exception | None:
         """Why this variant cannot be described; None when all its stages have results."""
-        return next((self.failed[stage.fingerprint] for stage in plan.stages if stage.fingerprint in self.failed), None)
+        return next(
+            (
+                self.failed[stage.fingerprint]
+                for stage in plan.stages
+                if stage.fingerprint in self.failed
+            ),
+            None,
+        )
 
 
 def ordered(plans: Iterable[Plan]) -> tuple[Stage, ...]:
@@ -71,9 +80,12 @@ class Pipeline:
         cache: where results are kept.
         logs: folder for the output of stages.
         progress: called with (stage, done, total, note) while one runs.
-        announce: called with (stage, seconds or None): before a stage starts, and after it ended well.
-        said: called with (stage, text) when a stage has something to tell, such as that it goes on from a checkpoint.
-        summaries: folder for TensorBoard's event files, one folder below it a training; None writes none.
+        announce: called with (stage, seconds or None): before a stage starts, and after it ended
+            well.
+        said: called with (stage, text) when a stage has something to tell, such as that it goes on
+            from a checkpoint.
+        summaries: folder for TensorBoard's event files, one folder below it a training; None writes
+            none.
     """
 
     cache: StageCache
@@ -85,20 +97,26 @@ class Pipeline:
     _made: list[tuple[Stage, float]] = field(default_factory=list)
 
     def run(self, plans: Sequence[Plan]) -> Outcome:
-        """Run every missing stage. A stage that fails takes those that read it with it; the others go on.
+        """Run every missing stage.
+
+        A stage that fails takes those that read it with it; the others go on.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C; the running stage is stopped and leaves nothing, finished ones are kept.
+            KeyboardInterrupt: Ctrl-C; the running stage is stopped and leaves nothing, finished
+                ones are kept.
         """
         failed: dict[Digest, Exception] = {}
         for stage in missing(plans, self.cache):
-            lost = next((failed[source] for source in stage.inputs.values() if source in failed), None)
+            lost = next(
+                (failed[source] for source in stage.inputs.values() if source in failed), None
+            )
             if lost is not None:
                 failed[stage.fingerprint] = lost
                 continue
             try:
                 self.make(stage)
-            except Exception as error:  # noqa: BLE001  kept and told at the end; the other variants go on
+            # kept and told at the end; the other variants go on
+            except Exception as error:  # noqa: BLE001
                 failed[stage.fingerprint] = error
         return Outcome(tuple(self._made), failed)
 
@@ -112,23 +130,33 @@ class Pipeline:
         with self.cache.making(stage.fingerprint):
             if self.cache.has(stage.fingerprint):
                 return self.cache.folder(stage.fingerprint)
-            with quiet(self.cache.root, measuring=stage.kind == "benchmark"), self.cache.workspace(stage.fingerprint) as out:
+            with (
+                quiet(self.cache.root, measuring=stage.kind == "benchmark"),
+                self.cache.workspace(stage.fingerprint) as out,
+            ):
                 self.announce(stage, None)
                 started, clock = datetime.now(UTC), time.monotonic()
                 self._work(stage, out)
                 seconds = time.monotonic() - clock
-                folder = self.cache.keep(stage, out, started=started, duration_s=seconds, host=socket.gethostname())
+                folder = self.cache.keep(
+                    stage, out, started=started, duration_s=seconds, host=socket.gethostname()
+                )
         self._made.append((stage, seconds))
         self.announce(stage, seconds)
         return folder
 
     def _work(self, stage: Stage, out: Path) -> None:
         order = Order(
-            kind=stage.kind, params=stage.params, files={role: Path(file.path) for role, file in stage.files.items()},
-            inputs={role: self.cache.folder(source) for role, source in stage.inputs.items()}, out=out,
-            log=self.logs / f"{stage.kind}-{stage.fingerprint.short}.log", scratch=self.cache.scratch(stage.fingerprint),
-            tensorboard=self.summaries and self.summaries / f"{stage.name}-{stage.fingerprint.short}",
-        )  # fmt: skip
+            kind=stage.kind,
+            params=stage.params,
+            files={role: Path(file.path) for role, file in stage.files.items()},
+            inputs={role: self.cache.folder(source) for role, source in stage.inputs.items()},
+            out=out,
+            log=self.logs / f"{stage.kind}-{stage.fingerprint.short}.log",
+            scratch=self.cache.scratch(stage.fingerprint),
+            tensorboard=self.summaries
+            and self.summaries / f"{stage.name}-{stage.fingerprint.short}",
+        )
         with ExitStack() as stack:
             process, pipe = _start(order, stack)
             try:
@@ -157,7 +185,10 @@ class Pipeline:
 
 
 def _context(kind: StageKind) -> Any:
-    """Fork server with TensorFlow inside where the platform has one; a fresh interpreter for everything else."""
+    """Fork server with TensorFlow inside where the platform has one.
+
+    A fresh interpreter for everything else.
+    """
     if kind in TENSORFLOW_KINDS and "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["zoo_builders.keras_models.preload"])
@@ -171,7 +202,9 @@ def _start(order: Order, stack: ExitStack) -> tuple[Any, Connection]:
     lifeline_theirs, lifeline_ours = context.Pipe(duplex=False)
     for end in (ours, lifeline_ours):
         stack.callback(end.close)
-    process = context.Process(target=main, args=(order, theirs, lifeline_theirs), name=f"zoo-{order.kind}")
+    process = context.Process(
+        target=main, args=(order, theirs, lifeline_theirs), name=f"zoo-{order.kind}"
+    )
     with _plain_main():
         process.start()
     theirs.close()
@@ -180,11 +213,17 @@ def _start(order: Order, stack: ExitStack) -> tuple[Any, Connection]:
 
 
 class _plain_main:  # noqa: N801  used like a function
-    """Hide the main module while a process starts: its children would import the whole command line again for nothing."""
+    """Hide the main module while a process starts.
+
+    Its children would import the whole command line again for nothing.
+    """
 
     def __enter__(self) -> None:
         self._main = sys.modules["__main__"]
-        self._spec, self._file = getattr(self._main, "__spec__", None), getattr(self._main, "__file__", None)
+        self._spec, self._file = (
+            getattr(self._main, "__spec__", None),
+            getattr(self._main, "__file__", None),
+        )
         self._main.__spec__ = None
         if self._file is not None:
             del self._main.__file__
@@ -207,7 +246,11 @@ def _stop(process: Any) -> None:
 def last_words(log: Path) -> str:
     """The end of a stage's log, for an error message."""
     with suppress(OSError):
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        lines = [
+            line
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if line.strip()
+        ]
         return "\n".join(f"    {line[:200]}" for line in lines[-_LAST_WORDS:])
     return ""
 
@@ -215,7 +258,10 @@ def last_words(log: Path) -> str:
 def _crashed(stage: Stage, code: int | None, log: Path) -> BuildFailed:
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     words = last_words(log) or "    (nothing)"
-    return BuildFailed(f"stage {stage.name!r} ended without a result ({how}); its last words:\n{words}", hint=f"less {log}")
+    return BuildFailed(
+        f"stage {stage.name!r} ended without a result ({how}); its last words:\n{words}",
+        hint=f"less {log}",
+    )
 
 
 def _told(stage: Stage, end: tuple[Any, ...], log: Path) -> Exception:

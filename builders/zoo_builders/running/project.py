@@ -1,4 +1,6 @@
-"""Everything the verbs share: where things lie in the project's folder, and how manifests become plans.
+"""Everything the verbs share.
+
+Where things lie in the project's folder, and how manifests become plans.
 
 .zoo/
     cache/stages/            results of stages (see stage_cache)
@@ -71,7 +73,14 @@ class Workshop:
         """Give a pipeline over this project's cache."""
         return Pipeline(self.cache, self.home / "logs")
 
-    def reader(self, tree: Tree | None = None, *, judge: bool = True, need_data: bool = True, refuse: bool = True) -> Reader:
+    def reader(
+        self,
+        tree: Tree | None = None,
+        *,
+        judge: bool = True,
+        need_data: bool = True,
+        refuse: bool = True,
+    ) -> Reader:
         """Give a reader of manifests, from the working tree unless told otherwise."""
         return Reader(tree or self.tree, self.env, judge=judge, need_data=need_data, refuse=refuse)
 
@@ -84,24 +93,41 @@ class Workshop:
         finally:
             self.digests.save()
 
-    def plan(self, resolved: Resolved, shown: str, *, code: Code | None = None, benchmark: bool = True) -> tuple[Plan, ...]:
+    def plan(
+        self, resolved: Resolved, shown: str, *, code: Code | None = None, benchmark: bool = True
+    ) -> tuple[Plan, ...]:
         """Plan all variants of a manifest."""
         host = self.host if benchmark else ""
-        return plan(resolved, toolchain.gather(resolved, code or self.code, host), shown=shown, benchmark=benchmark)
+        return plan(
+            resolved,
+            toolchain.gather(resolved, code or self.code, host),
+            shown=shown,
+            benchmark=benchmark,
+        )
 
-    def plans(self, manifests: Sequence[Path], variants: Sequence[str] = (), *, benchmark: bool = True) -> list[Plan]:
+    def plans(
+        self, manifests: Sequence[Path], variants: Sequence[str] = (), *, benchmark: bool = True
+    ) -> list[Plan]:
         """Plan all variants (or those named) of several manifests.
 
         Raises:
             InvalidManifest: one has mistakes.
-            WrongUse: a variant is named that no manifest has, or two manifests build the same artifact.
+            WrongUse: a variant is named that no manifest has, or two manifests build the same
+                artifact.
         """
-        found = [made for path in manifests for made in self.plan(self.read(path), str(path), benchmark=benchmark)]
+        found = [
+            made
+            for path in manifests
+            for made in self.plan(self.read(path), str(path), benchmark=benchmark)
+        ]
         names = [made.name for made in found]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
             where = ", ".join(made.manifest for made in found if made.name == twice)
-            raise WrongUse(f"{twice} would be built twice: {where}", hint="give each manifest its own model name")
+            raise WrongUse(
+                f"{twice} would be built twice: {where}",
+                hint="give each manifest its own model name",
+            )
         return chosen(found, variants)
 
 
@@ -126,5 +152,7 @@ def default_manifests(given: Sequence[Path] | None) -> list[Path]:
     """
     found = list(given or sorted(Path(MANIFESTS).glob("*.yaml")))
     if not found:
-        raise WrongUse(f"no manifest was named and ./{MANIFESTS} holds none", hint="zoo init   # writes one")
+        raise WrongUse(
+            f"no manifest was named and ./{MANIFESTS} holds none", hint="zoo init   # writes one"
+        )
     return found

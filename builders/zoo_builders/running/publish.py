@@ -37,22 +37,33 @@ def load_bundle(folder: Path) -> Bundle:
         record = (folder / RECORD).read_bytes()
     except OSError as error:
         raise NotFound(f"{folder} holds no finished build", hint="zoo build MANIFEST") from error
-    files: dict[Digest, Path] = {digest_file(path): path for path in sorted(folder.iterdir()) if path.suffix in {".tflite", ".npz"}}
+    files: dict[Digest, Path] = {
+        digest_file(path): path
+        for path in sorted(folder.iterdir())
+        if path.suffix in {".tflite", ".npz"}
+    }
     return Bundle.of(record, files)
 
 
 def send(bundles: Iterable[Bundle], targets: Sequence[str], settings: Settings) -> list[Sent]:
-    """Publish every bundle to every target; `registry` is the one of the settings (or the project's own).
+    """Publish every bundle to every target.
+
+    `registry` is the one of the settings (or the project's own).
 
     Raises:
         ReleaseExists: other bytes are published under that version already.
         UnknownPlugin, Unreachable, Forbidden: what the remote says.
     """
-    remotes = [open_remote(None if target == DEFAULT else target, settings) for target in dict.fromkeys(targets or (DEFAULT,))]
+    remotes = [
+        open_remote(None if target == DEFAULT else target, settings)
+        for target in dict.fromkeys(targets or (DEFAULT,))
+    ]
     found = []
     for bundle in bundles:
         for remote in remotes:
             published = remote.publish(bundle)
             record = bundle.record
-            found.append(Sent(record.name, record.version, remote.url, published.url, published.created))
+            found.append(
+                Sent(record.name, record.version, remote.url, published.url, published.created)
+            )
     return found

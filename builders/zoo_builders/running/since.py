@@ -1,8 +1,11 @@
-"""Which variants changed since a commit: the plans of then and now, compared. The old tree is read from git, never checked out.
+"""Which variants changed since a commit: the plans of then and now, compared.
 
-A variant changed when what makes its file, or what its quality is measured on, has another fingerprint: a comment, a description,
-a goal or a version changes nothing. Versions of installed libraries count as they are now, for both sides. Code of this package
-counts as each side has it when the package lies in the same repository.
+The old tree is read from git, never checked out.
+
+A variant changed when what makes its file, or what its quality is measured on, has another
+    fingerprint: a comment, a description,
+a goal or a version changes nothing. Versions of installed libraries count as they are now, for both
+sides. Code of this package counts as each side has it when the package lies in the same repository.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,11 +55,19 @@ class Change:
     @property
     def version_unchanged(self) -> bool:
         """Whether other content would be published under a version that exists already."""
-        return self.why == "changed" and bool(self.before) and parse_version(self.now) <= parse_version(self.before)
+        return (
+            self.why == "changed"
+            and bool(self.before)
+            and parse_version(self.now) <= parse_version(self.before)
+        )
 
 
-def changes(workshop: Workshop, ref: str, manifests: Sequence[Path], *, deleted: bool) -> list[Change]:
-    """Compare every variant of `manifests` with commit `ref`; with `deleted`, also manifests that are gone from their folders.
+def changes(
+    workshop: Workshop, ref: str, manifests: Sequence[Path], *, deleted: bool
+) -> list[Change]:
+    """Compare every variant of `manifests` with commit `ref`.
+
+    With `deleted`, also manifests that are gone from their folders.
 
     Raises:
         InvalidManifest: a manifest of today has mistakes.
@@ -73,10 +84,15 @@ def _of_manifest(workshop: Workshop, tree: GitTree, path: Path) -> list[Change]:
     resolved = workshop.reader(need_data=False).read(path, str(path))
     now = {plan.variant: plan for plan in workshop.plan(resolved, str(path), benchmark=False)}
     before, version, remark = _before(workshop, tree, path)
-    return [*_differing(now, before, version, remark), *(_lost(path, before[name]) for name in before if name not in now)]
+    return [
+        *_differing(now, before, version, remark),
+        *(_lost(path, before[name]) for name in before if name not in now),
+    ]
 
 
-def _differing(now: Mapping[str, Plan], before: Mapping[str, Plan], version: str, remark: str) -> list[Change]:
+def _differing(
+    now: Mapping[str, Plan], before: Mapping[str, Plan], version: str, remark: str
+) -> list[Change]:
     found = []
     for name, plan in now.items():
         old = before.get(name)
@@ -84,7 +100,11 @@ def _differing(now: Mapping[str, Plan], before: Mapping[str, Plan], version: str
             continue
         known = old is not None or bool(remark and version)
         why: Why = "changed" if known else "new"
-        found.append(Change(plan.manifest, plan.model, name, why, version if known else "", plan.version, remark))
+        found.append(
+            Change(
+                plan.manifest, plan.model, name, why, version if known else "", plan.version, remark
+            )
+        )
     return found
 
 
@@ -93,14 +113,21 @@ def _lost(path: Path, plan: Plan) -> Change:
 
 
 def _before(workshop: Workshop, tree: GitTree, path: Path) -> tuple[dict[str, Plan], str, str]:
-    """Plan the manifest of then: variants, version, and why it could not be planned (then everything counts as changed)."""
+    """Plan the manifest of then.
+
+    Variants, version, and why it could not be planned (then everything counts as changed).
+    """
     if not tree.exists(path.absolute()):
         return {}, "", ""
     try:
         resolved = workshop.reader(tree, judge=False, need_data=False).read(path, str(path))
         plans = workshop.plan(resolved, str(path), code=_code(workshop, tree), benchmark=False)
     except ZooError as error:
-        return {}, _version_of(tree, path), f"could not be planned as of then: {error.message.splitlines()[0]}"
+        return (
+            {},
+            _version_of(tree, path),
+            f"could not be planned as of then: {error.message.splitlines()[0]}",
+        )
     return {plan.variant: plan for plan in plans}, resolved.spec.version, ""
 
 
@@ -145,12 +172,20 @@ def demand_versions(found: Sequence[Change]) -> None:
         return
     names = ", ".join(f"{change.name} (still {change.now})" for change in stale)
     manifests = " ".join(dict.fromkeys(change.manifest for change in stale))
-    raise VersionUnchanged(f"content changed under an unchanged version: {names}", hint=f"zoo bump {manifests}")
+    raise VersionUnchanged(
+        f"content changed under an unchanged version: {names}", hint=f"zoo bump {manifests}"
+    )
 
 
 def matrix(found: Sequence[Change]) -> dict[str, list[dict[str, str]]]:
     """What GitHub Actions takes as `strategy.matrix`."""
-    return {"include": [{"manifest": c.manifest, "variant": c.variant, "name": c.name} for c in found if c.to_build]}
+    return {
+        "include": [
+            {"manifest": c.manifest, "variant": c.variant, "name": c.name}
+            for c in found
+            if c.to_build
+        ]
+    }
 
 
 def resolved_variants(found: Sequence[Change]) -> set[tuple[str, str]]:

@@ -1,14 +1,20 @@
 """Results of stages, kept by fingerprint.
 
     .zoo/cache/stages/
-        ab/ab12…ef/                  one finished result; it appears by a rename, whole, and is never changed
-            stage.json               {stage, files {name: {sha256, size}}, started, duration_s, host}
+        ab/ab12…ef/                  one finished result; it appears by a rename, whole, and is
+                                     never changed
+            stage.json               {stage, files {name: {sha256, size}}, started, duration_s,
+                                     host}
             model.keras …            the files, read-only
-        ab/.ab12…ef.<random>.tmp/    being written; left behind only by a crash, removed by the next who makes that stage
-        ab/.ab12…ef.scratch/         checkpoints of a stage that trains: outlive a crash, removed once the result is there
-        ab/.ab12…ef.lock             held (flock) by whoever makes it, so that two builders do not do the same work twice
+        ab/.ab12…ef.<random>.tmp/    being written; left behind only by a crash, removed by the next
+                                     who makes that stage
+        ab/.ab12…ef.scratch/         checkpoints of a stage that trains: outlive a crash, removed
+                                     once the result is there
+        ab/.ab12…ef.lock             held (flock) by whoever makes it, so that two builders do not
+                                     do the same work twice
 
-A result is right because it was renamed into place when complete, never because a lock was held: without locks two builders would
+A result is right because it was renamed into place when complete, never because a lock was held:
+    without locks two builders would
 do the work twice, and the second would find the place taken and use what is there.
 """
 
@@ -78,7 +84,10 @@ class StageCache:
         folder = self.folder(fingerprint)
         if not (folder / NOTE).is_file():
             return False
-        return not any(_misfit(folder, name, kept, deep=False) for name, kept in self.note(fingerprint).files.items())
+        return not any(
+            _misfit(folder, name, kept, deep=False)
+            for name, kept in self.note(fingerprint).files.items()
+        )
 
     def note(self, fingerprint: str) -> Note:
         """Read what is known of a result.
@@ -90,11 +99,16 @@ class StageCache:
         try:
             return Note.model_validate_json(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise BuildFailed(f"{path} cannot be read: {error}", hint=f"rm -rf {path.parent}   # it is made again") from error
+            raise BuildFailed(
+                f"{path} cannot be read: {error}", hint=f"rm -rf {path.parent}   # it is made again"
+            ) from error
 
     @contextlib.contextmanager
     def making(self, fingerprint: str) -> Iterator[None]:
-        """Hold the lock of one stage; waits while another process makes it. Clears what a crash left behind."""
+        """Hold the lock of one stage; waits while another process makes it.
+
+        Clears what a crash left behind.
+        """
         shelf = self.root / fingerprint[:2]
         shelf.mkdir(parents=True, exist_ok=True)
         with _locked(shelf / f".{fingerprint}.lock"):
@@ -106,7 +120,10 @@ class StageCache:
 
     @contextlib.contextmanager
     def workspace(self, fingerprint: str) -> Iterator[Path]:
-        """Give an empty folder to write a result into; it is removed unless `keep` moved it away."""
+        """Give an empty folder to write a result into.
+
+        It is removed unless `keep` moved it away.
+        """
         shelf = self.root / fingerprint[:2]
         shelf.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{fingerprint}.", suffix=".tmp", dir=shelf))
@@ -116,12 +133,17 @@ class StageCache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def scratch(self, fingerprint: str) -> Path:
-        """Give the folder where a stage keeps what lets a killed run be taken up again; made if it is not there."""
+        """Give the folder where a stage keeps what lets a killed run be taken up again.
+
+        Made if it is not there.
+        """
         folder = self.root / fingerprint[:2] / f".{fingerprint}.scratch"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def keep(self, stage: Stage, workspace: Path, *, started: datetime, duration_s: float, host: str) -> Path:
+    def keep(
+        self, stage: Stage, workspace: Path, *, started: datetime, duration_s: float, host: str
+    ) -> Path:
         """Make a finished workspace the stage's result: hash, write `stage.json`, flush, rename.
 
         Raises:
@@ -133,10 +155,14 @@ class StageCache:
         write_bytes(workspace / NOTE, (note.model_dump_json(indent=2) + "\n").encode(), mode=0o444)
         folder = self.folder(stage.fingerprint)
         workspace.chmod(0o755)
-        with contextlib.suppress(OSError):  # somebody else finished first: the place is taken, and theirs is as good
+        with contextlib.suppress(
+            OSError
+        ):  # somebody else finished first: the place is taken, and theirs is as good
             workspace.rename(folder)
         if not self.has(stage.fingerprint):
-            raise BuildFailed(f"{folder} could not be put in place", hint="df -h .   # is the disk full?")
+            raise BuildFailed(
+                f"{folder} could not be put in place", hint="df -h .   # is the disk full?"
+            )
         sync_folder(folder.parent)
         shutil.rmtree(self.scratch(stage.fingerprint), ignore_errors=True)
         return folder
@@ -151,7 +177,13 @@ class StageCache:
 
     def fingerprints(self) -> tuple[str, ...]:
         """List all results that are complete, sorted."""
-        return tuple(sorted(note.parent.name for note in self.root.glob(f"??/*/{NOTE}") if not note.parent.name.startswith(".")))
+        return tuple(
+            sorted(
+                note.parent.name
+                for note in self.root.glob(f"??/*/{NOTE}")
+                if not note.parent.name.startswith(".")
+            )
+        )
 
     def verify(self) -> tuple[Damage, ...]:
         """Hash every file of every result again; give what differs. Reads the whole cache."""
@@ -164,7 +196,9 @@ class StageCache:
                 if reason:
                     found.append(Damage(fingerprint, name, reason))
             strangers = {path.name for path in folder.iterdir()} - set(files) - {NOTE}
-            found += [Damage(fingerprint, name, "does not belong here") for name in sorted(strangers)]
+            found += [
+                Damage(fingerprint, name, "does not belong here") for name in sorted(strangers)
+            ]
         return tuple(found)
 
 
@@ -206,7 +240,10 @@ def _locked(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet(root: Path, *, measuring: bool) -> Iterator[None]:
-    """Keep measurements apart from all other stages, of other builds in this cache too: one writer or many readers."""
+    """Keep measurements apart from all other stages, of other builds in this cache too.
+
+    One writer or many readers.
+    """
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / ".quiet.lock", shared=not measuring):
         yield

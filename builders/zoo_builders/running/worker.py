@@ -1,9 +1,14 @@
-"""The inside of a stage's process: run one stage, tell the parent how far it is, end when the parent ends.
+"""The inside of a stage's process.
 
-Over the pipe travel tuples: ("progress", done, total, note) at most ten times a second and ("said", text) for what a user should
-read, then one of ("done",) or ("error", slug, message, hint). What the stage prints goes to its log file.
+Run one stage, tell the parent how far it is, end when the parent ends.
 
-SIGTERM ends a stage at once, or where it heeds `Job.stop`, as soon as it has kept what the next run can go on from.
+Over the pipe travel tuples: ("progress", done, total, note) at most ten times a second and ("said",
+    text) for what a user should
+read, then one of ("done",) or ("error", slug, message, hint). What the stage prints goes to its log
+file.
+
+SIGTERM ends a stage at once, or where it heeds `Job.stop`, as soon as it has kept what the next run
+can go on from.
 """
 
 import importlib
@@ -30,7 +35,10 @@ _TENTH = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A stage to run, as it is sent to its process; `summaries` is the folder for TensorBoard, if it is asked for."""
+    """A stage to run, as it is sent to its process.
+
+    `summaries` is the folder for TensorBoard, if it is asked for.
+    """
 
     kind: StageKind
     params: Mapping[str, Any]
@@ -43,8 +51,13 @@ class Order:
 
 
 def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
-    """Run one stage. `lifeline` is never written to: when the parent dies, by whatever cause, it closes and we end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    """Run one stage. `lifeline` is never written to.
+
+    When the parent dies, by whatever cause, it closes and we end.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     _into_log(order.log)
     try:
@@ -52,7 +65,8 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
     except ZooError as error:
         traceback.print_exc()
         pipe.send(("error", error.slug, error.message, error.hint))
-    except Exception as error:  # noqa: BLE001  the boundary of the process: everything becomes words for the parent
+    # the boundary of the process: everything becomes words for the parent
+    except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         pipe.send(("error", "build-failed", f"{type(error).__name__}: {error}", ""))
     else:
@@ -62,11 +76,21 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
 def _job(order: Order, pipe: Connection) -> Job:
     stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: _asked(stop))
-    observe = partial(tensorboard.observe, order.tensorboard) if order.tensorboard else lambda *_: ()
+    observe = (
+        partial(tensorboard.observe, order.tensorboard) if order.tensorboard else lambda *_: ()
+    )
     return Job(
-        order.kind, order.params, order.files, order.inputs, order.out, _throttled(pipe), order.scratch,
-        lambda text: pipe.send(("said", text)), observe, stop,
-    )  # fmt: skip
+        order.kind,
+        order.params,
+        order.files,
+        order.inputs,
+        order.out,
+        _throttled(pipe),
+        order.scratch,
+        lambda text: pipe.send(("said", text)),
+        observe,
+        stop,
+    )
 
 
 def _asked(stop: Stop) -> None:

@@ -1,4 +1,7 @@
-"""The kinds of stages: the module whose `run(job)` does the work of each, and the libraries that decide its result."""
+"""The kinds of stages: the module whose `run(job)` does the work of each.
+
+And the libraries that decide its result.
+"""
 
 from collections.abc import Mapping
 

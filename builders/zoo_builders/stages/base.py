@@ -29,10 +29,13 @@ _HINT = "return Net(...).graph()"
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads, parameters, weights if borrowed}).
+    """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads.
 
-    Reads params `network`, `args`, `weights`, `train`, `task`; the input `data`; the file roles `network` (a finished Keras file),
-    `network_source` (a Python file, with network `file:FUNCTION`) and `weights`. A model whose weights come from elsewhere is trained for
+    Parameters, weights if borrowed}).
+
+    Reads params `network`, `args`, `weights`, `train`, `task`; the input `data`; the file roles
+    `network` (a finished Keras file), `network_source` (a Python file, with network
+    `file:FUNCTION`) and `weights`. A model whose weights come from elsewhere is trained for
     `fine_tune` epochs only.
     """
     train = Train.model_validate(job.params["train"])
@@ -40,7 +43,11 @@ def run(job: Job) -> None:
     context = JobContext(job, train, train.seed)
     model, borrowed = _ready(job)
     count = epochs(job.params.get("weights"), train.epochs)
-    history = fit(model, context, train.model_copy(update={"epochs": count}), note="train") if count else []
+    history = (
+        fit(model, context, train.model_copy(update={"epochs": count}), note="train")
+        if count
+        else []
+    )
     save(model, job.out / "model.keras")
     custom_layers.keep(model, _python(job), job.out)
     report = {
@@ -54,7 +61,10 @@ def run(job: Job) -> None:
 
 
 def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
-    """Make the model with the weights it starts from, behind its front end where features are made inside; and what was borrowed."""
+    """Make the model with the weights it starts from.
+
+    Behind its front end where features are made inside; and what was borrowed.
+    """
     about = load_about(job.inputs["data"])
     front = front_end.read(about["front_end"]) if "front_end" in about else None
     model = build(job)
@@ -65,41 +75,63 @@ def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
 
 
 def hearing(model: Any, front: FrontEnd, values: ValueMap) -> Any:
-    """Give a model that takes recordings: the front end as fixed layers, then `model` with its weights.
+    """Give a model that takes recordings.
+
+    The front end as fixed layers, then `model` with its weights.
 
     Raises:
-        Unsupported: `model` has layers that we have no description for, and so cannot be put behind others.
+        Unsupported: `model` has layers that we have no description for, and so cannot be put behind
+            others.
     """
     graph = graph_of(model)
-    return render_with(front_end.attached(graph, front), {**front_end.weights(front, values), **weights_of(model, graph)})
+    return render_with(
+        front_end.attached(graph, front),
+        {**front_end.weights(front, values), **weights_of(model, graph)},
+    )
 
 
 def build(job: Job) -> Any:
-    """Make the Keras model that `network` names: a registered network, a Python function, or the Keras file of role `network`.
+    """Make the Keras model that `network` names.
+
+    A registered network, a Python function, or the Keras file of role `network`.
 
     Raises:
         UnknownPlugin: no network of that name.
-        WrongUse: the function cannot be imported or called, or gives neither a Graph nor a Keras model.
+        WrongUse: the function cannot be imported or called, or gives neither a Graph nor a Keras
+            model.
         BuildFailed: the file cannot be loaded.
     """
     if "network" in job.files:
         return load(job.files["network"])
     name = str(job.params["network"])
-    made = lookup.call(_network(name, job.files.get("network_source")), dict(job.params.get("args", {})))
+    made = lookup.call(
+        _network(name, job.files.get("network_source")), dict(job.params.get("args", {}))
+    )
     if isinstance(made, Graph):
         return render(made)
     if not isinstance(made, tf.keras.Model):
-        raise WrongUse(f"{name} gave a {type(made).__name__}; expected a zoo_builders.networks.graph.Graph or a tf_keras model", hint=_HINT)
+        raise WrongUse(
+            f"{name} gave a {type(made).__name__}; expected a zoo_builders.networks.graph.Graph or"
+            " a tf_keras model",
+            hint=_HINT,
+        )
     return made
 
 
 def _python(job: Job) -> lookup.Network | None:
     """Say which Python code made the model; None of a finished Keras file."""
-    return None if "network" in job.files else _network(str(job.params["network"]), job.files.get("network_source"))
+    return (
+        None
+        if "network" in job.files
+        else _network(str(job.params["network"]), job.files.get("network_source"))
+    )
 
 
 def _network(name: str, source: Path | None) -> lookup.Network:
-    """Find Python code again: a file's function where the plan spelled it so; else what is importable or shipped by that name."""
+    """Find Python code again: a file's function where the plan spelled it so.
+
+    Else what is importable or shipped by that name.
+    """
     if source is not None and name.startswith(_FILE):
         return lookup.Network("source", source, name.removeprefix(_FILE))
     return lookup.locate(name, Path(), None, lambda _: False)
@@ -112,7 +144,9 @@ def refuse_other_shapes(model: Any, shape: Sequence[int]) -> None:
         BuildFailed: with both shapes.
     """
     taken = tuple(model.input_shape[1:])
-    if len(taken) != len(shape) or any(size not in (None, given) for size, given in zip(taken, shape, strict=True)):
+    if len(taken) != len(shape) or any(
+        size not in (None, given) for size, given in zip(taken, shape, strict=True)
+    ):
         raise BuildFailed(
             f"the network takes inputs of shape {list(taken)}, the data give {list(shape)}",
             hint="change base.args (resolution, frames, …) or data.preprocess in the manifest",

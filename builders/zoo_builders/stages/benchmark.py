@@ -1,6 +1,7 @@
 """Stage `benchmark`: latency of one file on one device, a session of `lab` with the float baseline.
 
-    measurements.json   a list of one measurement (see `zoo_registry.model.measurement.Measurement`), or of none
+    measurements.json   a list of one measurement (see
+                        `zoo_registry.model.measurement.Measurement`), or of none
     not_measured.json   a list of what became of it instead (see `NotMeasured`), or of nothing
 
 A float baseline measures itself: its verdict is `baseline`, its ratio that of the A/A control.
@@ -25,23 +26,32 @@ MODEL, TWIN = "model.tflite", "dense.tflite"
 MEASUREMENTS, NOT_MEASURED = "measurements.json", "not_measured.json"
 
 OF_THE_DEVICE = frozenset({"interface", "load", "runtime"})
-"""Failures that are told in the record: this device, with this runtime, cannot run the file, today or tomorrow. The file ran on this
-machine when it was evaluated. Wrong outputs fail the build; so do a process that hung or died and a device that does not answer, which
-may go better the next time."""
+"""Failures that are told in the record.
+
+This device, with this runtime, cannot run the file, today or tomorrow. The file ran on this
+machine when it was evaluated. Wrong outputs fail the build; so do a process that hung or died and a
+device that does not answer, which may go better the next time."""
 
 
 def run(job: Job) -> None:
-    """Measure; params `device`, `threads`, `runs`, `rounds`, `warmup`; inputs `file`, `baseline` and their goldens.
+    """Measure; params `device`, `threads`, `runs`, `rounds`, `warmup`.
+
+    Inputs `file`, `baseline` and their goldens.
 
     Raises:
-        MeasureFailed: the outputs are not the golden ones, or the process hung or died, or the device does not answer.
+        MeasureFailed: the outputs are not the golden ones, or the process hung or died, or the
+            device does not answer.
         ProofFailed: the sparse path that was predicted did not show.
         Unsupported: the device cannot run as asked.
     """
-    threads, runs, rounds, warmup = (int(job.params[name]) for name in ("threads", "runs", "rounds", "warmup"))
+    threads, runs, rounds, warmup = (
+        int(job.params[name]) for name in ("threads", "runs", "rounds", "warmup")
+    )
     order = Order(str(job.params["device"]), threads, runs, rounds, warmup)
     twin = job.inputs["file"] / TWIN
-    file = _candidate("file", job.inputs["file"], job.inputs["golden"], twin if twin.exists() else None)
+    file = _candidate(
+        "file", job.inputs["file"], job.inputs["golden"], twin if twin.exists() else None
+    )
     baseline = _candidate("float32", job.inputs["baseline"], job.inputs["baseline_golden"], None)
     (outcome,) = session.measure([file], baseline, order, job.progress)
     found = outcome.measurement
@@ -60,20 +70,33 @@ def demand(found: Measurement) -> None:
     """
     if found.sparse_path == "contradicted":
         raise ProofFailed(
-            f"{found.device}: the sparse path was predicted, and did not show: {found.sparse_reason}",
-            hint="zoo preflight MANIFEST   # what the path needs; or measure again on an idle machine",
+            f"{found.device}: the sparse path was predicted, and did not show:"
+            f" {found.sparse_reason}",
+            hint=(
+                "zoo preflight MANIFEST   # what the path needs; or measure again on an idle"
+                " machine"
+            ),
         )
 
 
 def _row(outcome: Outcome, failure: Failure, order: Order) -> NotMeasured:
-    """Say in the record why there is no number; or raise it, where that is not the device's nature."""
+    """Say in the record why there is no number.
+
+    Or raise it, where that is not the device's nature.
+    """
     if failure.kind not in OF_THE_DEVICE:
         raise failure.error()
-    kind = order.device.partition(":")[0]  # what stands behind it, a serial number or an address, is nobody's business
+    kind = order.device.partition(":")[
+        0
+    ]  # what stands behind it, a serial number or an address, is nobody's business
     return NotMeasured(
-        file_sha256=outcome.candidate.sha256, device=kind, threads=order.threads, kind=failure.kind, message=failure.message,
+        file_sha256=outcome.candidate.sha256,
+        device=kind,
+        threads=order.threads,
+        kind=failure.kind,
+        message=failure.message,
         when=datetime.now(UTC),
-    )  # fmt: skip
+    )
 
 
 def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> Candidate:
@@ -83,4 +106,6 @@ def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> Can
 
 def _write(path: Path, values: Sequence[Part]) -> None:
     plain = [value.model_dump(mode="json") for value in values]
-    write_bytes(path, (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(
+        path, (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    )

@@ -1,4 +1,7 @@
-"""Stage `convert`: a Keras model, or a float .tflite, becomes a TFLite file with a static batch of one, in the smaller of two encodings."""
+"""Stage `convert`: a Keras model, or a float .tflite.
+
+Becomes a TFLite file with a static batch of one, in the smaller of two encodings.
+"""
 
 import gzip
 from functools import cache
@@ -22,16 +25,19 @@ FILE = "model.tflite"
 
 
 def run(job: Job) -> None:
-    """Write `model.tflite`, `encodings.json`, and, when the sparse encoding is kept, its dense twin `dense.tflite`.
+    """Write `model.tflite`, `encodings.json`, and, when the sparse encoding is kept.
 
-    Writes `quantization.json` (a record's `Quantization`) too where it quantizes. Reads params `quantize` (resolved parameters, or null
-    for float32), `sparse_encoding` (`auto`, `always`, `never`), `task` (whose metric decides where layers are left in float by search),
-    `quantize_configs` (functions of the user, [{function, sha256}], whose modules define classes that the model holds); inputs `model`
-    (a Keras model, or a finished float `.tflite`) and `data`.
+    Its dense twin `dense.tflite`.
+
+    Writes `quantization.json` (a record's `Quantization`) too where it quantizes. Reads params
+    `quantize` (resolved parameters, or null for float32), `sparse_encoding` (`auto`, `always`,
+    `never`), `task` (whose metric decides where layers are left in float by search),
+    `quantize_configs` (functions of the user, [{function, sha256}], whose modules define classes
+    that the model holds); inputs `model` (a Keras model, or a finished float `.tflite`) and `data`.
 
     Raises:
-        BuildFailed: the converter refuses the model, there are fewer calibration inputs than asked for, or `always` meets a sparse file
-            that does not run as the dense one does.
+        BuildFailed: the converter refuses the model, there are fewer calibration inputs than asked
+            for, or `always` meets a sparse file that does not run as the dense one does.
         MeasureFailed: the runtime cannot run the dense file; the message is the runtime's.
     """
     settings = job.params.get("quantize")
@@ -39,7 +45,14 @@ def run(job: Job) -> None:
     rule = str(job.params.get("sparse_encoding", "auto"))
     file = job.inputs["model"] / FILE
     if file.exists():
-        encodings = encode(None, quantize, _data(job, quantize), file=file.read_bytes(), rule=rule, report=job.progress)
+        encodings = encode(
+            None,
+            quantize,
+            _data(job, quantize),
+            file=file.read_bytes(),
+            rule=rule,
+            report=job.progress,
+        )
     else:
         tf.deterministic(0)
         with configs.scope(one["function"] for one in job.params.get("quantize_configs", ())):
@@ -62,11 +75,17 @@ def _calibration(folder: Path, quantize: Quantize | None) -> Any:
     split = quantize.calibration if quantize else "calibration"
     inputs, _ = load_split(folder, split)
     if not len(inputs):
-        raise BuildFailed(f"the split {split!r} is empty; ranges need some inputs", hint="zoo plan shows how the splits are cut")
+        raise BuildFailed(
+            f"the split {split!r} is empty; ranges need some inputs",
+            hint="zoo plan shows how the splits are cut",
+        )
     asked = quantize.samples if quantize else None
     if asked is not None and len(inputs) < asked:
         hint = f"write samples: {len(inputs)}, or make data.splits.{split} larger"
-        raise BuildFailed(f"quantize asks for {asked} calibration inputs, the split {split!r} has {len(inputs)}", hint=hint)
+        raise BuildFailed(
+            f"quantize asks for {asked} calibration inputs, the split {split!r} has {len(inputs)}",
+            hint=hint,
+        )
     return inputs[: asked or SAMPLES]
 
 
@@ -76,7 +95,10 @@ def _write(job: Job, encodings: Encodings, rule: str) -> None:
     write_bytes(job.out / "model.tflite", kept)
     if chosen == "sparse":
         write_bytes(job.out / "dense.tflite", encodings.dense)
-    sizes = {"dense": _sizes(encodings.dense), "sparse": _sizes(encodings.sparse) if encodings.sparse else None}
+    sizes = {
+        "dense": _sizes(encodings.dense),
+        "sparse": _sizes(encodings.sparse) if encodings.sparse else None,
+    }
     write_json(job.out / "encodings.json", {"chosen": chosen, "why": why, **sizes})
     if encodings.about is not None:
         write_json(job.out / "quantization.json", encodings.about.model_dump(mode="json"))

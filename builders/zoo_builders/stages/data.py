@@ -1,4 +1,7 @@
-"""Stage `data`: a source's examples become the manifest's splits, preprocessed and stored as plain arrays (see `data.stored`)."""
+"""Stage `data`: a source's examples become the manifest's splits.
+
+Preprocessed and stored as plain arrays (see `data.stored`).
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +31,9 @@ def run(job: Job) -> None:
         BadSplit: an expression asks for what the source does not have.
     """
     source = SOURCES.get(str(job.params["source"]))
-    dataset = source.load(source.params.model_validate(job.params["args"]), job.files, job.progress).checked()
+    dataset = source.load(
+        source.params.model_validate(job.params["args"]), job.files, job.progress
+    ).checked()
     whole = list(job.params["preprocess"])
     steps = preprocess.outside(whole)
     train: Any = None
@@ -44,21 +49,45 @@ def run(job: Job) -> None:
     front = front_end.of(whole, shape[0], dataset.sample_rate)
     values = front_end.PCM if front else preprocess.value_map(steps, held, train)
     inside = {"front_end": _front_end(front, whole, train)} if front else {}
-    _describe(job, dataset, {"shape": shape, "splits": examples, "value_map": asdict(values), "value_range": list(held), **inside})
+    _describe(
+        job,
+        dataset,
+        {
+            "shape": shape,
+            "splits": examples,
+            "value_map": asdict(values),
+            "value_range": list(held),
+            **inside,
+        },
+    )
 
 
 def _front_end(front: FrontEnd, steps: Sequence[Mapping[str, Any]], train: Any) -> dict[str, Any]:
-    """Say what the file makes of a recording; what the value steps come to is measured on the features of `train`."""
-    made = audio_features.features(front.params, train, front.sample_rate) if front.mapped and train is not None else None
+    """Say what the file makes of a recording.
+
+    What the value steps come to is measured on the features of `train`.
+    """
+    made = (
+        audio_features.features(front.params, train, front.sample_rate)
+        if front.mapped and train is not None
+        else None
+    )
     held = _held(made)
     if front.mapped and held is None:
-        raise BadData("values of features are measured on the split called train, and there is none", hint="drop the steps behind them")
+        raise BadData(
+            "values of features are measured on the split called train, and there is none",
+            hint="drop the steps behind them",
+        )
     return front.told(preprocess.value_map(steps, held or (0.0, 1.0), made))
 
 
 def _held(features: "np.ndarray[Any, Any] | None") -> tuple[float, float] | None:
     """Give the lowest and highest feature, or None where there are none."""
-    return None if features is None or not features.size else (float(features.min()), float(features.max()))
+    return (
+        None
+        if features is None or not features.size
+        else (float(features.min()), float(features.max()))
+    )
 
 
 def _store(job: Job, dataset: Dataset, name: str, expression: str) -> "np.ndarray[Any, Any]":
@@ -67,8 +96,13 @@ def _store(job: Job, dataset: Dataset, name: str, expression: str) -> "np.ndarra
 
     counts = {split: len(held.labels) for split, held in dataset.splits.items()}
     chosen = splits.select(splits.parse(expression), counts)
-    _write_array(job.out / f"{name}_y.npy", np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen]))
-    images: np.ndarray[Any, Any] = np.concatenate([dataset.splits[s].images[r.start : r.stop] for s, r in chosen])
+    _write_array(
+        job.out / f"{name}_y.npy",
+        np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen]),
+    )
+    images: np.ndarray[Any, Any] = np.concatenate(
+        [dataset.splits[s].images[r.start : r.stop] for s, r in chosen]
+    )
     return images
 
 
@@ -86,7 +120,11 @@ def _describe(job: Job, dataset: Dataset, measured: Mapping[str, Any]) -> None:
         "source": source,
         "dataset_sha256": dataset.digest,
         "classes": list(dataset.classes),
-        "preprocess": preprocess.completed(preprocess.outside(job.params["preprocess"]), shape, dataset.sample_rate),
+        "preprocess": preprocess.completed(
+            preprocess.outside(job.params["preprocess"]), shape, dataset.sample_rate
+        ),
         **measured,
     }
-    (job.out / "dataset.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    (job.out / "dataset.json").write_text(
+        json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )

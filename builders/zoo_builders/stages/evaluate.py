@@ -1,6 +1,9 @@
-"""Stage `evaluate`: how good the .tflite itself is, run by its own runtime on the data; golden vectors on the way.
+"""Stage `evaluate`: how good the .tflite itself is, run by its own runtime on the data.
 
-evaluation.json   {file: sizes, signature, metrics, fidelity, golden, runtime_version}: all that a record says of quality
+Golden vectors on the way.
+
+evaluation.json   {file: sizes, signature, metrics, fidelity, golden, runtime_version}: all that a
+                  record says of quality
 golden.npz        see `golden`
 """
 
@@ -18,7 +21,16 @@ from zoo_builders.tflite.inspection import Inspection, examine
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.record import ClassMetric, Fidelity, Golden, Metric, Part, Signature, Sound, Values
+from zoo_registry.model.record import (
+    ClassMetric,
+    Fidelity,
+    Golden,
+    Metric,
+    Part,
+    Signature,
+    Sound,
+    Values,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +38,10 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 SQNR_CEILING_DB = 200.0
-"""Reported where outputs are equal: no JSON number says infinity, and float32 itself resolves no more than some 150 dB."""
+"""Reported where outputs are equal.
+
+No JSON number says infinity, and float32 itself resolves no more than some 150 dB.
+"""
 
 _REPORT_EVERY = 64
 GZIP_LEVEL, ZSTD_LEVEL = 9, 19
@@ -66,7 +81,10 @@ class Evaluation(Part):
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """One split of a data stage's result: stored inputs, labels, the map to what the model sees, facts about the data set."""
+    """One split of a data stage's result.
+
+    Stored inputs, labels, the map to what the model sees, facts about the data set.
+    """
 
     name: str
     inputs: "Array"
@@ -76,27 +94,40 @@ class _Split:
 
 
 def run(job: Job) -> None:
-    """Write `evaluation.json` and `golden.npz`; reads params `task`, `split`, `calibration`, inputs `file`, `data`, `baseline`.
+    """Write `evaluation.json` and `golden.npz`.
+
+    Reads params `task`, `split`, `calibration`, inputs `file`, `data`, `baseline`.
 
     Raises:
-        MeasureFailed: the runtime cannot run the file, or its outputs are not numbers; the message is the runtime's.
+        MeasureFailed: the runtime cannot run the file, or its outputs are not numbers; the message
+            is the runtime's.
         Unsupported: the file takes something else than one batch of one example.
-        BuildFailed: outputs depend on which kernels compute them; or the data have no such examples, or no labels and the task's
-            metrics need some.
+        BuildFailed: outputs depend on which kernels compute them; or the data have no such
+            examples, or no labels and the task's metrics need some.
     """
     data = (job.inputs["file"] / "model.tflite").read_bytes()
     baseline = (job.inputs["baseline"] / "model.tflite").read_bytes()
     task, seen = TASKS.get(str(job.params["task"])), examine(data)
-    test, calibration = _split(job, str(job.params["split"])), _split(job, str(job.params["calibration"]))
+    test, calibration = (
+        _split(job, str(job.params["split"])),
+        _split(job, str(job.params["calibration"])),
+    )
     vectors = golden.make(data, seen.structure, _spread(calibration))
     spelled = vectors.to_bytes()
     evaluation = Evaluation(
-        file=measure(data), signature=_signature(seen, test), metrics=_metrics(job, data, task, test, seen.signature.outputs[0].shape[1:]),
-        fidelity=_fidelity(job, data, baseline, task, calibration), golden=vectors.describe(spelled), runtime_version=litert.version(),
-    )  # fmt: skip
+        file=measure(data),
+        signature=_signature(seen, test),
+        metrics=_metrics(job, data, task, test, seen.signature.outputs[0].shape[1:]),
+        fidelity=_fidelity(job, data, baseline, task, calibration),
+        golden=vectors.describe(spelled),
+        runtime_version=litert.version(),
+    )
     write_bytes(job.out / "golden.npz", spelled)
     plain = evaluation.model_dump(mode="json")
-    write_bytes(job.out / "evaluation.json", (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(
+        job.out / "evaluation.json",
+        (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
+    )
 
 
 def _split(job: Job, name: str) -> _Split:
@@ -105,7 +136,9 @@ def _split(job: Job, name: str) -> _Split:
     folder = job.inputs["data"]
     inputs, labels = stored.load_raw(folder, name)
     if not len(labels):
-        raise BuildFailed(f"the split {name!r} is empty", hint="zoo plan shows how the splits are cut")
+        raise BuildFailed(
+            f"the split {name!r} is empty", hint="zoo plan shows how the splits are cut"
+        )
     return _Split(name, inputs, labels, stored.load_value_map(folder), stored.load_about(folder))
 
 
@@ -121,33 +154,57 @@ def _spread(split: _Split) -> "Array":
 def _signature(seen: Inspection, split: _Split) -> Signature:
     about, (low, high) = split.about, split.about["value_range"]
     values = Values(scale=split.values.scale, offset=split.values.offset, low=low, high=high)
-    update = {"preprocess": tuple(about.get("preprocess", ())), "values": values, "labels": tuple(about.get("classes", ()))}
+    update = {
+        "preprocess": tuple(about.get("preprocess", ())),
+        "values": values,
+        "labels": tuple(about.get("classes", ())),
+    }
     front = about.get("front_end")
-    sound = Sound(**{name: front["params"][name] for name in ("sample_rate", "samples")}, front_end=_spelled(front)) if front else None
+    sound = (
+        Sound(
+            **{name: front["params"][name] for name in ("sample_rate", "samples")},
+            front_end=_spelled(front),
+        )
+        if front
+        else None
+    )
     return seen.signature.model_copy(update=update | {"sound": sound})
 
 
 def _spelled(front: Mapping[str, Any]) -> dict[str, Any]:
     """Write a front end as a step of preprocessing, with all that it depends on."""
-    values = {"values": {"scale": front["scale"], "offset": front["offset"]}} if front["mapped"] else {}
+    values = (
+        {"values": {"scale": front["scale"], "offset": front["offset"]}} if front["mapped"] else {}
+    )
     return {str(front["step"]): {**front["params"], **values}}
 
 
 def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> "Array":
-    """Run a file over a split, one example a time, as any application does; real values [N, …] of its first output."""
+    """Run a file over a split, one example a time, as any application does.
+
+    Real values [N, …] of its first output.
+    """
     import numpy as np
 
     session = litert.Session(data)
-    if len(session.inputs) != 1 or session.inputs[0].shape[1:] != split.inputs.shape[1:] or session.inputs[0].shape[0] != 1:
+    if (
+        len(session.inputs) != 1
+        or session.inputs[0].shape[1:] != split.inputs.shape[1:]
+        or session.inputs[0].shape[0] != 1
+    ):
         shapes = [port.shape for port in session.inputs]
         raise Unsupported(
-            f"the file takes inputs of shape {shapes}, the data are {split.inputs.shape[1:]}", hint="convert with a batch of one"
+            f"the file takes inputs of shape {shapes}, the data are {split.inputs.shape[1:]}",
+            hint="convert with a batch of one",
         )
     total = len(split.labels)
     found: list[Array] = []
     for start in range(0, total, _REPORT_EVERY):
         job.progress(start, total, note)
-        found += [_run(session, example) for example in split.values(np.asarray(split.inputs[start : start + _REPORT_EVERY]))]
+        found += [
+            _run(session, example)
+            for example in split.values(np.asarray(split.inputs[start : start + _REPORT_EVERY]))
+        ]
     job.progress(total, total, note)
     return np.stack(found)
 
@@ -158,7 +215,9 @@ def _run(session: litert.Session, example: "Array") -> "Array":
     return result
 
 
-def _metrics(job: Job, data: bytes, task: Task, split: _Split, outputs: Sequence[int]) -> tuple[Metric, ...]:
+def _metrics(
+    job: Job, data: bytes, task: Task, split: _Split, outputs: Sequence[int]
+) -> tuple[Metric, ...]:
     classes = tuple(split.about.get("classes", ()))
     if not task.metrics:
         return ()
@@ -168,32 +227,50 @@ def _metrics(job: Job, data: bytes, task: Task, split: _Split, outputs: Sequence
             hint="write task: fidelity, or sort the examples into class folders",
         )
     refuse_other_classes(task.name, outputs, classes)
-    scores = task.score(outputs_of(job, data, split, f"{task.name} on {split.name}"), split.labels, classes)
+    scores = task.score(
+        outputs_of(job, data, split, f"{task.name} on {split.name}"), split.labels, classes
+    )
     return tuple(
         Metric(
-            dataset=str(split.about["name"]), dataset_sha256=Digest(str(split.about["dataset_sha256"])), split=split.name,
-            examples=len(split.labels), metric=name, value=score.value, ci95=score.ci95,
-            classes=tuple(ClassMetric(label=one.label, examples=one.examples, value=one.value) for one in score.classes),
+            dataset=str(split.about["name"]),
+            dataset_sha256=Digest(str(split.about["dataset_sha256"])),
+            split=split.name,
+            examples=len(split.labels),
+            metric=name,
+            value=score.value,
+            ci95=score.ci95,
+            classes=tuple(
+                ClassMetric(label=one.label, examples=one.examples, value=one.value)
+                for one in score.classes
+            ),
         )
         for name, score in scores.items()
-    )  # fmt: skip
+    )
 
 
 def _fidelity(job: Job, data: bytes, baseline: bytes, task: Task, split: _Split) -> Fidelity:
     import numpy as np
 
     reference = outputs_of(job, baseline, split, f"float32 on {split.name}")
-    found = reference if data == baseline else outputs_of(job, data, split, f"fidelity on {split.name}")
+    found = (
+        reference if data == baseline else outputs_of(job, data, split, f"fidelity on {split.name}")
+    )
     ours, theirs = task.decide(found), task.decide(reference)
     agreement = None if ours is None or theirs is None else float(np.mean(ours == theirs))
     return Fidelity(
-        versus_sha256=Digest.of(baseline), split=split.name, examples=len(split.labels),
-        top1_agreement=agreement, sqnr_db=sqnr_db(reference, found),
-    )  # fmt: skip
+        versus_sha256=Digest.of(baseline),
+        split=split.name,
+        examples=len(split.labels),
+        top1_agreement=agreement,
+        sqnr_db=sqnr_db(reference, found),
+    )
 
 
 def sqnr_db(reference: "Array", found: "Array") -> float:
-    """Signal to quantization noise, 10 log10(sum r² / sum (r - f)²) over all outputs of all examples; at most `SQNR_CEILING_DB`."""
+    """Signal to quantization noise.
+
+    10 log10(sum r² / sum (r - f)²) over all outputs of all examples; at most `SQNR_CEILING_DB`.
+    """
     import numpy as np
 
     signal = float(np.sum(np.square(reference, dtype=np.float64)))

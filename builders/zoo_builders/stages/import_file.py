@@ -1,4 +1,7 @@
-"""Stage `import`: a finished float .tflite file takes the place of a Keras model, once it is seen to be one that can be worked with."""
+"""Stage `import`: a finished float .tflite file takes the place of a Keras model.
+
+Once it is seen to be one that can be worked with.
+"""
 
 import math
 
@@ -18,7 +21,8 @@ def run(job: Job) -> None:
 
     Raises:
         BadFile: it is no .tflite file, cut off, or damaged.
-        Unsupported: it is not float32 through and through, or its one input is not a batch of one of a known shape.
+        Unsupported: it is not float32 through and through, or its one input is not a batch of one
+            of a known shape.
         MeasureFailed: the runtime does not take it; the message is its own.
     """
     data = job.files["tflite"].read_bytes()
@@ -34,30 +38,49 @@ def _demand_one_input(graph: Subgraph) -> None:
     ports = [graph.tensors[index] for index in graph.inputs]
     if len(ports) != 1:
         names = ", ".join(port.name for port in ports) or "none"
-        raise Unsupported(f"the file has {len(ports)} inputs ({names}); one is expected", hint="cut it into files with one input each")
+        raise Unsupported(
+            f"the file has {len(ports)} inputs ({names}); one is expected",
+            hint="cut it into files with one input each",
+        )
     [port] = ports
     if not port.shape or port.shape[0] != 1 or any(size < 1 for size in port.shape):
         raise Unsupported(
-            f"the input {port.name!r} has the shape {list(port.shape)}; expected a batch of one, every size known", hint="convert it so"
+            f"the input {port.name!r} has the shape {list(port.shape)}; expected a batch of one,"
+            " every size known",
+            hint="convert it so",
         )
 
 
 def _demand_float(graph: Subgraph) -> None:
-    """Refuse what is quantized, halved or sparse already: nothing can be measured against it, and no quantizer takes it."""
+    """Refuse what is quantized, halved or sparse already.
+
+    Nothing can be measured against it, and no quantizer takes it.
+    """
     for index in (*graph.inputs, *graph.outputs):
         _float32(graph.tensors[index], "an input or output")
     producers = graph.producers()
     for operator in graph.operators:
         slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
-        tensor = None if slot is None or slot >= len(operator.inputs) else weight_tensors.stored(graph, producers, operator.inputs[slot])
+        tensor = (
+            None
+            if slot is None or slot >= len(operator.inputs)
+            else weight_tensors.stored(graph, producers, operator.inputs[slot])
+        )
         if tensor is not None:
             _float32(tensor, f"a weight of {operator.code}")
-    if not any(tensor.constant and tensor.dtype == "float32" and math.prod(tensor.shape) > 1 for tensor in graph.tensors):
+    if not any(
+        tensor.constant and tensor.dtype == "float32" and math.prod(tensor.shape) > 1
+        for tensor in graph.tensors
+    ):
         raise Unsupported("the file holds no float32 weights", hint=_HINT)
 
 
 def _float32(tensor: Tensor, what: str) -> None:
     if tensor.dtype != "float32":
-        raise Unsupported(f"{tensor.name!r} ({what}) is stored as {tensor.dtype}; expected float32", hint=_HINT)
+        raise Unsupported(
+            f"{tensor.name!r} ({what}) is stored as {tensor.dtype}; expected float32", hint=_HINT
+        )
     if tensor.sparse is not None:
-        raise Unsupported(f"{tensor.name!r} ({what}) is stored sparse; expected every value", hint=_HINT)
+        raise Unsupported(
+            f"{tensor.name!r} ({what}) is stored sparse; expected every value", hint=_HINT
+        )

@@ -1,4 +1,7 @@
-"""Stage `inspect`: what the finished flatbuffer holds, and whether that is what the recipe promised."""
+"""Stage `inspect`: what the finished flatbuffer holds.
+
+And whether that is what the recipe promised.
+"""
 
 import json
 from collections.abc import Iterable
@@ -12,7 +15,9 @@ from zoo_registry.model.record import Finding, Part
 
 
 def run(job: Job) -> None:
-    """Write `structure.json` and `proofs.json` for the file of input `file`; reads param `promises`.
+    """Write `structure.json` and `proofs.json` for the file of input `file`.
+
+    Reads param `promises`.
 
     Raises:
         BadFile: the file cannot be read.
@@ -29,5 +34,9 @@ def run(job: Job) -> None:
 
 
 def _spell(value: Part | Iterable[Finding]) -> bytes:
-    plain: Any = value.model_dump(mode="json") if isinstance(value, Part) else [finding.model_dump(mode="json") for finding in value]
+    plain: Any = (
+        value.model_dump(mode="json")
+        if isinstance(value, Part)
+        else [finding.model_dump(mode="json") for finding in value]
+    )
     return (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

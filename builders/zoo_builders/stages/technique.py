@@ -17,34 +17,48 @@ from zoo_registry.model.errors import BuildFailed
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json` ({accuracy by split, parameters, seed, threads, and what the technique kept}).
+    """Write `model.keras` and `report.json` ({accuracy by split, parameters, seed, threads.
 
-    Reads params `technique`, `params`, `train`, `seed`, and `algorithm` with the file of that role where the technique is an algorithm of
-    the user; inputs `model` and `data`.
+    And what the technique kept}).
+
+    Reads params `technique`, `params`, `train`, `seed`, and `algorithm` with the file of that role
+    where the technique is an algorithm of the user; inputs `model` and `data`.
 
     Raises:
         UnknownPlugin: no technique of that name.
         BuildFailed: the technique failed, or left its training wrappers in the model.
     """
     if "algorithm" in job.files:
-        own.adopt(str(job.params["technique"]), str(job.params["algorithm"]), job.files["algorithm"])
+        own.adopt(
+            str(job.params["technique"]), str(job.params["algorithm"]), job.files["algorithm"]
+        )
     technique = TECHNIQUES.get(str(job.params["technique"]))
     train = Train.model_validate(job.params["train"])
     seed = int(job.params.get("seed", train.seed))
     tf.deterministic(seed)
     context = JobContext(job, train, seed)
-    changed = applied(technique, load(job.inputs["model"] / "model.keras"), job.params["params"], context)
+    changed = applied(
+        technique, load(job.inputs["model"] / "model.keras"), job.params["params"], context
+    )
     save(changed, job.out / "model.keras")
     custom_layers.carry(job.inputs["model"], job.out)
-    report = {"accuracy": accuracy(changed, context), "parameters": int(changed.count_params()), "seed": seed, "threads": tf.THREADS}
+    report = {
+        "accuracy": accuracy(changed, context),
+        "parameters": int(changed.count_params()),
+        "seed": seed,
+        "threads": tf.THREADS,
+    }
     write_json(job.out / "report.json", {**context.kept, **report})
 
 
 def applied(technique: Technique, model: Any, params: Any, context: Context) -> Any:
-    """Give what a technique makes of its own copy of `model`, which stays as it is: TFMOT's wrappers share layers with what they wrap.
+    """Give what a technique makes of its own copy of `model`, which stays as it is.
+
+    TFMOT's wrappers share layers with what they wrap.
 
     Raises:
-        BuildFailed: it is done by the converter, it failed, or left its training wrappers in the model.
+        BuildFailed: it is done by the converter, it failed, or left its training wrappers in the
+            model.
     """
     if technique.apply is None:
         raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")
@@ -54,11 +68,19 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
 
 
 def refuse_wrappers(model: Any, technique: str) -> None:
-    """Insist that a model holds plain layers only, or such that carry fake quantization for the converter.
+    """Insist that a model holds plain layers only.
+
+    Or such that carry fake quantization for the converter.
 
     Raises:
         BuildFailed: a wrapper is left; its layer is named.
     """
-    left = [layer.name for layer in model.layers if isinstance(layer, tf.keras.layers.Wrapper) and not fake_quant_models.is_wrapper(layer)]
+    left = [
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, tf.keras.layers.Wrapper) and not fake_quant_models.is_wrapper(layer)
+    ]
     if left:
-        raise BuildFailed(f"{technique} left its wrappers on {', '.join(left)}; expected plain Keras layers")
+        raise BuildFailed(
+            f"{technique} left its wrappers on {', '.join(left)}; expected plain Keras layers"
+        )

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
 
 class ImageClassification:
-    """Share of images whose class is the highest score (top1), or among the five highest (top5, where there are more than five classes).
+    """Share of images whose class is the highest score (top1), or among the five highest (top5.
 
-    Beside them the mean and the worst recall over the classes: a model that is right about frequent classes only shows there. Equal
+    Where there are more than five classes).
+
+    Beside them the mean and the worst recall over the classes: a model that is right about frequent
+        classes only shows there. Equal
     scores count in favour of the lower class number.
     """
 
@@ -26,7 +29,9 @@ class ImageClassification:
         """The metrics that name this task."""
         return metrics.of_task(self.name)
 
-    def score(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Mapping[str, Score]:
+    def score(
+        self, outputs: "Array", labels: "Array", classes: Sequence[str]
+    ) -> Mapping[str, Score]:
         """Ask its metrics."""
         return metrics.measure(self.metrics, outputs, labels, classes)
 

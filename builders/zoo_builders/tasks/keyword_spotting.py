@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 class KeywordSpotting:
-    """Share of recordings whose keyword is the highest score (top1), and how that is spread over the keywords.
+    """Share of recordings whose keyword is the highest score (top1).
 
-    `macro_recall` counts every keyword the same, `worst_recall` is the keyword that is missed most: a device that does not understand
-    "stop" is of no use, however good its average.
+    And how that is spread over the keywords.
+
+    `macro_recall` counts every keyword the same, `worst_recall` is the keyword that is missed most:
+    a device that does not understand "stop" is of no use, however good its average.
     """
 
     name = "keyword-spotting"
@@ -26,7 +28,9 @@ class KeywordSpotting:
         """The metrics that name this task."""
         return metrics.of_task(self.name)
 
-    def score(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Mapping[str, Score]:
+    def score(
+        self, outputs: "Array", labels: "Array", classes: Sequence[str]
+    ) -> Mapping[str, Score]:
         """Ask its metrics."""
         return metrics.measure(self.metrics, outputs, labels, classes)
 

@@ -1,4 +1,7 @@
-"""Kernels put back to what an earlier step made them: zero where they were zero, equal where they were equal."""
+"""Kernels put back to what an earlier step made them.
+
+Zero where they were zero, equal where they were equal.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +10,12 @@ from zoo_builders import tf
 
 
 def projection(zeros: Any, groups: Any) -> Callable[[Any], Any]:
-    """Make the function kernel → kernel: zero where `zeros` (bool) says so, and the mean of its group (int) for each weight.
+    """Make the function kernel → kernel.
 
-    Its gradient gives every weight of a group the group's mean gradient, so that they move together. Both arrays have the kernel's shape;
-    None asks for nothing.
+    Zero where `zeros` (bool) says so, and the mean of its group (int) for each weight.
+
+    Its gradient gives every weight of a group the group's mean gradient, so that they move
+    together. Both arrays have the kernel's shape; None asks for nothing.
     """
     import numpy as np
 

@@ -1,7 +1,8 @@
 """What each operator of a file costs: multiplications and bytes moved. Pure, from the flatbuffer.
 
-The two sides of the roofline (Williams, Waterman & Patterson 2009): an operator takes at least as long as its multiplications, and at least
-as long as moving its bytes. Where a runtime does not tell where its time goes, this tells where it can go.
+The two sides of the roofline (Williams, Waterman & Patterson 2009): an operator takes at least as
+long as its multiplications, and at least as long as moving its bytes. Where a runtime does not tell
+where its time goes, this tells where it can go.
 """
 
 import math
@@ -12,38 +13,78 @@ from zoo_builders.tflite import weight_tensors
 from zoo_builders.tflite.flatbuffer import File, Operator, Subgraph, Tensor
 from zoo_registry.model.record import OperatorCost
 
-_BITS = {"float64": 64, "int64": 64, "uint64": 64, "complex64": 64, "float32": 32, "int32": 32, "uint32": 32, "float16": 16, "bfloat16": 16,
-         "int16": 16, "uint16": 16, "int8": 8, "uint8": 8, "bool": 8, "int4": 4, "uint4": 4, "int2": 2}  # fmt: skip
+_BITS = {
+    "float64": 64,
+    "int64": 64,
+    "uint64": 64,
+    "complex64": 64,
+    "float32": 32,
+    "int32": 32,
+    "uint32": 32,
+    "float16": 16,
+    "bfloat16": 16,
+    "int16": 16,
+    "uint16": 16,
+    "int8": 8,
+    "uint8": 8,
+    "bool": 8,
+    "int4": 4,
+    "uint4": 4,
+    "int2": 2,
+}
 _FREE = frozenset({*weight_tensors.UNPACKING, "RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-"""Operators that are gone once the runtime has prepared the file (stored constants unfolded), or that only name memory anew."""
+"""Operators that are gone once the runtime has prepared the file (stored constants unfolded).
+
+Or that only name memory anew.
+"""
 
 
-def of_file(file: File, found: Sequence[weight_tensors.Weight], *, skips: bool) -> tuple[OperatorCost, ...]:
+def of_file(
+    file: File, found: Sequence[weight_tensors.Weight], *, skips: bool
+) -> tuple[OperatorCost, ...]:
     """List the operators of the subgraph that runs, in its order, without those that cost nothing.
 
     Args:
         file: as read.
         found: the file's weights, with their zeros.
-        skips: whether XNNPACK's sparse kernels are predicted on some processor: then zeros of 1x1 convolutions cost nothing there.
+        skips: whether XNNPACK's sparse kernels are predicted on some processor: then zeros of 1x1
+            convolutions cost nothing there.
     """
     graph = file.main
     own = {id(operator) for operator in graph.operators}
-    zeros = {one.operator.index: float(one.zero.mean()) for one in found if skips and one.values.size and id(one.operator) in own}
+    zeros = {
+        one.operator.index: float(one.zero.mean())
+        for one in found
+        if skips and one.values.size and id(one.operator) in own
+    }
     unfolded = _unfolded(graph)
-    return tuple(_cost(graph, operator, zeros, unfolded) for operator in graph.operators if operator.code not in _FREE)
+    return tuple(
+        _cost(graph, operator, zeros, unfolded)
+        for operator in graph.operators
+        if operator.code not in _FREE
+    )
 
 
-def _cost(graph: Subgraph, operator: Operator, zeros: Mapping[int, float], unfolded: AbstractSet[int]) -> OperatorCost:
+def _cost(
+    graph: Subgraph, operator: Operator, zeros: Mapping[int, float], unfolded: AbstractSet[int]
+) -> OperatorCost:
     tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
     stored = [tensor for tensor in tensors if tensor.constant or tensor.index in unfolded]
-    computed = [tensor for tensor in tensors if not tensor.constant and tensor.index not in unfolded]
+    computed = [
+        tensor for tensor in tensors if not tensor.constant and tensor.index not in unfolded
+    ]
     outputs = [graph.tensors[index] for index in operator.outputs]
     total = macs(graph, operator)
     return OperatorCost(
-        name=outputs[0].name if outputs else "", operator=operator.code, macs=total,
-        macs_skipped=round(total * zeros.get(operator.index, 0.0)) if _is_pointwise(graph, operator) else 0,
-        weight_bytes=sum(map(_bytes, stored)), activation_bytes=sum(map(_bytes, [*computed, *outputs])),
-    )  # fmt: skip
+        name=outputs[0].name if outputs else "",
+        operator=operator.code,
+        macs=total,
+        macs_skipped=(
+            round(total * zeros.get(operator.index, 0.0)) if _is_pointwise(graph, operator) else 0
+        ),
+        weight_bytes=sum(map(_bytes, stored)),
+        activation_bytes=sum(map(_bytes, [*computed, *outputs])),
+    )
 
 
 def _unfolded(graph: Subgraph) -> set[int]:
@@ -51,7 +92,11 @@ def _unfolded(graph: Subgraph) -> set[int]:
     found: set[int] = set()
     for operator in graph.operators:
         first = operator.inputs[0] if operator.inputs else -1
-        if operator.code in weight_tensors.UNPACKING and first >= 0 and (graph.tensors[first].constant or first in found):
+        if (
+            operator.code in weight_tensors.UNPACKING
+            and first >= 0
+            and (graph.tensors[first].constant or first in found)
+        ):
             found |= set(operator.outputs)
     return found
 
@@ -67,9 +112,17 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def macs(graph: Subgraph, operator: Operator) -> int:
-    """Count the multiply-accumulates of one operator in one inference (see `inspect.inspect`); 0 for all without weights."""
+    """Count the multiply-accumulates of one operator in one inference (see `inspect.inspect`).
+
+    0 for all without weights.
+    """
     slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
-    if slot is None or slot >= len(operator.inputs) or not operator.outputs or operator.code == "EMBEDDING_LOOKUP":
+    if (
+        slot is None
+        or slot >= len(operator.inputs)
+        or not operator.outputs
+        or operator.code == "EMBEDDING_LOOKUP"
+    ):
         return 0
     filters = [abs(size) for size in graph.tensors[operator.inputs[slot]].shape]
     if operator.code == "TRANSPOSE_CONV":

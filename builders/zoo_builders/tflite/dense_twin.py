@@ -1,6 +1,9 @@
-"""The dense twin of a sparsely stored file: the same graph and the same numbers, every weight stored dense.
+"""The dense twin of a sparsely stored file.
 
-Beside its twin a sparse file shows whether the runtime gains anything from the zeros: all else is equal.
+The same graph and the same numbers, every weight stored dense.
+
+Beside its twin a sparse file shows whether the runtime gains anything from the zeros: all else is
+    equal.
 """
 
 from typing import Any
@@ -10,7 +13,9 @@ from zoo_builders.tflite.flatbuffer import BadFile, File, pack, read
 
 
 def densify(data: bytes) -> bytes | None:
-    """Write `data` with its sparse tensors unfolded and its DENSIFY operators left out; None when nothing in it is sparse.
+    """Write `data` with its sparse tensors unfolded and its DENSIFY operators left out.
+
+    None when nothing in it is sparse.
 
     None, too, for files of which data stand behind the flatbuffer (those beyond 2 GB).
 
@@ -18,7 +23,9 @@ def densify(data: bytes) -> bytes | None:
         BadFile: it cannot be read.
     """
     seen = read(data)
-    if not any(operator.code == "DENSIFY" for graph in seen.subgraphs for operator in graph.operators):
+    if not any(
+        operator.code == "DENSIFY" for graph in seen.subgraphs for operator in graph.operators
+    ):
         return None
     schema = litert.schema()
     model = schema.ModelT.InitFromPackedBuf(data, 0)
@@ -33,7 +40,10 @@ def densify(data: bytes) -> bytes | None:
 
 
 def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
-    """Store the sparse tensors of one subgraph dense, and let those that read a DENSIFY read its input."""
+    """Store the sparse tensors of one subgraph dense.
+
+    And let those that read a DENSIFY read its input.
+    """
     import numpy as np
 
     known = seen.subgraphs[index]
@@ -41,9 +51,15 @@ def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
         if tensor.sparse is not None:
             own = graph.tensors[tensor.index]
             own.sparsity = None
-            model.buffers[own.buffer].data = np.frombuffer(weight_tensors.values(tensor).tobytes(), np.uint8)
-    packed = {operator.index: operator for operator in known.operators if operator.code == "DENSIFY"}
+            model.buffers[own.buffer].data = np.frombuffer(
+                weight_tensors.values(tensor).tobytes(), np.uint8
+            )
+    packed = {
+        operator.index: operator for operator in known.operators if operator.code == "DENSIFY"
+    }
     instead = {operator.outputs[0]: operator.inputs[0] for operator in packed.values()}
     for operator in graph.operators:
         operator.inputs = [instead.get(int(tensor), int(tensor)) for tensor in operator.inputs]
-    graph.operators = [operator for place, operator in enumerate(graph.operators) if place not in packed]
+    graph.operators = [
+        operator for place, operator in enumerate(graph.operators) if place not in packed
+    ]

@@ -1,8 +1,9 @@
 """Read a .tflite file (schema v3) into plain values, whatever its bytes are; write one.
 
-The flatbuffer is untrusted: the generated accessors follow any offset and believe any length. Here every vector's length is held
-against the file's own size before anyone walks it, the number of things read is bounded for the whole file, and whatever an
-accessor trips over comes out as `BadFile`.
+The flatbuffer is untrusted: the generated accessors follow any offset and believe any length. Here
+    every vector's length is held
+against the file's own size before anyone walks it, the number of things read is bounded for the
+whole file, and whatever an accessor trips over comes out as `BadFile`.
 """
 
 import struct
@@ -21,7 +22,9 @@ IDENTIFIER = b"TFL3"
 MAX_BYTES = 2 << 30
 
 MAX_ITEMS = 1 << 20
-"""Tensors, operators, dimensions and the like in one file; large language models stay under a tenth of it. Nor can a file hold more
+"""Tensors, operators, dimensions and the like in one file.
+
+Large language models stay under a tenth of it. Nor can a file hold more
 of them than it has bytes."""
 
 _SMALLEST = 8 + len(IDENTIFIER)
@@ -35,7 +38,10 @@ class BadFile(WrongUse):
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the sparse format: every index present (`dense`), or compressed rows (`segments`, `indices`)."""
+    """One level of the sparse format.
+
+    Every index present (`dense`), or compressed rows (`segments`, `indices`).
+    """
 
     format: Literal["dense", "csr"]
     size: int
@@ -45,7 +51,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Sparse:
-    """How the values of a sparsely stored tensor are laid out: order of the dimensions, blocks, one level a dimension."""
+    """How the values of a sparsely stored tensor are laid out.
+
+    Order of the dimensions, blocks, one level a dimension.
+    """
 
     order: tuple[int, ...]
     block_map: tuple[int, ...]
@@ -54,7 +63,10 @@ class Sparse:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor. `data` is empty when it is computed; a dimension of -1 is unknown until the file runs."""
+    """One tensor. `data` is empty when it is computed.
+
+    A dimension of -1 is unknown until the file runs.
+    """
 
     index: int
     name: str
@@ -76,7 +88,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: builtin name, tensors by index (-1 = left out), and the options that decide shapes and paths."""
+    """One operator: builtin name, tensors by index (-1 = left out).
+
+    And the options that decide shapes and paths.
+    """
 
     index: int
     code: str
@@ -110,7 +125,10 @@ class Subgraph:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A model: its subgraphs (the first is the one that runs), and the names people gave to inputs and outputs."""
+    """A model: its subgraphs (the first is the one that runs).
+
+    And the names people gave to inputs and outputs.
+    """
 
     subgraphs: tuple[Subgraph, ...]
     input_names: Mapping[int, str]
@@ -129,13 +147,26 @@ def read(data: bytes) -> File:
         BadFile: not a .tflite file, cut off, or damaged; the message says where.
     """
     if not _SMALLEST <= len(data) <= MAX_BYTES:
-        raise BadFile(f"{len(data)} bytes are not a .tflite file (expected {_SMALLEST} to {MAX_BYTES})")
+        raise BadFile(
+            f"{len(data)} bytes are not a .tflite file (expected {_SMALLEST} to {MAX_BYTES})"
+        )
     if data[4:8] != IDENTIFIER:
         raise BadFile(f"not a .tflite file: identifier {data[4:8]!r}, expected {IDENTIFIER!r}")
     try:
         return _Reader(data, litert.schema()).file()
-    except (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, KeyError) as error:
-        raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}", hint="compare its digest: zoo verify FILE") from error
+    except (
+        struct.error,
+        IndexError,
+        ValueError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+        KeyError,
+    ) as error:
+        raise BadFile(
+            f"damaged .tflite file: {type(error).__name__}: {error}",
+            hint="compare its digest: zoo verify FILE",
+        ) from error
 
 
 class _Reader:
@@ -143,21 +174,37 @@ class _Reader:
 
     def __init__(self, data: bytes, schema: Any) -> None:
         self._data, self._schema, self._taken, self._copied = data, schema, 0, 0
-        self._dtypes = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-        self._codes = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+        self._dtypes = {
+            value: name.lower()
+            for name, value in vars(schema.TensorType).items()
+            if not name.startswith("_")
+        }
+        self._codes = {
+            value: name
+            for name, value in vars(schema.BuiltinOperator).items()
+            if not name.startswith("_")
+        }
 
     def _take(self, count: int, what: str, width: int = 4) -> int:
         """Allow `count` more items of at least `width` bytes each, or refuse."""
         self._taken += count
         if count * width > len(self._data) or self._taken > min(MAX_ITEMS, len(self._data)):
-            raise BadFile(f"{what}: {count} of them do not fit into a file of {len(self._data)} bytes")
+            raise BadFile(
+                f"{what}: {count} of them do not fit into a file of {len(self._data)} bytes"
+            )
         return count
 
     def _copy(self, size: int, what: str) -> None:
-        """Allow `size` more bytes to be copied, or refuse: no file holds more than itself, however often it points there."""
+        """Allow `size` more bytes to be copied, or refuse.
+
+        No file holds more than itself, however often it points there.
+        """
         self._copied += size
         if self._copied > 2 * len(self._data):
-            raise BadFile(f"{what}: the file's buffers add up to more than {self._copied} bytes, the file has {len(self._data)}")
+            raise BadFile(
+                f"{what}: the file's buffers add up to more than {self._copied} bytes, the file has"
+                f" {len(self._data)}"
+            )
 
     def _list(self, what: str, count: int, item: Callable[[int], Any], width: int = 4) -> list[Any]:
         return [item(index) for index in range(self._take(count, what, width))]
@@ -171,9 +218,19 @@ class _Reader:
 
     def file(self) -> File:
         model = self._schema.Model.GetRootAs(self._data, 0)
-        codes = self._list("operator codes", model.OperatorCodesLength(), lambda i: self._code(model.OperatorCodes(i)))
-        buffers = self._list("buffers", model.BuffersLength(), lambda i: self._buffer(model.Buffers(i)))
-        subgraphs = self._list("subgraphs", model.SubgraphsLength(), lambda i: self._subgraph(model.Subgraphs(i), codes, buffers))
+        codes = self._list(
+            "operator codes",
+            model.OperatorCodesLength(),
+            lambda i: self._code(model.OperatorCodes(i)),
+        )
+        buffers = self._list(
+            "buffers", model.BuffersLength(), lambda i: self._buffer(model.Buffers(i))
+        )
+        subgraphs = self._list(
+            "subgraphs",
+            model.SubgraphsLength(),
+            lambda i: self._subgraph(model.Subgraphs(i), codes, buffers),
+        )
         if not subgraphs:
             raise BadFile("the file holds no subgraph")
         inputs, outputs = self._signature(model)
@@ -197,10 +254,28 @@ class _Reader:
         return bytes(array)
 
     def _subgraph(self, graph: Any, codes: list[str], buffers: list[bytes]) -> Subgraph:
-        tensors = self._list("tensors", graph.TensorsLength(), lambda i: self._tensor(i, graph.Tensors(i), buffers))
-        operators = self._list("operators", graph.OperatorsLength(), lambda i: self._operator(i, graph.Operators(i), codes))
-        inputs, outputs = self._ints("inputs", graph.InputsAsNumpy()), self._ints("outputs", graph.OutputsAsNumpy())
-        named = [*inputs, *outputs, *(i for operator in operators for i in (*operator.inputs, *operator.outputs) if i != -1)]
+        tensors = self._list(
+            "tensors", graph.TensorsLength(), lambda i: self._tensor(i, graph.Tensors(i), buffers)
+        )
+        operators = self._list(
+            "operators",
+            graph.OperatorsLength(),
+            lambda i: self._operator(i, graph.Operators(i), codes),
+        )
+        inputs, outputs = (
+            self._ints("inputs", graph.InputsAsNumpy()),
+            self._ints("outputs", graph.OutputsAsNumpy()),
+        )
+        named = [
+            *inputs,
+            *outputs,
+            *(
+                i
+                for operator in operators
+                for i in (*operator.inputs, *operator.outputs)
+                if i != -1
+            ),
+        ]
         wrong = next((index for index in named if not 0 <= index < len(tensors)), None)
         if wrong is not None:
             raise BadFile(f"an operator names tensor {wrong} of {len(tensors)}")
@@ -217,17 +292,34 @@ class _Reader:
             raise BadFile(f"tensor {index} names buffer {buffer} of {len(buffers)}")
         quantization, sparsity = tensor.Quantization(), tensor.Sparsity()
         scales = () if quantization is None else self._floats(quantization.ScaleAsNumpy())
-        zeros = () if quantization is None else self._ints("zero points", quantization.ZeroPointAsNumpy())
+        zeros = (
+            ()
+            if quantization is None
+            else self._ints("zero points", quantization.ZeroPointAsNumpy())
+        )
         return Tensor(
-            index, self._text(tensor.Name()), self._shape(tensor), dtype, buffers[buffer], scales, zeros,
-            axis=0 if quantization is None else quantization.QuantizedDimension(), sparse=sparsity and self._sparse(sparsity),
+            index,
+            self._text(tensor.Name()),
+            self._shape(tensor),
+            dtype,
+            buffers[buffer],
+            scales,
+            zeros,
+            axis=0 if quantization is None else quantization.QuantizedDimension(),
+            sparse=sparsity and self._sparse(sparsity),
             block=0 if quantization is None else self._block(quantization),
-        )  # fmt: skip
+        )
 
     def _block(self, quantization: Any) -> int:
-        """Read the size of the blocks that share a scale; 0 for any other kind of scale. Their scales stand in a tensor of their own."""
+        """Read the size of the blocks that share a scale; 0 for any other kind of scale.
+
+        Their scales stand in a tensor of their own.
+        """
         details = quantization.Details()
-        if details is None or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization:
+        if (
+            details is None
+            or quantization.DetailsType() != self._schema.QuantizationDetails.BlockwiseQuantization
+        ):
             return 0
         blocks = self._schema.BlockwiseQuantization()
         blocks.Init(details.Bytes, details.Pos)
@@ -249,7 +341,11 @@ class _Reader:
         return signature if len(signature) == len(shape) else shape
 
     def _sparse(self, sparsity: Any) -> Sparse:
-        levels = self._list("sparse dimensions", sparsity.DimMetadataLength(), lambda i: self._level(sparsity.DimMetadata(i)))
+        levels = self._list(
+            "sparse dimensions",
+            sparsity.DimMetadataLength(),
+            lambda i: self._level(sparsity.DimMetadata(i)),
+        )
         order = self._ints("traversal order", sparsity.TraversalOrderAsNumpy())
         return Sparse(order, self._ints("block map", sparsity.BlockMapAsNumpy()), tuple(levels))
 
@@ -257,13 +353,19 @@ class _Reader:
         if level.Format() == self._schema.DimensionType.DENSE:
             return Level("dense", int(level.DenseSize()))
         segments = self._indices(level.ArraySegmentsType(), level.ArraySegments())
-        return Level("csr", 0, segments, self._indices(level.ArrayIndicesType(), level.ArrayIndices()))
+        return Level(
+            "csr", 0, segments, self._indices(level.ArrayIndicesType(), level.ArrayIndices())
+        )
 
     def _indices(self, kind: int, table: Any) -> "np.ndarray[Any, Any]":
         import numpy as np
 
         kinds = self._schema.SparseIndexVector
-        names: dict[int, str] = {kinds.Int32Vector: "Int32Vector", kinds.Uint16Vector: "Uint16Vector", kinds.Uint8Vector: "Uint8Vector"}
+        names: dict[int, str] = {
+            kinds.Int32Vector: "Int32Vector",
+            kinds.Uint16Vector: "Uint16Vector",
+            kinds.Uint8Vector: "Uint8Vector",
+        }
         if kind not in names or table is None:
             raise BadFile(f"a sparse dimension stores its indices as type {kind}")
         vector = getattr(self._schema, names[kind])()
@@ -278,8 +380,13 @@ class _Reader:
         number = operator.OpcodeIndex()
         if number >= len(codes):
             raise BadFile(f"operator {index} has the code {number} of {len(codes)}")
-        inputs, outputs = self._ints("operands", operator.InputsAsNumpy()), self._ints("results", operator.OutputsAsNumpy())
-        return Operator(index, codes[number], inputs, outputs, self._options(codes[number], operator))
+        inputs, outputs = (
+            self._ints("operands", operator.InputsAsNumpy()),
+            self._ints("results", operator.OutputsAsNumpy()),
+        )
+        return Operator(
+            index, codes[number], inputs, outputs, self._options(codes[number], operator)
+        )
 
     def _options(self, code: str, operator: Any) -> dict[str, int]:
         names = _OPTIONS.get(code)
@@ -302,11 +409,21 @@ class _Reader:
         return {entry.TensorIndex(): self._text(entry.Name()) for entry in maps}
 
 
-_WINDOW = ("Padding", "StrideW", "StrideH", "DilationWFactor", "DilationHFactor", "FusedActivationFunction")
+_WINDOW = (
+    "Padding",
+    "StrideW",
+    "StrideH",
+    "DilationWFactor",
+    "DilationHFactor",
+    "FusedActivationFunction",
+)
 _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "CONV_2D": ("Conv2DOptions", _WINDOW),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*_WINDOW, "DepthMultiplier")),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", ("FusedActivationFunction", "WeightsFormat", "KeepNumDims")),
+    "FULLY_CONNECTED": (
+        "FullyConnectedOptions",
+        ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
+    ),
     "MEAN": ("ReducerOptions", ("KeepDims",)),
 }
 

@@ -1,4 +1,7 @@
-"""All that is read from one .tflite file: structure, signature, what its operators compute with, where its zeros are."""
+"""All that is read from one .tflite file.
+
+Structure, signature, what its operators compute with, where its zeros are.
+"""
 
 import math
 from collections import Counter
@@ -11,7 +14,10 @@ from zoo_builders.tflite.flatbuffer import BadFile, File, Subgraph, Tensor, read
 from zoo_registry.model.record import Signature, Structure, TensorInfo
 
 _REAL = frozenset({"float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "int4"})
-"""Types a number of the model can be stored as; int32, int64 and bool tensors hold shapes, indices and biases."""
+"""Types a number of the model can be stored as.
+
+Int32, int64 and bool tensors hold shapes, indices and biases.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,10 @@ class Inspection:
 def inspect(data: bytes) -> Structure:
     """Read a file's structure: operators, tensors, weights, work, and the path XNNPACK will take.
 
-    `parameters` counts the elements of all weights, biases and other numeric constants, once each. `macs` are multiply-accumulates of
-    one inference, from output elements O and filters: CONV_2D and FULLY_CONNECTED O x (filter elements per output channel),
-    DEPTHWISE_CONV_2D O x kernel height x width, TRANSPOSE_CONV input elements x kernel x output channels, BATCH_MATMUL O x the
+    `parameters` counts the elements of all weights, biases and other numeric constants, once each.
+    `macs` are multiply-accumulates of one inference, from output elements O and filters: CONV_2D
+    and FULLY_CONNECTED O x (filter elements per output channel), DEPTHWISE_CONV_2D O x kernel
+    height x width, TRANSPOSE_CONV input elements x kernel x output channels, BATCH_MATMUL O x the
     contracted dimension; an unknown dimension counts as 1. Other operators count nothing.
 
     Raises:
@@ -60,10 +67,20 @@ def _structure(file: File, found: list[weight_tensors.Weight]) -> Structure:
     predicted = xnnpack.predict(file.main)
     return Structure(
         parameters=sum(_parameters(graph) for graph in file.subgraphs),
-        macs=sum(costs.macs(graph, operator) for graph in file.subgraphs for operator in graph.operators),
+        macs=sum(
+            costs.macs(graph, operator) for graph in file.subgraphs for operator in graph.operators
+        ),
         operators=dict(sorted(operators.items())),
-        tensors_by_dtype=dict(sorted(Counter(tensor.dtype for graph in file.subgraphs for tensor in graph.tensors).items())),
-        sparsity_overall=float(sum(int(weight.zero.sum()) for weight in found) / elements) if elements else 0.0,
+        tensors_by_dtype=dict(
+            sorted(
+                Counter(
+                    tensor.dtype for graph in file.subgraphs for tensor in graph.tensors
+                ).items()
+            )
+        ),
+        sparsity_overall=(
+            float(sum(int(weight.zero.sum()) for weight in found) / elements) if elements else 0.0
+        ),
         weights=tuple(weight.describe() for weight in found),
         densify=operators["DENSIFY"],
         xnnpack=predicted,
@@ -72,12 +89,19 @@ def _structure(file: File, found: list[weight_tensors.Weight]) -> Structure:
 
 
 def _parameters(graph: Subgraph) -> int:
-    """Count elements of constants that are numbers of the model: read by some operator as real values or as a bias."""
+    """Count elements of constants that are numbers of the model.
+
+    Read by some operator as real values or as a bias.
+    """
     counted: set[int] = set()
     for operator in graph.operators:
         slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
         for position, index in enumerate(operator.inputs):
-            if index >= 0 and graph.tensors[index].constant and (graph.tensors[index].dtype in _REAL or (slot and position == slot + 1)):
+            if (
+                index >= 0
+                and graph.tensors[index].constant
+                and (graph.tensors[index].dtype in _REAL or (slot and position == slot + 1))
+            ):
                 counted.add(index)
     return sum(math.prod(graph.tensors[index].shape) for index in counted)
 
@@ -94,11 +118,20 @@ def signature(file: File) -> Signature:
 def _port(tensor: Tensor, names: Any) -> TensorInfo:
     scale, zero_point = (tensor.scales or (0.0,))[0], (tensor.zero_points or (0,))[0]
     name = names.get(tensor.index, tensor.name)
-    return TensorInfo(name=name, shape=tensor.shape, dtype=tensor.dtype, scale=scale, zero_point=zero_point if tensor.scales else 0)
+    return TensorInfo(
+        name=name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        scale=scale,
+        zero_point=zero_point if tensor.scales else 0,
+    )
 
 
 def _activations(graph: Subgraph) -> Iterable[proof.Activation]:
-    """Give what operators compute with: data inputs and outputs, conversions at the rim of an integer file left out."""
+    """Give what operators compute with.
+
+    Data inputs and outputs, conversions at the rim of an integer file left out.
+    """
     producers = graph.producers()
     for operator in graph.operators:
         if operator.code in {"QUANTIZE", *weight_tensors.UNPACKING}:

@@ -1,15 +1,21 @@
-"""Which weight tensors of a finished file are those of a Keras layer: by name, operator and shape. Pure.
+"""Which weight tensors of a finished file are those of a Keras layer.
 
-Names as the TensorFlow converter writes them (TensorFlow 2.21): operations a tensor was fused from, separated by `;`, each
-`model/layer/operation`:
+By name, operator and shape. Pure.
 
-    model/conv/Conv2D                                                  float32, float16, int8, int16x8; batch normalisation folded or not
-    model/relu/Relu;model/pw/BiasAdd;model/pw/Conv2D;model/pw/…        stored sparse: neighbours are named too
+Names as the TensorFlow converter writes them (TensorFlow 2.21): operations a tensor was fused from,
+separated by `;`, each `model/layer/operation`:
+
+    model/conv/Conv2D                                                  float32, float16, int8,
+    int16x8; batch normalisation folded or not
+    model/relu/Relu;model/pw/BiasAdd;model/pw/Conv2D;model/pw/…        stored sparse: neighbours are
+    named too
     model/quant_conv/Conv2D;model/quant_conv/LastValueQuant/…          quantization-aware training
-    arith.constant, tfl.pseudo_qconst                                  two layers with equal weights, stored once: no name is left
+    arith.constant, tfl.pseudo_qconst                                  two layers with equal
+    weights, stored once: no name is left
 
-So a tensor is a layer's when it names that layer's own product (`layer/Conv2D`, `layer/MatMul`, …); where no tensor does, when it names
-the layer at all; and where none is named, every nameless tensor of the layer's shape counts. Operator and shape must fit always.
+So a tensor is a layer's when it names that layer's own product (`layer/Conv2D`, `layer/MatMul`, …);
+where no tensor does, when it names the layer at all; and where none is named, every nameless tensor
+of the layer's shape counts. Operator and shape must fit always.
 """
 
 import re
@@ -36,9 +42,11 @@ class LayerTensor(BaseModel):
     """The kernel of one Keras layer, as it must stand in a file.
 
     Attributes:
-        layer: name of the layer; with `*` or `?` a pattern, for networks that nobody can read before the build.
+        layer: name of the layer; with `*` or `?` a pattern, for networks that nobody can read
+            before the build.
         operators: flatbuffer operators that may read it; empty = any.
-        shape: its sizes as the file orders them (output channels first), ones left out; empty = not known.
+        shape: its sizes as the file orders them (output channels first), ones left out; empty = not
+            known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,7 +62,10 @@ class LayerTensor(BaseModel):
 
 
 def kernel_of(node: Node) -> LayerTensor | None:
-    """Say how the kernel of a layer stands in a file; None for a layer without one. A size of 0 is one that training decides."""
+    """Say how the kernel of a layer stands in a file; None for a layer without one.
+
+    A size of 0 is one that training decides.
+    """
     kernel = next((node.weights[name] for name in _KERNELS if name in node.weights), None)
     if kernel is None:
         return None
@@ -63,13 +74,22 @@ def kernel_of(node: Node) -> LayerTensor | None:
 
 
 def kernels_of(graph: Graph, names: Iterable[str]) -> tuple[LayerTensor, ...]:
-    """Say how the kernels of these layers stand in a file, in the graph's order; layers without a kernel are left out."""
+    """Say how the kernels of these layers stand in a file, in the graph's order.
+
+    Layers without a kernel are left out.
+    """
     wanted = set(names)
-    return tuple(kernel for node in graph.nodes if node.name in wanted and (kernel := kernel_of(node)) is not None)
+    return tuple(
+        kernel
+        for node in graph.nodes
+        if node.name in wanted and (kernel := kernel_of(node)) is not None
+    )
 
 
 def _as_stored(op: str, kernel: Shape) -> tuple[int, ...]:
-    if op == "DepthwiseConv2D":  # [height, width, channels, multiplier] → [1, height, width, channels * multiplier]
+    if (
+        op == "DepthwiseConv2D"
+    ):  # [height, width, channels, multiplier] → [1, height, width, channels * multiplier]
         order: Shape = (*kernel[:2], kernel[2] * kernel[3])
     elif op == "Conv2DTranspose":  # [height, width, out, in] → [out, height, width, in]
         order = (kernel[2], *kernel[:2], kernel[3])
@@ -86,8 +106,14 @@ def belonging(weights: Sequence[TensorSparsity], wanted: LayerTensor) -> tuple[i
     """Give the positions of the tensors that are the layer's; empty when the file has none."""
     fitting = [index for index, weight in enumerate(weights) if _fits(weight, wanted)]
     own = [index for index in fitting if _product(wanted.layer).search(weights[index].name)]
-    named = own or [index for index in fitting if _mention(wanted.layer).search(weights[index].name)]
-    nameless = [] if wanted.is_pattern or not wanted.shape else [index for index in fitting if "/" not in weights[index].name]
+    named = own or [
+        index for index in fitting if _mention(wanted.layer).search(weights[index].name)
+    ]
+    nameless = (
+        []
+        if wanted.is_pattern or not wanted.shape
+        else [index for index in fitting if "/" not in weights[index].name]
+    )
     return tuple(named or nameless)
 
 

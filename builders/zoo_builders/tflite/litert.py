@@ -1,6 +1,9 @@
-"""The one door to LiteRT (`ai_edge_litert`): its runtime, its version, and the schema bindings it ships.
+"""The one door to LiteRT (`ai_edge_litert`).
 
-Light on purpose: importing this module imports neither LiteRT nor numpy, so that a measuring child starts fast.
+Its runtime, its version, and the schema bindings it ships.
+
+Light on purpose: importing this module imports neither LiteRT nor numpy, so that a measuring child
+    starts fast.
 """
 
 import math
@@ -18,7 +21,9 @@ if TYPE_CHECKING:
 
 RUNTIME = "litert"
 Kernels = Literal["xnnpack", "builtin", "reference"]
-"""Who computes: the XNNPACK delegate with optimized kernels behind it (the default of every app), the optimized kernels alone, or
+"""Who computes: the XNNPACK delegate with optimized kernels behind it (the default of every app).
+
+The optimized kernels alone, or
 the plain reference kernels."""
 
 _DELEGATE = "TfLiteXNNPackDelegate"
@@ -40,7 +45,10 @@ def version() -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the runtime's warning that keeping every tensor costs memory: whoever asks for that means it."""
+    """Silence the runtime's warning that keeping every tensor costs memory.
+
+    Whoever asks for that means it.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
         yield
@@ -60,12 +68,17 @@ def schema() -> Any:
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra("running a .tflite file needs LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[bench]'")
+    return MissingExtra(
+        "running a .tflite file needs LiteRT (ai-edge-litert)", hint="pip install 'edgezoo[bench]'"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One input or output of a loaded file. `scale` is 0 for floats; integers mean (stored - zero_point) * scale."""
+    """One input or output of a loaded file.
+
+    `scale` is 0 for floats; integers mean (stored - zero_point) * scale.
+    """
 
     index: int
     name: str
@@ -75,7 +88,10 @@ class Port:
     zero_point: int
 
     def store(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-        """Turn real values into what the file takes: rounded to the nearest step and clipped for integers."""
+        """Turn real values into what the file takes.
+
+        Rounded to the nearest step and clipped for integers.
+        """
         import numpy as np
 
         if not self.scale:
@@ -90,12 +106,17 @@ class Port:
 
         if not self.scale:
             return np.asarray(stored, np.float32)
-        return ((stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(np.float32)
+        return ((stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)).astype(
+            np.float32
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a graph the delegate took: nodes taken, nodes in all, and into how many pieces it was cut."""
+    """How much of a graph the delegate took.
+
+    Nodes taken, nodes in all, and into how many pieces it was cut.
+    """
 
     delegated: int
     total: int
@@ -103,13 +124,23 @@ class Coverage:
 
 
 class Session:
-    """A file loaded and ready to run; `keep_all` keeps what is computed on the way, for `value` (slow, and large).
+    """A file loaded and ready to run.
+
+    `keep_all` keeps what is computed on the way, for `value` (slow, and large).
 
     Raises:
-        MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the runtime's own.
+        MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the
+            runtime's own.
     """
 
-    def __init__(self, source: bytes | Path, *, threads: int = 1, kernels: Kernels = "xnnpack", keep_all: bool = False) -> None:
+    def __init__(
+        self,
+        source: bytes | Path,
+        *,
+        threads: int = 1,
+        kernels: Kernels = "xnnpack",
+        keep_all: bool = False,
+    ) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
@@ -119,14 +150,21 @@ class Session:
             "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "reference": OpResolverType.BUILTIN_REF,
         }
-        where = {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
-        options = {"experimental_op_resolver_type": resolvers[kernels], "experimental_preserve_all_tensors": keep_all}
+        where = (
+            {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
+        )
+        options = {
+            "experimental_op_resolver_type": resolvers[kernels],
+            "experimental_preserve_all_tensors": keep_all,
+        }
         try:
             with quiet():
                 self._interpreter = Interpreter(**where, num_threads=threads, **options)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise MeasureFailed(f"the runtime cannot prepare the file: {error}", kind="load", hint="zoo doctor") from error
+            raise MeasureFailed(
+                f"the runtime cannot prepare the file: {error}", kind="load", hint="zoo doctor"
+            ) from error
         self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
         self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
 
@@ -137,7 +175,9 @@ class Session:
             MeasureFailed: number, shape or dtype is not what the file takes.
         """
         if len(arrays) != len(self.inputs):
-            raise MeasureFailed(f"{len(arrays)} inputs given, the file takes {len(self.inputs)}", kind="interface")
+            raise MeasureFailed(
+                f"{len(arrays)} inputs given, the file takes {len(self.inputs)}", kind="interface"
+            )
         for port, array in zip(self.inputs, arrays, strict=True):
             try:
                 self._interpreter.set_tensor(port.index, array)
@@ -166,11 +206,15 @@ class Session:
         arrays = tuple(self._interpreter.get_tensor(port.index) for port in self.outputs)
         for port, array in zip(self.outputs, arrays, strict=True):
             if not np.issubdtype(array.dtype, np.integer) and not np.isfinite(array).all():
-                raise MeasureFailed(f"output {port.name!r} holds values that are not numbers", kind="not-finite")
+                raise MeasureFailed(
+                    f"output {port.name!r} holds values that are not numbers", kind="not-finite"
+                )
         return arrays
 
     def value(self, index: int) -> "np.ndarray[Any, Any]":
-        """Copy a tensor by its index, as stored; one that is only computed on the way needs `keep_all`.
+        """Copy a tensor by its index, as stored.
+
+        One that is only computed on the way needs `keep_all`.
 
         Raises:
             MeasureFailed: it was not kept.
@@ -192,22 +236,40 @@ class Session:
         return self.fetch()
 
     def coverage(self) -> Coverage:
-        """Count what the delegate took, by walking back from each of its nodes' outputs to their inputs."""
-        nodes = self._interpreter._get_ops_details()  # noqa: SLF001  the runtime offers no public way to ask
-        own = [node for node in nodes if _DELEGATE not in node["op_name"] and node["op_name"] != "DELEGATE"]
+        """Count what the delegate took.
+
+        By walking back from each of its nodes' outputs to their inputs.
+        """
+        # the runtime offers no public way to ask
+        nodes = self._interpreter._get_ops_details()  # noqa: SLF001
+        own = [
+            node
+            for node in nodes
+            if _DELEGATE not in node["op_name"] and node["op_name"] != "DELEGATE"
+        ]
         taken = [node for node in nodes if node not in own]
-        producers = {int(tensor): index for index, node in enumerate(own) for tensor in node["outputs"]}
+        producers = {
+            int(tensor): index for index, node in enumerate(own) for tensor in node["outputs"]
+        }
         delegated: set[int] = set()
         for node in taken:
             delegated |= _behind(node, own, producers)
         return Coverage(len(delegated), len(own), len(taken))
 
 
-def compare(session: Session, inputs: "Sequence[np.ndarray[Any, Any]]", outputs: "Sequence[np.ndarray[Any, Any]]", atol: float) -> None:
-    """See that a loaded file gives the golden `outputs` for the golden `inputs` (one array a port, [examples, …], as stored).
+def compare(
+    session: Session,
+    inputs: "Sequence[np.ndarray[Any, Any]]",
+    outputs: "Sequence[np.ndarray[Any, Any]]",
+    atol: float,
+) -> None:
+    """See that a loaded file gives the golden `outputs` for the golden `inputs`.
+
+    Both hold one array a port, [examples, …], as stored.
 
     Raises:
-        MeasureFailed: it does not; with the example, the output, the value found and the one expected.
+        MeasureFailed: it does not; with the example, the output, the value found and the one
+            expected.
     """
     for example in range(len(inputs[0])):
         found = session.run([array[example] for array in inputs])
@@ -215,26 +277,36 @@ def compare(session: Session, inputs: "Sequence[np.ndarray[Any, Any]]", outputs:
             near(f"golden example {example}, output {port}", value, outputs[port][example], atol)
 
 
-def near(where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float) -> None:
+def near(
+    where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float
+) -> None:
     """See that a value is the wanted one, within `atol` everywhere; `where` begins the message.
 
     Raises:
-        MeasureFailed: (kind `wrong-output` or `not-finite`) it is not; with the value found and the one expected.
+        MeasureFailed: (kind `wrong-output` or `not-finite`) it is not; with the value found and the
+            one expected.
     """
     import numpy as np
 
     if not np.issubdtype(found.dtype, np.integer) and not np.isfinite(found).all():
         raise MeasureFailed(f"{where} holds values that are not numbers", kind="not-finite")
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
-        raise MeasureFailed(f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}", kind="wrong-output")
+        raise MeasureFailed(
+            f"{where} is {found.dtype}{found.shape}, expected {wanted.dtype}{wanted.shape}",
+            kind="wrong-output",
+        )
     off = np.abs(found.astype(np.float64) - wanted.astype(np.float64))
     if off.size and float(off.max()) > atol:
         place = int(off.argmax())
         seen, expected = found.reshape(-1)[place], wanted.reshape(-1)[place]
-        raise MeasureFailed(f"{where}: found {seen}, expected {expected} within {atol:g}", kind="wrong-output")
+        raise MeasureFailed(
+            f"{where}: found {seen}, expected {expected} within {atol:g}", kind="wrong-output"
+        )
 
 
-def _behind(delegate: dict[str, Any], own: list[dict[str, Any]], producers: dict[int, int]) -> set[int]:
+def _behind(
+    delegate: dict[str, Any], own: list[dict[str, Any]], producers: dict[int, int]
+) -> set[int]:
     stop = {int(tensor) for tensor in delegate["inputs"]}
     waiting, found = [int(tensor) for tensor in delegate["outputs"]], set[int]()
     while waiting:
@@ -254,4 +326,11 @@ def _port(detail: dict[str, Any]) -> Port:
     if not math.isfinite(scale):
         raise MeasureFailed(f"tensor {detail['name']!r} has the scale {scale}", kind="load")
     shape = tuple(int(size) for size in detail["shape"])
-    return Port(int(detail["index"]), str(detail["name"]), shape, np.dtype(detail["dtype"]), float(scale), int(zero_point))
+    return Port(
+        int(detail["index"]),
+        str(detail["name"]),
+        shape,
+        np.dtype(detail["dtype"]),
+        float(scale),
+        int(zero_point),
+    )

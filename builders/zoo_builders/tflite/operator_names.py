@@ -1,7 +1,8 @@
 """How people name an operator of a .tflite file: by its layer, by a pattern, by its type. Pure.
 
-An operator with weights is known by its weight tensor's name, any other by the name of what it gives. The TensorFlow converter writes
-`model/layer/operation`, several of them joined by `;` where operators were fused; other tools write what they like.
+An operator with weights is known by its weight tensor's name, any other by the name of what it
+gives. The TensorFlow converter writes `model/layer/operation`, several of them joined by `;` where
+operators were fused; other tools write what they like.
 """
 
 import re
@@ -15,7 +16,10 @@ _READ = re.compile(r"(/ReadVariableOp(_\d+)?)+$")
 
 
 def matches(word: str, operator: str, name: str) -> bool:
-    """Whether `word` means the operator: its type (`CONV_2D`), its name or a part of it (`block1_*`), or `re:` and an expression."""
+    """Whether `word` means the operator.
+
+    Its type (`CONV_2D`), its name or a part of it (`block1_*`), or `re:` and an expression.
+    """
     if word.startswith(REGEX):
         return re.search(word.removeprefix(REGEX), name) is not None
     return word == operator or any(fnmatchcase(part, word) for part in parts(name))
@@ -23,13 +27,20 @@ def matches(word: str, operator: str, name: str) -> bool:
 
 def parts(name: str) -> tuple[str, ...]:
     """Give a tensor's whole name and everything between its `/` and `;`."""
-    return tuple(dict.fromkeys((name, *(part for joined in name.split(";") for part in joined.split("/") if part))))
+    return tuple(
+        dict.fromkeys(
+            (name, *(part for joined in name.split(";") for part in joined.split("/") if part))
+        )
+    )
 
 
 def layer_of(name: str) -> str:
-    """Guess the layer a tensor's name speaks of: of `model/conv1/Conv2D` that is `conv1`; of anything else the name itself.
+    """Guess the layer a tensor's name speaks of: of `model/conv1/Conv2D` that is `conv1`.
 
-    Where operators were fused the last one decides, and it may end in what an operation reads: `model/conv1/BiasAdd/ReadVariableOp`.
+    Of anything else the name itself.
+
+    Where operators were fused the last one decides, and it may end in what an operation reads:
+        `model/conv1/BiasAdd/ReadVariableOp`.
     """
     inner = _READ.sub("", name.rsplit(";", 1)[-1]).split("/")
     return inner[-2] if len(inner) > 1 and inner[-2] else name

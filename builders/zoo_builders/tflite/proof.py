@@ -16,31 +16,46 @@ _FLOAT_SLACK = 1e-9
 """0.29 * 100 is 28.999…996 in floating point; the promise meant 29."""
 
 _OF_ZEROS = frozenset({"sparsity_at_least", "blocks_at_least", "zeros_in_groups"})
-"""Promises that a tensor without any other weight would keep too: the layer is gone, and its share of zeros is no success."""
+"""Promises that a tensor without any other weight would keep too.
+
+The layer is gone, and its share of zeros is no success.
+"""
 
 
 class Promise(BaseModel):
-    """One statement about tensors of the finished flatbuffer, checkable without knowing how they came about.
+    """One statement about tensors of the finished flatbuffer.
+
+    Checkable without knowing how they came about.
 
     Attributes:
         technique: who promises.
-        kind: `sparsity_at_least` (share of zeros in each selected weight tensor), `bias_sparsity_at_least` (the same of the bias beside
-            it), `blocks_at_least` (share of blocks that are zero as a whole), `zeros_in_groups` (`m:n`: at least m zeros in every n
-            consecutive weights along the inputs), `distinct_at_most` (distinct stored values), `weights_dtype` / `activations_dtype` /
-            `interface_dtype` (every selected tensor has this dtype), `weights_granularity` (for what each scale of the weights
-            stands: `tensor`, `channel` or `block32` …), `parameters_at_most` / `macs_at_most` (of the whole file), `xnnpack_sparse_on`
-            (on this CPU XNNPACK is predicted to run the file sparse).
+        kind: `sparsity_at_least` (share of zeros in each selected weight tensor),
+            `bias_sparsity_at_least` (the same of the bias beside it), `blocks_at_least` (share of
+            blocks that are zero as a whole), `zeros_in_groups` (`m:n`: at least m zeros in every n
+            consecutive weights along the inputs), `distinct_at_most` (distinct stored values),
+            `weights_dtype` / `activations_dtype` / `interface_dtype` (every selected tensor has
+            this dtype), `weights_granularity` (for what each scale of the weights stands: `tensor`,
+            `channel` or `block32` …), `parameters_at_most` / `macs_at_most` (of the whole file),
+            `xnnpack_sparse_on` (on this CPU XNNPACK is predicted to run the file sparse).
         value: the bound, the pattern, or the dtype's name.
-        operators: flatbuffer operators whose weights are meant (CONV_2D, FULLY_CONNECTED, …); empty = all with weights.
+        operators: flatbuffer operators whose weights are meant (CONV_2D, FULLY_CONNECTED, …); empty
+            = all with weights.
         pointwise_only: only CONV_2D with a 1x1 kernel.
         per: `tensor` or `channel` (distinct values counted in each output channel).
-        at_least_elements: smaller tensors are not meant (the converter leaves weights under 1,024 elements float in `dynamic`).
-        layers: the layers whose tensors are meant; empty = all that the other attributes select. Each must be found in the file.
-        named: names, patterns or operator types of the layers that are meant, where no graph says more; empty = all.
-        besides: names, patterns or operator types of layers that are not meant although the other attributes select them.
-        allowed: so many of the selected tensors need not hold, such as those a search left in float.
-        may_be_absent: a file without any tensor it speaks of keeps the promise: of networks that nobody can read before the build.
-        block: with `blocks_at_least`: rows (output channels) and columns (inputs) of a block, as the file stores the tensor.
+        at_least_elements: smaller tensors are not meant (the converter leaves weights under 1,024
+            elements float in `dynamic`).
+        layers: the layers whose tensors are meant; empty = all that the other attributes select.
+            Each must be found in the file.
+        named: names, patterns or operator types of the layers that are meant, where no graph says
+            more; empty = all.
+        besides: names, patterns or operator types of layers that are not meant although the other
+            attributes select them.
+        allowed: so many of the selected tensors need not hold, such as those a search left in
+            float.
+        may_be_absent: a file without any tensor it speaks of keeps the promise: of networks that
+            nobody can read before the build.
+        block: with `blocks_at_least`: rows (output channels) and columns (inputs) of a block, as
+            the file stores the tensor.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +90,10 @@ class Promise(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """Where a weight tensor of the file is zero, and where the bias is that the same operator adds (None: it adds none)."""
+    """Where a weight tensor of the file is zero.
+
+    And where the bias is that the same operator adds (None: it adds none).
+    """
 
     kernel: Any
     bias: Any = None
@@ -83,7 +101,10 @@ class Zeros:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A tensor that an operator computes with: its name, the operator, its dtype, the name the operator goes by (see `file_names`)."""
+    """A tensor that an operator computes with.
+
+    Its name, the operator, its dtype, the name the operator goes by (see `file_names`).
+    """
 
     tensor: str
     operator: str
@@ -106,11 +127,14 @@ def judge(
     activations: Sequence[Activation] = (),
     zeros: Sequence[Zeros] = (),
 ) -> tuple[Finding, ...]:
-    """Hold every promise against every tensor it selects; one finding each. `zeros` lists the masks of `structure.weights`, in that order.
+    """Hold every promise against every tensor it selects; one finding each.
 
-    A promise that selects no tensor fails, and so does one of whose layers the file holds no tensor: nothing is proven by absence. A
-    share of zeros is met by a tensor of n elements with at least floor(share * n) of them: pruning rounds a whole number of weights. A
-    tensor of nothing but zeros keeps no promise of zeros.
+    `zeros` lists the masks of `structure.weights`, in that order.
+
+    A promise that selects no tensor fails, and so does one of whose layers the file holds no
+        tensor: nothing is proven by absence. A
+    share of zeros is met by a tensor of n elements with at least floor(share * n) of them: pruning
+    rounds a whole number of weights. A tensor of nothing but zeros keeps no promise of zeros.
     """
     seen = _Evidence(structure, signature, activations, zeros)
     return tuple(finding for promise in promises for finding in _judge(promise, seen))
@@ -124,7 +148,10 @@ def demand(findings: Sequence[Finding]) -> None:
     """
     broken = [finding for finding in findings if not finding.held]
     if broken:
-        lines = "; ".join(f"{f.tensor}: {f.technique} promised {f.promise} {f.expected}, found {f.found}" for f in broken)
+        lines = "; ".join(
+            f"{f.tensor}: {f.technique} promised {f.promise} {f.expected}, found {f.found}"
+            for f in broken
+        )
         raise ProofFailed(
             f"the file does not hold {len(broken)} of {len(findings)} promises: {lines}",
             hint=_way_out(broken),
@@ -132,9 +159,15 @@ def demand(findings: Sequence[Finding]) -> None:
 
 
 def _way_out(broken: Sequence[Finding]) -> str:
-    """Say what to write where that is known: of `quantize` alone floats can be allowed; else where promises are listed."""
+    """Say what to write where that is known: of `quantize` alone floats can be allowed.
+
+    Else where promises are listed.
+    """
     if all((one.technique, one.promise) == ("quantize", "activations dtype") for one in broken):
-        return "write allow_float_fallback: true, or name in keep_float the layers that no integer operator computes"
+        return (
+            "write allow_float_fallback: true, or name in keep_float the layers that no integer"
+            " operator computes"
+        )
     return "zoo plan MANIFEST   # what each technique promises"
 
 
@@ -143,14 +176,22 @@ Found = tuple[str, str, bool]
 
 
 def _judge(promise: Promise, seen: _Evidence) -> Iterator[Finding]:
-    found = list(_found(promise, seen)) or [("(none)", "no tensor it speaks of", promise.may_be_absent)]
+    found = list(_found(promise, seen)) or [
+        ("(none)", "no tensor it speaks of", promise.may_be_absent)
+    ]
     failed = [index for index, (_, _, held) in enumerate(found) if not held]
     excused = failed if len(failed) <= promise.allowed else []
     for index, (tensor, value, keeps) in enumerate(found):
         held = keeps or index in excused
-        value = f"{value} (one of at most {promise.allowed} left so)" if index in excused else value  # noqa: PLW2901  what is told of it
+        # what is told of it
+        value = f"{value} (one of at most {promise.allowed} left so)" if index in excused else value  # noqa: PLW2901
         yield Finding(
-            technique=promise.technique, promise=_say(promise), tensor=tensor, expected=str(promise.value), found=value, held=held
+            technique=promise.technique,
+            promise=_say(promise),
+            tensor=tensor,
+            expected=str(promise.value),
+            found=value,
+            held=held,
         )
 
 
@@ -159,11 +200,19 @@ def _found(promise: Promise, seen: _Evidence) -> Iterator[Found]:
         ports = (*seen.signature.inputs, *seen.signature.outputs)
         yield from ((port.name, port.dtype, port.dtype == promise.value) for port in ports)
     elif promise.kind == "activations_dtype":
-        named = [a for a in seen.activations if not promise.operators or a.operator in promise.operators]
-        chosen = [a for a in named if not any_of(promise.besides, a.operator, a.known_as or a.tensor)]
+        named = [
+            a for a in seen.activations if not promise.operators or a.operator in promise.operators
+        ]
+        chosen = [
+            a for a in named if not any_of(promise.besides, a.operator, a.known_as or a.tensor)
+        ]
         yield from ((a.tensor, a.dtype, a.dtype == promise.value) for a in dict.fromkeys(chosen))
     elif promise.kind in {"parameters_at_most", "macs_at_most"}:
-        count = seen.structure.parameters if promise.kind == "parameters_at_most" else seen.structure.macs
+        count = (
+            seen.structure.parameters
+            if promise.kind == "parameters_at_most"
+            else seen.structure.macs
+        )
         yield "(file)", str(count), count <= float(promise.value)
     elif promise.kind == "xnnpack_sparse_on":
         yield "(file)", *_sparse_on(str(promise.value), seen.structure.xnnpack)
@@ -172,7 +221,10 @@ def _found(promise: Promise, seen: _Evidence) -> Iterator[Found]:
 
 
 def _sparse_on(cpu: str, predicted: Xnnpack) -> tuple[str, bool]:
-    return f"{', '.join(predicted.cpus) or 'nowhere'}: {predicted.reason}", predicted.predicted_sparse and cpu in predicted.cpus
+    return (
+        f"{', '.join(predicted.cpus) or 'nowhere'}: {predicted.reason}",
+        predicted.predicted_sparse and cpu in predicted.cpus,
+    )
 
 
 def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
@@ -180,8 +232,14 @@ def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
     selected = [index for index, weight in enumerate(weights) if _selects(promise, weight)]
     if promise.layers:
         chosen = [weights[index] for index in selected]
-        by_layer = {wanted: [selected[at] for at in belonging(chosen, wanted)] for wanted in promise.layers}
-        yield from ((f"layer {wanted.layer}", "no tensor of it in the file", False) for wanted, own in by_layer.items() if not own)
+        by_layer = {
+            wanted: [selected[at] for at in belonging(chosen, wanted)] for wanted in promise.layers
+        }
+        yield from (
+            (f"layer {wanted.layer}", "no tensor of it in the file", False)
+            for wanted, own in by_layer.items()
+            if not own
+        )
         selected = sorted({index for own in by_layer.values() for index in own})
     for index in selected:
         zeros = seen.zeros[index] if index < len(seen.zeros) else None
@@ -219,7 +277,11 @@ def _weigh(promise: Promise, weight: TensorSparsity, zeros: Zeros | None) -> tup
 def _of_places(promise: Promise, zeros: Zeros) -> tuple[str, bool]:
     """Judge what depends on where the zeros are."""
     if promise.kind == "bias_sparsity_at_least":
-        return ("no bias", True) if zeros.bias is None else _share(int(zeros.bias.sum()), zeros.bias.size, promise)
+        return (
+            ("no bias", True)
+            if zeros.bias is None
+            else _share(int(zeros.bias.sum()), zeros.bias.size, promise)
+        )
     if promise.kind == "blocks_at_least":
         whole = zero_blocks(zeros.kernel, promise.block)
         return _share(int(whole.sum()), whole.size, promise)
@@ -230,22 +292,32 @@ def _of_places(promise: Promise, zeros: Zeros) -> tuple[str, bool]:
 
 def _share(zeros: int, elements: int, promise: Promise) -> tuple[str, bool]:
     share = zeros / elements if elements else 1.0
-    return f"{share:.4f} ({zeros} of {elements})", zeros >= math.floor(float(promise.value) * elements + _FLOAT_SLACK)
+    return f"{share:.4f} ({zeros} of {elements})", zeros >= math.floor(
+        float(promise.value) * elements + _FLOAT_SLACK
+    )
 
 
 def zero_blocks(zero: Any, block: tuple[int, int]) -> Any:
-    """Tile a mask [outputs, ..., inputs] with blocks of (outputs, inputs), the last ones cut off; say which are zero as a whole."""
+    """Tile a mask [outputs, ..., inputs] with blocks of (outputs, inputs), the last ones cut off.
+
+    Say which are zero as a whole.
+    """
     import numpy as np
 
     rows = zero.reshape(zero.shape[0], -1)
     short = [-size % step for size, step in zip(rows.shape, block, strict=True)]
     padded = np.pad(rows, [(0, short[0]), (0, short[1])], constant_values=True)
-    tiles = padded.reshape(padded.shape[0] // block[0], block[0], padded.shape[1] // block[1], block[1])
+    tiles = padded.reshape(
+        padded.shape[0] // block[0], block[0], padded.shape[1] // block[1], block[1]
+    )
     return tiles.all(axis=(1, 3))
 
 
 def fewest_zeros(zero: Any, size: int) -> int:
-    """Give the fewest zeros in any `size` consecutive inputs of [outputs, ..., inputs]; what is cut off counts as zero."""
+    """Give the fewest zeros in any `size` consecutive inputs of [outputs, ..., inputs].
+
+    What is cut off counts as zero.
+    """
     import numpy as np
 
     rows = zero.reshape(-1, zero.shape[-1])
@@ -257,7 +329,9 @@ def _say(promise: Promise) -> str:
     words = {
         "sparsity_at_least": "share of zeros at least",
         "bias_sparsity_at_least": "share of zeros in the bias at least",
-        "blocks_at_least": f"share of zero blocks of {promise.block[0]}x{promise.block[1]} at least",
+        "blocks_at_least": (
+            f"share of zero blocks of {promise.block[0]}x{promise.block[1]} at least"
+        ),
         "zeros_in_groups": "zeros in consecutive weights",
         "distinct_at_most": f"distinct values per {promise.per} at most",
         "xnnpack_sparse_on": "XNNPACK's sparse path on",

@@ -1,8 +1,10 @@
 """The sparse tensor format of TFLite: compressed rows, level by level, with optional dense blocks.
 
-Format: `SparsityParameters` in TensorFlow's lite/schema/schema.fbs, after Kjolstad et al., "The Tensor Algebra Compiler" (2017). A
-tensor of rank r with b blocked dimensions is seen as one of rank r + b; `order` names its dimensions in the order they are nested
-(r + k is the inner part of dimension `block_map[k]`), and each level is dense or lists the indices that exist.
+Format: `SparsityParameters` in TensorFlow's lite/schema/schema.fbs, after Kjolstad et al., "The
+    Tensor Algebra Compiler" (2017). A
+tensor of rank r with b blocked dimensions is seen as one of rank r + b; `order` names its
+dimensions in the order they are nested (r + k is the inner part of dimension `block_map[k]`), and
+each level is dense or lists the indices that exist.
 """
 
 import math
@@ -42,25 +44,47 @@ def decode(values: "Array", shape: tuple[int, ...], sparse: Sparse) -> "Array":
 def _block_sizes(shape: tuple[int, ...], sparse: Sparse) -> dict[int, int]:
     """Check the description; give the block size of each blocked dimension."""
     rank, depth = len(shape), len(sparse.levels)
-    if not rank or sorted(sparse.order) != list(range(depth)) or depth != rank + len(sparse.block_map):
+    if (
+        not rank
+        or sorted(sparse.order) != list(range(depth))
+        or depth != rank + len(sparse.block_map)
+    ):
         raise BadFile(
-            f"sparse tensor of rank {rank}: order {sparse.order}, blocks {sparse.block_map}, {depth} levels do not belong together"
+            f"sparse tensor of rank {rank}: order {sparse.order}, blocks {sparse.block_map},"
+            f" {depth} levels do not belong together"
         )
-    if len(set(sparse.block_map)) != len(sparse.block_map) or any(not 0 <= dimension < rank for dimension in sparse.block_map):
+    if len(set(sparse.block_map)) != len(sparse.block_map) or any(
+        not 0 <= dimension < rank for dimension in sparse.block_map
+    ):
         raise BadFile(f"sparse tensor of rank {rank} with the block map {sparse.block_map}")
-    inner = {dimension - rank: level for dimension, level in zip(sparse.order, sparse.levels, strict=True) if dimension >= rank}
+    inner = {
+        dimension - rank: level
+        for dimension, level in zip(sparse.order, sparse.levels, strict=True)
+        if dimension >= rank
+    }
     sizes = {sparse.block_map[block]: level.size for block, level in inner.items()}
     wrong = next(
-        (d for d, size in sizes.items() if size < 1 or shape[d] % size or inner[sparse.block_map.index(d)].format != "dense"), None
+        (
+            d
+            for d, size in sizes.items()
+            if size < 1 or shape[d] % size or inner[sparse.block_map.index(d)].format != "dense"
+        ),
+        None,
     )
     if wrong is not None:
         raise BadFile(f"sparse tensor: blocks of {sizes[wrong]} in a dimension of {shape[wrong]}")
     return sizes
 
 
-def _size(dimension: int, shape: tuple[int, ...], block_map: tuple[int, ...], blocks: dict[int, int]) -> int:
+def _size(
+    dimension: int, shape: tuple[int, ...], block_map: tuple[int, ...], blocks: dict[int, int]
+) -> int:
     rank = len(shape)
-    return blocks[block_map[dimension - rank]] if dimension >= rank else shape[dimension] // blocks.get(dimension, 1)
+    return (
+        blocks[block_map[dimension - rank]]
+        if dimension >= rank
+        else shape[dimension] // blocks.get(dimension, 1)
+    )
 
 
 def _expand(level: Level, nodes: int, size: int, *, limit: int) -> "tuple[Array, Array]":
@@ -78,11 +102,15 @@ def _expand(level: Level, nodes: int, size: int, *, limit: int) -> "tuple[Array,
     if segments[0] != 0 or segments[-1] != len(indices) or (counts < 0).any():
         raise BadFile("a compressed level's rows do not follow one another")
     if len(indices) and (indices.min() < 0 or indices.max() >= size):
-        raise BadFile(f"a compressed level names index {int(indices.max())} in a dimension of {size}")
+        raise BadFile(
+            f"a compressed level names index {int(indices.max())} in a dimension of {size}"
+        )
     return np.repeat(np.arange(nodes), counts), indices
 
 
-def _places(coordinates: "list[Array]", shape: tuple[int, ...], sparse: Sparse, blocks: dict[int, int]) -> "tuple[Array, ...]":
+def _places(
+    coordinates: "list[Array]", shape: tuple[int, ...], sparse: Sparse, blocks: dict[int, int]
+) -> "tuple[Array, ...]":
     by_dimension = dict(zip(sparse.order, coordinates, strict=True))
     rank = len(shape)
     places = []

@@ -1,4 +1,7 @@
-"""Weight tensors as they stand in a file: found through DENSIFY and DEQUANTIZE, decoded, counted."""
+"""Weight tensors as they stand in a file.
+
+Found through DENSIFY and DEQUANTIZE, decoded, counted.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -36,12 +39,18 @@ UNPACKING = ("DENSIFY", "DEQUANTIZE")
 _PACKED_BITS = {"int4": 4, "int2": 2}
 _STORAGE = {"bfloat16": "uint16", "bool": "bool"}
 _DENSE_PER_BYTE = 256
-"""A sparse tensor may unfold to this many elements per byte of its values and indices; 99.6 % zeros stay far below."""
+"""A sparse tensor may unfold to this many elements per byte of its values and indices.
+
+99.6 % zeros stay far below.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One stored weight tensor, the operator that reads it, and its values (dense, as stored); the operator's bias, if it is stored."""
+    """One stored weight tensor, the operator that reads it, and its values (dense, as stored).
+
+    The operator's bias, if it is stored.
+    """
 
     tensor: Tensor
     operator: Operator
@@ -50,7 +59,10 @@ class Weight:
 
     @property
     def zero(self) -> "Array":
-        """Mask of the elements that mean exactly zero: the zero point for integers, 0 for floats."""
+        """Mask of the elements that mean exactly zero.
+
+        The zero point for integers, 0 for floats.
+        """
         import numpy as np
 
         if self.tensor.dtype == "bfloat16":
@@ -74,13 +86,20 @@ class Weight:
         import numpy as np
 
         axis = CHANNEL_AXIS.get(self.operator.code, 0)
-        channels = np.moveaxis(self.values, axis, 0) if self.values.ndim else self.values.reshape(1, 1)
+        channels = (
+            np.moveaxis(self.values, axis, 0) if self.values.ndim else self.values.reshape(1, 1)
+        )
         return TensorSparsity(
-            name=self.tensor.name, operator=self.operator.code, shape=self.values.shape, dtype=self.tensor.dtype,
-            sparsity=float(np.mean(self.zero)) if self.values.size else 0.0, distinct=len(np.unique(self.values)),
+            name=self.tensor.name,
+            operator=self.operator.code,
+            shape=self.values.shape,
+            dtype=self.tensor.dtype,
+            sparsity=float(np.mean(self.zero)) if self.values.size else 0.0,
+            distinct=len(np.unique(self.values)),
             distinct_per_channel=_most_distinct(channels),
-            encoded_sparse=self.tensor.sparse is not None, granularity=_granularity(self.tensor),
-        )  # fmt: skip
+            encoded_sparse=self.tensor.sparse is not None,
+            granularity=_granularity(self.tensor),
+        )
 
 
 def _granularity(tensor: Tensor) -> str:
@@ -91,7 +110,10 @@ def _granularity(tensor: Tensor) -> str:
 
 
 def _most_distinct(channels: "Array") -> int:
-    """Count the different values in each row of [channels, …], all rows at once; give the largest count."""
+    """Count the different values in each row of [channels, …], all rows at once.
+
+    Give the largest count.
+    """
     import numpy as np
 
     if not channels.size:
@@ -114,11 +136,18 @@ def find(graph: Subgraph) -> Iterator[Weight]:
         tensor = stored(graph, producers, operator.inputs[slot])
         if tensor is not None and tensor.index not in seen:
             seen.add(tensor.index)
-            yield Weight(tensor, operator, values(tensor), _bias(graph, producers, operator, slot + 1))
+            yield Weight(
+                tensor, operator, values(tensor), _bias(graph, producers, operator, slot + 1)
+            )
 
 
-def _bias(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator, slot: int) -> "Array | None":
-    """Decode the bias an operator adds; None where it adds none. Of a computed one nothing is known: one element that is not zero."""
+def _bias(
+    graph: Subgraph, producers: Mapping[int, Operator], operator: Operator, slot: int
+) -> "Array | None":
+    """Decode the bias an operator adds; None where it adds none.
+
+    Of a computed one nothing is known: one element that is not zero.
+    """
     import numpy as np
 
     if operator.code not in _WITH_BIAS or slot >= len(operator.inputs) or operator.inputs[slot] < 0:
@@ -128,15 +157,27 @@ def _bias(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator
 
 
 def known_as(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator) -> str:
-    """Give the name an operator goes by: its weight tensor's where it has one that is stored, else that of what it gives."""
+    """Give the name an operator goes by.
+
+    Its weight tensor's where it has one that is stored, else that of what it gives.
+    """
     slot = WEIGHT_SLOT.get(operator.code)
-    own = None if slot is None or slot >= len(operator.inputs) else stored(graph, producers, operator.inputs[slot])
-    given = next((graph.tensors[index].name for index in operator.outputs if index >= 0), operator.code)
+    own = (
+        None
+        if slot is None or slot >= len(operator.inputs)
+        else stored(graph, producers, operator.inputs[slot])
+    )
+    given = next(
+        (graph.tensors[index].name for index in operator.outputs if index >= 0), operator.code
+    )
     return own.name if own is not None and own.name else given
 
 
 def stored(graph: Subgraph, producers: Mapping[int, Operator], index: int) -> Tensor | None:
-    """Give the constant behind tensor `index`, through DENSIFY and DEQUANTIZE; None when it is computed."""
+    """Give the constant behind tensor `index`, through DENSIFY and DEQUANTIZE.
+
+    None when it is computed.
+    """
     for _ in range(len(UNPACKING) + 1):
         if index < 0:
             return None
@@ -160,9 +201,14 @@ def values(tensor: Tensor) -> "Array":
     elements = math.prod(tensor.shape)
     if tensor.sparse is None:
         return _unpack(tensor, elements).reshape(tensor.shape)
-    indices = sum(0 if level.indices is None else len(level.indices) for level in tensor.sparse.levels)
+    indices = sum(
+        0 if level.indices is None else len(level.indices) for level in tensor.sparse.levels
+    )
     if elements > _DENSE_PER_BYTE * (len(tensor.data) + indices):
-        raise BadFile(f"the sparse tensor {tensor.name!r} claims {elements} elements from {len(tensor.data)} bytes")
+        raise BadFile(
+            f"the sparse tensor {tensor.name!r} claims {elements} elements from {len(tensor.data)}"
+            " bytes"
+        )
     return sparse_tensors.decode(_unpack(tensor, None), tensor.shape, tensor.sparse)
 
 

@@ -1,13 +1,16 @@
-"""Checkpoints inside a stage: the variables of a training and how far it is, in one file that appears whole or not at all.
+"""Checkpoints inside a stage.
+
+The variables of a training and how far it is, in one file that appears whole or not at all.
 
     <note>-<identity>.npz
         about        JSON {identity, epoch, step, history}, as bytes
         0, 1, …      the variables' values, in the order they were given
         m0, m1, …    the sums of the metrics so far in this epoch
 
-The identity is a digest of the training's settings and of every variable's name, shape, type and first value: only the same training,
-started from the same bits, finds a checkpoint. What a model keeps outside variables (the constants of a wrapper, its mode) is made
-again by making the model again from the same seed; a checkpoint never holds it.
+The identity is a digest of the training's settings and of every variable's name, shape, type and
+first value: only the same training, started from the same bits, finds a checkpoint. What a model
+keeps outside variables (the constants of a wrapper, its mode) is made again by making the model
+again from the same seed; a checkpoint never holds it.
 """
 
 import hashlib
@@ -33,7 +36,16 @@ EVERY_S = 15.0
 SHARE = 0.01
 """Part of the time that checkpoints may take: a slow disk or a large model makes them rarer."""
 
-_BROKEN = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_BROKEN = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 
 class Position(BaseModel):
@@ -80,7 +92,10 @@ class Checkpoint:
         return self.folder is not None and time.monotonic() - self._saved >= wait
 
     def save(self, variables: Sequence[Any], metrics: Sequence[Any], position: Position) -> None:
-        """Keep the variables as they are now; a failing disk costs the checkpoint, not the training."""
+        """Keep the variables as they are now.
+
+        A failing disk costs the checkpoint, not the training.
+        """
         import numpy as np
 
         if self.path is None:
@@ -98,20 +113,28 @@ class Checkpoint:
         self._cost = self._saved - began
 
     def load(self, variables: Sequence[Any]) -> tuple[Position, list[Any]]:
-        """Set the variables to what was kept; give how far that was and the metrics' sums. Without a fitting one: nothing happens."""
+        """Set the variables to what was kept; give how far that was and the metrics' sums.
+
+        Without a fitting one: nothing happens.
+        """
         if self.path is None or not self.path.is_file():
             return Position(), []
         try:
             position, values, metrics = _read(self.path, self.identity, variables)
         except _BROKEN as error:
-            self.say(f"{self.note}: the checkpoint {self.path.name} is not used: {error or type(error).__name__}; starting over")
+            self.say(
+                f"{self.note}: the checkpoint {self.path.name} is not used:"
+                f" {error or type(error).__name__}; starting over"
+            )
             return Position(), []
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return position, metrics
 
 
-def _read(path: Path, identity: str, variables: Sequence[Any]) -> tuple[Position, list[Any], list[Any]]:
+def _read(
+    path: Path, identity: str, variables: Sequence[Any]
+) -> tuple[Position, list[Any], list[Any]]:
     import numpy as np
 
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
@@ -123,7 +146,10 @@ def _read(path: Path, identity: str, variables: Sequence[Any]) -> tuple[Position
     for variable, value in zip(variables, values, strict=True):
         expected = (tuple(variable.shape), variable.dtype.as_numpy_dtype)
         if (value.shape, value.dtype) != expected:
-            raise ValueError(f"{variable.name} is {value.dtype}{list(value.shape)}, expected {expected[1].__name__}{list(expected[0])}")
+            raise ValueError(
+                f"{variable.name} is {value.dtype}{list(value.shape)}, expected"
+                f" {expected[1].__name__}{list(expected[0])}"
+            )
     return Position(epoch=about.epoch, step=about.step, history=about.history), values, metrics
 
 
@@ -140,17 +166,24 @@ def identity(settings: Mapping[str, Any], variables: Sequence[Any]) -> str:
 def variables_of(model: Any, others: Sequence[Any] = ()) -> list[Any]:
     """List every variable that training a compiled model can change, each once, metrics aside.
 
-    Weights and what wrappers keep beside them, the optimizer's (which must be built), the generators' of random layers (dropout), and
-    those of `others` (anything with `variables`).
+    Weights and what wrappers keep beside them, the optimizer's (which must be built), the
+    generators' of random layers (dropout), and those of `others` (anything with `variables`).
     """
     found = [*model.variables, *model.optimizer.variables]
     found += [state for layer in model.submodules for state in _random_state(layer)]
-    found += [node for node in tf.tensorflow.train.TrackableView(model).descendants() if isinstance(node, tf.tensorflow.Variable)]
+    found += [
+        node
+        for node in tf.tensorflow.train.TrackableView(model).descendants()
+        if isinstance(node, tf.tensorflow.Variable)
+    ]
     found += [variable for other in others for variable in other.variables]
     return list({id(variable): variable for variable in found}.values())
 
 
 def _random_state(layer: Any) -> list[Any]:
-    """Keras keeps a random layer's generator out of its weights on purpose, and has no public way to it."""
+    """Keras keeps a random layer's generator out of its weights on purpose.
+
+    And has no public way to it.
+    """
     generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
     return [] if generator is None else [generator.state]

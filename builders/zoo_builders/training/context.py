@@ -1,4 +1,7 @@
-"""What a technique or a training may use, as a type: light, so that planning can name it without NumPy."""
+"""What a technique or a training may use, as a type.
+
+Light, so that planning can name it without NumPy.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +12,26 @@ from zoo_builders.training.settings import Train
 
 
 class Context(Protocol):
-    """What a technique may use while it runs: data by split, the base's training settings, a seed, a way to report."""
+    """What a technique may use while it runs.
+
+    Data by split, the base's training settings, a seed, a way to report.
+    """
 
     train: Train
     seed: int
     job: Job
 
     def batches(self, split: str, *, batch_size: int, shuffle: bool) -> Any:
-        """Give (inputs, labels) arrays batch by batch, as something Keras' `fit` takes; values as the model expects them."""
+        """Give (inputs, labels) arrays batch by batch, as something Keras' `fit` takes.
+
+        Values as the model expects them.
+        """
 
     def passes(self, train: Train, *, epoch: int, step: int) -> Any:
-        """Give the training batches from a step of an epoch to the end of the last one, in their order and with their changes."""
+        """Give the training batches from a step of an epoch to the end of the last one.
+
+        In their order and with their changes.
+        """
 
     def arrays(self, split: str) -> tuple[Any, Any]:
         """Give (inputs float32 [N, ...], labels int [N]) of a split, preprocessed."""
@@ -29,7 +41,10 @@ class Context(Protocol):
 
     @property
     def scratch(self) -> Path | None:
-        """A folder of this stage's own that outlives a killed run, for the run that takes over; None where none does."""
+        """A folder of this stage's own that outlives a killed run, for the run that takes over.
+
+        None where none does.
+        """
 
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
         """Store a JSON report beside the stage's result."""

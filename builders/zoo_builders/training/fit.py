@@ -1,8 +1,12 @@
-"""Training a Keras classifier: loss that fits the network's end, optimizer by name, progress per batch, history as data.
+"""Training a Keras classifier.
 
-A training whose process was killed is taken up where its last checkpoint was and ends with the same weights, bit for bit: batches are a
-pure function of (seed, epoch, step), and everything else that changes is a variable. Layers of the user that draw random numbers without
-a Keras generator (`tf.random.…` in `call`) are the exception: what they drew cannot be drawn again.
+Loss that fits the network's end, optimizer by name, progress per batch, history as data.
+
+A training whose process was killed is taken up where its last checkpoint was and ends with the same
+    weights, bit for bit: batches are a
+pure function of (seed, epoch, step), and everything else that changes is a variable. Layers of the
+user that draw random numbers without a Keras generator (`tf.random.…` in `call`) are the exception:
+what they drew cannot be drawn again.
 """
 
 import importlib
@@ -19,15 +23,24 @@ from zoo_registry.model.errors import BuildFailed
 
 
 def ends_in_probabilities(model: Any) -> bool:
-    """Whether the last layer is a softmax or has one as its activation; otherwise the outputs are logits."""
-    last = getattr(model.layers[-1], "layer", model.layers[-1])  # techniques wrap a layer while they train it,
+    """Whether the last layer is a softmax or has one as its activation.
+
+    Otherwise the outputs are logits.
+    """
+    last = getattr(
+        model.layers[-1], "layer", model.layers[-1]
+    )  # techniques wrap a layer while they train it,
     activation = getattr(last, "activation", None)
-    name = getattr(getattr(activation, "activation", activation), "__name__", "")  # and fake quantization its activation too
+    name = getattr(
+        getattr(activation, "activation", activation), "__name__", ""
+    )  # and fake quantization its activation too
     return bool(last.__class__.__name__ == "Softmax" or name == "softmax")
 
 
 def compile_classifier(model: Any, train: Train, steps: int = 1) -> None:
-    """Set optimizer, sparse categorical cross-entropy (on logits or probabilities, as the model ends) and accuracy.
+    """Set optimizer, sparse categorical cross-entropy (on logits or probabilities.
+
+    As the model ends) and accuracy.
 
     Args:
         model: ends in one value a class.
@@ -38,40 +51,71 @@ def compile_classifier(model: Any, train: Train, steps: int = 1) -> None:
     rate: Any = train.learning_rate
     if train.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(train.learning_rate, steps)
-    optimizers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD, "rmsprop": keras.optimizers.RMSprop}
+    optimizers = {
+        "adam": keras.optimizers.Adam,
+        "sgd": keras.optimizers.SGD,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
     model.compile(
         optimizer=optimizers[train.optimizer](learning_rate=rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not ends_in_probabilities(model)),
+        loss=keras.losses.SparseCategoricalCrossentropy(
+            from_logits=not ends_in_probabilities(model)
+        ),
         metrics=["accuracy"],
     )
 
 
-def fit(model: Any, context: Context, train: Train, callbacks: Sequence[Any] = (), *, note: str) -> list[dict[str, float]]:
-    """Train `model` on the `train` split; report every batch and, after each epoch, the validation accuracy.
+def fit(
+    model: Any, context: Context, train: Train, callbacks: Sequence[Any] = (), *, note: str
+) -> list[dict[str, float]]:
+    """Train `model` on the `train` split.
 
-    Where an earlier run of the same stage was killed, it goes on from its checkpoint. `callbacks` must keep what they remember between
-    steps in variables of the model (as TFMOT's do); of an epoch that is taken up in its middle they see `on_epoch_begin` again.
+    Report every batch and, after each epoch, the validation accuracy.
+
+    Where an earlier run of the same stage was killed, it goes on from its checkpoint. `callbacks`
+    must keep what they remember between steps in variables of the model (as TFMOT's do); of an
+    epoch that is taken up in its middle they see `on_epoch_begin` again.
 
     Returns:
-        One {loss, accuracy, val_loss, val_accuracy} for each epoch, those before the checkpoint included.
+        One {loss, accuracy, val_loss, val_accuracy} for each epoch, those before the checkpoint
+        included.
 
     Raises:
         BuildFailed: the loss is no longer a number, or the data have no labels.
     """
     if not labelled(context.job.inputs["data"]):
-        raise BuildFailed(f"{note}: the data have no labels to train on", hint="sort the examples into class folders, or drop what trains")
+        raise BuildFailed(
+            f"{note}: the data have no labels to train on",
+            hint="sort the examples into class folders, or drop what trains",
+        )
     steps = len(context.batches("train", batch_size=train.batch_size, shuffle=False))
     compile_classifier(model, train, steps * train.epochs)
     model.optimizer.build(model.trainable_variables)
-    run = Run(model, context, train, note, steps, lambda: [variable for metric in model.metrics for variable in metric.variables])
-    watch = [*callbacks, *context.job.observe(model, note), tf.keras.callbacks.TerminateOnNaN(), progress(run), keeper(run)]
+    run = Run(
+        model,
+        context,
+        train,
+        note,
+        steps,
+        lambda: [variable for metric in model.metrics for variable in metric.variables],
+    )
+    watch = [
+        *callbacks,
+        *context.job.observe(model, note),
+        tf.keras.callbacks.TerminateOnNaN(),
+        progress(run),
+        keeper(run),
+    ]
     if train.trainer is None:
         _keras_fit(run, watch)
     else:
         _own_loop(run, watch)
     epochs = run.position.history
     if len(epochs) < train.epochs or not all(epoch["loss"] == epoch["loss"] for epoch in epochs):
-        raise BuildFailed(f"{note}: the loss became NaN in epoch {len(epochs)}", hint="lower learning_rate in the manifest")
+        raise BuildFailed(
+            f"{note}: the loss became NaN in epoch {len(epochs)}",
+            hint="lower learning_rate in the manifest",
+        )
     return epochs
 
 
@@ -83,18 +127,31 @@ def _keras_fit(run: Run, watch: Sequence[Any]) -> None:
     while run.position.epoch < run.train.epochs and not run.model.stop_training:
         epoch, step = run.position.epoch, run.position.step
         run.model.fit(
-            run.context.passes(run.train, epoch=epoch, step=step), initial_epoch=epoch, epochs=epoch + 1 if step else run.train.epochs,
-            steps_per_epoch=run.steps - step, validation_data=validation, callbacks=list(watch), verbose=0,
-        )  # fmt: skip
+            run.context.passes(run.train, epoch=epoch, step=step),
+            initial_epoch=epoch,
+            epochs=epoch + 1 if step else run.train.epochs,
+            steps_per_epoch=run.steps - step,
+            validation_data=validation,
+            callbacks=list(watch),
+            verbose=0,
+        )
 
 
 def _own_loop(run: Run, watch: Sequence[Any]) -> None:
-    """Let the user's loop train. By name: its module counts in the fingerprint of stages that use it, and in no other's."""
+    """Let the user's loop train.
+
+    By name: its module counts in the fingerprint of stages that use it, and in no other's.
+    """
     importlib.import_module("zoo_builders.training.own_loop").train(run, watch)
 
 
-def fine_tuning(base: Train, epochs: int, batch_size: int | None, learning_rate: float | None) -> Train:
-    """Give the base's training settings with what a technique says instead; a schedule stretches over the technique's own epochs."""
+def fine_tuning(
+    base: Train, epochs: int, batch_size: int | None, learning_rate: float | None
+) -> Train:
+    """Give the base's training settings with what a technique says instead.
+
+    A schedule stretches over the technique's own epochs.
+    """
     changes: dict[str, Any] = {"epochs": epochs}
     changes |= {} if batch_size is None else {"batch_size": batch_size}
     changes |= {} if learning_rate is None else {"learning_rate": learning_rate}
@@ -102,9 +159,17 @@ def fine_tuning(base: Train, epochs: int, batch_size: int | None, learning_rate:
 
 
 def accuracy(model: Any, context: JobContext) -> dict[str, float]:
-    """Top-1 of the Keras model on `train` and `validation`, nothing without labels; published numbers come from the file instead."""
+    """Top-1 of the Keras model on `train` and `validation`, nothing without labels.
+
+    Published numbers come from the file instead.
+    """
     if not labelled(context.job.inputs["data"]):
         return {}
     compile_classifier(model, Train())
     splits = ("train", "validation")
-    return {split: float(model.evaluate(context.batches(split, batch_size=1024, shuffle=False), verbose=0)[1]) for split in splits}
+    return {
+        split: float(
+            model.evaluate(context.batches(split, batch_size=1024, shuffle=False), verbose=0)[1]
+        )
+        for split in splits
+    }

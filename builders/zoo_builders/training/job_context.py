@@ -1,4 +1,7 @@
-"""What a technique or a training may use: the data of a job by split, its settings, its progress bar, its reports."""
+"""What a technique or a training may use.
+
+The data of a job by split, its settings, its progress bar, its reports.
+"""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +20,10 @@ from zoo_builders.training.settings import Train
 from zoo_registry.model.files import write_bytes
 
 FLOAT_BUDGET = 1 << 30
-"""A split that takes no more bytes as float32 is held as such while training; a larger one is mapped batch by batch."""
+"""A split that takes no more bytes as float32 is held as such while training.
+
+A larger one is mapped batch by batch.
+"""
 
 
 @dataclass
@@ -45,17 +51,27 @@ class JobContext:
         return self._splits[split]
 
     def batches(self, split: str, *, batch_size: int, shuffle: bool, epoch: int = 0) -> Any:
-        """Give a `tf.data` dataset of (inputs float32, labels) batches, the last one possibly smaller.
+        """Give a `tf.data` dataset of (inputs float32, labels) batches.
+
+        The last one possibly smaller.
 
         With `shuffle` in the order that training has in `epoch`; the seed alone decides it.
         """
         examples = self._examples(split)
         data = tf.tensorflow.data.Dataset
-        indices = data.from_tensor_slices(order(self.seed, epoch, examples.count)) if shuffle else data.range(examples.count)
-        return indices.batch(batch_size).map(examples.take, num_parallel_calls=1, deterministic=True).prefetch(2)
+        indices = (
+            data.from_tensor_slices(order(self.seed, epoch, examples.count))
+            if shuffle
+            else data.range(examples.count)
+        )
+        return (
+            indices.batch(batch_size)
+            .map(examples.take, num_parallel_calls=1, deterministic=True)
+            .prefetch(2)
+        )
 
     def passes(self, train: Train, *, epoch: int, step: int) -> Any:
-        """Give the training batches from a step of an epoch to the end of the last one (see `batches.passes`)."""
+        """Give the batches from a step of an epoch to the last epoch's end (`batches.passes`)."""
         return passes(self._examples("train"), train, self.seed, epoch=epoch, step=step)
 
     def _examples(self, split: str) -> Examples:
@@ -70,7 +86,10 @@ class JobContext:
 
     @property
     def scratch(self) -> Path | None:
-        """A folder of this stage's own that outlives a killed run; None where nothing takes over."""
+        """A folder of this stage's own that outlives a killed run.
+
+        None where nothing takes over.
+        """
         return self.job.scratch
 
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
@@ -79,7 +98,10 @@ class JobContext:
 
 
 def _in_memory(images: Any, labels: Any, values: ValueMap) -> Examples:
-    """Hold a split as float32 where that fits `FLOAT_BUDGET` (an epoch is then a quarter faster), else as it is stored."""
+    """Hold a split as float32 where that fits `FLOAT_BUDGET` (an epoch is then a quarter faster).
+
+    Else as it is stored.
+    """
     tensorflow = tf.tensorflow
     scale, offset = np.asarray(values.scale, np.float32), np.asarray(values.offset, np.float32)
     shape = tuple(images.shape[1:])
@@ -89,15 +111,23 @@ def _in_memory(images: Any, labels: Any, values: ValueMap) -> Examples:
         floats *= scale
         floats += offset
         x = tensorflow.constant(floats)
-        return Examples(lambda index: (tensorflow.gather(x, index), tensorflow.gather(y, index)), len(labels), shape)
+        return Examples(
+            lambda index: (tensorflow.gather(x, index), tensorflow.gather(y, index)),
+            len(labels),
+            shape,
+        )
     stored = tensorflow.constant(np.ascontiguousarray(images))
 
     def take(index: Any) -> tuple[Any, Any]:
-        return tensorflow.cast(tensorflow.gather(stored, index), tensorflow.float32) * scale + offset, tensorflow.gather(y, index)
+        return tensorflow.cast(
+            tensorflow.gather(stored, index), tensorflow.float32
+        ) * scale + offset, tensorflow.gather(y, index)
 
     return Examples(take, len(labels), shape)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a report that people read: sorted keys, indented, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(
+        path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    )

@@ -1,4 +1,6 @@
-"""Training loops of the user, `trainer: ./loop.py:function`, beside Keras' `fit`: what such a function is given, and what is asked of it.
+"""Training loops of the user, `trainer: ./loop.py:function`, beside Keras' `fit`.
+
+What such a function is given, and what is asked of it.
 
     def loop(training):
         @tf.function
@@ -14,9 +16,9 @@
             for inputs, labels in epoch:
                 step(inputs, labels)
 
-`epochs` does around the loop what `fit` does: it gives the batches in the seed's order, calls the techniques' callbacks (TFMOT's
-`UpdatePruningStep` among them) where TFMOT's guide calls them by hand, validates, reports, writes checkpoints, and starts where a
-killed run stopped.
+`epochs` does around the loop what `fit` does: it gives the batches in the seed's order, calls the
+techniques' callbacks (TFMOT's `UpdatePruningStep` among them) where TFMOT's guide calls them by
+hand, validates, reports, writes checkpoints, and starts where a killed run stopped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +39,8 @@ class Training:
     """What a training loop is called with.
 
     Attributes:
-        model: to be trained; wrapped by the technique that is at work, compiled, its optimizer built.
+        model: to be trained; wrapped by the technique that is at work, compiled, its optimizer
+            built.
         settings: epochs, batch size, learning rate … as the manifest or the technique says.
         note: what is trained: `train` for the base, else the technique's name.
         seed: of everything random.
@@ -53,26 +56,42 @@ class Training:
     _tracked: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._metrics = (tf.keras.metrics.Mean("loss"), tf.keras.metrics.SparseCategoricalAccuracy("accuracy"))
-        self._run.metrics = lambda: [variable for metric in self._metrics for variable in metric.variables]
+        self._metrics = (
+            tf.keras.metrics.Mean("loss"),
+            tf.keras.metrics.SparseCategoricalAccuracy("accuracy"),
+        )
+        self._run.metrics = lambda: [
+            variable for metric in self._metrics for variable in metric.variables
+        ]
 
     @property
     def optimizer(self) -> Any:
-        """The manifest's optimizer, with its schedule; its slots fit `model.trainable_variables`."""
+        """The manifest's optimizer, with its schedule.
+
+        Its slots fit `model.trainable_variables`.
+        """
         return self.model.optimizer
 
     def loss(self, labels: Any, outputs: Any) -> Any:
-        """Sparse categorical cross-entropy on logits or probabilities, as the model ends, with the model's own losses added."""
+        """Sparse categorical cross-entropy on logits or probabilities, as the model ends.
+
+        With the model's own losses added.
+        """
         return self.model.compiled_loss(labels, outputs, regularization_losses=self.model.losses)
 
     def measure(self, loss: Any, labels: Any, outputs: Any) -> None:
-        """Count a batch in the epoch's loss and accuracy; works inside a `tf.function`. Call it once a batch."""
+        """Count a batch in the epoch's loss and accuracy; works inside a `tf.function`.
+
+        Call it once a batch.
+        """
         mean, accuracy = self._metrics
         mean.update_state(loss, sample_weight=tf.tensorflow.shape(labels)[0])
         accuracy.update_state(labels, outputs)
 
     def track(self, *holders: Any) -> None:
-        """Put further state (anything with `variables`, such as an optimizer of your own, built) into the checkpoints.
+        """Put further state (anything with `variables`, such as an optimizer of your own.
+
+        Built) into the checkpoints.
 
         To be called before `epochs`.
         """
@@ -101,7 +120,9 @@ class Training:
     def _batches(self, calls: Any) -> Iterator[tuple[Any, Any]]:
         run = self._run
         start = run.position.step
-        batches = run.context.passes(run.train, epoch=run.position.epoch, step=start).take(run.steps - start)
+        batches = run.context.passes(run.train, epoch=run.position.epoch, step=start).take(
+            run.steps - start
+        )
         for at, batch in enumerate(batches, start):
             calls.on_train_batch_begin(at)
             yield batch
@@ -116,10 +137,16 @@ class Training:
             at, name = self._run.position, self._run.train.trainer
             raise BuildFailed(
                 f"{name} took {at.step} of {self._run.steps} batches in epoch {at.epoch + 1}",
-                hint="for inputs, labels in epoch: …   # to its end; lower train.epochs to train less",
+                hint=(
+                    "for inputs, labels in epoch: …   # to its end; lower train.epochs to train"
+                    " less"
+                ),
             )
         if not float(self._metrics[1].count):
-            raise BuildFailed(f"{self._run.train.trainer} measured no batch", hint="call training.measure(loss, labels, outputs) for each")
+            raise BuildFailed(
+                f"{self._run.train.trainer} measured no batch",
+                hint="call training.measure(loss, labels, outputs) for each",
+            )
 
     def _logs(self) -> dict[str, float]:
         return {metric.name: float(metric.result()) for metric in self._metrics}
@@ -146,18 +173,29 @@ def train(run: Run, watch: Sequence[Any]) -> None:
     except (BuildFailed, SystemExit):
         raise
     except Exception as error:
-        raise BuildFailed(f"{name} raised {type(error).__name__}: {error}", hint="its traceback is in the stage's log") from error
+        raise BuildFailed(
+            f"{name} raised {type(error).__name__}: {error}",
+            hint="its traceback is in the stage's log",
+        ) from error
     _insist_on_work(run, before)
 
 
 def _insist_on_work(run: Run, before: Sequence[Any]) -> None:
     at, name = run.position.epoch, run.train.trainer
     if at < run.train.epochs and not run.model.stop_training:
-        raise BuildFailed(f"{name} ended after {at} of {run.train.epochs} epochs", hint="for epoch in training.epochs(): …   # to its end")
+        raise BuildFailed(
+            f"{name} ended after {at} of {run.train.epochs} epochs",
+            hint="for epoch in training.epochs(): …   # to its end",
+        )
     after = [variable.numpy() for variable in run.model.trainable_variables]
-    moved = any(((old != new) & (new != 0)).any() for old, new in zip(before, after, strict=True))  # masks set zeros without training
+    moved = any(
+        ((old != new) & (new != 0)).any() for old, new in zip(before, after, strict=True)
+    )  # masks set zeros without training
     if not moved and not run.resumed:
-        raise BuildFailed(f"{name} changed no weight", hint="training.optimizer.apply_gradients(zip(gradients, variables))")
+        raise BuildFailed(
+            f"{name} changed no weight",
+            hint="training.optimizer.apply_gradients(zip(gradients, variables))",
+        )
 
 
 def _located(run: Run) -> Network:

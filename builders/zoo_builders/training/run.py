@@ -39,18 +39,33 @@ class Run:
     _sums: list[Any] = field(default_factory=list)
 
     def resume(self, others: Sequence[Any] = ()) -> None:
-        """Go on from the checkpoint in the stage's scratch folder, if there is one of this training.
+        """Go on from the checkpoint in the stage's scratch folder.
+
+        If there is one of this training.
 
         `others` hold variables that change too, beside those of model and optimizer.
         """
         variables = checkpoints.variables_of(self.model, others)
-        settings = {"train": self.train.model_dump(mode="json"), "seed": self.context.seed, "steps": self.steps, "note": self.note}
-        checkpoint = Checkpoint(self.context.scratch, self.note, checkpoints.identity(settings, variables), self.context.job.say)
+        settings = {
+            "train": self.train.model_dump(mode="json"),
+            "seed": self.context.seed,
+            "steps": self.steps,
+            "note": self.note,
+        }
+        checkpoint = Checkpoint(
+            self.context.scratch,
+            self.note,
+            checkpoints.identity(settings, variables),
+            self.context.job.say,
+        )
         self._checkpoint, self._variables = checkpoint, variables
         self.position, self._sums = checkpoint.load(variables)
         self.resumed = bool(self.position.epoch or self.position.step)
         if self.resumed:
-            self.context.job.say(f"{self.note}: resumed at epoch {self.position.epoch + 1}, step {self.position.step}")
+            self.context.job.say(
+                f"{self.note}: resumed at epoch {self.position.epoch + 1}, step"
+                f" {self.position.step}"
+            )
 
     def keep(self, *, epoch_ends: bool = False) -> None:
         """Write a checkpoint when it is time to; end the stage when it was told to.
@@ -60,19 +75,27 @@ class Run:
         """
         stop = self.context.job.stop
         if self._checkpoint and (stop.asked or self._checkpoint.due(epoch_ends=epoch_ends)):
-            self._checkpoint.save(self._variables, self.metrics() if self.position.step else [], self.position)
+            self._checkpoint.save(
+                self._variables, self.metrics() if self.position.step else [], self.position
+            )
         if stop.asked:
             sys.exit(TERMINATED)
 
     def add_sums(self) -> None:
-        """After the first batch of an epoch that was taken up in its middle: count the batches before it in."""
+        """After the first batch of an epoch that was taken up in its middle.
+
+        Count the batches before it in.
+        """
         for metric, before in zip(self.metrics() if self._sums else [], self._sums, strict=True):
             metric.assign_add(before)
         self._sums = []
 
 
 def keeper(run: Run) -> Any:
-    """Make the callback that moves `run.position`, writes checkpoints, and ends the stage when it is told to. Comes last."""
+    """Make the callback that moves `run.position`, writes checkpoints.
+
+    And ends the stage when it is told to. Comes last.
+    """
 
     class Keeper(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
         """Knows how far the training is."""

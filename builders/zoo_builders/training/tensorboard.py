@@ -1,9 +1,13 @@
-"""TensorBoard summaries of a training, on request (`zoo build --tensorboard DIR`); they change no result and are in no fingerprint.
+"""TensorBoard summaries of a training, on request (`zoo build --tensorboard DIR`).
+
+They change no result and are in no fingerprint.
 
     DIR/<stage>-<fingerprint>/<note>/events.out.tfevents.…
 
-Scalars after each epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`; for every layer with a kernel
-`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`, the smallest magnitude it keeps.
+Scalars after each epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`; for every
+    layer with a kernel
+`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`,
+the smallest magnitude it keeps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,19 +29,28 @@ def observe(folder: Path, model: Any, note: str) -> Sequence[Any]:
         """Looks only."""
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            values = {**dict(logs or {}), "learning_rate": _learning_rate(self.model.optimizer), **dict(layers(self.model))}
+            values = {
+                **dict(logs or {}),
+                "learning_rate": _learning_rate(self.model.optimizer),
+                **dict(layers(self.model)),
+            }
             _write(writer, values, epoch + 1)
 
     return (Summaries(),)
 
 
 def _write(writer: Any, values: Mapping[str, float], step: int) -> None:
-    """Write scalars as TensorBoard's own `tf.summary.scalar` does, which TensorFlow has only where TensorBoard is installed."""
+    """Write scalars as TensorBoard's own `tf.summary.scalar` does.
+
+    Which TensorFlow has only where TensorBoard is installed.
+    """
     scalars = tf.tensorflow.compat.v1.SummaryMetadata(data_class=_SCALAR)
     scalars.plugin_data.plugin_name = "scalars"
     with writer.as_default():
         for name, value in values.items():
-            tf.tensorflow.summary.write(name, tf.tensorflow.constant(float(value)), step=step, metadata=scalars)
+            tf.tensorflow.summary.write(
+                name, tf.tensorflow.constant(float(value)), step=step, metadata=scalars
+            )
         writer.flush()
 
 
@@ -47,7 +60,10 @@ def _learning_rate(optimizer: Any) -> float:
 
 
 def layers(model: Any) -> Iterator[tuple[str, float]]:
-    """Give (`what/layer`, value) for every layer with a kernel, and for every mask TFMOT's wrappers keep."""
+    """Give (`what/layer`, value) for every layer with a kernel.
+
+    And for every mask TFMOT's wrappers keep.
+    """
     for layer in model.layers:
         name = getattr(layer, "layer", layer).name
         for weight in layer.weights:

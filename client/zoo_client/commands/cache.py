@@ -1,4 +1,7 @@
-"""`zoo cache`: the pulled files kept on this machine, and the results that this project's builds keep."""
+"""`zoo cache`: the pulled files kept on this machine.
+
+And the results that this project's builds keep.
+"""
 
 import importlib
 from datetime import timedelta
@@ -15,7 +18,9 @@ from zoo_client.settings import Settings
 from zoo_registry.model import words
 from zoo_registry.model.query import parse_size
 
-app = typer.Typer(add_completion=False, help="List, clean or check the pulled files kept on this machine.")
+app = typer.Typer(
+    add_completion=False, help="List, clean or check the pulled files kept on this machine."
+)
 
 
 @app.command("list")
@@ -25,7 +30,13 @@ def list_entries(*, as_json: Json = False) -> None:
     entries = cache.entries()
     if as_json:
         rows = [
-            {"name": e.record.name, "version": e.record.version, "sha256": e.record.file.sha256, "size": e.size, "used": e.used}
+            {
+                "name": e.record.name,
+                "version": e.record.version,
+                "sha256": e.record.file.sha256,
+                "size": e.size,
+                "used": e.used,
+            }
             for e in entries
         ]
         emit_json({"path": cache.root, "size": cache.size(), "entries": rows})
@@ -33,7 +44,11 @@ def list_entries(*, as_json: Json = False) -> None:
     made = table("name", "version", ">size", "last used", "sha256")
     for e in entries:
         made.add_row(
-            Text(e.record.name, style="bold"), e.record.version, words.size(e.size), f"{e.used:%Y-%m-%d %H:%M}", e.record.file.sha256.short
+            Text(e.record.name, style="bold"),
+            e.record.version,
+            words.size(e.size),
+            f"{e.used:%Y-%m-%d %H:%M}",
+            e.record.file.sha256.short,
         )
     console().print(made)
     remark(f"{words.size(cache.size())} in {cache.root}")
@@ -43,53 +58,84 @@ def list_entries(*, as_json: Json = False) -> None:
 def gc(
     *,
     older_than: Annotated[
-        int | None, typer.Option("--older-than", metavar="DAYS", min=0, help="Drop what was not used for so many days.")
+        int | None,
+        typer.Option(
+            "--older-than", metavar="DAYS", min=0, help="Drop what was not used for so many days."
+        ),
     ] = None,
     max_size: Annotated[
-        str | None, typer.Option("--max-size", metavar="SIZE", help="Drop the longest unused until the rest fits, such as 2GB.")
+        str | None,
+        typer.Option(
+            "--max-size",
+            metavar="SIZE",
+            help="Drop the longest unused until the rest fits, such as 2GB.",
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Free space: unfinished downloads, files nothing refers to, and what the options say. Anything can be pulled again."""
+    """Free space: unfinished downloads, files nothing refers to, and what the options say.
+
+    Anything can be pulled again.
+    """
     age = None if older_than is None else timedelta(days=older_than)
     size = None if max_size is None else parse_size(max_size)
     freed = Cache(Settings.read().cache).gc(older_than=age, max_size=size, dry_run=dry_run)
     if as_json:
-        emit_json({"records": freed.records, "blobs": freed.blobs, "size": freed.size, "dry_run": dry_run})
+        emit_json(
+            {"records": freed.records, "blobs": freed.blobs, "size": freed.size, "dry_run": dry_run}
+        )
         return
     for ref in freed.records:
         console().print(ref)
     console().print(
-        f"{'would free' if dry_run else 'freed'} {words.size(freed.size)}: {len(freed.records)} artifacts, {len(freed.blobs)} files"
+        f"{'would free' if dry_run else 'freed'} {words.size(freed.size)}: {len(freed.records)}"
+        f" artifacts, {len(freed.blobs)} files"
     )
 
 
 @app.command("verify")
 def verify(*, as_json: Json = False) -> None:
-    """Hash every file again, pulled or made by a build; a damaged one is put aside and fetched or made again (exit code 1)."""
+    """Hash every file again, pulled or made by a build.
+
+    A damaged one is put aside and fetched or made again (exit code 1).
+    """
     settings = Settings.read()
     cache = Cache(settings.cache)
     count, damages = len(cache.blobs()), cache.verify()
     results, broken = _verify_results(settings.home / "cache" / "stages")
     if as_json:
-        plain = [{"expected": d.digest, "found": d.found, "quarantined": d.quarantined} for d in damages]
-        stages = [{"fingerprint": d.fingerprint, "file": d.file, "reason": d.reason} for d in broken]
+        plain = [
+            {"expected": d.digest, "found": d.found, "quarantined": d.quarantined} for d in damages
+        ]
+        stages = [
+            {"fingerprint": d.fingerprint, "file": d.file, "reason": d.reason} for d in broken
+        ]
         emit_json({"files": count, "damaged": plain, "results": results, "damaged_results": stages})
     else:
         for damage in damages:
             console().print(
-                f"damaged: expected sha256:{damage.digest}\n         found    sha256:{damage.found}\n         put in   {damage.quarantined}"
+                f"damaged: expected sha256:{damage.digest}\n         found   "
+                f" sha256:{damage.found}\n         put in   {damage.quarantined}"
             )
         for damage in broken:
-            console().print(f"damaged result of a build, dropped: {damage.fingerprint[:12]} {damage.file}: {damage.reason}")
-        console().print(f"{count} pulled files and {results} results of builds hashed, {len(damages) + len(broken)} damaged")
+            console().print(
+                f"damaged result of a build, dropped: {damage.fingerprint[:12]} {damage.file}:"
+                f" {damage.reason}"
+            )
+        console().print(
+            f"{count} pulled files and {results} results of builds hashed,"
+            f" {len(damages) + len(broken)} damaged"
+        )
     if damages or broken:
         raise typer.Exit(1)
 
 
 def _verify_results(root: Path) -> tuple[int, Any]:
-    """Hash what the builds of this project keep; a damaged result is dropped, so that the next build makes it again."""
+    """Hash what the builds of this project keep.
+
+    A damaged result is dropped, so that the next build makes it again.
+    """
     if not root.is_dir():
         return 0, ()
     results = importlib.import_module("zoo_builders.running.stage_cache").StageCache(root)

@@ -1,4 +1,7 @@
-"""`zoo list`: what there is of one kind of plugin, each with the first line of its documentation."""
+"""`zoo list`: what there is of one kind of plugin.
+
+Each with the first line of its documentation.
+"""
 
 import importlib
 import inspect
@@ -32,7 +35,10 @@ def list_kind(
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of {', '.join(KINDS)}.")],
     as_json: Json = False,
 ) -> None:
-    """List networks, techniques, sources of data and weights, tasks, metrics, devices, stores or remotes; each is one file."""
+    """List networks, techniques, sources of data and weights, tasks, metrics, devices.
+
+    Stores or remotes; each is one file.
+    """
     found = {name: first_line(plugin) for name, plugin in plugins(kind).items()}
     if as_json:
         emit_json([{"name": name, "about": about} for name, about in found.items()])
@@ -52,7 +58,9 @@ def plugins(kind: str) -> dict[str, Any]:
     """
     if kind not in KINDS:
         near = get_close_matches(kind, KINDS, n=1)
-        raise WrongUse(f"there is no kind {kind!r}", hint=f"zoo list {near[0] if near else '|'.join(KINDS)}")
+        raise WrongUse(
+            f"there is no kind {kind!r}", hint=f"zoo list {near[0] if near else '|'.join(KINDS)}"
+        )
     module, _, attribute = KINDS[kind].partition(":")
     try:
         found: Kind[Any] = getattr(importlib.import_module(module), attribute)

@@ -17,12 +17,22 @@ from zoo_registry.model.record import explain
 From = Annotated[
     str | None,
     typer.Option(
-        "--from", metavar="URL", help="Remote: https://…, s3://…, file://…, hub://org/repo. Default: ZOO_REGISTRY, else the project's."
+        "--from",
+        metavar="URL",
+        help=(
+            "Remote: https://…, s3://…, file://…, hub://org/repo. Default: ZOO_REGISTRY, else the"
+            " project's."
+        ),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-To = Annotated[Path | None, typer.Option("--to", metavar="PATH", help="File or folder to write. Default: ./NAME.tflite")]
-AllowYanked = Annotated[bool, typer.Option("--allow-yanked", help="Take a version that was withdrawn.")]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", metavar="PATH", help="File or folder to write. Default: ./NAME.tflite"),
+]
+AllowYanked = Annotated[
+    bool, typer.Option("--allow-yanked", help="Take a version that was withdrawn.")
+]
 
 _TEXT = {
     "task": "Task, such as image-classification.",
@@ -32,14 +42,49 @@ _TEXT = {
     "device": "Device with a measurement, such as host-cpu.",
 }
 _BUDGET: dict[str, tuple[Any, Any]] = {
-    **{name: (Annotated[str | None, typer.Option(f"--{name}", help=text)], None) for name, text in _TEXT.items()},
-    "threads": (Annotated[int | None, typer.Option("--threads", help="Threads of the measurement.")], None),
-    "max_latency": (Annotated[float | None, typer.Option("--max-latency", metavar="MS", help="Slowest median, in milliseconds.")], None),
-    "max_ratio": (Annotated[float | None, typer.Option("--max-ratio", metavar="X", help="Slowest ratio to the float baseline.")], None),
-    "max_size": (Annotated[str | None, typer.Option("--max-size", metavar="SIZE", help="Largest file, such as 4MB.")], None),
-    "max_size_gzip": (Annotated[str | None, typer.Option("--max-size-gzip", metavar="SIZE", help="Largest download, gzipped.")], None),
+    **{
+        name: (Annotated[str | None, typer.Option(f"--{name}", help=text)], None)
+        for name, text in _TEXT.items()
+    },
+    "threads": (
+        Annotated[int | None, typer.Option("--threads", help="Threads of the measurement.")],
+        None,
+    ),
+    "max_latency": (
+        Annotated[
+            float | None,
+            typer.Option("--max-latency", metavar="MS", help="Slowest median, in milliseconds."),
+        ],
+        None,
+    ),
+    "max_ratio": (
+        Annotated[
+            float | None,
+            typer.Option("--max-ratio", metavar="X", help="Slowest ratio to the float baseline."),
+        ],
+        None,
+    ),
+    "max_size": (
+        Annotated[
+            str | None,
+            typer.Option("--max-size", metavar="SIZE", help="Largest file, such as 4MB."),
+        ],
+        None,
+    ),
+    "max_size_gzip": (
+        Annotated[
+            str | None,
+            typer.Option("--max-size-gzip", metavar="SIZE", help="Largest download, gzipped."),
+        ],
+        None,
+    ),
     "minimum": (
-        Annotated[list[str] | None, typer.Option("--min", metavar="METRIC=X", help="Least quality: --min-top1 0.9 or --min top1=0.9.")],
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--min", metavar="METRIC=X", help="Least quality: --min-top1 0.9 or --min top1=0.9."
+            ),
+        ],
         None,
     ),
 }
@@ -65,20 +110,26 @@ def _spelled_out(args: list[str]) -> list[str]:
 
 
 def budget(verb: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the filters and limits as options; it receives them as one `Query` in its parameter `query`."""
+    """Give a verb the filters and limits as options.
+
+    It receives them as one `Query` in its parameter `query`.
+    """
 
     @wraps(verb)
     def asked(**given: Any) -> None:
         options = {name: given.pop(name) for name in _BUDGET}
         verb(query=to_query(options), **given)
 
-    own = [p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "query"]
+    own = [
+        p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "query"
+    ]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in _BUDGET.items()
     ]
     keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    asked.__signature__ = inspect.Signature([*keywords, *added])  # type: ignore[attr-defined]  # what typer reads
+    # what typer reads
+    asked.__signature__ = inspect.Signature([*keywords, *added])  # type: ignore[attr-defined]
     return asked
 
 
@@ -86,13 +137,16 @@ def to_query(options: dict[str, Any]) -> Query:
     """Read the options as a `Query`.
 
     Raises:
-        InvalidQuery: a size or a limit does not parse; the message says which and what one looks like.
+        InvalidQuery: a size or a limit does not parse; the message says which and what one looks
+            like.
     """
     limits = {
         "max_latency_ms": options["max_latency"],
         "max_ratio": options["max_ratio"],
         "max_size": None if options["max_size"] is None else parse_size(options["max_size"]),
-        "max_size_gzip": None if options["max_size_gzip"] is None else parse_size(options["max_size_gzip"]),
+        "max_size_gzip": (
+            None if options["max_size_gzip"] is None else parse_size(options["max_size_gzip"])
+        ),
         "min_metrics": dict(map(_minimum, options["minimum"] or ())),
     }
     facets = {name: options[name] for name in (*_TEXT, "threads")}
@@ -106,7 +160,9 @@ def updated(query: Query, changes: dict[str, Any]) -> Query:
         InvalidQuery: a value breaks the field's limits.
     """
     try:
-        return Query.model_validate(query.model_dump() | {key: value for key, value in changes.items() if value is not None})
+        return Query.model_validate(
+            query.model_dump() | {key: value for key, value in changes.items() if value is not None}
+        )
     except ValidationError as error:
         raise InvalidQuery(explain(error), hint="zoo search --help") from error
 
@@ -117,5 +173,6 @@ def _minimum(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise InvalidQuery(
-            f"not a limit: --min {text!r} (expected METRIC=NUMBER, such as top1=0.9)", hint="zoo search --min-top1 0.9"
+            f"not a limit: --min {text!r} (expected METRIC=NUMBER, such as top1=0.9)",
+            hint="zoo search --min-top1 0.9",
         ) from None

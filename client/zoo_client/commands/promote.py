@@ -14,11 +14,16 @@ from zoo_registry.model.ref import Ref
 def promote(
     *,
     ref: Annotated[str, typer.Argument(metavar="REF", help="NAME@VERSION.")],
-    alias: Annotated[str, typer.Option("--to", metavar="ALIAS", help="Alias to move, such as stable.")],
+    alias: Annotated[
+        str, typer.Option("--to", metavar="ALIAS", help="Alias to move, such as stable.")
+    ],
     url: From = None,
     as_json: Json = False,
 ) -> None:
-    """Move an alias such as stable to a version; whoever pulls NAME@stable gets that one from now on."""
+    """Move an alias such as stable to a version.
+
+    Whoever pulls NAME@stable gets that one from now on.
+    """
     remote = open_remote(url, Settings.read())
     record = remote.release(Ref.parse(ref)).record
     remote.promote(record.name, alias, record.version)

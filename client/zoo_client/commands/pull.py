@@ -24,18 +24,33 @@ from zoo_registry.stores.shelf import Release
 app = typer.Typer(add_completion=False)
 
 What = Annotated[
-    str | None, typer.Argument(metavar="REF", help=r"NAME\[@VERSION or ALIAS]\[#sha256:…]; leave it out to pull the best for a budget.")
+    str | None,
+    typer.Argument(
+        metavar="REF",
+        help=r"NAME\[@VERSION or ALIAS]\[#sha256:…]; leave it out to pull the best for a budget.",
+    ),
 ]
-WithRecord = Annotated[bool, typer.Option("--record", help="Write the record beside the file, as PATH.record.json.")]
+WithRecord = Annotated[
+    bool, typer.Option("--record", help="Write the record beside the file, as PATH.record.json.")
+]
 
 
 @app.command("pull", cls=BudgetCommand)
 @budget
 def pull_verb(  # noqa: PLR0913  the options of the command
-    *, query: Query, ref: What = None, to: To = None, url: From = None, with_record: WithRecord = False,
-    allow_yanked: AllowYanked = False, as_json: Json = False,
-) -> None:  # fmt: skip
-    """Download one artifact, by name or by budget. What stood at the destination stays until the new file is complete and right."""
+    *,
+    query: Query,
+    ref: What = None,
+    to: To = None,
+    url: From = None,
+    with_record: WithRecord = False,
+    allow_yanked: AllowYanked = False,
+    as_json: Json = False,
+) -> None:
+    """Download one artifact, by name or by budget.
+
+    What stood at the destination stays until the new file is complete and right.
+    """
     settings = Settings.read()
     remote = open_remote(url, settings)
     chosen, why = _choose(remote, ref, query)
@@ -61,7 +76,8 @@ def _choose(remote: Remote, ref: str | None, query: Query) -> tuple[Ref, str]:
         return Ref.parse(ref), ""
     if query == Query():
         raise WrongUse(
-            "zoo pull wants a name or a budget", hint="zoo pull NAME, or zoo pull --task … --device … --max-latency 8 --min-top1 0.9"
+            "zoo pull wants a name or a budget",
+            hint="zoo pull NAME, or zoo pull --task … --device … --max-latency 8 --min-top1 0.9",
         )
     resolution = remote.resolve(query)
     if resolution.chosen is None:
@@ -96,16 +112,25 @@ def _with_progress(remote: Remote, cache: Cache, release: Release, to: Path | No
 def _document(pulled: Pulled, why: str) -> dict[str, object]:
     record = pulled.record
     return {
-        "name": record.name, "version": record.version, "sha256": record.file.sha256, "size": record.file.size,
-        "path": str(pulled.path), "record_sha256": pulled.release.record_sha256, "from": pulled.source,
-        "cached": not pulled.fetched, "why": why,
-    }  # fmt: skip
+        "name": record.name,
+        "version": record.version,
+        "sha256": record.file.sha256,
+        "size": record.file.size,
+        "path": str(pulled.path),
+        "record_sha256": pulled.release.record_sha256,
+        "from": pulled.source,
+        "cached": not pulled.fetched,
+        "why": why,
+    }
 
 
 def _say(pulled: Pulled, why: str) -> None:
     if pulled.damage is not None:
         damage = pulled.damage
-        remark(f"the cache held damaged bytes (expected sha256:{damage.digest}, found sha256:{damage.found}); put aside, fetched again")
+        remark(
+            f"the cache held damaged bytes (expected sha256:{damage.digest}, found"
+            f" sha256:{damage.found}); put aside, fetched again"
+        )
     if why:
         remark(why)
     how = "verified" if pulled.fetched else "verified, from the cache"

@@ -13,10 +13,22 @@ from zoo_registry.model.query import Page, Query
 
 app = typer.Typer(add_completion=False)
 
-Words = Annotated[list[str] | None, typer.Argument(help="Words that the name or description must contain.")]
-Sort = Annotated[str, typer.Option("--sort", help="name, newest, latency, ratio, size, size_gzip or a metric; -top1 for the best first.")]
-Pareto = Annotated[bool, typer.Option("--pareto", help="Only what nothing else beats in both quality and latency.")]
-AllVersions = Annotated[bool, typer.Option("--all-versions", help="Every version, not only the newest.")]
+Words = Annotated[
+    list[str] | None, typer.Argument(help="Words that the name or description must contain.")
+]
+Sort = Annotated[
+    str,
+    typer.Option(
+        "--sort",
+        help="name, newest, latency, ratio, size, size_gzip or a metric; -top1 for the best first.",
+    ),
+]
+Pareto = Annotated[
+    bool, typer.Option("--pareto", help="Only what nothing else beats in both quality and latency.")
+]
+AllVersions = Annotated[
+    bool, typer.Option("--all-versions", help="Every version, not only the newest.")
+]
 WithYanked = Annotated[bool, typer.Option("--yanked", help="Withdrawn ones too.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=200, help="Rows a page.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the last page ended.")]
@@ -25,11 +37,29 @@ Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the last pag
 @app.command("search", cls=BudgetCommand)
 @budget
 def search(  # noqa: PLR0913  the options of the command
-    *, query: Query, words: Words = None, sort: Sort = "name", pareto: Pareto = False, all_versions: AllVersions = False,
-    yanked: WithYanked = False, limit: Limit = 50, cursor: Cursor = None, url: From = None, as_json: Json = False,
-) -> None:  # fmt: skip
-    """Find artifacts by task, technique, device and budget; near misses when nothing fits (exit code 1)."""
-    asked = {"q": " ".join(words or ()), "sort": sort, "pareto": pareto, "all_versions": all_versions, "yanked": yanked}
+    *,
+    query: Query,
+    words: Words = None,
+    sort: Sort = "name",
+    pareto: Pareto = False,
+    all_versions: AllVersions = False,
+    yanked: WithYanked = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    url: From = None,
+    as_json: Json = False,
+) -> None:
+    """Find artifacts by task, technique, device and budget.
+
+    Near misses when nothing fits (exit code 1).
+    """
+    asked = {
+        "q": " ".join(words or ()),
+        "sort": sort,
+        "pareto": pareto,
+        "all_versions": all_versions,
+        "yanked": yanked,
+    }
     query = updated(query, asked)
     remote = open_remote(url, Settings.read())
     page = remote.search(query, limit=limit, cursor=cursor)

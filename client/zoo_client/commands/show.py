@@ -13,12 +13,30 @@ from zoo_registry.model.ref import Ref
 
 
 def show(
-    *, ref: Annotated[str, typer.Argument(metavar="REF", help=r"NAME\[@VERSION or ALIAS]")], url: From = None, as_json: Json = False
+    *,
+    ref: Annotated[str, typer.Argument(metavar="REF", help=r"NAME\[@VERSION or ALIAS]")],
+    url: From = None,
+    as_json: Json = False,
 ) -> None:
-    """Show everything that is known of one artifact: quality, size, structure, proofs, latency and where it comes from."""
+    """Show everything that is known of one artifact.
+
+    Quality, size, structure, proofs, latency and where it comes from.
+    """
     release = open_remote(url, Settings.read()).release(Ref.parse(ref))
     if not as_json:
         console().print(page(release))
         return
-    state = {"published": release.published, "yanked": release.yanked, "yank_reason": release.yank_reason, "aliases": release.aliases}
-    emit_json({"record": release.record, "record_sha256": release.record_sha256, "added_measurements": release.added, **state})
+    state = {
+        "published": release.published,
+        "yanked": release.yanked,
+        "yank_reason": release.yank_reason,
+        "aliases": release.aliases,
+    }
+    emit_json(
+        {
+            "record": release.record,
+            "record_sha256": release.record_sha256,
+            "added_measurements": release.added,
+            **state,
+        }
+    )

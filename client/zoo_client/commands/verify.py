@@ -19,11 +19,16 @@ from zoo_registry.model.ref import Ref
 
 def verify(
     *,
-    what: Annotated[str, typer.Argument(metavar="REF|FILE", help="A ref, or a file that was pulled.")],
+    what: Annotated[
+        str, typer.Argument(metavar="REF|FILE", help="A ref, or a file that was pulled.")
+    ],
     url: From = None,
     as_json: Json = False,
 ) -> None:
-    """Hash a file, or the bytes that a remote gives for a ref, and compare with the record (exit code 1 when they differ)."""
+    """Hash a file, or the bytes that a remote gives for a ref.
+
+    And compare with the record (exit code 1 when they differ).
+    """
     settings = Settings.read()
     path = Path(what)
     if path.is_file():
@@ -45,7 +50,9 @@ def verify(
         return
     console().print(
         Text.assemble(
-            (f"{record.name}@{record.version}", "bold"), f"  {words.size(record.file.size)}  ", ("is what its record says", "green")
+            (f"{record.name}@{record.version}", "bold"),
+            f"  {words.size(record.file.size)}  ",
+            ("is what its record says", "green"),
         )
     )
     console().print(Text(f"sha256:{found.sha256}\nrecord in {found.where}", style="dim"))

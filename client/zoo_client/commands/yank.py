@@ -15,16 +15,26 @@ from zoo_registry.model.ref import Ref
 def yank(
     *,
     ref: Annotated[str, typer.Argument(metavar="REF", help="NAME@VERSION, exactly.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why, in a sentence; shown to whoever asks for it.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, in a sentence; shown to whoever asks for it.")
+    ],
     url: From = None,
     as_json: Json = False,
 ) -> None:
-    """Withdraw a version: nobody gets it any more by a range or as the latest. Its bytes stay, and the reason is shown."""
+    """Withdraw a version: nobody gets it any more by a range or as the latest.
+
+    Its bytes stay, and the reason is shown.
+    """
     wanted = Ref.parse(ref)
     if wanted.exact is None:
-        raise WrongUse(f"zoo yank wants an exact version, not {ref!r}", hint=f"zoo show {wanted.name}   # shows which there are")
+        raise WrongUse(
+            f"zoo yank wants an exact version, not {ref!r}",
+            hint=f"zoo show {wanted.name}   # shows which there are",
+        )
     open_remote(url, Settings.read()).yank(wanted.name, str(wanted.exact), reason)
     if as_json:
-        emit_json({"name": wanted.name, "version": str(wanted.exact), "yanked": True, "reason": reason})
+        emit_json(
+            {"name": wanted.name, "version": str(wanted.exact), "yanked": True, "reason": reason}
+        )
     else:
         console().print(f"{wanted.name}@{wanted.exact} is withdrawn: {reason}")

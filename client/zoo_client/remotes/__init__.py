@@ -1,4 +1,7 @@
-"""Remotes, one file each: where artifacts are published to and pulled from. A remote registers the schemes it speaks."""
+"""Remotes, one file each: where artifacts are published to and pulled from.
+
+A remote registers the schemes it speaks.
+"""
 
 from collections.abc import Callable
 
@@ -13,17 +16,21 @@ EMBEDDED = "embedded"
 
 
 def open_remote(url: str | None, settings: Settings) -> Remote:
-    """Open the remote at `url`; without one, the one that `ZOO_REGISTRY` names, else the registry in the project's folder.
+    """Open the remote at `url`.
 
-        https://zoo.example.org   a registry            s3://bucket/prefix   an S3 prefix, with no server
-        hub://org/repo            the Hugging Face Hub  file:///folder       a folder, with no server
+    Without one, the one that `ZOO_REGISTRY` names, else the registry in the project's folder.
+
+        https://zoo.example.org   a registry            s3://bucket/prefix   an S3 prefix, with no
+                                  server
+        hub://org/repo            the Hugging Face Hub  file:///folder       a folder, with no
+                                  server
         embedded:                 the registry in the project's folder, whatever ZOO_REGISTRY says
 
     Raises:
         UnknownPlugin: nobody speaks that scheme.
         WrongUse: the address is incomplete.
         MissingExtra: the package that the remote needs is not installed.
-    """  # fmt: skip
+    """
     address = url or settings.registry or f"{EMBEDDED}:"
     scheme, colon, _ = address.partition(":")
     return REMOTES.get(scheme.lower() if colon else address)(address, settings)

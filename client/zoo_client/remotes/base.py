@@ -1,7 +1,9 @@
 """What every remote can do, and the rules that none is trusted to keep.
 
-The other side is not believed: a record's bytes must hash to what the release says, its name and version must be those asked
-for, and a blob is hashed by whoever writes it down. `checked` and `Bundle` hold those rules for all remotes.
+The other side is not believed: a record's bytes must hash to what the release says, its name and
+    version must be those asked
+for, and a blob is hashed by whoever writes it down. `checked` and `Bundle` hold those rules for all
+remotes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,10 @@ from zoo_registry.stores.shelf import Release
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What is published: a record, its exact bytes, and the files it needs by digest. `of` checks that they agree."""
+    """What is published: a record, its exact bytes, and the files it needs by digest.
+
+    `of` checks that they agree.
+    """
 
     record: Record
     record_bytes: bytes
@@ -29,18 +34,23 @@ class Bundle:
 
     @classmethod
     def of(cls, record_bytes: bytes, blobs: Mapping[Digest, Path]) -> Self:
-        """Check that the bytes are a record in canonical spelling and that every file it needs is here, unchanged.
+        """Check that the bytes are a canonical record and that all its files are here, unchanged.
 
         Raises:
-            InvalidRecord: the record breaks its schema, is not spelled canonically, or a file it needs is missing.
+            InvalidRecord: the record breaks its schema, is not spelled canonically, or a file it
+                needs is missing.
             DigestMismatch: a file is not what the record says.
         """
         record = Record.read(record_bytes)
         if record.to_bytes() != record_bytes:
-            raise InvalidRecord(f"the record of {record.name} is not in canonical spelling (RFC 8785)")
+            raise InvalidRecord(
+                f"the record of {record.name} is not in canonical spelling (RFC 8785)"
+            )
         for digest in record.blobs:
             if digest not in blobs:
-                raise InvalidRecord(f"{record.name}@{record.version} needs sha256:{digest}, which was not given")
+                raise InvalidRecord(
+                    f"{record.name}@{record.version} needs sha256:{digest}, which was not given"
+                )
             found = digest_file(blobs[digest])
             if found != digest:
                 raise DigestMismatch(str(blobs[digest]), expected=digest, actual=found)
@@ -54,7 +64,10 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """How publishing ended. `created` is False when the same bytes were there already; `url` is where people look."""
+    """How publishing ended. `created` is False when the same bytes were there already.
+
+    `url` is where people look.
+    """
 
     created: bool
     url: str
@@ -63,7 +76,8 @@ class Published:
 class Remote(Protocol):
     """A place to publish to and pull from.
 
-    All raise `Unreachable` when the other side does not answer or answers nonsense, and `Forbidden` when it does not let us.
+    All raise `Unreachable` when the other side does not answer or answers nonsense, and `Forbidden`
+    when it does not let us.
     """
 
     url: str
@@ -75,11 +89,14 @@ class Remote(Protocol):
         """Choose the one best artifact for a budget, and say why."""
 
     def release(self, ref: Ref) -> Release:
-        """Give the release that `ref` names, its record checked. A yanked one is given too: the caller decides.
+        """Give the release that `ref` names, its record checked.
+
+        A yanked one is given too: the caller decides.
 
         Raises:
             NotFound: no such name, version or alias.
-            DigestMismatch: the record's bytes are not those released, or the ref pins another digest.
+            DigestMismatch: the record's bytes are not those released, or the ref pins another
+                digest.
         """
 
     def fetch(self, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
@@ -132,9 +149,17 @@ def read_record(data: bytes, ref: Ref, *, expected: Digest, where: str) -> Recor
     try:
         record = Record.read(data)
     except InvalidRecord as error:
-        raise Unreachable(f"{where} gave a record of {ref} that breaks the schema: {error.message}") from error
+        raise Unreachable(
+            f"{where} gave a record of {ref} that breaks the schema: {error.message}"
+        ) from error
     if record.name != ref.name or (not ref.is_alias and ref.pick([record.version]) is None):
-        raise Unreachable(f"{where} was asked for {ref} and gave the record of {record.name}@{record.version}")
+        raise Unreachable(
+            f"{where} was asked for {ref} and gave the record of {record.name}@{record.version}"
+        )
     if ref.digest is not None and ref.digest != record.file.sha256:
-        raise DigestMismatch(f"{ref.name}@{record.version} from {where}", expected=ref.digest, actual=record.file.sha256)
+        raise DigestMismatch(
+            f"{ref.name}@{record.version} from {where}",
+            expected=ref.digest,
+            actual=record.file.sha256,
+        )
     return record

@@ -1,16 +1,21 @@
-"""The Hugging Face Hub as a remote: `hub://org/repo`, one repository for one model and its variants.
+"""The Hugging Face Hub as a remote.
+
+`hub://org/repo`, one repository for one model and its variants.
 
     README.md                         the model card, generated from the records
-    zoo.json                          what is released, yanked and aliased: the truth of this repository
+    zoo.json                          what is released, yanked and aliased: the truth of this
+                                      repository
     <variant>/model.tflite            the version published last …
     <variant>/record.json             … its record, byte for byte as published …
     <variant>/golden.npz              … and its golden vectors
     measurements/<variant>/<version>/<sha256>.json   added after the release
 
-Publishing is one commit whose parent is the commit that was read before: of two publishers the Hub turns one away (412), who
-then reads again. A version is released from that commit on. The tag `<variant>-v<version>` marks the commit, which is how older
-versions are read; if a publisher dies between commit and tag, whoever publishes next sets the tag before writing on.
-"""  # fmt: skip
+Publishing is one commit whose parent is the commit that was read before: of two publishers the Hub
+    turns one away (412), who
+then reads again. A version is released from that commit on. The tag `<variant>-v<version>` marks
+the commit, which is how older versions are read; if a publisher dies between commit and tag,
+whoever publishes next sets the tag before writing on.
+"""
 
 import re
 import sys
@@ -38,7 +43,7 @@ from zoo_registry.model.errors import (
     Unsupported,
     WrongUse,
     Yanked,
-)  # fmt: skip
+)
 from zoo_registry.model.query import Page, Query, Resolution, Summary
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import ALIAS, LATEST, Ref
@@ -56,7 +61,10 @@ _LOST_RACE = 412
 
 
 class Claim(BaseModel):
-    """One released version: the digests of its record and file, when, where its bytes are, and what a listing shows."""
+    """One released version: the digests of its record and file, when, where its bytes are.
+
+    And what a listing shows.
+    """
 
     record: Digest
     file: Digest
@@ -67,7 +75,11 @@ class Claim(BaseModel):
 
 
 class State(BaseModel):
-    """What `zoo.json` holds: variant → version → claim, variant → the version that lies in its folder, variant → alias → version."""
+    """What `zoo.json` holds.
+
+    Variant → version → claim, variant → the version that lies in its folder, variant → alias →
+    version.
+    """
 
     releases: dict[str, dict[str, Claim]] = {}
     current: dict[str, str] = {}
@@ -76,7 +88,10 @@ class State(BaseModel):
 
 @remote("hub")
 class HubRemote:
-    """A repository on the Hugging Face Hub: what everybody knows how to find; needs the extra `hub`."""
+    """A repository on the Hugging Face Hub: what everybody knows how to find.
+
+    Needs the extra `hub`.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         match = _ADDRESS.fullmatch(url)
@@ -91,9 +106,14 @@ class HubRemote:
         """The Hub's own client."""
         try:
             from huggingface_hub import HfApi
-            from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # public, not in __all__
+
+            # public, not in __all__
+            from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
         except ModuleNotFoundError as error:
-            raise MissingExtra(f"{self.url} needs huggingface_hub, which is not installed", hint="pip install 'edgezoo[hub]'") from error
+            raise MissingExtra(
+                f"{self.url} needs huggingface_hub, which is not installed",
+                hint="pip install 'edgezoo[hub]'",
+            ) from error
         if not sys.stderr.isatty():
             disable_progress_bars()
         return HfApi(endpoint=self._settings.hub_endpoint, token=self._settings.hub_token)
@@ -110,7 +130,11 @@ class HubRemote:
 
     def _summaries(self) -> list[Summary]:
         _, state = self._state()
-        return [_summary(state, claim) for versions in state.releases.values() for claim in versions.values()]
+        return [
+            _summary(state, claim)
+            for versions in state.releases.values()
+            for claim in versions.values()
+        ]
 
     def release(self, ref: Ref) -> Release:
         """See `Remote.release`."""
@@ -123,30 +147,51 @@ class HubRemote:
         self._places[record.file.sha256] = (revision, f"{variant}/model.tflite")
         if record.golden is not None:
             self._places[record.golden.sha256] = (revision, f"{variant}/golden.npz")
-        added = [self._read(head, f"measurements/{variant}/{version}/{digest}.json") for digest in claim.measurements]
+        added = [
+            self._read(head, f"measurements/{variant}/{version}/{digest}.json")
+            for digest in claim.measurements
+        ]
         return Release(
-            record=record, record_bytes=data, record_sha256=claim.record, published=claim.published,
-            yanked=claim.yanked is not None, yank_reason=claim.yanked or "", aliases=_summary(state, claim).aliases,
+            record=record,
+            record_bytes=data,
+            record_sha256=claim.record,
+            published=claim.published,
+            yanked=claim.yanked is not None,
+            yank_reason=claim.yanked or "",
+            aliases=_summary(state, claim).aliases,
             added=tuple(read_measurement(text, record) for text in added),
-        )  # fmt: skip
+        )
 
     def _select(self, state: State, ref: Ref) -> tuple[str, str]:
-        variants = {claim.summary.name: variant for variant, versions in state.releases.items() for claim in versions.values()}
+        variants = {
+            claim.summary.name: variant
+            for variant, versions in state.releases.items()
+            for claim in versions.values()
+        }
         if ref.name not in variants:
             raise NotFound(
-                f"{self.url} has no artifact {ref.name!r}", hint=f"zoo search --from {self.url}   # has {', '.join(sorted(variants))}"
+                f"{self.url} has no artifact {ref.name!r}",
+                hint=f"zoo search --from {self.url}   # has {', '.join(sorted(variants))}",
             )
         variant = variants[ref.name]
         claims = state.releases[variant]
         if ref.is_alias:
             chosen = state.aliases.get(variant, {}).get(ref.selector)
         else:
-            chosen = ref.pick(version for version, claim in claims.items() if ref.exact or claim.yanked is None)
+            chosen = ref.pick(
+                version for version, claim in claims.items() if ref.exact or claim.yanked is None
+            )
         gone = ref.pick(claims) if chosen is None and not ref.is_alias else None
         if gone is not None:
-            raise Yanked(f"all versions of {ref} were withdrawn; {gone}: {claims[gone].yanked}", hint=f"zoo show {ref.name}@{gone}")
+            raise Yanked(
+                f"all versions of {ref} were withdrawn; {gone}: {claims[gone].yanked}",
+                hint=f"zoo show {ref.name}@{gone}",
+            )
         if chosen is None or chosen not in claims:
-            raise NotFound(f"{self.url} has no {ref}", hint=f"zoo search --from {self.url}   # released: {', '.join(claims)}")
+            raise NotFound(
+                f"{self.url} has no {ref}",
+                hint=f"zoo search --from {self.url}   # released: {', '.join(claims)}",
+            )
         return variant, chosen
 
     def _tags(self) -> dict[str, str]:
@@ -157,7 +202,10 @@ class HubRemote:
         """The commit of a version: its tag, or the head while the version lies there."""
         tagged = self._tags().get(_tag(variant, version))
         if tagged is None and state.current.get(variant) != version:
-            raise Unreachable(f"{self.url} lists {variant} {version}, but its tag {_tag(variant, version)} is gone")
+            raise Unreachable(
+                f"{self.url} lists {variant} {version}, but its tag {_tag(variant, version)} is"
+                " gone"
+            )
         return tagged or head
 
     def fetch(self, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
@@ -172,25 +220,39 @@ class HubRemote:
             for version, claim in versions.items():
                 if digest == claim.file:
                     return self._revision(head, state, variant, version), f"{variant}/model.tflite"
-        raise NotFound(f"{self.url} has no file sha256:{digest}", hint=f"zoo search --from {self.url}")
+        raise NotFound(
+            f"{self.url} has no file sha256:{digest}", hint=f"zoo search --from {self.url}"
+        )
 
     def _stream(self, revision: str, path: str, start: int = 0) -> Iterator[bytes]:
         import httpx
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # public, not in __all__
+
+        # public, not in __all__
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         url = hf_hub_url(self.repo, path, revision=revision, endpoint=self._settings.hub_endpoint)
         headers = build_hf_headers(token=self._settings.hub_token) | {"Accept-Encoding": "identity"}
         headers |= {"Range": f"bytes={start}-"} if start else {}
         try:
-            with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as answer:
+            with httpx.stream(
+                "GET", url, headers=headers, follow_redirects=True, timeout=30
+            ) as answer:
                 if answer.status_code == 404:  # noqa: PLR2004  not found
-                    raise NotFound(f"{self.url} has no {path} at {revision}", hint=f"zoo search --from {self.url}")
-                if not answer.is_success or (start and answer.status_code != 206):  # noqa: PLR2004  partial content
-                    raise Unreachable(f"{url} answered {answer.status_code} to a download from byte {start}")
+                    raise NotFound(
+                        f"{self.url} has no {path} at {revision}",
+                        hint=f"zoo search --from {self.url}",
+                    )
+                # partial content
+                if not answer.is_success or (start and answer.status_code != 206):  # noqa: PLR2004
+                    raise Unreachable(
+                        f"{url} answered {answer.status_code} to a download from byte {start}"
+                    )
                 yield from answer.iter_bytes()
         except httpx.HTTPError as error:
-            raise Unreachable(f"{self.url}: {error}", hint="run the same command again: it goes on from there") from error
+            raise Unreachable(
+                f"{self.url}: {error}", hint="run the same command again: it goes on from there"
+            ) from error
 
     def _read(self, revision: str, path: str) -> bytes:
         data = bytearray()
@@ -208,7 +270,10 @@ class HubRemote:
             try:
                 info = self.api.model_info(self.repo)
             except RepositoryNotFoundError as error:
-                raise NotFound(f"{self.url} does not exist, or is private", hint="hf auth login   # if it is private") from error
+                raise NotFound(
+                    f"{self.url} does not exist, or is private",
+                    hint="hf auth login   # if it is private",
+                ) from error
         head, files = str(info.sha), {file.rfilename for file in info.siblings or ()}
         if STATE not in files:
             return head, State()
@@ -228,7 +293,10 @@ class HubRemote:
             status = error.response.status_code if error.response is not None else 0
             said = str(error).strip().splitlines()[-1]
             if status in (401, 403):
-                raise Forbidden(f"{self.url}: {said}", hint="hf auth login   # or set HF_TOKEN to a token that may write") from error
+                raise Forbidden(
+                    f"{self.url}: {said}",
+                    hint="hf auth login   # or set HF_TOKEN to a token that may write",
+                ) from error
             raise Unreachable(f"{self.url}: the Hub answered {status}: {said}") from error
         except (OSError, RuntimeError, ValueError) as error:
             raise Unreachable(f"{self.url}: {error}", hint="run the same command again") from error
@@ -244,47 +312,76 @@ class HubRemote:
         with self._speaking():
             self.api.create_repo(self.repo, exist_ok=True)
         record = bundle.record
-        created = self._change(f"Publish {record.name} {record.version}", lambda head, state: self._files(head, state, bundle))
+        created = self._change(
+            f"Publish {record.name} {record.version}",
+            lambda head, state: self._files(head, state, bundle),
+        )
         self._mark(*self._state())
         report(sum(path.stat().st_size for path in bundle.blobs.values()))
         return Published(created, f"{self.url}/{record.variant}")
 
     def _files(self, head: str, state: State, bundle: Bundle) -> dict[str, Any]:
-        """List the files of a release for one commit; none when this file is released under this version already."""
+        """List the files of a release for one commit.
+
+        None when this file is released under this version already.
+        """
         record = bundle.record
         standing = state.releases.get(record.variant, {}).get(record.version)
         if standing is not None:
             if standing.file == record.file.sha256:
                 return {}
             raise ReleaseExists(
-                f"{record.name}@{record.version} is released with the file sha256:{standing.file}, not sha256:{record.file.sha256}",
-                hint=f"zoo bump manifests/{record.model}.yaml   # raise the version; releases never change",
+                f"{record.name}@{record.version} is released with the file sha256:{standing.file},"
+                f" not sha256:{record.file.sha256}",
+                hint=(
+                    f"zoo bump manifests/{record.model}.yaml   # raise the version; releases never"
+                    " change"
+                ),
             )
         others = self._others(head, state, record)
         summary = Summary.of(record, bundle.record_sha256)
-        claim = Claim(record=bundle.record_sha256, file=record.file.sha256, published=stamp(now()), summary=summary)
+        claim = Claim(
+            record=bundle.record_sha256,
+            file=record.file.sha256,
+            published=stamp(now()),
+            summary=summary,
+        )
         state.releases.setdefault(record.variant, {})[record.version] = claim
         state.current[record.variant] = record.version
         folder = record.variant
-        files: dict[str, Any] = {f"{folder}/model.tflite": bundle.blobs[record.file.sha256], f"{folder}/record.json": bundle.record_bytes}
+        files: dict[str, Any] = {
+            f"{folder}/model.tflite": bundle.blobs[record.file.sha256],
+            f"{folder}/record.json": bundle.record_bytes,
+        }
         if record.golden is not None:
             files[f"{folder}/golden.npz"] = bundle.blobs[record.golden.sha256]
         return files | {"README.md": card.for_hub([*others, record], self.url).encode()}
 
     def _others(self, head: str, state: State, record: Record) -> list[Record]:
-        """Read the records of the other variants, for the card; set the tag that a publisher who died left out."""
+        """Read the records of the other variants, for the card.
+
+        Set the tag that a publisher who died left out.
+        """
         self._mark(head, state)
-        others = [Record.read(self._read(head, f"{variant}/record.json")) for variant in sorted(state.current) if variant != record.variant]
+        others = [
+            Record.read(self._read(head, f"{variant}/record.json"))
+            for variant in sorted(state.current)
+            if variant != record.variant
+        ]
         foreign = next((other for other in others if other.model != record.model), None)
         if foreign is not None:
             raise Unsupported(
-                f"{self.url} holds the model {foreign.model}; one repository holds one model, not {record.model} too",
+                f"{self.url} holds the model {foreign.model}; one repository holds one model, not"
+                f" {record.model} too",
                 hint=f"zoo publish … --to hub://{self.repo.partition('/')[0]}/{record.model}",
             )
         return others
 
     def _change(self, title: str, edit: Callable[[str, State], dict[str, Any] | None]) -> bool:
-        """Commit what `edit` asks for on top of what it saw, again when somebody was faster; False when it asks for nothing."""
+        """Commit what `edit` asks for on top of what it saw, again when somebody was faster.
+
+        False when it asks for nothing.
+        """
         from huggingface_hub import CommitOperationAdd
         from huggingface_hub.errors import HfHubHTTPError
 
@@ -297,13 +394,17 @@ class HubRemote:
             adds = [CommitOperationAdd(path, content) for path, content in files.items()]
             with self._speaking():
                 try:
-                    self.api.create_commit(self.repo, adds, commit_message=title, parent_commit=head)
+                    self.api.create_commit(
+                        self.repo, adds, commit_message=title, parent_commit=head
+                    )
                 except HfHubHTTPError as error:
                     if error.response is None or error.response.status_code != _LOST_RACE:
                         raise
                     continue
             return True
-        raise Unreachable(f"{self.url} kept changing while we wrote", hint="run the same command again")
+        raise Unreachable(
+            f"{self.url} kept changing while we wrote", hint="run the same command again"
+        )
 
     def _mark(self, head: str, state: State) -> None:
         """Set the tags of the versions that lie in the head; a tag that is there stays."""
@@ -311,17 +412,26 @@ class HubRemote:
         for variant, version in state.current.items():
             if _tag(variant, version) not in known:
                 with self._speaking():
-                    self.api.create_tag(self.repo, tag=_tag(variant, version), revision=head, exist_ok=True)
+                    self.api.create_tag(
+                        self.repo, tag=_tag(variant, version), revision=head, exist_ok=True
+                    )
 
     def promote(self, name: str, alias: str, version: str) -> None:
         """See `Remote.promote`."""
         if not ALIAS.fullmatch(alias) or alias == LATEST:
-            raise WrongUse(f"not an alias: {alias!r} (lower-case letters, digits and '-'; `latest` moves by itself)")
+            raise WrongUse(
+                f"not an alias: {alias!r} (lower-case letters, digits and '-'; `latest` moves by"
+                " itself)"
+            )
 
-        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001  the signature of all edits
+        # the signature of all edits
+        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001
             variant, exact = self._select(state, Ref(name, version))
             if state.releases[variant][exact].yanked is not None:
-                raise Yanked(f"{name}@{version} was withdrawn, so no alias may point to it", hint=f"zoo show {name}")
+                raise Yanked(
+                    f"{name}@{version} was withdrawn, so no alias may point to it",
+                    hint=f"zoo show {name}",
+                )
             state.aliases.setdefault(variant, {})[alias] = exact
             return {STATE: b""}
 
@@ -330,7 +440,8 @@ class HubRemote:
     def yank(self, name: str, version: str, reason: str) -> None:
         """See `Remote.yank`."""
 
-        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001  the signature of all edits
+        # the signature of all edits
+        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001
             variant, exact = self._select(state, Ref(name, version))
             claim = state.releases[variant][exact]
             if claim.yanked is not None:
@@ -347,13 +458,22 @@ class HubRemote:
         record = self.release(Ref(name, version)).record
         accept(read_measurement(spelled, record))
 
-        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001  the signature of all edits
+        # the signature of all edits
+        def edit(head: str, state: State) -> dict[str, Any]:  # noqa: ARG001
             variant, exact = self._select(state, Ref(name, version))
             claim = state.releases[variant][exact]
             if digest in claim.measurements or measurement in record.measurements:
                 return {}
-            timings = (*claim.summary.timings, *Summary.of(record, claim.record, added=(measurement,)).timings[len(record.measurements) :])
-            update = {"measurements": (*claim.measurements, digest), "summary": claim.summary.model_copy(update={"timings": timings})}
+            timings = (
+                *claim.summary.timings,
+                *Summary.of(record, claim.record, added=(measurement,)).timings[
+                    len(record.measurements) :
+                ],
+            )
+            update = {
+                "measurements": (*claim.measurements, digest),
+                "summary": claim.summary.model_copy(update={"timings": timings}),
+            }
             state.releases[variant][exact] = claim.model_copy(update=update)
             return {f"measurements/{variant}/{exact}/{digest}.json": spelled}
 
@@ -366,5 +486,15 @@ def _tag(variant: str, version: str) -> str:
 
 def _summary(state: State, claim: Claim) -> Summary:
     item = claim.summary
-    mine = sorted(alias for alias, version in state.aliases.get(item.variant, {}).items() if version == item.version)
-    return item.model_copy(update={"aliases": tuple(mine), "yanked": claim.yanked is not None, "published": claim.published})
+    mine = sorted(
+        alias
+        for alias, version in state.aliases.get(item.variant, {}).items()
+        if version == item.version
+    )
+    return item.model_copy(
+        update={
+            "aliases": tuple(mine),
+            "yanked": claim.yanked is not None,
+            "published": claim.published,
+        }
+    )

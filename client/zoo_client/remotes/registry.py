@@ -1,4 +1,7 @@
-"""A registry: over HTTP, or, with no server configured, the same application in this process over the project's folder."""
+"""A registry: over HTTP, or, with no server configured.
+
+The same application in this process over the project's folder.
+"""
 
 import importlib
 import weakref
@@ -58,17 +61,25 @@ class _Done(BaseModel):
 @remote("http")
 @remote("https")
 class RegistryRemote:
-    """A registry over HTTP: searches in SQL, takes uploads that can be resumed; writing needs ZOO_TOKEN."""
+    """A registry over HTTP: searches in SQL, takes uploads that can be resumed.
+
+    Writing needs ZOO_TOKEN.
+    """
 
     def __init__(self, url: str, settings: Settings) -> None:
         if not urlsplit(url).hostname:
-            raise WrongUse(f"not the address of a registry: {url!r} (expected https://host or https://host/path)")
+            raise WrongUse(
+                f"not the address of a registry: {url!r} (expected https://host or"
+                " https://host/path)"
+            )
         self.url = url.rstrip("/")
         self._wire = Wire(self.url, self.url, token=settings.token)
 
     def search(self, query: Query, *, limit: int = 50, cursor: str | None = None) -> Page:
         """See `Remote.search`."""
-        paging = {"limit": str(min(limit, _PAGE))} | ({"cursor": cursor} if cursor is not None else {})
+        paging = {"limit": str(min(limit, _PAGE))} | (
+            {"cursor": cursor} if cursor is not None else {}
+        )
         return self._wire.ask(Page, "GET", "/v1/artifacts", params=parameters(query) | paging)
 
     def resolve(self, query: Query) -> Resolution:
@@ -76,16 +87,30 @@ class RegistryRemote:
         return self._wire.ask(Resolution, "GET", "/v1/resolve", params=parameters(query))
 
     def release(self, ref: Ref) -> Release:
-        """See `Remote.release`: what was said of it from the listing, the record from its own bytes."""
-        shown = self._wire.ask(_Shown, "GET", f"/v1/artifacts/{ref.name}/{quote(ref.selector, safe='')}")
+        """See `Remote.release`: what was said of it from the listing.
+
+        The record from its own bytes.
+        """
+        shown = self._wire.ask(
+            _Shown, "GET", f"/v1/artifacts/{ref.name}/{quote(ref.selector, safe='')}"
+        )
         state = shown.release
         data = self._wire.read("GET", f"/v1/blobs/{state.record_sha256}", limit=RECORD_LIMIT)
         record = read_record(data, ref, expected=state.record_sha256, where=self.url)
-        added = (read_measurement(canonical(m), record, extra="ignore") for m in shown.measurements[len(record.measurements) :])
+        added = (
+            read_measurement(canonical(m), record, extra="ignore")
+            for m in shown.measurements[len(record.measurements) :]
+        )
         return Release(
-            record=record, record_bytes=data, record_sha256=state.record_sha256, published=state.published,
-            yanked=state.yanked, yank_reason=state.yank_reason, aliases=state.aliases, added=tuple(added),
-        )  # fmt: skip
+            record=record,
+            record_bytes=data,
+            record_sha256=state.record_sha256,
+            published=state.published,
+            yanked=state.yanked,
+            yank_reason=state.yank_reason,
+            aliases=state.aliases,
+            added=tuple(added),
+        )
 
     def fetch(self, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
         """See `Remote.fetch`."""
@@ -96,7 +121,9 @@ class RegistryRemote:
         for digest, path in bundle.blobs.items():
             self._upload(digest, path, report)
         released = self._wire.ask(_Released, "POST", "/v1/releases", content=bundle.record_bytes)
-        return Published(released.created, f"{self.url}/artifacts/{bundle.record.name}/{bundle.record.version}")
+        return Published(
+            released.created, f"{self.url}/artifacts/{bundle.record.name}/{bundle.record.version}"
+        )
 
     def _upload(self, digest: Digest, path: Path, report: Advance) -> None:
         """Send one blob; after a cut, go on where the registry says it stopped."""
@@ -111,52 +138,88 @@ class RegistryRemote:
             if failure is None:
                 return
             upload = self._look(upload, digest, size)
-        raise Unreachable(f"{self.url} took {upload.offset} of {size} bytes of {path.name}", hint="run the same command again")
+        raise Unreachable(
+            f"{self.url} took {upload.offset} of {size} bytes of {path.name}",
+            hint="run the same command again",
+        )
 
     def _announce(self, digest: Digest, size: int) -> _Upload:
         return self._wire.ask(_Upload, "POST", "/v1/uploads", json={"sha256": digest, "size": size})
 
     def _look(self, upload: _Upload, digest: Digest, size: int) -> _Upload:
-        """Ask how far an upload is; one that is gone may have been finished by an answer that was lost."""
+        """Ask how far an upload is.
+
+        One that is gone may have been finished by an answer that was lost.
+        """
         try:
             return self._wire.ask(_Upload, "GET", f"/v1/uploads/{upload.id}")
         except NotFound:
             return self._announce(digest, size)
 
     def _send(self, upload: _Upload, path: Path, size: int, sent: "_Sent") -> Unreachable | None:
-        headers = {"Content-Length": str(size - upload.offset), "Content-Type": "application/octet-stream"}
-        headers |= {"Content-Range": f"bytes {upload.offset}-{size - 1}/{size}"} if upload.offset else {}
+        headers = {
+            "Content-Length": str(size - upload.offset),
+            "Content-Type": "application/octet-stream",
+        }
+        headers |= (
+            {"Content-Range": f"bytes {upload.offset}-{size - 1}/{size}"} if upload.offset else {}
+        )
         try:
-            self._wire.once("PUT", f"/v1/uploads/{upload.id}", content=_pieces(path, upload.offset, sent), headers=headers)
+            self._wire.once(
+                "PUT",
+                f"/v1/uploads/{upload.id}",
+                content=_pieces(path, upload.offset, sent),
+                headers=headers,
+            )
         except Unreachable as failure:
             return failure
         return None
 
     def promote(self, name: str, alias: str, version: str) -> None:
         """See `Remote.promote`."""
-        self._wire.ask(_Done, "PUT", f"/v1/artifacts/{name}/aliases/{quote(alias, safe='')}", json={"version": version})
+        self._wire.ask(
+            _Done,
+            "PUT",
+            f"/v1/artifacts/{name}/aliases/{quote(alias, safe='')}",
+            json={"version": version},
+        )
 
     def yank(self, name: str, version: str, reason: str) -> None:
         """See `Remote.yank`."""
-        self._wire.ask(_Done, "POST", f"/v1/artifacts/{name}/{version}/yank", json={"reason": reason})
+        self._wire.ask(
+            _Done, "POST", f"/v1/artifacts/{name}/{version}/yank", json={"reason": reason}
+        )
 
     def add_measurement(self, name: str, version: str, measurement: Measurement) -> None:
         """See `Remote.add_measurement`."""
-        self._wire.ask(_Done, "POST", f"/v1/artifacts/{name}/{version}/measurements", content=canonical(measurement))
+        self._wire.ask(
+            _Done,
+            "POST",
+            f"/v1/artifacts/{name}/{version}/measurements",
+            content=canonical(measurement),
+        )
 
 
 @remote(EMBEDDED)
 class EmbeddedRemote(RegistryRemote):
-    """The registry in the project's folder, in this process: the default; needs the extra `registry`."""
+    """The registry in the project's folder, in this process: the default.
 
-    def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002  the signature of all remotes
+    Needs the extra `registry`.
+    """
+
+    # the signature of all remotes
+    def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002
         folder = settings.home / "registry"
         try:
             application = importlib.import_module("zoo_registry.embedded").application(folder)
         except ModuleNotFoundError as error:
-            raise missing_extra(error, "the registry in the project's folder", "registry") or error from error
+            raise (
+                missing_extra(error, "the registry in the project's folder", "registry") or error
+            ) from error
         self.url = f"{EMBEDDED}:{folder}"
-        self._wire = Wire(self.url, "http://embedded", transport=httpx.WSGITransport(app=application))
+        self._wire = Wire(
+            self.url, "http://embedded", transport=httpx.WSGITransport(app=application)
+        )
         weakref.finalize(self._wire, application.close)  # streams under way hold the wire, not this
 
 
@@ -184,5 +247,8 @@ def _pieces(path: Path, start: int, sent: _Sent) -> Iterator[bytes]:
 def parameters(query: Query) -> dict[str, str]:
     """Spell a query as the API's parameters; what is at its default is left out."""
     given = query.model_dump(exclude={"min_metrics"}, exclude_defaults=True)
-    plain = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in given.items()}
+    plain = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+    }
     return plain | {f"min_{name}": str(value) for name, value in query.min_metrics.items()}

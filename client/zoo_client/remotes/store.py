@@ -1,4 +1,7 @@
-"""Stores as remotes: an S3 prefix or a folder, with no server in between. The layout is that of `zoo_registry.stores.shelf`."""
+"""Stores as remotes: an S3 prefix or a folder, with no server in between.
+
+The layout is that of `zoo_registry.stores.shelf`.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +25,8 @@ from zoo_registry.stores import open_store, shelf
 class StoreRemote:
     """An S3 prefix or a folder: publish by creating documents, search over the index."""
 
-    def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002  the signature of all remotes
+    # the signature of all remotes
+    def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002
         self.store = open_store(url)
         self.url = self.store.url
 
@@ -48,7 +52,10 @@ class StoreRemote:
             self.store.put(_pieces(path, report), digest)
         released = shelf.release(self.store, bundle.record_bytes, shelf.now())
         shelf.update_index(self.store)
-        return Published(released.created, f"{self.url}/releases/{bundle.record.name}/{bundle.record.version}.json")
+        return Published(
+            released.created,
+            f"{self.url}/releases/{bundle.record.name}/{bundle.record.version}.json",
+        )
 
     def promote(self, name: str, alias: str, version: str) -> None:
         """See `Remote.promote`."""

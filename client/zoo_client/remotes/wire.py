@@ -1,6 +1,9 @@
-"""HTTP to a registry: time limits, retries, bounded answers, and errors that come back as what they were.
+"""HTTP to a registry: time limits, retries, bounded answers.
 
-Nothing that comes over the wire is believed: an answer has a bounded length, is JSON in the shape we expect, or is refused.
+And errors that come back as what they were.
+
+Nothing that comes over the wire is believed: an answer has a bounded length, is JSON in the shape
+    we expect, or is refused.
 """
 
 import time
@@ -15,7 +18,14 @@ from pydantic import BaseModel, ValidationError
 
 from zoo_registry.model.canonical import parse
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import Forbidden, InvalidRecord, NotFound, Unreachable, ZooError, from_problem
+from zoo_registry.model.errors import (
+    Forbidden,
+    InvalidRecord,
+    NotFound,
+    Unreachable,
+    ZooError,
+    from_problem,
+)
 from zoo_registry.model.record import explain
 
 ANSWER_LIMIT = 16 << 20
@@ -30,17 +40,35 @@ Model = TypeVar("Model", bound=BaseModel)
 class Wire:
     """One registry's HTTP. `name` is what messages call it."""
 
-    def __init__(self, name: str, base: str, *, token: str | None = None, transport: httpx.BaseTransport | None = None) -> None:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "edgezoo"}
+    def __init__(
+        self,
+        name: str,
+        base: str,
+        *,
+        token: str | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "edgezoo",
+        }
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         self.name = name
         self._client = httpx.Client(
-            base_url=base, headers=headers, timeout=TIMEOUT, follow_redirects=True, max_redirects=_REDIRECTS, transport=transport
+            base_url=base,
+            headers=headers,
+            timeout=TIMEOUT,
+            follow_redirects=True,
+            max_redirects=_REDIRECTS,
+            transport=transport,
         )
         weakref.finalize(self, self._client.close)
 
     def ask(self, model: type[Model], method: str, path: str, **request: Any) -> Model:
-        """Send one request and read the answer as a `model`; text in it is freed of control characters.
+        """Send one request and read the answer as a `model`.
+
+        Text in it is freed of control characters.
 
         Raises:
             ZooError: the registry's own error.
@@ -54,7 +82,10 @@ class Wire:
             raise self._nonsense(f"{method} {path}: {said[:300]}") from error
 
     def read(self, method: str, path: str, *, limit: int = ANSWER_LIMIT, **request: Any) -> bytes:
-        """Send one request, again while the other side is busy or away, and give the answer's bytes, at most `limit`."""
+        """Send one request, again while the other side is busy or away.
+
+        And give the answer's bytes, at most `limit`.
+        """
         for attempt in range(TRIES - 1):
             try:
                 return self.once(method, path, limit=limit, **request)
@@ -77,8 +108,15 @@ class Wire:
             if not answer.is_success:
                 raise self._error(answer, self._bounded(answer, ANSWER_LIMIT))
             skip = start if answer.status_code != _PARTIAL else 0
-            if start and not skip and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                raise self._nonsense(f"was asked for bytes from {start} and sent {answer.headers.get('Content-Range')!r}")
+            if (
+                start
+                and not skip
+                and not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            ):
+                raise self._nonsense(
+                    f"was asked for bytes from {start} and sent"
+                    f" {answer.headers.get('Content-Range')!r}"
+                )
             for piece in answer.iter_raw():
                 kept, skip = piece[skip:], max(0, skip - len(piece))
                 if kept:
@@ -94,7 +132,10 @@ class Wire:
             raise self._nonsense(f"{path} redirects in a circle") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             said = str(error) or type(error).__name__
-            raise Unreachable(f"{self.name} does not answer: {said}", hint="zoo doctor   # or run the same command again") from error
+            raise Unreachable(
+                f"{self.name} does not answer: {said}",
+                hint="zoo doctor   # or run the same command again",
+            ) from error
 
     def _bounded(self, answer: httpx.Response, limit: int) -> bytes:
         data = bytearray()
@@ -105,14 +146,24 @@ class Wire:
         return bytes(data)
 
     def _error(self, answer: httpx.Response, data: bytes) -> ZooError:
-        """Turn an error answer into the error it describes; what is no problem document is judged by its status."""
+        """Turn an error answer into the error it describes.
+
+        What is no problem document is judged by its status.
+        """
         try:
             document = _printable(parse(data))
             slug = str(document["type"]).rpartition(":")[2]
             said, hint = str(document["detail"])[:2000], str(document.get("hint", ""))[:500]
-            return Unreachable(f"{self.name}: {said}", hint=hint) if slug == ZooError.slug else from_problem(slug, said, hint)
+            return (
+                Unreachable(f"{self.name}: {said}", hint=hint)
+                if slug == ZooError.slug
+                else from_problem(slug, said, hint)
+            )
         except (InvalidRecord, TypeError, KeyError):
-            said = f"{self.name} answered {answer.status_code} to {answer.request.method} {answer.request.url.path}"
+            said = (
+                f"{self.name} answered {answer.status_code} to {answer.request.method}"
+                f" {answer.request.url.path}"
+            )
         if answer.status_code in (401, 403):
             return Forbidden(said, hint="export ZOO_TOKEN=…   # a token with the scope")
         if answer.status_code == httpx.codes.NOT_FOUND:
@@ -120,7 +171,10 @@ class Wire:
         return Unreachable(said, hint="zoo doctor")
 
     def _nonsense(self, what: str) -> Unreachable:
-        return Unreachable(f"{self.name} gave an answer we do not understand: {what}", hint="zoo doctor   # is it a registry?")
+        return Unreachable(
+            f"{self.name} gave an answer we do not understand: {what}",
+            hint="zoo doctor   # is it a registry?",
+        )
 
 
 def _printable(value: Any) -> Any:

@@ -14,7 +14,9 @@ from zoo_registry.model.query import Query, Summary, parse_sort
 
 
 class Catalogue:
-    """An SQL index of summaries at a path or SQLAlchemy URL. Brings its tables up to date when opened; use it as a context manager.
+    """An SQL index of summaries at a path or SQLAlchemy URL.
+
+    Brings its tables up to date when opened; use it as a context manager.
 
     Raises:
         Unsupported: the database was written by a newer program.
@@ -47,7 +49,10 @@ class Catalogue:
     # --- writing ---
 
     def put(self, name: str, read: Callable[[], Sequence[Summary]]) -> None:
-        """Make what `read` gives all that is known of `name`; it is called while no other writer is at work, so the last one knows all."""
+        """Make what `read` gives all that is known of `name`.
+
+        It is called while no other writer is at work, so the last one knows all.
+        """
         with writing(self.engine) as connection:
             connection.execute(delete(releases).where(releases.c.name == name))
             _insert(connection, read())
@@ -64,7 +69,9 @@ class Catalogue:
 
     # --- asking ---
 
-    def page(self, query: Query, *, limit: int, cursor: str | None = None) -> tuple[tuple[Summary, ...], str | None]:
+    def page(
+        self, query: Query, *, limit: int, cursor: str | None = None
+    ) -> tuple[tuple[Summary, ...], str | None]:
         """Give up to `limit` of what fits the query, and the cursor of the next page.
 
         Raises:
@@ -92,13 +99,23 @@ class Catalogue:
     def count(self, query: Query) -> int:
         """Count what fits the query."""
         with reading(self.engine) as connection:
-            return int(connection.execute(where.counting(and_(where.facets(query), where.limits(query)))).scalar_one())
+            return int(
+                connection.execute(
+                    where.counting(and_(where.facets(query), where.limits(query)))
+                ).scalar_one()
+            )
 
     def versions(self, name: str) -> tuple[Summary, ...]:
         """Give all versions of an artifact, yanked ones too, highest first."""
-        rows = select(releases.c.summary).where(releases.c.name == name).order_by(releases.c.version_order.desc())
+        rows = (
+            select(releases.c.summary)
+            .where(releases.c.name == name)
+            .order_by(releases.c.version_order.desc())
+        )
         with reading(self.engine) as connection:
-            return tuple(Summary.model_validate_json(text) for text in connection.execute(rows).scalars())
+            return tuple(
+                Summary.model_validate_json(text) for text in connection.execute(rows).scalars()
+            )
 
     def metrics(self) -> tuple[str, ...]:
         """List the metrics that some release has, sorted."""
@@ -126,7 +143,10 @@ class Catalogue:
                 seen = found.setdefault(device, (set(), set()))
                 seen[0].add(threads)
                 seen[1].add(release)
-        return tuple((device, tuple(sorted(threads)), len(ids)) for device, (threads, ids) in sorted(found.items()))
+        return tuple(
+            (device, tuple(sorted(threads)), len(ids))
+            for device, (threads, ids) in sorted(found.items())
+        )
 
     def _distinct(self, column: ColumnElement[Any]) -> tuple[str, ...]:
         """List the distinct values of a column as text, over what is not yanked."""
@@ -135,11 +155,17 @@ class Catalogue:
         if table is not releases:
             rows = rows.join(releases, releases.c.id == table.c.release_id)
         with reading(self.engine) as connection:
-            return tuple(str(value) for value in connection.execute(rows.where(~releases.c.yanked)).scalars())
+            return tuple(
+                str(value) for value in connection.execute(rows.where(~releases.c.yanked)).scalars()
+            )
 
 
 def _all(connection: Connection, condition: where.Condition) -> list[Summary]:
-    rows = select(releases.c.summary).where(condition).order_by(releases.c.name, releases.c.version_order.desc())
+    rows = (
+        select(releases.c.summary)
+        .where(condition)
+        .order_by(releases.c.name, releases.c.version_order.desc())
+    )
     return [Summary.model_validate_json(text) for text in connection.execute(rows).scalars()]
 
 
@@ -157,7 +183,10 @@ def _insert(connection: Connection, summaries: Sequence[Summary]) -> None:
     chosen = latest(current).version if current else None
     chosen_of_all = latest(summaries).version
     for item in summaries:
-        row = _row(item) | {"latest": item.version == chosen, "latest_of_all": item.version == chosen_of_all}
+        row = _row(item) | {
+            "latest": item.version == chosen,
+            "latest_of_all": item.version == chosen_of_all,
+        }
         inserted = connection.execute(insert(releases).values(row)).inserted_primary_key
         assert inserted is not None  # noqa: S101 - an insert of one row has a key
         _insert_parts(connection, inserted[0], item)
@@ -165,22 +194,42 @@ def _insert(connection: Connection, summaries: Sequence[Summary]) -> None:
 
 def _row(item: Summary) -> dict[str, Any]:
     return {
-        "name": item.name, "version": item.version, "version_order": version_order(item.version), "model": item.model, "task": item.task,
-        "license": item.license.lower(), "words": f"{item.name} {item.description}".lower(), "plain": not item.techniques,
-        "size": item.size, "size_gzip": item.size_gzip, "published": item.published, "yanked": item.yanked,
-        "file_sha256": item.file_sha256, "summary": canonical(item).decode(),
-    }  # fmt: skip
+        "name": item.name,
+        "version": item.version,
+        "version_order": version_order(item.version),
+        "model": item.model,
+        "task": item.task,
+        "license": item.license.lower(),
+        "words": f"{item.name} {item.description}".lower(),
+        "plain": not item.techniques,
+        "size": item.size,
+        "size_gzip": item.size_gzip,
+        "published": item.published,
+        "yanked": item.yanked,
+        "file_sha256": item.file_sha256,
+        "summary": canonical(item).decode(),
+    }
 
 
 def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
     parts: list[tuple[Any, list[dict[str, Any]]]] = [
         (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
         (metrics, [{"metric": metric, "value": value} for metric, value in item.metrics.items()]),
-        (timings, [
-            {"position": position, "device": t.device, "threads": t.threads, "median_ms": t.median_ms, "ratio": t.ratio, "noisy": t.noisy}
-            for position, t in enumerate(item.timings)
-        ]),
-    ]  # fmt: skip
+        (
+            timings,
+            [
+                {
+                    "position": position,
+                    "device": t.device,
+                    "threads": t.threads,
+                    "median_ms": t.median_ms,
+                    "ratio": t.ratio,
+                    "noisy": t.noisy,
+                }
+                for position, t in enumerate(item.timings)
+            ],
+        ),
+    ]
     for table, rows in parts:
         if rows:
             connection.execute(insert(table), [{"release_id": release, **row} for row in rows])

@@ -1,4 +1,7 @@
-"""The door to the database: SQLite set up for several processes at once, or any other that SQLAlchemy speaks."""
+"""The door to the database.
+
+SQLite set up for several processes at once, or any other that SQLAlchemy speaks.
+"""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +20,9 @@ _WAL_TRIES = 100
 
 
 def open_engine(url: str) -> Engine:
-    """Open a database: a path or an SQLAlchemy URL. SQLite gets WAL, foreign keys, and waits for other writers.
+    """Open a database: a path or an SQLAlchemy URL.
+
+    SQLite gets WAL, foreign keys, and waits for other writers.
 
     Raises:
         WrongUse: it is neither.
@@ -26,7 +31,9 @@ def open_engine(url: str) -> Engine:
     try:
         address = make_url(text)
     except ArgumentError as error:
-        raise WrongUse(f"not a database: {url!r}", hint="ZOO_DB=sqlite:////var/lib/zoo/zoo.db") from error
+        raise WrongUse(
+            f"not a database: {url!r}", hint="ZOO_DB=sqlite:////var/lib/zoo/zoo.db"
+        ) from error
     if address.get_backend_name() == "sqlite" and address.database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
@@ -45,7 +52,10 @@ def _prepare(connection: Any, _: object) -> None:
 
 
 def _write_ahead(connection: Any) -> None:
-    """Turn WAL on. Another process doing the same at this moment makes SQLite answer busy without waiting: try again."""
+    """Turn WAL on.
+
+    Another process doing the same makes SQLite answer busy without waiting: try again.
+    """
     import sqlite3
 
     for attempt in range(_WAL_TRIES):
@@ -60,7 +70,10 @@ def _write_ahead(connection: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Take the write lock at once where writing is meant: a lock asked for halfway cannot be waited for."""
+    """Take the write lock at once where writing is meant.
+
+    A lock asked for halfway cannot be waited for.
+    """
     writing = connection.get_execution_options().get("zoo_writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
@@ -75,16 +88,29 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a connection whose changes appear together at the end, or not at all."""
-    with _adapting(engine), engine.connect().execution_options(zoo_writing=True) as connection, connection.begin():
+    with (
+        _adapting(engine),
+        engine.connect().execution_options(zoo_writing=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
 @contextmanager
 def _adapting(engine: Engine) -> Iterator[None]:
-    """Let a database that does not answer be one of our errors; a mistake in our SQL stays what it is."""
+    """Let a database that does not answer be one of our errors.
+
+    A mistake in our SQL stays what it is.
+    """
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or type(error) is DatabaseError or error.connection_invalidated:
-            raise Unreachable(f"database {engine.url!r}: {error.orig}", hint="zoo registry migrate") from error
+        if (
+            isinstance(error, OperationalError)
+            or type(error) is DatabaseError
+            or error.connection_invalidated
+        ):
+            raise Unreachable(
+                f"database {engine.url!r}: {error.orig}", hint="zoo registry migrate"
+            ) from error
         raise

@@ -1,4 +1,7 @@
-"""The version of the tables, and how older ones are brought forward. Runs at start; safe when several processes start at once."""
+"""The version of the tables, and how older ones are brought forward.
+
+Runs at start; safe when several processes start at once.
+"""
 
 from collections.abc import Callable
 
@@ -10,7 +13,8 @@ from zoo_registry.model.errors import Unsupported
 Step = Callable[[Connection], None]
 
 
-# Step n brings version n + 1 to n + 2. A new database gets today's tables at once; a step is frozen once it was released.
+# Step n brings version n + 1 to n + 2. A new database gets today's tables at once; a step is frozen
+# once it was released.
 STEPS: tuple[Step, ...] = ()
 VERSION = len(STEPS) + 1
 
@@ -23,7 +27,9 @@ def version(connection: Connection) -> int:
 
 
 def migrate(connection: Connection) -> tuple[int, int]:
-    """Bring the tables to this program's version, within the transaction of `connection`; give the old and the new version.
+    """Bring the tables to this program's version, within the transaction of `connection`.
+
+    Give the old and the new version.
 
     Raises:
         Unsupported: the database was written by a newer program.

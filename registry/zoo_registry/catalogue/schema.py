@@ -1,7 +1,21 @@
-"""The tables. Everything that can be filtered or sorted by is a column; what a listing shows is one JSON document beside it."""
+"""The tables. Everything that can be filtered or sorted by is a column.
+
+What a listing shows is one JSON document beside it.
+"""
 
 from semver import Version
-from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData()
 
@@ -11,7 +25,12 @@ releases = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(96), nullable=False),
     Column("version", String(128), nullable=False),
-    Column("version_order", String(512), nullable=False, doc="text that sorts as the version does: see `version_order`"),
+    Column(
+        "version_order",
+        String(512),
+        nullable=False,
+        doc="text that sorts as the version does: see `version_order`",
+    ),
     Column("model", String(96), nullable=False),
     Column("task", Text, nullable=False),
     Column("license", Text, nullable=False, doc="lower case"),
@@ -22,7 +41,9 @@ releases = Table(
     Column("published", String(32), nullable=False),
     Column("yanked", Boolean, nullable=False),
     Column("latest", Boolean, nullable=False, doc="what @latest means among those not yanked"),
-    Column("latest_of_all", Boolean, nullable=False, doc="what @latest would mean, yanked ones counted"),
+    Column(
+        "latest_of_all", Boolean, nullable=False, doc="what @latest would mean, yanked ones counted"
+    ),
     Column("file_sha256", String(64), nullable=False),
     Column("summary", Text, nullable=False, doc="the Summary as JSON"),
     Index("releases_name_version", "name", "version", unique=True),
@@ -49,7 +70,12 @@ timings = Table(
     "timings",
     metadata,
     Column("release_id", ForeignKey("releases.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Integer, primary_key=True, doc="place in the summary: the earlier one decides between equals"),
+    Column(
+        "position",
+        Integer,
+        primary_key=True,
+        doc="place in the summary: the earlier one decides between equals",
+    ),
     Column("device", String(128), nullable=False),
     Column("threads", Integer, nullable=False),
     Column("median_ms", Float(53), nullable=False),
@@ -61,7 +87,12 @@ timings = Table(
 tokens = Table(
     "tokens",
     metadata,
-    Column("sha256", String(64), primary_key=True, doc="of the token; the token itself is shown once and kept nowhere"),
+    Column(
+        "sha256",
+        String(64),
+        primary_key=True,
+        doc="of the token; the token itself is shown once and kept nowhere",
+    ),
     Column("label", String(128), nullable=False),
     Column("scopes", String(128), nullable=False, doc="separated by commas"),
     Column("created", String(32), nullable=False),
@@ -80,10 +111,13 @@ _DIGITS = 20
 
 
 def version_order(version: str) -> str:
-    """Spell a semantic version so that plain text order is its precedence (semver.org 2.0.0, rule 11).
+    """Spell a semantic version so that plain text order is its precedence (semver.org 2.0.0.
 
-    Numbers are padded; a numeric identifier (`0…`) sorts before a word (`1…`); the separator sorts before every character of a word;
-    a version without a pre-release (`~`) sorts after all with one (`-`).
+    Rule 11).
+
+    Numbers are padded; a numeric identifier (`0…`) sorts before a word (`1…`); the separator sorts
+    before every character of a word; a version without a pre-release (`~`) sorts after all with one
+    (`-`).
     """
 
     def identifier(text: str) -> str:
@@ -91,4 +125,8 @@ def version_order(version: str) -> str:
 
     v = Version.parse(version)
     head = ".".join(str(number).zfill(_DIGITS) for number in (v.major, v.minor, v.patch))
-    return f"{head}-{' '.join(map(identifier, v.prerelease.split('.')))}" if v.prerelease else f"{head}~"
+    return (
+        f"{head}-{' '.join(map(identifier, v.prerelease.split('.')))}"
+        if v.prerelease
+        else f"{head}~"
+    )

@@ -1,6 +1,7 @@
 """Query → SQL. Pure: takes a `Query`, gives expressions over the tables, and touches no database.
 
-`Query.facets_match`, `Query.misses` and `model.evaluate` say what a query means; a property test holds this module to them.
+`Query.facets_match`, `Query.misses` and `model.evaluate` say what a query means; a property test
+holds this module to them.
 """
 
 import base64
@@ -23,7 +24,10 @@ _PLACE = 3
 
 
 def seen(query: Query) -> Condition:
-    """Which releases the query may see at all: the latest of each name, unless it says otherwise."""
+    """Which releases the query may see at all.
+
+    The latest of each name, unless it says otherwise.
+    """
     if query.all_versions:
         return true() if query.yanked else ~releases.c.yanked
     return releases.c.latest_of_all if query.yanked else releases.c.latest
@@ -32,14 +36,24 @@ def seen(query: Query) -> Condition:
 def facets(query: Query) -> Condition:
     """Everything of `Query.facets_match`."""
     c = releases.c
-    wanted: list[Condition] = [c.words.contains(word, autoescape=True) for word in query.q.lower().split()]
-    wanted += [column == value for column, value in ((c.task, query.task), (c.model, query.model)) if value is not None]
+    wanted: list[Condition] = [
+        c.words.contains(word, autoescape=True) for word in query.q.lower().split()
+    ]
+    wanted += [
+        column == value
+        for column, value in ((c.task, query.task), (c.model, query.model))
+        if value is not None
+    ]
     if query.license is not None:
         wanted.append(c.license == query.license.lower())
     if query.technique == "none":
         wanted.append(c.plain)
     elif query.technique is not None:
-        wanted.append(select(1).where(techniques.c.release_id == c.id, techniques.c.technique == query.technique).exists())
+        wanted.append(
+            select(1)
+            .where(techniques.c.release_id == c.id, techniques.c.technique == query.technique)
+            .exists()
+        )
     if query.device is not None:
         wanted.append(select(1).select_from(timings).where(_on_device(query)).exists())
     return and_(seen(query), *wanted)
@@ -53,29 +67,49 @@ def limits(query: Query) -> Condition:
         wanted.append(timing(query, "median_ms") <= query.max_latency_ms)
     if query.max_ratio is not None:
         wanted.append(timing(query, "ratio") <= query.max_ratio)
-    wanted += [column <= limit for column, limit in ((c.size, query.max_size), (c.size_gzip, query.max_size_gzip)) if limit is not None]
+    wanted += [
+        column <= limit
+        for column, limit in ((c.size, query.max_size), (c.size_gzip, query.max_size_gzip))
+        if limit is not None
+    ]
     for name, limit in sorted(query.min_metrics.items()):
-        wanted.append(select(1).where(metrics.c.release_id == c.id, metrics.c.metric == name, metrics.c.value >= limit).exists())
+        wanted.append(
+            select(1)
+            .where(metrics.c.release_id == c.id, metrics.c.metric == name, metrics.c.value >= limit)
+            .exists()
+        )
     return and_(true(), *wanted)
 
 
 def timing(query: Query, column: str) -> ColumnElement[float]:
     """One column of the best usable timing: quiet before noisy, then fastest (`Summary.timing`)."""
     t = timings.c
-    best = select(t[column]).where(_on_device(query)).order_by(t.noisy, t.median_ms, t.position).limit(1)
+    best = (
+        select(t[column])
+        .where(_on_device(query))
+        .order_by(t.noisy, t.median_ms, t.position)
+        .limit(1)
+    )
     return best.correlate(releases).scalar_subquery()
 
 
 def _on_device(query: Query) -> Condition:
     t = timings.c
     on: list[Condition] = [t.release_id == releases.c.id]
-    on += [column == value for column, value in ((t.device, query.device), (t.threads, query.threads)) if value is not None]
+    on += [
+        column == value
+        for column, value in ((t.device, query.device), (t.threads, query.threads))
+        if value is not None
+    ]
     return and_(*on)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a listing is sorted by: one key, then the name, then the highest version. What has no key comes last."""
+    """What a listing is sorted by: one key, then the name, then the highest version.
+
+    What has no key comes last.
+    """
 
     key: ColumnElement[Any]
     descending: bool
@@ -84,12 +118,21 @@ class Order:
     def of(cls, query: Query, key: str, descending: bool) -> "Order":
         """Translate a sort that `parse_sort` let through."""
         c = releases.c
-        columns: dict[str, ColumnElement[Any]] = {"name": c.name, "newest": c.published, "size": c.size, "size_gzip": c.size_gzip}
+        columns: dict[str, ColumnElement[Any]] = {
+            "name": c.name,
+            "newest": c.published,
+            "size": c.size,
+            "size_gzip": c.size_gzip,
+        }
         if key in columns:
             return cls(columns[key], descending != (key == "newest"))
         if key in ("latency", "ratio"):
             return cls(timing(query, "median_ms" if key == "latency" else "ratio"), descending)
-        value = select(metrics.c.value).where(metrics.c.release_id == c.id, metrics.c.metric == key).correlate(releases)
+        value = (
+            select(metrics.c.value)
+            .where(metrics.c.release_id == c.id, metrics.c.metric == key)
+            .correlate(releases)
+        )
         return cls(value.scalar_subquery(), descending)
 
 
@@ -105,17 +148,25 @@ class Place:
 def listing(condition: Condition, order: Order, after: Place | None, limit: int) -> Select[Any]:
     """Select up to `limit` rows behind `after`: summary, key, name, version_order."""
     c = releases.c
-    keyed = select(c.summary, order.key.label("key"), c.name, c.version_order).where(condition).subquery("keyed")
+    keyed = (
+        select(c.summary, order.key.label("key"), c.name, c.version_order)
+        .where(condition)
+        .subquery("keyed")
+    )
     k = keyed.c
     rows = select(k.summary, k.key, k.name, k.version_order).limit(limit)
     if after is not None:
         rows = rows.where(_behind(k, order.descending, after))
     missing = case((k.key.is_(null()), 1), else_=0)
-    return rows.order_by(missing, k.key.desc() if order.descending else k.key.asc(), k.name, k.version_order.desc())
+    return rows.order_by(
+        missing, k.key.desc() if order.descending else k.key.asc(), k.name, k.version_order.desc()
+    )
 
 
 def _behind(k: Any, descending: bool, after: Place) -> Condition:
-    tie = or_(k.name > after.name, and_(k.name == after.name, k.version_order < after.version_order))
+    tie = or_(
+        k.name > after.name, and_(k.name == after.name, k.version_order < after.version_order)
+    )
     if after.key is None:
         return and_(k.key.is_(null()), tie)
     further = k.key < after.key if descending else k.key > after.key
@@ -139,9 +190,13 @@ def read_cursor(query: Query, text: str) -> Place:
     Raises:
         InvalidQuery: it is not a cursor, or one of another query.
     """
-    wrong = InvalidQuery("the cursor is not one of this search", hint="zoo search   # starts from the first page")
+    wrong = InvalidQuery(
+        "the cursor is not one of this search", hint="zoo search   # starts from the first page"
+    )
     try:
-        raw = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(
+            text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
     except (ValueError, binascii.Error) as error:
         raise wrong from error
     check, body = raw[:_CHECK], raw[_CHECK:]

@@ -1,1 +1,4 @@
-"""Verbs of the `zoo` command that belong to the server, one verb or family a file; the command loads each when it is used."""
+"""Verbs of the `zoo` command that belong to the server, one verb or family a file.
+
+The command loads each when it is used.
+"""

@@ -1,4 +1,7 @@
-"""`zoo registry`: keep a registry in order. Works on the database and the store directly; a server may be running meanwhile."""
+"""`zoo registry`: keep a registry in order.
+
+Works on the database and the store directly; a server may be running meanwhile.
+"""
 
 import json
 import sys
@@ -12,12 +15,23 @@ from pydantic import BaseModel
 
 from zoo_registry.settings import Settings
 
-app = typer.Typer(help="Keep a registry in order: migrate, reindex, verify, collect garbage, hand out tokens.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keep a registry in order: migrate, reindex, verify, collect garbage, hand out tokens.",
+    no_args_is_help=True,
+)
 token = typer.Typer(help="Tokens of those who may write.", no_args_is_help=True)
 app.add_typer(token, name="token")
 
-Db = Annotated[str | None, typer.Option(help="Catalogue: a path or an SQLAlchemy URL (ZOO_DB; .zoo/registry/zoo.db).")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="Blobs: a folder or s3://bucket/prefix (ZOO_STORE; .zoo/registry).")]
+Db = Annotated[
+    str | None,
+    typer.Option(help="Catalogue: a path or an SQLAlchemy URL (ZOO_DB; .zoo/registry/zoo.db)."),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store", help="Blobs: a folder or s3://bucket/prefix (ZOO_STORE; .zoo/registry)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
@@ -48,7 +62,11 @@ def migrate(*, db: Db = None, as_json: Json = False) -> None:
 
     with Catalogue(Settings.read(db=db).db) as catalogue:
         found, now = catalogue.migrated
-    _say({"from": found, "to": now}, f"schema version {now}" + (f" (was {found})" if found != now else ""), as_json=as_json)
+    _say(
+        {"from": found, "to": now},
+        f"schema version {now}" + (f" (was {found})" if found != now else ""),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -64,13 +82,23 @@ def reindex(*, db: Db = None, store: StoreUrl = None, as_json: Json = False) -> 
 
 @app.command()
 def verify(*, db: Db = None, store: StoreUrl = None, as_json: Json = False) -> None:
-    """Hash every blob again and look for missing ones. Ends with 1 when something is not as it was published."""
+    """Hash every blob again and look for missing ones.
+
+    Ends with 1 when something is not as it was published.
+    """
     with _opened(db, store) as registry:
         found = registry.verify()
     wrong = _listed("damaged: sha256:", list(found.damaged))
-    wrong += _listed("missing:", [f"sha256:{digest} of {ref}" for digest, ref in found.missing.items()])
+    wrong += _listed(
+        "missing:", [f"sha256:{digest} of {ref}" for digest, ref in found.missing.items()]
+    )
     wrong += _listed("broken:", [f"{ref}: {why}" for ref, why in found.broken.items()])
-    _say(found, f"{found.blobs} blobs, {found.bytes} bytes: {'whole' if found.whole else 'not whole'}" + wrong, as_json=as_json)
+    _say(
+        found,
+        f"{found.blobs} blobs, {found.bytes} bytes: {'whole' if found.whole else 'not whole'}"
+        + wrong,
+        as_json=as_json,
+    )
     if not found.whole:
         raise typer.Exit(1)
 
@@ -80,7 +108,9 @@ def gc(
     *,
     db: Db = None,
     store: StoreUrl = None,
-    grace_hours: Annotated[float, typer.Option(help="Keep what is younger; a publisher needs it.", min=0)] = 24.0,
+    grace_hours: Annotated[
+        float, typer.Option(help="Keep what is younger; a publisher needs it.", min=0)
+    ] = 24.0,
     dry_run: Annotated[bool, typer.Option(help="Only say what would go.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -88,13 +118,19 @@ def gc(
     with _opened(db, store) as registry:
         done = registry.collect(grace_s=grace_hours * 3600, dry_run=dry_run)
     verb = "would drop" if dry_run else "dropped"
-    _say(done, f"{verb} {len(done.blobs)} blobs of {done.bytes} bytes and {done.uploads} uploads", as_json=as_json)
+    _say(
+        done,
+        f"{verb} {len(done.blobs)} blobs of {done.bytes} bytes and {done.uploads} uploads",
+        as_json=as_json,
+    )
 
 
 @token.command()
 def create(
     *,
-    scope: Annotated[list[str], typer.Option(help="read, publish, measure or admin; may be given several times.")],
+    scope: Annotated[
+        list[str], typer.Option(help="read, publish, measure or admin; may be given several times.")
+    ],
     label: Annotated[str, typer.Option(help="Who it is for.")] = "",
     db: Db = None,
     as_json: Json = False,
@@ -121,7 +157,10 @@ def list_(*, db: Db = None, as_json: Json = False) -> None:
 
 @token.command()
 def revoke(
-    identity: Annotated[str, typer.Argument(help="The id that `token list` shows.")], *, db: Db = None, as_json: Json = False
+    identity: Annotated[str, typer.Argument(help="The id that `token list` shows.")],
+    *,
+    db: Db = None,
+    as_json: Json = False,
 ) -> None:
     """Make a token worthless."""
     from zoo_registry.catalogue import Catalogue, tokens

@@ -1,4 +1,7 @@
-"""Canonical bytes: one JSON document, one spelling (RFC 8785), so that its digest means something."""
+"""Canonical bytes: one JSON document, one spelling (RFC 8785).
+
+So that its digest means something.
+"""
 
 import json
 from typing import Any
@@ -50,7 +53,9 @@ def _number(text: str) -> int | float:
 
 
 def parse(data: bytes, *, limit: int = 8 << 20) -> Any:
-    """Read JSON strictly: bounded size, UTF-8, no duplicate keys, no NaN; integers beyond 2**53 come as floats.
+    """Read JSON strictly: bounded size, UTF-8, no duplicate keys, no NaN.
+
+    Integers beyond 2**53 come as floats.
 
     Raises:
         InvalidRecord: any of these does not hold.
@@ -58,6 +63,11 @@ def parse(data: bytes, *, limit: int = 8 << 20) -> Any:
     if len(data) > limit:
         raise InvalidRecord(f"document of {len(data)} bytes; at most {limit} are read")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_int=_number, parse_constant=_no_constant)
+        return json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_int=_number,
+            parse_constant=_no_constant,
+        )
     except (ValueError, RecursionError) as error:
         raise InvalidRecord(f"not a JSON document: {error}") from error

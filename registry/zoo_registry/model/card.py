@@ -1,8 +1,10 @@
 """The model card of a repository, generated from records. Pure: records in, text out.
 
-A repository of the Hugging Face Hub holds one model with its variants; in a registry's Hub layout each artifact is one by itself.
+A repository of the Hugging Face Hub holds one model with its variants; in a registry's Hub layout
+each artifact is one by itself.
 
-The front matter follows https://huggingface.co/docs/hub/model-cards and its `model-index` (Papers with Code format).
+The front matter follows https://huggingface.co/docs/hub/model-cards and its `model-index` (Papers
+with Code format).
 """
 
 import json
@@ -26,14 +28,24 @@ def metadata(records: Sequence[Record]) -> dict[str, Any]:
         "library_name": "litert",
         "pipeline_tag": first.task,
         "tags": ["tflite", "litert", "on-device", "edgezoo", *techniques],
-        "metrics": sorted({_METRIC_TYPES.get(m.metric, m.metric) for record in records for m in record.metrics}),
-        "model-index": [{"name": record.name, "results": _results(record)} for record in records if record.metrics],
+        "metrics": sorted(
+            {_METRIC_TYPES.get(m.metric, m.metric) for record in records for m in record.metrics}
+        ),
+        "model-index": [
+            {"name": record.name, "results": _results(record)}
+            for record in records
+            if record.metrics
+        ],
     }
 
 
 def _results(record: Record) -> list[dict[str, Any]]:
     def metric(name: str, value: float, size: int) -> dict[str, Any]:
-        return {"type": _METRIC_TYPES.get(name, name), "name": f"{name} ({size} examples)", "value": value}
+        return {
+            "type": _METRIC_TYPES.get(name, name),
+            "name": f"{name} ({size} examples)",
+            "value": value,
+        }
 
     task = {"type": record.task, "name": record.task.replace("-", " ")}
     sets = dict.fromkeys((m.dataset, m.split) for m in record.metrics)
@@ -41,7 +53,11 @@ def _results(record: Record) -> list[dict[str, Any]]:
         {
             "task": task,
             "dataset": {"name": dataset, "type": dataset, "split": split},
-            "metrics": [metric(m.metric, m.value, m.examples) for m in record.metrics if (m.dataset, m.split) == (dataset, split)],
+            "metrics": [
+                metric(m.metric, m.value, m.examples)
+                for m in record.metrics
+                if (m.dataset, m.split) == (dataset, split)
+            ],
         }
         for dataset, split in sets
     ]
@@ -59,7 +75,10 @@ def for_hub(records: Iterable[Record], url: str) -> str:
 
 
 def for_registry(record: Record) -> str:
-    """Write the card of one artifact in a registry. The same record gives the same text, whatever the registry's address."""
+    """Write the card of one artifact in a registry.
+
+    The same record gives the same text, whatever the registry's address.
+    """
     return _card(record.name, [record], _use_from_registry(record))
 
 
@@ -67,15 +86,35 @@ def _card(title: str, records: Sequence[Record], use: Sequence[str]) -> str:
     """Put the card together; JSON is YAML, so the front matter needs no YAML writer."""
     front = "\n".join(f"{key}: {json.dumps(value)}" for key, value in metadata(records).items())
     about = _plain(records[0].description)
-    heard = dict.fromkeys(f"Input: {_plain(record.signature.sound.words)}." for record in records if record.signature.sound)
-    parts = [f"# {title}", about, *heard, "## Variants", _table(records), *_conditions(records), "## Use", *use]
+    heard = dict.fromkeys(
+        f"Input: {_plain(record.signature.sound.words)}."
+        for record in records
+        if record.signature.sound
+    )
+    parts = [
+        f"# {title}",
+        about,
+        *heard,
+        "## Variants",
+        _table(records),
+        *_conditions(records),
+        "## Use",
+        *use,
+    ]
     return f"---\n{front}\n---\n\n" + "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _table(records: Sequence[Record]) -> str:
     devices = sorted({(m.device, m.threads) for record in records for m in record.measurements})
     metrics = list(dict.fromkeys(m.metric for record in records for m in record.metrics))
-    heads = ["variant", "version", *metrics, "raw", "gzip", *(f"{d}, {t} thread{'s'[: t > 1]}: median, ratio" for d, t in devices)]
+    heads = [
+        "variant",
+        "version",
+        *metrics,
+        "raw",
+        "gzip",
+        *(f"{d}, {t} thread{'s'[: t > 1]}: median, ratio" for d, t in devices),
+    ]
     rules = ["---", "---", *["---:"] * (len(heads) - 2)]
     rows = [_row(record, metrics, devices) for record in records]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
@@ -94,30 +133,43 @@ def _score(record: Record, name: str) -> str:
 
 
 def _timing(record: Record, device: str, threads: int) -> str:
-    found = next((m for m in record.measurements if (m.device, m.threads) == (device, threads)), None)
+    found = next(
+        (m for m in record.measurements if (m.device, m.threads) == (device, threads)), None
+    )
     if found is None:
         return "-"
     timing = Timing.of(found)
     noisy = ", noisy" if timing.noisy else ""
     low, high = timing.ratio_ci95
-    return f"{timing.median_ms:.4g} ms, {timing.ratio:.3f} [{low:.3f}, {high:.3f}] ({timing.verdict}{noisy})"
+    return (
+        f"{timing.median_ms:.4g} ms, {timing.ratio:.3f} [{low:.3f}, {high:.3f}]"
+        f" ({timing.verdict}{noisy})"
+    )
 
 
 def _conditions(records: Sequence[Record]) -> list[str]:
     seen: dict[str, None] = {}
     for record in records:
         seen |= {_condition(m): None for m in record.measurements}
-    quality = dict.fromkeys(f"- {m.metric} on {m.dataset}, split {m.split}, {m.examples:,} examples" for r in records for m in r.metrics)
+    quality = dict.fromkeys(
+        f"- {m.metric} on {m.dataset}, split {m.split}, {m.examples:,} examples"
+        for r in records
+        for m in r.metrics
+    )
     lines = [*quality, *seen]
-    note = "Sizes are bytes. Brackets are 95 % intervals; a ratio is to the float baseline, run in turns with it in one session."
+    note = (
+        "Sizes are bytes. Brackets are 95 % intervals; a ratio is to the float baseline, run in"
+        " turns with it in one session."
+    )
     return ["## Conditions", "\n".join(lines), note] if lines else []
 
 
 def _condition(m: Measurement) -> str:
     threads = f"{m.threads} thread(s) {'pinned' if m.pinned else 'not pinned'}"
     return (
-        f"- {m.device}: {_plain(m.host.cpu)} ({m.host.arch}), {m.runtime} {m.runtime_version}, {m.delegate}, {threads}, "
-        f"{m.rounds} rounds of {m.runs} runs, protocol {m.protocol}, baseline {m.baseline.name}"
+        f"- {m.device}: {_plain(m.host.cpu)} ({m.host.arch}), {m.runtime} {m.runtime_version},"
+        f" {m.delegate}, {threads}, {m.rounds} rounds of {m.runs} runs, protocol {m.protocol},"
+        f" baseline {m.baseline.name}"
     )
 
 
@@ -126,18 +178,39 @@ def _use_from_hub(records: Sequence[Record], url: str) -> list[str]:
     with_zoo = f"""pip install 'edgezoo[hub]'
 zoo search --from {url} --sort size_gzip
 zoo pull {last.name}@{last.version} --from {url}     # verified against its record"""
-    without = f"hf download {url.removeprefix('hub://')} {last.variant}/model.tflite --revision {last.variant}-v{last.version}"
-    return [_shell(with_zoo), "Or without it:", _shell(without), f"Each variant's folder holds the model{_beside(records)}."]
+    without = (
+        f"hf download {url.removeprefix('hub://')} {last.variant}/model.tflite --revision"
+        f" {last.variant}-v{last.version}"
+    )
+    return [
+        _shell(with_zoo),
+        "Or without it:",
+        _shell(without),
+        f"Each variant's folder holds the model{_beside(records)}.",
+    ]
 
 
 def _use_from_registry(record: Record) -> list[str]:
-    with_zoo = f"zoo pull {record.name}@{record.version}     # verified against its record; ZOO_REGISTRY names the registry"
-    without = f"hf download {OWNER}/{record.name} --revision v{record.version}     # HF_ENDPOINT names the registry"
-    return [_shell(with_zoo), "Or without it:", _shell(without), f"Beside this card are the model{_beside([record])}."]
+    with_zoo = (
+        f"zoo pull {record.name}@{record.version}     # verified against its record; ZOO_REGISTRY"
+        " names the registry"
+    )
+    without = (
+        f"hf download {OWNER}/{record.name} --revision v{record.version}     # HF_ENDPOINT names"
+        " the registry"
+    )
+    return [
+        _shell(with_zoo),
+        "Or without it:",
+        _shell(without),
+        f"Beside this card are the model{_beside([record])}.",
+    ]
 
 
 def _beside(records: Sequence[Record]) -> str:
-    golden = " and `golden.npz` (inputs, outputs)" if any(record.golden for record in records) else ""
+    golden = (
+        " and `golden.npz` (inputs, outputs)" if any(record.golden for record in records) else ""
+    )
     return f", `record.json` (all numbers above with their conditions){golden}"
 
 

@@ -41,7 +41,9 @@ class Digest(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Validate from a string, serialise as one; the JSON schema names the pattern."""
-        return core_schema.no_info_after_validator_function(cls._parse, core_schema.str_schema(pattern=r"^(sha256:)?[0-9a-f]{64}$"))
+        return core_schema.no_info_after_validator_function(
+            cls._parse, core_schema.str_schema(pattern=r"^(sha256:)?[0-9a-f]{64}$")
+        )
 
     @classmethod
     def _parse(cls, text: str) -> Self:

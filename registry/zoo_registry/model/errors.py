@@ -26,8 +26,9 @@
         ├── BuildFailed               a stage ended without its result
         └── MeasureFailed             the device could not run the file
 
-Every error says what was found and what was expected, and ends in a `hint`: the next command to type. `slug` and
-`status` make the same error travel as an RFC 9457 problem document and come back as the same class.
+Every error says what was found and what was expected, and ends in a `hint`: the next command to
+type. `slug` and `status` make the same error travel as an RFC 9457 problem document and come back
+as the same class.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -68,12 +69,17 @@ class WrongUse(ZooError):
 
 
 class InvalidManifest(WrongUse):
-    """A manifest is wrong. The message starts with `file:line: key`, so that editors can jump there."""
+    """A manifest is wrong. The message starts with `file:line.
+
+    Key`, so that editors can jump there.
+    """
 
     slug = "invalid-manifest"
     mistakes: tuple["InvalidManifest", ...] = ()
 
-    def __init__(self, message: str, *, hint: str = "", file: str = "", line: int = 0, key: str = "") -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", file: str = "", line: int = 0, key: str = ""
+    ) -> None:
         place = f"{file}:{line}" if line else file
         where = ": ".join(part for part in (place, key) if part)
         super().__init__(f"{where}: {message}" if where else message, hint=hint)
@@ -81,10 +87,18 @@ class InvalidManifest(WrongUse):
 
     @classmethod
     def several(cls, found: Sequence["InvalidManifest"], *, file: str) -> Self:
-        """Make one error of all mistakes in a file: one line each, in the order of the file; `mistakes` keeps them apart."""
+        """Make one error of all mistakes in a file: one line each, in the order of the file.
+
+        `mistakes` keeps them apart.
+        """
         ordered = sorted(found, key=lambda mistake: mistake.line)
         error = cls("\n".join(map(str, ordered)), hint=f"mend them, then zoo validate {file}")
-        error.file, error.line, error.key, error.mistakes = file, ordered[0].line, ordered[0].key, tuple(ordered)
+        error.file, error.line, error.key, error.mistakes = (
+            file,
+            ordered[0].line,
+            ordered[0].key,
+            tuple(ordered),
+        )
         return error
 
 
@@ -193,13 +207,20 @@ class DigestMismatch(AnswerIsNo):
     status = 422
     slug = "digest-mismatch"
 
-    def __init__(self, what: str, *, expected: str, actual: str, hint: str = "", algorithm: str = "sha256") -> None:
-        super().__init__(f"{what}: expected {algorithm}:{expected}, found {algorithm}:{actual}", hint=hint)
+    def __init__(
+        self, what: str, *, expected: str, actual: str, hint: str = "", algorithm: str = "sha256"
+    ) -> None:
+        super().__init__(
+            f"{what}: expected {algorithm}:{expected}, found {algorithm}:{actual}", hint=hint
+        )
         self.expected, self.actual = expected, actual
 
 
 class ReleaseExists(AnswerIsNo):
-    """Other bytes are published under that version already. Releases never change; raise the version."""
+    """Other bytes are published under that version already.
+
+    Releases never change; raise the version.
+    """
 
     status = 409
     slug = "release-exists"
@@ -256,7 +277,10 @@ MEASURE_FAILURES = {
     "died": "the process that ran the file ended",
     "device": "the device itself does not answer",
 }
-"""Why a file has no latency on a device: never a number, always one of these with the runtime's words."""
+"""Why a file has no latency on a device.
+
+Never a number, always one of these with the runtime's words.
+"""
 
 
 def _revive(kind: type[ZooError], args: tuple[Any, ...], state: Mapping[str, Any]) -> ZooError:
@@ -274,9 +298,18 @@ def _family(root: type[ZooError]) -> dict[str, type[ZooError]]:
 
 
 def problem_document(slug: str, status: int, detail: str, hint: str = "") -> dict[str, Any]:
-    """Spell an error as an RFC 9457 problem document with our `hint`; `from_problem` is the way back."""
+    """Spell an error as an RFC 9457 problem document with our `hint`.
+
+    `from_problem` is the way back.
+    """
     title = slug.replace("-", " ").capitalize()
-    return {"type": f"urn:edgezoo:{slug}", "title": title, "status": status, "detail": detail, "hint": hint}
+    return {
+        "type": f"urn:edgezoo:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "hint": hint,
+    }
 
 
 def kinds() -> tuple[type[ZooError], ...]:
@@ -286,7 +319,10 @@ def kinds() -> tuple[type[ZooError], ...]:
 
 
 def from_problem(slug: str, message: str, hint: str = "") -> ZooError:
-    """Give back the error that a problem document describes; an unknown slug becomes `OtherSide`."""
+    """Give back the error that a problem document describes.
+
+    An unknown slug becomes `OtherSide`.
+    """
     kind = _family(ZooError).get(slug, OtherSide)
     error = kind.__new__(kind)
     ZooError.__init__(error, message, hint=hint)

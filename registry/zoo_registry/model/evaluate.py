@@ -1,4 +1,7 @@
-"""Which releases a query sees, in which order, and which are on the front. Pure; the catalogue's SQL gives the same answers."""
+"""Which releases a query sees, in which order, and which are on the front.
+
+Pure; the catalogue's SQL gives the same answers.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -9,7 +12,10 @@ from zoo_registry.model.ref import Ref, parse_version
 
 
 def current(query: Query, summaries: Iterable[Summary]) -> list[Summary]:
-    """Keep what the query may see: of each name what `@latest` means, unless it asks for all versions or for yanked ones."""
+    """Keep what the query may see.
+
+    Of each name what `@latest` means, unless it asks for all versions or for yanked ones.
+    """
     seen = [item for item in summaries if query.yanked or not item.yanked]
     if query.all_versions:
         return seen
@@ -18,22 +24,42 @@ def current(query: Query, summaries: Iterable[Summary]) -> list[Summary]:
 
 
 def latest(items: Sequence[Summary]) -> Summary:
-    """Choose the highest version of one artifact; a pre-release only where there is nothing else."""
+    """Choose the highest version of one artifact.
+
+    A pre-release only where there is nothing else.
+    """
     chosen = Ref(items[0].name).pick(item.version for item in items)
-    return next((item for item in items if item.version == chosen), max(items, key=lambda item: parse_version(item.version)))
+    return next(
+        (item for item in items if item.version == chosen),
+        max(items, key=lambda item: parse_version(item.version)),
+    )
 
 
 def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
-    """Keep what no other beats on both the main metric and the latency (the gzipped size, where nothing was measured)."""
+    """Keep what no other beats on both the main metric and the latency (the gzipped size.
+
+    Where nothing was measured).
+    """
     metric = main_metric(query, items)
-    cost = "latency_ms" if any(axis(item, "latency_ms", query) is not None for item in items) else "size_gzip"
-    placed = [(item, x, y) for item in items if (x := axis(item, cost, query)) is not None and (y := axis(item, metric, query)) is not None]
+    cost = (
+        "latency_ms"
+        if any(axis(item, "latency_ms", query) is not None for item in items)
+        else "size_gzip"
+    )
+    placed = [
+        (item, x, y)
+        for item in items
+        if (x := axis(item, cost, query)) is not None
+        and (y := axis(item, metric, query)) is not None
+    ]
     best = pareto([(x, y) for _, x, y in placed])
     return [item for (item, _, _), on_front in zip(placed, best, strict=True) if on_front]
 
 
 def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
-    """Sort as the query says; what has no such value comes last, ties go by name and then the highest version.
+    """Sort as the query says.
+
+    What has no such value comes last, ties go by name and then the highest version.
 
     Raises:
         InvalidQuery: no listing can be sorted by that.

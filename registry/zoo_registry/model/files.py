@@ -24,8 +24,8 @@ def digest_file(path: Path) -> Digest:
 def appearing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Open a new file beside `path` that takes its name only when the block ends well.
 
-    The bytes are flushed to disk before the rename, and so is the folder after it; a crash at any moment leaves the old
-    file or the new one, and at worst a `.tmp` file that nobody reads.
+    The bytes are flushed to disk before the rename, and so is the folder after it; a crash at any
+    moment leaves the old file or the new one, and at worst a `.tmp` file that nobody reads.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
@@ -67,7 +67,9 @@ def chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit: int) -> int:
-    """Write `pieces` to `path`, hashing as they pass; the file appears, read-only, only if it is `digest`.
+    """Write `pieces` to `path`, hashing as they pass.
+
+    The file appears, read-only, only if it is `digest`.
 
     Returns:
         The number of bytes.
@@ -80,8 +82,17 @@ def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit:
         return copy_verified(pieces, out.write, digest, limit=limit, what=path.name)
 
 
-def copy_verified(pieces: Iterable[bytes], write: Callable[[bytes], object], digest: Digest, *, limit: int, what: str) -> int:
-    """Give each of `pieces` to `write`, hashing as they pass; return the number of bytes. What was written counts only if this returns.
+def copy_verified(
+    pieces: Iterable[bytes],
+    write: Callable[[bytes], object],
+    digest: Digest,
+    *,
+    limit: int,
+    what: str,
+) -> int:
+    """Give each of `pieces` to `write`, hashing as they pass; return the number of bytes.
+
+    What was written counts only if this returns.
 
     Raises:
         DigestMismatch: the bytes hash to something else; the message calls them `what`.

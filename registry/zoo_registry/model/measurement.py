@@ -1,4 +1,7 @@
-"""The part of a record that says how fast the file is: latency on one device under one protocol, with all its conditions."""
+"""The part of a record that says how fast the file is.
+
+Latency on one device under one protocol, with all its conditions.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -40,7 +43,10 @@ class Baseline(Part):
 
 
 class Ratio(Part):
-    """Lower tenth of this file's times by the baseline's (medians up to protocol interleaved/v1), with a 95 % interval by bootstrap."""
+    """Lower tenth of this file's times by the baseline's (medians up to protocol interleaved/v1).
+
+    With a 95 % interval by bootstrap.
+    """
 
     value: Positive
     ci95: Interval
@@ -61,10 +67,15 @@ class Host(Part):
 
 
 class OperatorTime(Part):
-    """What one operator took, on average, in runs of the whole file that were watched (and slowed down by it)."""
+    """What one operator took, on average.
+
+    In runs of the whole file that were watched (and slowed down by it).
+    """
 
     name: str = Field(description="as the runtime calls it")
-    kind: str = Field(description="kernel or operator type, as the runtime says it; SPMM in it is a sparse kernel")
+    kind: str = Field(
+        description="kernel or operator type, as the runtime says it; SPMM in it is a sparse kernel"
+    )
     ms: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -80,7 +91,9 @@ class Measurement(Part):
     nodes_total: Count
     partitions: Count = 0
     kernels: str = Field(
-        default=XNNPACK, exclude_if=_is_xnnpack, description="who computed: xnnpack, or the runtime's own kernels: builtin, reference"
+        default=XNNPACK,
+        exclude_if=_is_xnnpack,
+        description="who computed: xnnpack, or the runtime's own kernels: builtin, reference",
     )
     threads: Annotated[int, Field(ge=1)]
     pinned: bool
@@ -98,8 +111,12 @@ class Measurement(Part):
     noisy: bool
     noise_causes: tuple[str, ...] = ()
     sparse_path: Literal["none", "predicted", "confirmed", "contradicted"] = "none"
-    sparse_reason: str = Field(default="", exclude_if=is_empty, description="what `sparse_path` rests on, in words")
-    output_check: Literal["passed"] = Field(description="outputs agreed with the golden vectors before anything was timed")
+    sparse_reason: str = Field(
+        default="", exclude_if=is_empty, description="what `sparse_path` rests on, in words"
+    )
+    output_check: Literal["passed"] = Field(
+        description="outputs agreed with the golden vectors before anything was timed"
+    )
     profile: tuple[OperatorTime, ...] = Field(
         default=(),
         exclude_if=is_empty,
@@ -112,7 +129,10 @@ class Measurement(Part):
 
 
 class NotMeasured(Part):
-    """A device on which the file has no latency, and why: never a number. `kind` is one of `errors.MEASURE_FAILURES`."""
+    """A device on which the file has no latency, and why: never a number.
+
+    `kind` is one of `errors.MEASURE_FAILURES`.
+    """
 
     file_sha256: Digest
     device: str

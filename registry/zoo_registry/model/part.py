@@ -1,4 +1,7 @@
-"""What all parts of a record are made of: frozen values, plain JSON, the kinds of numbers they hold, and how a wrong one is told."""
+"""What all parts of a record are made of.
+
+Frozen values, plain JSON, the kinds of numbers they hold, and how a wrong one is told.
+"""
 
 from typing import Annotated
 
@@ -19,7 +22,10 @@ class Part(BaseModel):
 
 
 def is_empty(value: object) -> bool:
-    """Whether a field that came later is left out: what was written before it must keep its bytes."""
+    """Whether a field that came later is left out.
+
+    What was written before it must keep its bytes.
+    """
     return not value
 
 

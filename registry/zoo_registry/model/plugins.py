@@ -1,4 +1,7 @@
-"""How a plugin of any kind is found: one file in the kind's package, which registers itself by being imported."""
+"""How a plugin of any kind is found.
+
+One file in the kind's package, which registers itself by being imported.
+"""
 
 import difflib
 import importlib
@@ -17,7 +20,8 @@ class Kind(Generic[T]):
 
     Args:
         noun: what one of them is called in messages, such as `technique`.
-        package: import name of the package whose modules are the plugins; imported when the first one is asked for.
+        package: import name of the package whose modules are the plugins; imported when the first
+            one is asked for.
     """
 
     def __init__(self, noun: str, package: str) -> None:
@@ -38,7 +42,10 @@ class Kind(Generic[T]):
         return plugin
 
     def adopt(self, name: str, plugin: T) -> None:
-        """Know a plugin of a user in this process: `get` gives it, `names` does not list it. The last one of a name counts."""
+        """Know a plugin of a user in this process: `get` gives it, `names` does not list it.
+
+        The last one of a name counts.
+        """
         self._adopted[name] = plugin
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -55,7 +62,10 @@ class Kind(Generic[T]):
 
     @contextmanager
     def collecting(self) -> Iterator[dict[str, T]]:
-        """Divert what registers itself inside the block into the dict given: for files of a user, which are read again and again."""
+        """Divert what registers itself inside the block into the dict given.
+
+        For files of a user, which are read again and again.
+        """
         kept, collected = dict(self._discover()), dict[str, T]()
         self._found = collected
         try:
@@ -79,5 +89,8 @@ class Kind(Generic[T]):
         if name not in found:
             near = difflib.get_close_matches(name, found, n=1)
             guess = f"did you mean {near[0]!r}? " if near else ""
-            raise UnknownPlugin(f"no {self.noun} is called {name!r}", hint=f"{guess}known: {', '.join(sorted(found))}")
+            raise UnknownPlugin(
+                f"no {self.noun} is called {name!r}",
+                hint=f"{guess}known: {', '.join(sorted(found))}",
+            )
         return found[name]

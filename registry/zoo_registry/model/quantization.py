@@ -8,24 +8,37 @@ from zoo_registry.model.part import Count, Finite, Part
 
 
 class LayerError(Part):
-    """What quantizing one operator costs, measured at the tensor it gives, against float, in the unit of `Quantization.mode`.
+    """What quantizing one operator costs, measured at the tensor it gives, against float.
 
-    A step of the grid is `scale`; rounding alone gives a root mean square error of 1/sqrt(12) = 0.29 steps. One channel that is far larger
-    than the others stretches the grid until the others fall below one step: that error is small against the scale, and only
-    `sqnr_channels_db` shows it.
+    In the unit of `Quantization.mode`.
+
+    A step of the grid is `scale`; rounding alone gives a root mean square error of 1/sqrt(12) =
+    0.29 steps. One channel that is far larger than the others stretches the grid until the others
+    fall below one step: that error is small against the scale, and only `sqnr_channels_db` shows
+    it.
     """
 
     layer: str = Field(description="the layer it comes from, as far as the file's names tell")
     tensor: str
     operator: str
-    rmse_over_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="root mean square error in steps of the grid")
+    rmse_over_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        description="root mean square error in steps of the grid"
+    )
     sqnr_db: Finite = Field(description="signal to noise over all values")
-    sqnr_channels_db: Finite = Field(description="signal to noise of each channel (last dimension), averaged over the channels")
-    kept_float: bool = Field(default=False, description="left in float in this file; the errors are what it would have cost")
+    sqnr_channels_db: Finite = Field(
+        description="signal to noise of each channel (last dimension), averaged over the channels"
+    )
+    kept_float: bool = Field(
+        default=False,
+        description="left in float in this file; the errors are what it would have cost",
+    )
 
 
 class Trial(Part):
-    """One choice of layers that was tried: how many were left in float, and how far the metric fell below the float file's."""
+    """One choice of layers that was tried.
+
+    How many were left in float, and how far the metric fell below the float file's.
+    """
 
     kept: Count
     drop: Finite
@@ -36,9 +49,11 @@ class Quantization(Part):
 
     Attributes:
         engine: `tensorflow` (the converter) or `litert` (litert-quantizer), and its version.
-        mode: `layer`: each operator computed twice on the same quantized inputs, so the errors are its own; `network`: the quantized
-            against the float file, each on its own values, so errors add up towards the output.
-        search: what was tried before layers were left in float, in order; empty where they were named.
+        mode: `layer`: each operator computed twice on the same quantized inputs, so the errors are
+            its own; `network`: the quantized against the float file, each on its own values, so
+            errors add up towards the output.
+        search: what was tried before layers were left in float, in order; empty where they were
+            named.
         metric: what the drops of `search` are of.
     """
 

@@ -1,7 +1,10 @@
-"""The record: everything an artifact says of itself, bound to the sha256 of the one file it was measured on.
+"""The record: everything an artifact says of itself.
 
-A record is written once, as canonical JSON, and stored as a blob beside the file. Writers refuse unknown keys
-(`Record.written`), readers tolerate them (`Record.read`), so that older tools read newer records.
+Bound to the sha256 of the one file it was measured on.
+
+A record is written once, as canonical JSON, and stored as a blob beside the file. Writers refuse
+unknown keys (`Record.written`), readers tolerate them (`Record.read`), so that older tools read
+newer records.
 """
 
 from datetime import datetime
@@ -12,8 +15,27 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
-from zoo_registry.model.measurement import Baseline, Host, Latency, Measurement, NotMeasured, OperatorTime, Ratio
-from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, Share, Slug, explain, is_empty, shorten
+from zoo_registry.model.measurement import (
+    Baseline,
+    Host,
+    Latency,
+    Measurement,
+    NotMeasured,
+    OperatorTime,
+    Ratio,
+)
+from zoo_registry.model.part import (
+    Count,
+    Finite,
+    Interval,
+    Part,
+    Positive,
+    Share,
+    Slug,
+    explain,
+    is_empty,
+    shorten,
+)
 from zoo_registry.model.quantization import LayerError, Quantization, Trial
 from zoo_registry.model.ref import NAME, parse_version
 from zoo_registry.model.signature import Signature, Sound, TensorInfo, Values
@@ -72,7 +94,9 @@ class FileInfo(Part):
     size_gzip: Count
     size_zstd: Count
     path: str = Field(description="file name offered to whoever pulls it")
-    encodings: dict[str, Count] = Field(default={}, description="raw bytes of each encoding tried: dense, sparse")
+    encodings: dict[str, Count] = Field(
+        default={}, description="raw bytes of each encoding tried: dense, sparse"
+    )
     encoding: Literal["dense", "sparse"] = "dense"
 
 
@@ -101,11 +125,15 @@ class Metric(Part):
     metric: str
     value: Finite
     ci95: Interval
-    classes: tuple[ClassMetric, ...] = Field(default=(), description="of a metric made of one value a class: those values")
+    classes: tuple[ClassMetric, ...] = Field(
+        default=(), description="of a metric made of one value a class: those values"
+    )
 
 
 class Fidelity(Part):
-    """Agreement with the float32 artifact of the same model on one split. SQNR in dB, over the outputs.
+    """Agreement with the float32 artifact of the same model on one split.
+
+    SQNR in dB, over the outputs.
 
     `top1_agreement` is None where the outputs are no scores of which one is the highest.
     """
@@ -118,7 +146,10 @@ class Fidelity(Part):
 
 
 class Golden(Part):
-    """Stored input and output vectors (an .npz blob with `input_N`, `output_N`), and how closely a device must agree."""
+    """Stored input and output vectors (an .npz blob with `input_N`, `output_N`).
+
+    And how closely a device must agree.
+    """
 
     sha256: Digest
     size: Count
@@ -158,7 +189,10 @@ class Provenance(Part):
 
 
 class GoalResult(Part):
-    """One goal of the manifest and how it turned out. `value` is None when it could not be measured."""
+    """One goal of the manifest and how it turned out.
+
+    `value` is None when it could not be measured.
+    """
 
     goal: str
     limit: Finite
@@ -185,32 +219,52 @@ class Record(Part):
     structure: Structure
     proofs: tuple[Finding, ...] = ()
     quantization: Quantization | None = None
-    remarks: tuple[str, ...] = Field(default=(), description="what a user should know of the recipe on this network")
+    remarks: tuple[str, ...] = Field(
+        default=(), description="what a user should know of the recipe on this network"
+    )
     measurements: tuple[Measurement, ...] = ()
-    not_measured: tuple[NotMeasured, ...] = Field(default=(), exclude_if=is_empty, description="devices that cannot run the file, and why")
+    not_measured: tuple[NotMeasured, ...] = Field(
+        default=(), exclude_if=is_empty, description="devices that cannot run the file, and why"
+    )
     golden: Golden | None = None
     provenance: Provenance
     reproducible: Literal["bitwise", "weights", "metrics"]
     goals: tuple[GoalResult, ...] = ()
 
-    model_config = ConfigDict(frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        protected_namespaces=(),
+    )
 
     @model_validator(mode="after")
     def _bound_to_the_file(self) -> Self:
         parse_version(self.version)
         if not NAME.fullmatch(self.name) or self.name != f"{self.model}-{self.variant}":
-            raise ValueError(f"name {self.name!r} is not <model>-<variant> ({self.model}-{self.variant})")
+            raise ValueError(
+                f"name {self.name!r} is not <model>-<variant> ({self.model}-{self.variant})"
+            )
         if "/" in self.file.path or self.file.path.startswith("."):
             raise ValueError(f"file.path {self.file.path!r} must be a plain file name")
         for index, measurement in enumerate(self.measurements):
             if measurement.file_sha256 != self.file.sha256:
-                raise ValueError(f"measurements[{index}].file_sha256 {measurement.file_sha256} is not this file's {self.file.sha256}")
+                raise ValueError(
+                    f"measurements[{index}].file_sha256 {measurement.file_sha256} is not this"
+                    f" file's {self.file.sha256}"
+                )
         for index, row in enumerate(self.not_measured):
             if row.file_sha256 != self.file.sha256:
-                raise ValueError(f"not_measured[{index}].file_sha256 {row.file_sha256} is not this file's {self.file.sha256}")
+                raise ValueError(
+                    f"not_measured[{index}].file_sha256 {row.file_sha256} is not this file's"
+                    f" {self.file.sha256}"
+                )
         broken = next((finding for finding in self.proofs if not finding.held), None)
         if broken is not None:
-            raise ValueError(f"proof does not hold: {broken.tensor}: {broken.promise}: {broken.found}")
+            raise ValueError(
+                f"proof does not hold: {broken.tensor}: {broken.promise}: {broken.found}"
+            )
         return self
 
     @classmethod
@@ -244,7 +298,10 @@ class Record(Part):
 
     @property
     def blobs(self) -> tuple[Digest, ...]:
-        """Digests of all blobs the record needs beside itself: the file, then the golden vectors."""
+        """Digests of all blobs the record needs beside itself.
+
+        The file, then the golden vectors.
+        """
         return (self.file.sha256, self.golden.sha256) if self.golden else (self.file.sha256,)
 
     def metric(self, name: str) -> Metric | None:

@@ -25,7 +25,9 @@ from zoo_registry.model.errors import InvalidRef
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,94}[a-z0-9])?")
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 LATEST = "latest"
-_RANGE = re.compile(r"(?P<kind>[\^~]?)(?P<major>0|[1-9]\d{0,8})(?:\.(?P<minor>0|[1-9]\d{0,8}))?(?:\.(?P<patch>0|[1-9]\d{0,8}))?")
+_RANGE = re.compile(
+    r"(?P<kind>[\^~]?)(?P<major>0|[1-9]\d{0,8})(?:\.(?P<minor>0|[1-9]\d{0,8}))?(?:\.(?P<patch>0|[1-9]\d{0,8}))?"
+)
 
 
 def parse_version(text: str) -> Version:
@@ -38,7 +40,9 @@ def parse_version(text: str) -> Version:
         return Version.parse(text)
     except (ValueError, TypeError) as error:
         said = f"not a semantic version: {text!r} (expected MAJOR.MINOR.PATCH, such as 1.0.0)"
-        raise InvalidRef(said, hint="see semver.org: three numbers without leading zeros") from error
+        raise InvalidRef(
+            said, hint="see semver.org: three numbers without leading zeros"
+        ) from error
 
 
 def _bounds(text: str) -> tuple[Version, Version] | None:
@@ -51,7 +55,11 @@ def _bounds(text: str) -> tuple[Version, Version] | None:
         return None
     low = Version(major, int(minor or 0), int(patch or 0))
     if kind == "^" and major == 0 and minor is not None:
-        high = Version(0, low.minor + 1, 0) if low.minor or patch is None else Version(0, 0, low.patch + 1)
+        high = (
+            Version(0, low.minor + 1, 0)
+            if low.minor or patch is None
+            else Version(0, 0, low.patch + 1)
+        )
     elif minor is None or kind == "^":
         high = Version(major + 1, 0, 0)
     else:
@@ -82,7 +90,9 @@ class Ref:
                 hint="zoo search   # lists the names",
             )
         if (at and not selector) or (hash_mark and not digest.startswith("sha256:")):
-            raise InvalidRef(f"not a ref: {text!r} (expected NAME[@VERSION or ALIAS][#sha256:DIGEST])")
+            raise InvalidRef(
+                f"not a ref: {text!r} (expected NAME[@VERSION or ALIAS][#sha256:DIGEST])"
+            )
         selector = selector or LATEST
         if not (ALIAS.fullmatch(selector) or _bounds(selector)):
             parse_version(selector)
@@ -105,7 +115,9 @@ class Ref:
         return parse_version(self.selector)
 
     def pick(self, versions: Iterable[str]) -> str | None:
-        """Choose the highest of `versions` (those not yanked) that the selector allows; None when there is none.
+        """Choose the highest of `versions` (those not yanked) that the selector allows.
+
+        None when there is none.
 
         Pre-releases are chosen only by naming them exactly. Aliases are not decided here.
         """

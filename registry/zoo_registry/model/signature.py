@@ -1,4 +1,7 @@
-"""The part of a record that says what goes into the file and what comes out, and how to prepare it."""
+"""The part of a record that says what goes into the file and what comes out.
+
+And how to prepare it.
+"""
 
 from typing import Annotated, Any
 
@@ -18,9 +21,12 @@ class TensorInfo(Part):
 
 
 class Values(Part):
-    """What the value steps of the preprocessing come to: `float32(stored) * scale + offset`, lists one entry a channel.
+    """What the value steps of the preprocessing come to.
 
-    `low` and `high` bound the stored values, which is not always 0 to 255; of features of recordings, they are what training data held.
+    `float32(stored) * scale + offset`, lists one entry a channel.
+
+    `low` and `high` bound the stored values, which is not always 0 to 255; of features of
+    recordings, they are what training data held.
     """
 
     scale: Finite | tuple[Finite, ...]
@@ -30,9 +36,12 @@ class Values(Part):
 
 
 class Sound(Part):
-    """What a file wants that hears recordings itself: one channel, `samples` at `sample_rate`, each sample as a share of full scale.
+    """What a file wants that hears recordings itself.
 
-    `front_end` says what it makes of them, as a step of preprocessing would: `{"mfcc": {…}}`, and `values` for what follows it.
+    One channel, `samples` at `sample_rate`, each sample as a share of full scale.
+
+    `front_end` says what it makes of them, as a step of preprocessing would: `{"mfcc": {…}}`, and
+    `values` for what follows it.
     """
 
     sample_rate: Annotated[int, Field(gt=0)]
@@ -44,7 +53,10 @@ class Sound(Part):
         """What goes in, in one line for people."""
         seconds = f"{self.samples / self.sample_rate:g} s"
         made = ", ".join(self.front_end)
-        return f"a recording of {seconds}: {self.samples:,} samples at {self.sample_rate:,} Hz, mono, -1 to 1 ({made} inside the file)"
+        return (
+            f"a recording of {seconds}: {self.samples:,} samples at {self.sample_rate:,} Hz, mono,"
+            f" -1 to 1 ({made} inside the file)"
+        )
 
 
 class Signature(Part):

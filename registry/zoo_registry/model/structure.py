@@ -1,4 +1,7 @@
-"""The part of a record that says what the file holds: weights and operators, read back from its bytes, and what was promised of them."""
+"""The part of a record that says what the file holds.
+
+Weights and operators, read back from its bytes, and what was promised of them.
+"""
 
 from pydantic import Field
 
@@ -14,16 +17,25 @@ class TensorSparsity(Part):
     dtype: str
     sparsity: Share
     distinct: Count = Field(description="distinct stored values over the whole tensor")
-    distinct_per_channel: Count = Field(description="the most distinct stored values in any one output channel")
+    distinct_per_channel: Count = Field(
+        description="the most distinct stored values in any one output channel"
+    )
     encoded_sparse: bool = Field(description="stored with sparse encoding (behind a DENSIFY)")
-    granularity: str = Field(default="", description="of integers: what one scale stands for: tensor, channel, or block32 (32 inputs)")
+    granularity: str = Field(
+        default="",
+        description=(
+            "of integers: what one scale stands for: tensor, channel, or block32 (32 inputs)"
+        ),
+    )
 
 
 class Xnnpack(Part):
     """Whether XNNPACK takes its sparse kernels for this graph, on which CPUs, and why not."""
 
     predicted_sparse: bool
-    cpus: tuple[str, ...] = Field(default=(), description="CPU families on which the sparse path is predicted")
+    cpus: tuple[str, ...] = Field(
+        default=(), description="CPU families on which the sparse path is predicted"
+    )
     reason: str
 
 
@@ -33,7 +45,10 @@ class OperatorCost(Part):
     name: str = Field(description="of its first output")
     operator: str = Field(description="flatbuffer operator, such as CONV_2D")
     macs: Count = Field(description="multiply-accumulates")
-    macs_skipped: Count = Field(default=0, description="of these, with weights that are zero, where XNNPACK's sparse kernels run")
+    macs_skipped: Count = Field(
+        default=0,
+        description="of these, with weights that are zero, where XNNPACK's sparse kernels run",
+    )
     weight_bytes: Count = Field(description="weights and biases it reads, as it computes with them")
     activation_bytes: Count = Field(description="what it reads and writes beside them")
 
@@ -49,7 +64,9 @@ class Structure(Part):
     weights: tuple[TensorSparsity, ...]
     densify: Count = Field(description="number of DENSIFY operators")
     xnnpack: Xnnpack
-    costs: tuple[OperatorCost, ...] = Field(default=(), exclude_if=is_empty, description="operators that cost anything, in their order")
+    costs: tuple[OperatorCost, ...] = Field(
+        default=(), exclude_if=is_empty, description="operators that cost anything, in their order"
+    )
 
 
 class Finding(Part):

@@ -1,7 +1,8 @@
 """What a measurement from outside must look like before it stands beside a published file. Pure.
 
-The schema has checked types and signs already; here it is whether the numbers can be of one honest session: bounded, in order, not from
-the future, by a protocol whose ratios can be compared. None of this proves that somebody measured: it keeps out mistakes and mischief.
+The schema has checked types and signs already; here it is whether the numbers can be of one honest
+session: bounded, in order, not from the future, by a protocol whose ratios can be compared. None of
+this proves that somebody measured: it keeps out mistakes and mischief.
 """
 
 import re
@@ -28,16 +29,23 @@ def accept(measurement: Measurement, now: datetime | None = None) -> None:
     """See that `measurement` can stand beside a published file.
 
     Raises:
-        InvalidRecord: it cannot; the message names every field, what was found and what is expected.
+        InvalidRecord: it cannot; the message names every field, what was found and what is
+            expected.
     """
     mistakes = list(_mistakes(measurement, now or datetime.now(UTC)))
     if mistakes:
-        raise InvalidRecord("; ".join(mistakes), hint="zoo bench REF --submit   # measures and writes it as it must be")
+        raise InvalidRecord(
+            "; ".join(mistakes),
+            hint="zoo bench REF --submit   # measures and writes it as it must be",
+        )
 
 
 def _mistakes(m: Measurement, now: datetime) -> Iterator[str]:
     if m.protocol not in PROTOCOLS:
-        yield f"protocol: {_shown(m.protocol)} is not comparable (expected one of {', '.join(PROTOCOLS)})"
+        yield (
+            f"protocol: {_shown(m.protocol)} is not comparable (expected one of"
+            f" {', '.join(PROTOCOLS)})"
+        )
     if m.kernels != XNNPACK:
         yield f"kernels: {_shown(m.kernels)} (expected {XNNPACK}: that is what applications get)"
     if not _DEVICE.fullmatch(m.device):
@@ -56,13 +64,26 @@ def _mistakes(m: Measurement, now: datetime) -> Iterator[str]:
 def _bounds(m: Measurement) -> Iterator[str]:
     times, host = m.latency_ms, m.host
     limits: dict[str, tuple[float, float]] = {
-        "latency_ms.max": (times.max, _LONGEST_MS), "latency_ms.std": (times.std, _LONGEST_MS), "init_ms": (m.init_ms, _LONGEST_MS),
-        "first_ms": (m.first_ms, _LONGEST_MS), "peak_memory_mb": (m.peak_memory_mb, _MOST_MB), "host.memory_gb": (host.memory_gb, _MOST_MB),
-        "runs": (m.runs, _MOST_RUNS), "rounds": (m.rounds, _MOST_ROUNDS), "warmup": (m.warmup, _MOST_RUNS),
-        "threads": (m.threads, _MOST_THREADS), "host.cores": (host.cores, _MOST_NODES), "nodes_total": (m.nodes_total, _MOST_NODES),
-        "nodes_delegated": (m.nodes_delegated, m.nodes_total), "partitions": (m.partitions, _MOST_NODES),
-    }  # fmt: skip
-    yield from (f"{key}: {value:g} is more than {limit:g}" for key, (value, limit) in limits.items() if not value <= limit)
+        "latency_ms.max": (times.max, _LONGEST_MS),
+        "latency_ms.std": (times.std, _LONGEST_MS),
+        "init_ms": (m.init_ms, _LONGEST_MS),
+        "first_ms": (m.first_ms, _LONGEST_MS),
+        "peak_memory_mb": (m.peak_memory_mb, _MOST_MB),
+        "host.memory_gb": (host.memory_gb, _MOST_MB),
+        "runs": (m.runs, _MOST_RUNS),
+        "rounds": (m.rounds, _MOST_ROUNDS),
+        "warmup": (m.warmup, _MOST_RUNS),
+        "threads": (m.threads, _MOST_THREADS),
+        "host.cores": (host.cores, _MOST_NODES),
+        "nodes_total": (m.nodes_total, _MOST_NODES),
+        "nodes_delegated": (m.nodes_delegated, m.nodes_total),
+        "partitions": (m.partitions, _MOST_NODES),
+    }
+    yield from (
+        f"{key}: {value:g} is more than {limit:g}"
+        for key, (value, limit) in limits.items()
+        if not value <= limit
+    )
 
 
 def _order(times: Latency) -> Iterator[str]:
@@ -85,15 +106,30 @@ def _interval(name: str, ratio: Ratio) -> Iterator[str]:
 
 def _texts(m: Measurement) -> Iterator[str]:
     texts = {
-        "runtime": m.runtime, "runtime_version": m.runtime_version, "delegate": m.delegate, "sparse_reason": m.sparse_reason,
-        "baseline.name": m.baseline.name, "host.cpu": m.host.cpu, "host.arch": m.host.arch, "host.os": m.host.os,
-        "host.governor": m.host.governor, "host.virtual": m.host.virtual,
+        "runtime": m.runtime,
+        "runtime_version": m.runtime_version,
+        "delegate": m.delegate,
+        "sparse_reason": m.sparse_reason,
+        "baseline.name": m.baseline.name,
+        "host.cpu": m.host.cpu,
+        "host.arch": m.host.arch,
+        "host.os": m.host.os,
+        "host.governor": m.host.governor,
+        "host.virtual": m.host.virtual,
         **{f"noise_causes.{index}": cause for index, cause in enumerate(m.noise_causes)},
         **{f"host.features.{index}": feature for index, feature in enumerate(m.host.features)},
-    }  # fmt: skip
-    yield from (f"{key}: {len(text)} characters, at most {_LONGEST_TEXT}" for key, text in texts.items() if len(text) > _LONGEST_TEXT)
+    }
+    yield from (
+        f"{key}: {len(text)} characters, at most {_LONGEST_TEXT}"
+        for key, text in texts.items()
+        if len(text) > _LONGEST_TEXT
+    )
     lists = {"noise_causes": m.noise_causes, "host.features": m.host.features}
-    yield from (f"{key}: {len(items)} entries, at most {_MOST_LINES}" for key, items in lists.items() if len(items) > _MOST_LINES)
+    yield from (
+        f"{key}: {len(items)} entries, at most {_MOST_LINES}"
+        for key, items in lists.items()
+        if len(items) > _MOST_LINES
+    )
 
 
 def _shown(text: str) -> str:

@@ -1,10 +1,16 @@
-"""What was probably meant: the nearest of the names that exist. Every hint of this kind comes from here."""
+"""What was probably meant: the nearest of the names that exist.
+
+Every hint of this kind comes from here.
+"""
 
 import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.5
-"""How alike two names must be, from 0 to 1 (difflib's ratio), for one to be suggested for the other."""
+"""How alike two names must be, from 0 to 1 (difflib's ratio).
+
+For one to be suggested for the other.
+"""
 
 
 def close(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,10 @@ _SHARES = ("top", "accuracy", "f1", "precision", "recall", "macro_recall", "wors
 
 
 def size(count: float) -> str:
-    """Spell bytes in decimal units with three digits: 13900000 → `13.9 MB`; the factor is 1000, as in `max_size=4MB`."""
+    """Spell bytes in decimal units with three digits: 13900000 → `13.9 MB`.
+
+    The factor is 1000, as in `max_size=4MB`.
+    """
     value, unit = float(count), 0
     while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004  999.5 would print as 1000
         value, unit = value / 1000, unit + 1
@@ -16,10 +19,15 @@ def size(count: float) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Spell a number with `digits` significant digits and never in scientific notation: 0.01234 → `0.0123`."""
+    """Spell a number with `digits` significant digits and never in scientific notation.
+
+    0.01234 → `0.0123`.
+    """
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else DASH
-    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # of the rounded number: 9.996 has three digits as 10.0
+    exponent = int(
+        f"{value:.{digits - 1}e}".partition("e")[2]
+    )  # of the rounded number: 9.996 has three digits as 10.0
     return f"{value:.{max(0, digits - 1 - exponent)}f}"
 
 
@@ -104,7 +112,11 @@ def limit_name(limit: str) -> str:
 
 def metric_name(name: str) -> str:
     """Name a metric: `top1` → `top-1`."""
-    return f"top-{name[3:]}" if name.startswith("top") and name[3:].isdigit() else name.replace("_", " ")
+    return (
+        f"top-{name[3:]}"
+        if name.startswith("top") and name[3:].isdigit()
+        else name.replace("_", " ")
+    )
 
 
 def limit_value(limit: str, value: float) -> str:

@@ -1,1 +1,4 @@
-"""Routes, one subject a file: parse → call → answer. No SQL, no paths. A module with a `router` is served by being here."""
+"""Routes, one subject a file: parse → call → answer. No SQL, no paths.
+
+A module with a `router` is served by being here.
+"""

@@ -40,24 +40,40 @@ class Front(BaseModel):
 
 
 def _axis(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": description,
+        "schema": schema,
+    }
 
 
 @router.get("/artifacts", openapi_extra=documented(paging=True))
 def search(request: Request, zoo: Zoo) -> Page:
-    """Search. By default each name's latest version that is not yanked; `near_misses` is filled when nothing fits the budget."""
+    """Search. By default each name's latest version that is not yanked.
+
+    `near_misses` is filled when nothing fits the budget.
+    """
     asked = read_search(request.query_params.multi_items())
     return zoo.search(asked.query, limit=asked.limit, cursor=asked.cursor)
 
 
 @router.get("/resolve", openapi_extra=documented())
 def resolve(request: Request, zoo: Zoo) -> Resolution:
-    """Choose the one best artifact for a budget, and say why. When nothing fits, `chosen` is null and `near_misses` says by how much."""
+    """Choose the one best artifact for a budget, and say why.
+
+    When nothing fits, `chosen` is null and `near_misses` says by how much.
+    """
     return zoo.resolve(read_query(request.query_params.multi_items()).query)
 
 
 _XY = (
-    _axis("x", "what should be small", {"type": "string", "enum": list(_AXES), "default": "latency_ms"}),
+    _axis(
+        "x",
+        "what should be small",
+        {"type": "string", "enum": list(_AXES), "default": "latency_ms"},
+    ),
     _axis("y", "the metric that should be large", {"type": "string", "default": "top1"}),
 )
 
@@ -74,12 +90,17 @@ def _x(text: str) -> FrontAxis:
     try:
         return _AXIS.validate_python(text)
     except ValidationError as error:
-        raise InvalidQuery(f"x: no axis is called {text[:40]!r} (expected one of {', '.join(_AXES)})") from error
+        raise InvalidQuery(
+            f"x: no axis is called {text[:40]!r} (expected one of {', '.join(_AXES)})"
+        ) from error
 
 
 @router.get("/facets")
 def facets(zoo: Zoo) -> dict[str, tuple[str, ...]]:
-    """List the values that searches can choose from, by parameter; `metric` lists what `min_<metric>` and `sort` know."""
+    """List the values that searches can choose from, by parameter.
+
+    `metric` lists what `min_<metric>` and `sort` know.
+    """
     return zoo.facets()
 
 
@@ -97,14 +118,19 @@ def versions(name: str, zoo: Zoo) -> Versions:
     return Versions(name=name, items=found, aliases=pointing)
 
 
-@router.get("/artifacts/{name}/{selector}", responses={304: {"description": "not changed"}, **problems(404, 410)})
+@router.get(
+    "/artifacts/{name}/{selector}",
+    responses={304: {"description": "not changed"}, **problems(404, 410)},
+)
 def record(name: str, selector: str, request: Request, zoo: Zoo) -> dict[str, Any]:
     """Give the record that a version, an alias or a range names.
 
-    The record's keys stand at the top level, `measurements` with those added since; `release` says what was said of it since. The exact
-    bytes that were released are the blob `release.record_sha256`.
+    The record's keys stand at the top level, `measurements` with those added since; `release` says
+    what was said of it since. The exact bytes that were released are the blob
+    `release.record_sha256`.
     """
-    return _answer(request, zoo.release(Ref.parse(f"{name}@{selector}")))  # type: ignore[return-value]  # a finished Response
+    # a finished Response
+    return _answer(request, zoo.release(Ref.parse(f"{name}@{selector}")))  # type: ignore[return-value]
 
 
 def _answer(request: Request, release: Release) -> Response:
@@ -117,9 +143,15 @@ def _answer(request: Request, release: Release) -> Response:
 
 def _shown(release: Release) -> dict[str, Any]:
     shown: dict[str, Any] = json.loads(release.record_bytes)
-    shown["measurements"] = [*shown.get("measurements", ()), *(m.model_dump(mode="json") for m in release.added)]
+    shown["measurements"] = [
+        *shown.get("measurements", ()),
+        *(m.model_dump(mode="json") for m in release.added),
+    ]
     shown["release"] = {
-        "record_sha256": release.record_sha256, "published": release.published, "yanked": release.yanked,
-        "yank_reason": release.yank_reason, "aliases": list(release.aliases),
-    }  # fmt: skip
+        "record_sha256": release.record_sha256,
+        "published": release.published,
+        "yanked": release.yanked,
+        "yank_reason": release.yank_reason,
+        "aliases": list(release.aliases),
+    }
     return shown

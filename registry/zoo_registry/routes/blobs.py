@@ -21,18 +21,30 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     307: {"description": "the store itself sends the bytes"},
     **problems(401, 403, 404, 416, 422, 503),
 }
-Direct = Annotated[bool, Query(description="the registry sends the bytes itself, also where it could point to its store: for pages")]
+Direct = Annotated[
+    bool,
+    Query(
+        description=(
+            "the registry sends the bytes itself, also where it could point to its store: for pages"
+        )
+    ),
+]
 
 
 @router.get("/{sha256}", responses=ANSWERS, response_class=Response)
 def blob(sha256: str, request: Request, zoo: Zoo, *, direct: Direct = False) -> Response:
-    """Send a blob: Range (one), If-None-Match and If-Range are honoured; the ETag is the digest and never changes."""
+    """Send a blob: Range (one), If-None-Match and If-Range are honoured.
+
+    The ETag is the digest and never changes.
+    """
     digest = Digest(sha256)
     seconds: int = request.app.state.presign
     info = zoo.blob(digest)
     if seconds and not direct and (place := zoo.store.presign(digest, seconds)):
         return RedirectResponse(place, status_code=307, headers={"Cache-Control": "no-store"})
-    return send(request, _headers(digest), info.size, lambda start, end: zoo.store.read(digest, start, end))
+    return send(
+        request, _headers(digest), info.size, lambda start, end: zoo.store.read(digest, start, end)
+    )
 
 
 @router.head("/{sha256}", responses=ANSWERS, response_class=Response)
@@ -43,8 +55,16 @@ def look(sha256: str, zoo: Zoo) -> Response:
     return Response(headers=headers, media_type=MEDIA)
 
 
-def send(request: Request, headers: Mapping[str, str], size: int, read: Callable[[int, int], Iterator[bytes]]) -> Response:
-    """Send what a request's Range, If-None-Match and If-Range ask for of `size` bytes; `headers` have the strong ETag."""
+def send(
+    request: Request,
+    headers: Mapping[str, str],
+    size: int,
+    read: Callable[[int, int], Iterator[bytes]],
+) -> Response:
+    """Send what a request's Range, If-None-Match and If-Range ask for of `size` bytes.
+
+    `headers` have the strong ETag.
+    """
     part, headers = answer(request.headers, headers["ETag"], size), dict(headers)
     if part.status == 304:  # noqa: PLR2004 - HTTP
         return Response(status_code=304, headers=headers)
@@ -53,14 +73,27 @@ def send(request: Request, headers: Mapping[str, str], size: int, read: Callable
     if part.status == 206:  # noqa: PLR2004 - HTTP
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{size}"
     headers["Content-Length"] = str(part.end - part.start)
-    return StreamingResponse(_started(read(part.start, part.end)), status_code=part.status, headers=headers, media_type=MEDIA)
+    return StreamingResponse(
+        _started(read(part.start, part.end)),
+        status_code=part.status,
+        headers=headers,
+        media_type=MEDIA,
+    )
 
 
 def _headers(digest: Digest) -> dict[str, str]:
-    return {"ETag": f'"{digest}"', "Accept-Ranges": "bytes", "Cache-Control": IMMUTABLE, "X-Content-Type-Options": "nosniff"}
+    return {
+        "ETag": f'"{digest}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": IMMUTABLE,
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 def _started(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Take the first piece now: what is wrong with a small blob is a problem document, not a connection that breaks off."""
+    """Take the first piece now.
+
+    What is wrong with a small blob is a problem document, not a connection that breaks off.
+    """
     first = next(pieces, b"")
     return chain((first,), pieces)

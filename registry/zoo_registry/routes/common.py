@@ -1,4 +1,7 @@
-"""What all routes share: the registry, who may do what, bodies of bounded size, and what a problem looks like."""
+"""What all routes share.
+
+The registry, who may do what, bodies of bounded size, and what a problem looks like.
+"""
 
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -38,8 +41,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": "problem", "content": content} for status in statuses}
 
 
-def answering(answer: Callable[[Request, Failure], Response], *errors: type[Failure]) -> type[APIRoute]:
-    """Make a class of routes that answer these errors with `answer`, which runs in a thread of its own."""
+def answering(
+    answer: Callable[[Request, Failure], Response], *errors: type[Failure]
+) -> type[APIRoute]:
+    """Make a class of routes that answer these errors with `answer`.
+
+    Which runs in a thread of its own.
+    """
 
     class Answering(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -73,7 +81,10 @@ def allow(scope: str) -> Callable[[Request], Awaitable[None]]:
 
 
 def may_read(request: Request) -> bool:
-    """Whether who asks may read what is here; for what is shown beside an answer that everybody gets."""
+    """Whether who asks may read what is here.
+
+    For what is shown beside an answer that everybody gets.
+    """
     access: Access = request.app.state.access
     try:
         access.check(request.headers.get("authorization"), "read")
@@ -111,9 +122,15 @@ async def read_model(request: Request, model: type[Model]) -> Model:
         raise WrongUse(error.message, hint="see /docs for what is expected") from error
 
 
-def body_of(schema: dict[str, Any] | type[BaseModel], media: str = "application/json") -> dict[str, Any]:
+def body_of(
+    schema: dict[str, Any] | type[BaseModel], media: str = "application/json"
+) -> dict[str, Any]:
     """Document the body of a route that reads it by itself."""
-    described = schema if isinstance(schema, dict) else schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    described = (
+        schema
+        if isinstance(schema, dict)
+        else schema.model_json_schema(ref_template="#/components/schemas/{model}")
+    )
     return {"requestBody": {"required": True, "content": {media: {"schema": described}}}}
 
 

@@ -29,7 +29,11 @@ def ready(zoo: Zoo) -> Health:
     return Health()
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def measured(request: Request) -> Response:
     """Counters for Prometheus."""
     numbers: CollectorRegistry = request.app.state.numbers

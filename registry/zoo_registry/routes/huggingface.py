@@ -1,7 +1,10 @@
-"""The layout of the Hugging Face Hub, for reading: `HF_ENDPOINT=<this registry> hf download zoo/<name>` works unchanged.
+"""The layout of the Hugging Face Hub, for reading.
 
-What its client needs beyond the bytes are headers (its `file_download.py` and `utils/_http.py` read them): `X-Repo-Commit`,
-`X-Linked-Etag` and `X-Linked-Size` of large files, and, of an error, `X-Error-Code` and `X-Error-Message`.
+`HF_ENDPOINT=<this registry> hf download zoo/<name>` works unchanged.
+
+What its client needs beyond the bytes are headers (its `file_download.py` and `utils/_http.py` read
+them): `X-Repo-Commit`, `X-Linked-Etag` and `X-Linked-Size` of large files, and, of an error,
+`X-Error-Code` and `X-Error-Message`.
 """
 
 from collections.abc import Iterator
@@ -37,17 +40,26 @@ def _refuse(_: Request, error: ZooError | _Coded) -> Response:
     cause, headers = (error.error, error.headers) if isinstance(error, _Coded) else (error, {})
     answer = of_error(cause)
     said = " ".join(f"{cause.message}; {cause.hint}".split()).strip("; ")
-    answer.headers.update({**headers, "X-Error-Message": said[:_LONGEST].encode("ascii", "replace").decode()})
+    answer.headers.update(
+        {**headers, "X-Error-Message": said[:_LONGEST].encode("ascii", "replace").decode()}
+    )
     return answer
 
 
 _FAILURES: tuple[type[ZooError | _Coded], ...] = (ZooError, _Coded)
-router = APIRouter(tags=["hugging face"], route_class=answering(_refuse, *_FAILURES), responses=problems(401, 403, 404, 410, 422, 503))
+router = APIRouter(
+    tags=["hugging face"],
+    route_class=answering(_refuse, *_FAILURES),
+    responses=problems(401, 403, 404, 410, 422, 503),
+)
 
 
 @contextmanager
 def _coding(code: str) -> Iterator[None]:
-    """Give what is raised inside the code; what can be no name or version is not there, as far as the Hub's client goes."""
+    """Give what is raised inside the code.
+
+    What can be no name or version is not there, as far as the Hub's client goes.
+    """
     try:
         yield
     except InvalidRef as error:
@@ -59,7 +71,10 @@ def _coding(code: str) -> Iterator[None]:
 def _named(owner: str, name: str) -> str:
     with _coding("RepoNotFound"):
         if owner != OWNER:
-            raise NotFound(f"there is no {owner}/{name}: all repositories here are called {OWNER}/NAME", hint=f"hf download {OWNER}/{name}")
+            raise NotFound(
+                f"there is no {owner}/{name}: all repositories here are called {OWNER}/NAME",
+                hint=f"hf download {OWNER}/{name}",
+            )
         return Ref.parse(name).name
 
 
@@ -82,7 +97,9 @@ def info(owner: str, name: str, request: Request, zoo: Zoo) -> Description:
 def info_at(owner: str, name: str, revision: str, request: Request, zoo: Zoo) -> Description:
     """Describe one version; a revision is `main`, `v1.0.0`, an alias, a range or a commit."""
     access: Access = request.app.state.access
-    return repository.describe(_release(zoo, owner, name, revision), private=not (access.public_reads or access.trusted))
+    return repository.describe(
+        _release(zoo, owner, name, revision), private=not (access.public_reads or access.trusted)
+    )
 
 
 @router.get("/api/models/{owner}/{name}/refs")
@@ -99,23 +116,35 @@ def tree(owner: str, name: str, revision: str, zoo: Zoo) -> tuple[TreeEntry, ...
     return repository.tree(repository.files_of(_release(zoo, owner, name, revision)).values())
 
 
-@router.get("/{owner}/{name}/resolve/{revision}/{path:path}", responses=ANSWERS, response_class=Response)
-def resolve(owner: str, name: str, revision: str, path: str, request: Request, zoo: Zoo) -> Response:
+@router.get(
+    "/{owner}/{name}/resolve/{revision}/{path:path}", responses=ANSWERS, response_class=Response
+)
+def resolve(
+    owner: str, name: str, revision: str, path: str, request: Request, zoo: Zoo
+) -> Response:
     """Send one file of one version; Range, If-None-Match and If-Range are honoured."""
     file, headers = _file(_release(zoo, owner, name, revision), path)
     seconds: int = request.app.state.presign
     if file.large and seconds and (place := zoo.store.presign(file.sha256, seconds)):
-        return RedirectResponse(place, status_code=307, headers={**headers, "Cache-Control": "no-store"})
+        return RedirectResponse(
+            place, status_code=307, headers={**headers, "Cache-Control": "no-store"}
+        )
     if request.method == "HEAD":
         return Response(headers={**headers, "Content-Length": str(file.size)}, media_type=MEDIA)
 
     def read(start: int, end: int) -> Iterator[bytes]:
-        return zoo.store.read(file.sha256, start, end) if file.content is None else iter((file.content[start:end],))
+        return (
+            zoo.store.read(file.sha256, start, end)
+            if file.content is None
+            else iter((file.content[start:end],))
+        )
 
     return send(request, headers, file.size, read)
 
 
-router.head("/{owner}/{name}/resolve/{revision}/{path:path}", responses=ANSWERS, response_class=Response)(resolve)
+router.head(
+    "/{owner}/{name}/resolve/{revision}/{path:path}", responses=ANSWERS, response_class=Response
+)(resolve)
 
 
 def _file(release: Release, path: str) -> tuple[File, dict[str, str]]:
@@ -124,10 +153,18 @@ def _file(release: Release, path: str) -> tuple[File, dict[str, str]]:
     files = repository.files_of(release)
     if path not in files:
         missing = NotFound(
-            f"{release.ref} has no file {path!r}, only {', '.join(files)}", hint=f"hf download {OWNER}/{release.record.name}"
+            f"{release.ref} has no file {path!r}, only {', '.join(files)}",
+            hint=f"hf download {OWNER}/{release.record.name}",
         )
         raise _Coded(missing, "EntryNotFound", headers)
     file = files[path]
-    headers |= {"ETag": f'"{file.etag}"', "Accept-Ranges": "bytes", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    linked = {"X-Linked-Etag": f'"{file.etag}"', "X-Linked-Size": str(file.size)} if file.large else {}
+    headers |= {
+        "ETag": f'"{file.etag}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "no-cache",
+        "X-Content-Type-Options": "nosniff",
+    }
+    linked = (
+        {"X-Linked-Etag": f'"{file.etag}"', "X-Linked-Size": str(file.size)} if file.large else {}
+    )
     return file, headers | linked

@@ -1,6 +1,9 @@
-"""The pages people read: the same questions as the API, answered in HTML. Parse → ask the registry → render.
+"""The pages people read: the same questions as the API, answered in HTML.
 
-Everything works without JavaScript. A mistake or a missing artifact is a page too, with the status the API would give.
+Parse → ask the registry → render.
+
+Everything works without JavaScript. A mistake or a missing artifact is a page too, with the status
+the API would give.
 """
 
 import difflib
@@ -42,14 +45,26 @@ _TITLES = {
 
 def wants_page(request: Request) -> bool:
     """Whether an error should be a page: a browser asks, and not for the API."""
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(("/v1/", "/api/"))
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(
+        ("/v1/", "/api/")
+    )
 
 
 def error_page(request: Request, error: ZooError) -> HTMLResponse:
-    """Show an error to a person: what was found, what to do next, and, to who may read, names near the one asked for."""
+    """Show an error to a person.
+
+    What was found, what to do next, and, to who may read, names near the one asked for.
+    """
     nearest = _nearest(request) if error.status == NotFound.status and may_read(request) else ()
     title = _TITLES.get(error.status, "This did not work")
-    return render.page("error.html", error.status, title=title, message=error.message, hint=error.hint, nearest=nearest)
+    return render.page(
+        "error.html",
+        error.status,
+        title=title,
+        message=error.message,
+        hint=error.hint,
+        nearest=nearest,
+    )
 
 
 def _nearest(request: Request) -> tuple[tuple[str, str], ...]:
@@ -65,7 +80,10 @@ router = APIRouter(route_class=answering(error_page, ZooError), include_in_schem
 
 @router.get("/")
 def list_page(request: Request) -> Response:
-    """Show what a budget allows; fields left empty are taken out of the address, so that it can be used with the API."""
+    """Show what a budget allows.
+
+    Fields left empty are taken out of the address, so that it can be used with the API.
+    """
     given = tuple(request.query_params.multi_items())
     params = urls.clean(given)
     if params != given:
@@ -84,14 +102,18 @@ def _listing(request: Request, params: Params, asked: Search) -> HTMLResponse:
     metric = main_metric(query, candidates)
     drawn = query.without_limits().model_copy(update={"device": device})
     points = registry.pareto(drawn, "latency_ms", metric) if candidates else ()
-    view = views.listing(views.Answers(page, registry.resolve(query), points, device), params, query)
+    view = views.listing(
+        views.Answers(page, registry.resolve(query), points, device), params, query
+    )
     empty = not (params or candidates)
     return _list(request, params, view=view, query=query, problem=None, empty=empty)
 
 
 def _refused(request: Request, params: Params, error: WrongUse) -> HTMLResponse:
     """Show the form again, with what was typed and what is wrong with it."""
-    view = views.listing(views.Answers(Page(items=()), Resolution(chosen=None, why=""), ()), params, Query())
+    view = views.listing(
+        views.Answers(Page(items=()), Resolution(chosen=None, why=""), ()), params, Query()
+    )
     return _list(request, params, view=view, query=Query(), problem=error, empty=False)
 
 
@@ -135,11 +157,23 @@ def _artifact(request: Request, release: Release) -> HTMLResponse:
     view = artifact_page(record, release.summary, (*record.measurements, *release.added), family)
     bench = _lab(request, [release.summary], _same_version(registry, release.summary, family))
     newest = Ref(record.name).pick(item.version for item in versions if not item.yanked) or ""
-    return render.page("artifact.html", view=view, versions=versions, newest=newest, yank_reason=release.yank_reason, lab=bench)
+    return render.page(
+        "artifact.html",
+        view=view,
+        versions=versions,
+        newest=newest,
+        yank_reason=release.yank_reason,
+        lab=bench,
+    )
 
 
-def _same_version(registry: Registry, item: Summary, family: Sequence[Summary]) -> Sequence[Summary]:
-    """Choose the relatives to measure beside a release: those built with it, where it is not among the latest."""
+def _same_version(
+    registry: Registry, item: Summary, family: Sequence[Summary]
+) -> Sequence[Summary]:
+    """Choose the relatives to measure beside a release.
+
+    Those built with it, where it is not among the latest.
+    """
     if any(one.version == item.version and not one.techniques for one in family):
         return [one for one in family if one.version == item.version]
     every = registry.search(Query(model=item.model, all_versions=True), limit=FAMILY).items
@@ -162,7 +196,9 @@ def compare_page(request: Request) -> Response:
     refs = list(dict.fromkeys(urls.clean(request.query_params.multi_items())))
     chosen = [value for name, value in refs if name == "ref"]
     if len(chosen) > MOST_COMPARED:
-        raise InvalidQuery(f"{len(chosen)} artifacts to compare; at most {MOST_COMPARED} fit side by side")
+        raise InvalidQuery(
+            f"{len(chosen)} artifacts to compare; at most {MOST_COMPARED} fit side by side"
+        )
     registry = registry_of(request)
     items = [registry.release(Ref.parse(ref)).summary for ref in chosen]
     floats = [one for item in items for one in _floats(registry, item)]
@@ -170,9 +206,16 @@ def compare_page(request: Request) -> Response:
 
 
 def _floats(registry: Registry, item: Summary) -> Sequence[Summary]:
-    """Find the plain float releases that an artifact is compared with: of its version, else the latest."""
+    """Find the plain float releases that an artifact is compared with.
+
+    Of its version, else the latest.
+    """
     asked = Query(model=item.model, technique="none")
     same = [
-        one for one in registry.search(asked.model_copy(update={"all_versions": True}), limit=FAMILY).items if one.version == item.version
+        one
+        for one in registry.search(
+            asked.model_copy(update={"all_versions": True}), limit=FAMILY
+        ).items
+        if one.version == item.version
     ]
     return same or registry.search(asked, limit=1).items

@@ -1,6 +1,7 @@
 """A question as query parameters, the same for the API and the pages. Pure.
 
-Every parameter is known: a misspelled one is refused with the nearest valid name, because a budget that is silently ignored is a
+Every parameter is known: a misspelled one is refused with the nearest valid name, because a budget
+    that is silently ignored is a
 wrong answer. An empty value counts as not given, as forms send it.
 """
 
@@ -65,14 +66,28 @@ def words(text: str) -> str:
 
 
 READERS: dict[str, Callable[[str], Any]] = {
-    "q": words, "task": words, "model": words, "technique": words, "license": words, "device": words, "threads": whole,
-    "max_latency_ms": number, "max_ratio": number, "max_size": parse_size, "max_size_gzip": parse_size,
-    "all_versions": flag, "yanked": flag, "sort": words, "pareto": flag,
-}  # fmt: skip
+    "q": words,
+    "task": words,
+    "model": words,
+    "technique": words,
+    "license": words,
+    "device": words,
+    "threads": whole,
+    "max_latency_ms": number,
+    "max_ratio": number,
+    "max_size": parse_size,
+    "max_size_gzip": parse_size,
+    "all_versions": flag,
+    "yanked": flag,
+    "sort": words,
+    "pareto": flag,
+}
 PAGING = ("limit", "cursor")
 
 
-def read_search(pairs: Iterable[tuple[str, str]], *, paging: bool = True, extra: Iterable[str] = ()) -> Search:
+def read_search(
+    pairs: Iterable[tuple[str, str]], *, paging: bool = True, extra: Iterable[str] = ()
+) -> Search:
     """Read query parameters.
 
     Args:
@@ -92,9 +107,13 @@ def read_search(pairs: Iterable[tuple[str, str]], *, paging: bool = True, extra:
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidQuery(f"limit: expected 1 to {MAX_LIMIT}, found {limit}")
     if cursor is not None and len(cursor) > _CURSOR_LENGTH:
-        raise InvalidQuery("the cursor is not one of this search", hint="zoo search   # starts from the first page")
+        raise InvalidQuery(
+            "the cursor is not one of this search", hint="zoo search   # starts from the first page"
+        )
     values = {name: _value(name, text, READERS[name]) for name, text in given.items()}
-    values["min_metrics"] = {name.removeprefix("min_"): _value(name, text, number) for name, text in minima.items()}
+    values["min_metrics"] = {
+        name.removeprefix("min_"): _value(name, text, number) for name, text in minima.items()
+    }
     return Search(_query(values), limit, cursor, rest)
 
 
@@ -107,7 +126,9 @@ def _given(pairs: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str
     given: dict[str, str] = {}
     for name, value in pairs:
         if name not in known and not _MINIMUM.fullmatch(name):
-            raise InvalidQuery(f"no parameter is called {shorten(name, 60)!r}", hint=_nearest(name, known))
+            raise InvalidQuery(
+                f"no parameter is called {shorten(name, 60)!r}", hint=_nearest(name, known)
+            )
         if name in given:
             raise InvalidQuery(f"{name} is given twice")
         given[name] = value.strip()
@@ -137,21 +158,48 @@ def _query(values: dict[str, Any]) -> Query:
 
 def documented(*, paging: bool = False, extra: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
     """Describe the parameters for OpenAPI."""
-    text, positive = {"type": "string", "maxLength": _TEXT_LENGTH}, {"type": "number", "exclusiveMinimum": 0}
+    text, positive = (
+        {"type": "string", "maxLength": _TEXT_LENGTH},
+        {"type": "number", "exclusiveMinimum": 0},
+    )
     schemas: dict[str, tuple[dict[str, Any], str]] = {
-        "q": (text, "words that the name or description contains"), "task": (text, "such as image-classification"),
-        "model": (text, "the manifest's model"), "technique": (text, "one the recipe uses, or `none` for the float model"),
-        "license": (text, "an SPDX name, case ignored"), "device": (text, "measured on this device"),
-        "threads": ({"type": "integer", "minimum": 1, "maximum": 1024}, "measured with that many threads"),
-        "max_latency_ms": (positive, "median milliseconds, at most"), "max_ratio": (positive, "time over that of the float file, at most"),
-        "max_size": (text, "bytes of the file, at most; 4MB and 4MiB are understood"), "max_size_gzip": (text, "bytes gzipped, at most"),
-        "all_versions": ({"type": "boolean"}, "every version, not only the latest"), "yanked": ({"type": "boolean"}, "withdrawn ones too"),
-        "sort": ({"type": "string"}, "name, newest, latency, ratio, size, size_gzip or a metric; `-` in front turns it round"),
+        "q": (text, "words that the name or description contains"),
+        "task": (text, "such as image-classification"),
+        "model": (text, "the manifest's model"),
+        "technique": (text, "one the recipe uses, or `none` for the float model"),
+        "license": (text, "an SPDX name, case ignored"),
+        "device": (text, "measured on this device"),
+        "threads": (
+            {"type": "integer", "minimum": 1, "maximum": 1024},
+            "measured with that many threads",
+        ),
+        "max_latency_ms": (positive, "median milliseconds, at most"),
+        "max_ratio": (positive, "time over that of the float file, at most"),
+        "max_size": (text, "bytes of the file, at most; 4MB and 4MiB are understood"),
+        "max_size_gzip": (text, "bytes gzipped, at most"),
+        "all_versions": ({"type": "boolean"}, "every version, not only the latest"),
+        "yanked": ({"type": "boolean"}, "withdrawn ones too"),
+        "sort": (
+            {"type": "string"},
+            (
+                "name, newest, latency, ratio, size, size_gzip or a metric; `-` in front turns it"
+                " round"
+            ),
+        ),
         "pareto": ({"type": "boolean"}, "only what nothing beats in accuracy and latency"),
         "min_top1": ({"type": "number"}, "`min_<metric>`: at least that, for any metric"),
-    }  # fmt: skip
+    }
     if paging:
-        schemas["limit"] = ({"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}, "length of a page")
-        schemas["cursor"] = ({"type": "string", "maxLength": _CURSOR_LENGTH}, "the `next_cursor` of the page before, with the same search")
-    found = [{"name": name, "in": "query", "required": False, "schema": s, "description": d} for name, (s, d) in schemas.items()]
+        schemas["limit"] = (
+            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+            "length of a page",
+        )
+        schemas["cursor"] = (
+            {"type": "string", "maxLength": _CURSOR_LENGTH},
+            "the `next_cursor` of the page before, with the same search",
+        )
+    found = [
+        {"name": name, "in": "query", "required": False, "schema": s, "description": d}
+        for name, (s, d) in schemas.items()
+    ]
     return {"parameters": [*found, *extra]}

@@ -13,7 +13,10 @@ from zoo_registry.ranges import content_range
 from zoo_registry.routes.common import Zoo, allow, body_of, problems, read_model
 
 router = APIRouter(
-    prefix="/v1/uploads", tags=["publish"], dependencies=[Depends(allow("publish"))], responses=problems(401, 403, 404, 409, 413, 422, 503)
+    prefix="/v1/uploads",
+    tags=["publish"],
+    dependencies=[Depends(allow("publish"))],
+    responses=problems(401, 403, 404, 409, 413, 422, 503),
 )
 
 
@@ -25,7 +28,10 @@ class Announced(BaseModel):
 
 
 class Upload(BaseModel):
-    """An upload: send the bytes from `offset` on to `/v1/uploads/{id}`; nothing is left to do when it is `done`."""
+    """An upload: send the bytes from `offset` on to `/v1/uploads/{id}`.
+
+    Nothing is left to do when it is `done`.
+    """
 
     id: str
     sha256: Digest
@@ -36,10 +42,21 @@ class Upload(BaseModel):
     @classmethod
     def of(cls, upload: uploads.Upload) -> "Upload":
         """Show an upload."""
-        return cls(id=upload.id, sha256=upload.sha256, size=upload.size, offset=upload.offset, done=upload.done)
+        return cls(
+            id=upload.id,
+            sha256=upload.sha256,
+            size=upload.size,
+            offset=upload.offset,
+            done=upload.done,
+        )
 
 
-@router.post("", status_code=201, openapi_extra=body_of(Announced), responses={200: {"model": Upload, "description": "it is here already"}})
+@router.post(
+    "",
+    status_code=201,
+    openapi_extra=body_of(Announced),
+    responses={200: {"model": Upload, "description": "it is here already"}},
+)
 async def announce(request: Request, response: Response, zoo: Zoo) -> Upload:
     """Announce a blob. One that the registry has is `done` at once."""
     asked = await read_model(request, Announced)
@@ -60,7 +77,10 @@ def status(identity: str, zoo: Zoo) -> Upload:
     openapi_extra=body_of({"type": "string", "format": "binary"}, "application/octet-stream"),
 )
 async def send(identity: str, request: Request, response: Response, zoo: Zoo) -> Upload:
-    """Send bytes: all of them, or with `Content-Range: bytes START-END/SIZE` those from START on. Verified when the last has come."""
+    """Send bytes: all of them, or with `Content-Range: bytes START-END/SIZE` those from START on.
+
+    Verified when the last has come.
+    """
     upload = await run_in_threadpool(zoo.uploads.status, identity)
     start = _start(request.headers.get("content-range"), upload)
     with zoo.uploads.receiving(identity, start) as part:
@@ -76,5 +96,8 @@ def _start(header: str | None, upload: uploads.Upload) -> int:
         return 0
     found = content_range(header)
     if found is None or found[2] != upload.size:
-        raise WrongUse(f"not the Content-Range of this upload: {header[:60]!r} (expected bytes START-END/{upload.size})")
+        raise WrongUse(
+            f"not the Content-Range of this upload: {header[:60]!r} (expected bytes"
+            f" START-END/{upload.size})"
+        )
     return found[0]

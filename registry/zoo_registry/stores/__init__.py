@@ -1,4 +1,7 @@
-"""Stores, one file each: blobs by digest and small named documents. A store registers the scheme of its addresses."""
+"""Stores, one file each: blobs by digest and small named documents.
+
+A store registers the scheme of its addresses.
+"""
 
 from collections.abc import Callable
 
@@ -19,6 +22,6 @@ def open_store(url: str) -> Store:
         UnknownPlugin: nobody speaks that scheme.
         WrongUse: the address is incomplete.
         MissingExtra: the package that the store needs is not installed.
-    """  # fmt: skip
+    """
     scheme, separator, _ = url.partition("://")
     return STORES.get(scheme.lower() if separator else "file")(url)

@@ -1,8 +1,9 @@
 """What every store can do, and the rules all of them share.
 
-A store knows nothing of releases (`shelf` does): it keeps **blobs** under their sha256 and small JSON **documents** under
-names such as `releases/digits-cnn-int8/1.0.0.json`. What goes in under a digest comes out under it, or not at all. The one
-hard thing asked of a store is `create`: of any number of racing writers of one new document, exactly one is told True.
+A store knows nothing of releases (`shelf` does): it keeps **blobs** under their sha256 and small
+JSON **documents** under names such as `releases/digits-cnn-int8/1.0.0.json`. What goes in under a
+digest comes out under it, or not at all. The one hard thing asked of a store is `create`: of any
+number of racing writers of one new document, exactly one is told True.
 """
 
 import hashlib
@@ -27,7 +28,10 @@ _PREFIX = re.compile(rf"(?!blobs/)(?:{_PART}/){{0,4}}")
 
 @dataclass(frozen=True, slots=True)
 class BlobInfo:
-    """One stored blob: its digest, its size in bytes, and when it was stored (seconds since the epoch)."""
+    """One stored blob: its digest, its size in bytes.
+
+    And when it was stored (seconds since the epoch).
+    """
 
     digest: Digest
     size: int
@@ -37,13 +41,16 @@ class BlobInfo:
 class Store(Protocol):
     """Blobs by digest and documents by name.
 
-    Every method raises `Unreachable` when the other side does not answer, and `Forbidden` when it does not let us.
+    Every method raises `Unreachable` when the other side does not answer, and `Forbidden` when it
+    does not let us.
     """
 
     url: str
 
     def put(self, pieces: Iterable[bytes], digest: Digest, *, limit: int = BLOB_LIMIT) -> BlobInfo:
-        """Keep `pieces` under `digest`, reading once and hashing as they pass; atomic and idempotent.
+        """Keep `pieces` under `digest`, reading once and hashing as they pass.
+
+        Atomic and idempotent.
 
         Raises:
             DigestMismatch: the bytes hash to something else; nothing is kept.
@@ -54,11 +61,14 @@ class Store(Protocol):
         """Say how large a blob is, or None when it is not here. Looks, does not hash."""
 
     def read(self, digest: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Stream the bytes from `start` up to, not including, `end`. A whole blob is hashed as it passes.
+        """Stream the bytes from `start` up to, not including, `end`.
+
+        A whole blob is hashed as it passes.
 
         Raises:
             NotFound: it is not here (raised by the call, before the first piece).
-            DigestMismatch: a whole blob was read and its bytes changed on disk; raised before the last piece is given.
+            DigestMismatch: a whole blob was read and its bytes changed on disk; raised before the
+                last piece is given.
         """
 
     def delete(self, digest: Digest) -> None:
@@ -68,10 +78,15 @@ class Store(Protocol):
         """List all blobs, in no order."""
 
     def presign(self, digest: Digest, seconds: int) -> str | None:
-        """Give an address from which anyone may fetch the blob for `seconds`, or None where there is no such thing."""
+        """Give an address from which anyone may fetch the blob for `seconds`.
+
+        Or None where there is no such thing.
+        """
 
     def create(self, key: str, data: bytes) -> bool:
-        """Write a new document; False, and nothing changed, when there is one. Exactly one of racing writers gets True.
+        """Write a new document; False, and nothing changed, when there is one.
+
+        Exactly one of racing writers gets True.
 
         Raises:
             WrongUse: the key is not a document's name.
@@ -82,7 +97,10 @@ class Store(Protocol):
         """Read a document and its etag, or None when there is none."""
 
     def replace(self, key: str, data: bytes, etag: str | None) -> bool:
-        """Write a document if it still is at `etag` (None: if it still is absent); False when somebody was faster."""
+        """Write a document if it still is at `etag` (None: if it still is absent).
+
+        False when somebody was faster.
+        """
 
     def remove(self, key: str) -> None:
         """Drop a document; one that is not here is no error."""
@@ -103,7 +121,10 @@ def checked_key(key: str) -> str:
         WrongUse: it is anything else.
     """
     if not _KEY.fullmatch(key):
-        raise WrongUse(f"not a document's name: {key!r} (expected parts of letters, digits and . _ + -, ending in .json)")
+        raise WrongUse(
+            f"not a document's name: {key!r} (expected parts of letters, digits and . _ + -, ending"
+            " in .json)"
+        )
     return key
 
 
@@ -114,13 +135,19 @@ def checked_prefix(prefix: str) -> str:
         WrongUse: it is anything else.
     """
     if not _PREFIX.fullmatch(prefix):
-        raise WrongUse(f"not a folder of documents: {prefix!r} (expected parts of letters, digits and . _ + -, ending in a slash)")
+        raise WrongUse(
+            f"not a folder of documents: {prefix!r} (expected parts of letters, digits and . _ + -,"
+            " ending in a slash)"
+        )
     return prefix
 
 
 def missing(digest: Digest, url: str) -> NotFound:
     """Say that a blob is not here."""
-    return NotFound(f"no blob sha256:{digest} in {url}", hint="zoo registry verify   # lists what is missing or damaged")
+    return NotFound(
+        f"no blob sha256:{digest} in {url}",
+        hint="zoo registry verify   # lists what is missing or damaged",
+    )
 
 
 def checked_range(info: BlobInfo, start: int, end: int | None) -> tuple[int, int]:
@@ -135,8 +162,12 @@ def checked_range(info: BlobInfo, start: int, end: int | None) -> tuple[int, int
 
 
 @contextmanager
-def verified(pieces: Iterable[bytes], digest: Digest, *, limit: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Take all of `pieces` to a temporary file and give it, rewound, with its size; only if it is `digest`.
+def verified(
+    pieces: Iterable[bytes], digest: Digest, *, limit: int
+) -> Iterator[tuple[BinaryIO, int]]:
+    """Take all of `pieces` to a temporary file and give it, rewound, with its size.
+
+    Only if it is `digest`.
 
     Raises:
         DigestMismatch: the bytes hash to something else.
@@ -145,7 +176,8 @@ def verified(pieces: Iterable[bytes], digest: Digest, *, limit: int) -> Iterator
     with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as spool:
         size = copy_verified(pieces, spool.write, digest, limit=limit, what="blob")
         spool.seek(0)
-        yield spool, size  # type: ignore[misc]  # SpooledTemporaryFile is a BinaryIO in all but its stub
+        # SpooledTemporaryFile is a BinaryIO in all but its stub
+        yield spool, size  # type: ignore[misc]
 
 
 def guarded(pieces: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
@@ -161,7 +193,9 @@ def guarded(pieces: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
             yield held
         held = piece
     if hasher.hexdigest() != digest:
-        raise DigestMismatch("damaged blob", expected=digest, actual=hasher.hexdigest(), hint="zoo registry verify")
+        raise DigestMismatch(
+            "damaged blob", expected=digest, actual=hasher.hexdigest(), hint="zoo registry verify"
+        )
     if held:
         yield held
 

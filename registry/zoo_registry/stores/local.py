@@ -1,7 +1,8 @@
 """A store in a folder. Several processes may use it at once.
 
-Blobs and new documents appear by a hard link or a rename, so that they are whole or absent at any moment; a document is
-replaced under a lock (`flock` on the file `.lock`), because comparing and swapping are two steps on a file system.
+Blobs and new documents appear by a hard link or a rename, so that they are whole or absent at any
+moment; a document is replaced under a lock (`flock` on the file `.lock`), because comparing and
+swapping are two steps on a file system.
 """
 
 import fcntl
@@ -17,7 +18,16 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import Forbidden, Unreachable, WrongUse
 from zoo_registry.model.files import CHUNK, appearing, keep_verified, sync_folder
 from zoo_registry.stores import store
-from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, blob_key, checked_key, checked_prefix, checked_range, guarded, missing
+from zoo_registry.stores.base import (
+    BLOB_LIMIT,
+    BlobInfo,
+    blob_key,
+    checked_key,
+    checked_prefix,
+    checked_range,
+    guarded,
+    missing,
+)
 
 _HEX_LENGTH = 64
 
@@ -27,7 +37,10 @@ def _folder(url: str) -> Path:
         return Path(url).absolute()
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-        raise WrongUse(f"not a folder: {url!r}", hint="write an absolute path behind three slashes, such as file:///srv/zoo")
+        raise WrongUse(
+            f"not a folder: {url!r}",
+            hint="write an absolute path behind three slashes, such as file:///srv/zoo",
+        )
     return Path(unquote(parts.path))
 
 
@@ -45,9 +58,14 @@ class LocalStore:
         try:
             yield
         except PermissionError as error:
-            raise Forbidden(f"{self.url}: {error.strerror}: {error.filename}", hint=f"ls -ld {self.root}") from error
+            raise Forbidden(
+                f"{self.url}: {error.strerror}: {error.filename}", hint=f"ls -ld {self.root}"
+            ) from error
         except OSError as error:
-            raise Unreachable(f"{self.url}: {error}", hint=f"df -h {self.root}   # space left, and whether it is mounted") from error
+            raise Unreachable(
+                f"{self.url}: {error}",
+                hint=f"df -h {self.root}   # space left, and whether it is mounted",
+            ) from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -60,7 +78,10 @@ class LocalStore:
         return self.root / blob_key(digest)
 
     def put(self, pieces: Iterable[bytes], digest: Digest, *, limit: int = BLOB_LIMIT) -> BlobInfo:
-        """See `Store.put`. Bytes that are here already are written again: it heals a damaged blob."""
+        """See `Store.put`. Bytes that are here already are written again.
+
+        It heals a damaged blob.
+        """
         path = self._blob(digest)
         with self._adapting():
             size = keep_verified(_passing_errors(pieces), path, digest, limit=limit)
@@ -104,12 +125,16 @@ class LocalStore:
         found = (self.stat(Digest(name)) for name in names if len(name) == _HEX_LENGTH)
         return (info for info in found if info is not None)
 
-    def presign(self, digest: Digest, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's signature
+    # - the protocol's signature
+    def presign(self, digest: Digest, seconds: int) -> str | None:  # noqa: ARG002
         """See `Store.presign`: never here."""
         return None
 
     def create(self, key: str, data: bytes) -> bool:
-        """See `Store.create`: a hard link to a finished file, which the file system grants to one."""
+        """See `Store.create`: a hard link to a finished file.
+
+        Which the file system grants to one.
+        """
         path = self.root / checked_key(key)
         with self._adapting():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,7 +185,11 @@ class LocalStore:
             for folder, folders, files in os.walk(base):
                 if Path(folder) == self.root:
                     folders[:] = [name for name in folders if name != "blobs"]
-                found += [str((Path(folder) / name).relative_to(self.root)) for name in files if name.endswith(".json") and name[0] != "."]
+                found += [
+                    str((Path(folder) / name).relative_to(self.root))
+                    for name in files
+                    if name.endswith(".json") and name[0] != "."
+                ]
         return iter(sorted(found))
 
 

@@ -8,7 +8,16 @@ from collections.abc import Iterable, Iterator
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.files import CHUNK
 from zoo_registry.stores import store
-from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, checked_key, checked_prefix, checked_range, guarded, missing, verified
+from zoo_registry.stores.base import (
+    BLOB_LIMIT,
+    BlobInfo,
+    checked_key,
+    checked_prefix,
+    checked_range,
+    guarded,
+    missing,
+    verified,
+)
 
 
 @store("memory")
@@ -48,9 +57,15 @@ class MemoryStore:
 
     def digests(self) -> Iterator[BlobInfo]:
         """See `Store.digests`."""
-        return iter([BlobInfo(digest, len(data), modified) for digest, (data, modified) in list(self._blobs.items())])
+        return iter(
+            [
+                BlobInfo(digest, len(data), modified)
+                for digest, (data, modified) in list(self._blobs.items())
+            ]
+        )
 
-    def presign(self, digest: Digest, seconds: int) -> str | None:  # noqa: ARG002 - the protocol's signature
+    # - the protocol's signature
+    def presign(self, digest: Digest, seconds: int) -> str | None:  # noqa: ARG002
         """See `Store.presign`: never here."""
         return None
 

@@ -1,4 +1,6 @@
-"""Reading releases back from a store, checking everything again: a store is a place where other people can write too.
+"""Reading releases back from a store, checking everything again.
+
+A store is a place where other people can write too.
 
 releases/<name>/<version>.json                {"record": sha256, "published": RFC 3339}
 measurements/<name>/<version>/<sha256>.json   {"measurement": sha256 of its blob}
@@ -30,7 +32,10 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One published version with all that was said of it since. `added` are the measurements made after it was released."""
+    """One published version with all that was said of it since.
+
+    `added` are the measurements made after it was released.
+    """
 
     record: Record
     record_bytes: bytes
@@ -45,9 +50,13 @@ class Release:
     def summary(self) -> Summary:
         """What a listing shows of it."""
         return Summary.of(
-            self.record, self.record_sha256, added=self.added,
-            published=self.published, yanked=self.yanked, aliases=self.aliases,
-        )  # fmt: skip
+            self.record,
+            self.record_sha256,
+            added=self.added,
+            published=self.published,
+            yanked=self.yanked,
+            aliases=self.aliases,
+        )
 
     @property
     def ref(self) -> str:
@@ -91,7 +100,9 @@ def claim(store: Store, name: str, version: str) -> Claim:
     try:
         return Claim.model_validate(found)
     except ValidationError as error:
-        raise InvalidRecord(f"{store.url}/{key}: {explain(error)}", hint="zoo registry verify") from error
+        raise InvalidRecord(
+            f"{store.url}/{key}: {explain(error)}", hint="zoo registry verify"
+        ) from error
 
 
 def _named(name: str) -> str:
@@ -108,9 +119,15 @@ def unknown(store: Store, name: str, version: str = "") -> NotFound:
     """Say that a name or version is not here, and what is near."""
     known = versions(store, name)
     if known:
-        return NotFound(f"{name} has no version {version!r}", hint=f"zoo show {name}@{known[-1]}   # released: {', '.join(known)}")
+        return NotFound(
+            f"{name} has no version {version!r}",
+            hint=f"zoo show {name}@{known[-1]}   # released: {', '.join(known)}",
+        )
     near = difflib.get_close_matches(name, names(store), n=1, cutoff=0.5)
-    return NotFound(f"no artifact is called {name!r}", hint=f"zoo show {near[0]}" if near else "zoo search   # lists the names")
+    return NotFound(
+        f"no artifact is called {name!r}",
+        hint=f"zoo show {near[0]}" if near else "zoo search   # lists the names",
+    )
 
 
 def stems(store: Store, folder: str) -> tuple[str, ...]:
@@ -119,14 +136,21 @@ def stems(store: Store, folder: str) -> tuple[str, ...]:
 
 
 def released(store: Store, name: str = "") -> tuple[tuple[str, str], ...]:
-    """List name and version of every release, yanked ones too (or of those of one name), lowest version first.
+    """List name and version of every release, yanked ones too (or of those of one name).
+
+    Lowest version first.
 
     A file that somebody put there under a name that cannot be a release is no release.
     """
     found = (
-        key.removeprefix("releases/").removesuffix(".json").split("/") for key in store.keys(f"releases/{name}/" if name else "releases/")
+        key.removeprefix("releases/").removesuffix(".json").split("/")
+        for key in store.keys(f"releases/{name}/" if name else "releases/")
     )
-    pairs = ((parts[0], parts[1]) for parts in found if len(parts) == _PAIR and NAME.fullmatch(parts[0]) and Version.is_valid(parts[1]))
+    pairs = (
+        (parts[0], parts[1])
+        for parts in found
+        if len(parts) == _PAIR and NAME.fullmatch(parts[0]) and Version.is_valid(parts[1])
+    )
     return tuple(sorted(pairs, key=lambda pair: (pair[0], parse_version(pair[1]))))
 
 
@@ -136,14 +160,24 @@ def names(store: Store) -> tuple[str, ...]:
 
 
 def versions(store: Store, name: str) -> tuple[str, ...]:
-    """List the versions of an artifact, yanked ones too, lowest first; empty when nothing has the name."""
+    """List the versions of an artifact, yanked ones too, lowest first.
+
+    Empty when nothing has the name.
+    """
     return tuple(version for _, version in released(store, _named(name)))
 
 
 def aliases(store: Store, name: str) -> dict[str, str]:
     """Give the aliases of an artifact and the versions they point to."""
-    found = {alias: document(store, f"aliases/{name}/{alias}.json") for alias in stems(store, f"aliases/{_named(name)}/")}
-    return {alias: str(content.get("version")) for alias, content in found.items() if content is not None}
+    found = {
+        alias: document(store, f"aliases/{name}/{alias}.json")
+        for alias in stems(store, f"aliases/{_named(name)}/")
+    }
+    return {
+        alias: str(content.get("version"))
+        for alias, content in found.items()
+        if content is not None
+    }
 
 
 def load_release(store: Store, name: str, version: str) -> Release:
@@ -159,15 +193,22 @@ def load_release(store: Store, name: str, version: str) -> Release:
     record = Record.read(data)
     if (record.name, record.version) != (name, version):
         raise InvalidRecord(
-            f"{store.url} gives the record of {record.name}@{record.version} for {name}@{version}", hint="zoo registry verify"
+            f"{store.url} gives the record of {record.name}@{record.version} for {name}@{version}",
+            hint="zoo registry verify",
         )
     withdrawn = document(store, f"yanks/{name}/{version}.json")
     return Release(
-        record=record, record_bytes=data, record_sha256=standing.record, published=standing.published,
-        yanked=withdrawn is not None, yank_reason=str((withdrawn or {}).get("reason", "")),
-        aliases=tuple(sorted(alias for alias, target in aliases(store, name).items() if target == version)),
+        record=record,
+        record_bytes=data,
+        record_sha256=standing.record,
+        published=standing.published,
+        yanked=withdrawn is not None,
+        yank_reason=str((withdrawn or {}).get("reason", "")),
+        aliases=tuple(
+            sorted(alias for alias, target in aliases(store, name).items() if target == version)
+        ),
         added=tuple(_added(store, record)),
-    )  # fmt: skip
+    )
 
 
 def measurement_blobs(store: Store) -> tuple[Digest, ...]:
@@ -176,12 +217,20 @@ def measurement_blobs(store: Store) -> tuple[Digest, ...]:
 
 
 def _added(store: Store, record: Record) -> Iterator[Measurement]:
-    for stem in filter(_HEX.fullmatch, stems(store, f"measurements/{record.name}/{record.version}/")):
-        yield read_measurement(read_whole(store, Digest(stem), limit=RECORD_LIMIT), record, extra="ignore")
+    for stem in filter(
+        _HEX.fullmatch, stems(store, f"measurements/{record.name}/{record.version}/")
+    ):
+        yield read_measurement(
+            read_whole(store, Digest(stem), limit=RECORD_LIMIT), record, extra="ignore"
+        )
 
 
-def read_measurement(data: bytes, record: Record, *, extra: Literal["forbid", "ignore"] = "forbid") -> Measurement:
-    """Read a measurement and hold it against the record it claims to belong to. Writers forbid unknown keys.
+def read_measurement(
+    data: bytes, record: Record, *, extra: Literal["forbid", "ignore"] = "forbid"
+) -> Measurement:
+    """Read a measurement and hold it against the record it claims to belong to.
+
+    Writers forbid unknown keys.
 
     Raises:
         InvalidRecord: it breaks its schema, or was made on another file.
@@ -192,7 +241,8 @@ def read_measurement(data: bytes, record: Record, *, extra: Literal["forbid", "i
         raise InvalidRecord(explain(error)) from error
     if measurement.file_sha256 != record.file.sha256:
         raise InvalidRecord(
-            f"measured on sha256:{measurement.file_sha256}, but {record.name}@{record.version} is sha256:{record.file.sha256}",
+            f"measured on sha256:{measurement.file_sha256}, but {record.name}@{record.version} is"
+            f" sha256:{record.file.sha256}",
             hint=f"zoo show {record.name}@{record.version}",
         )
     return measurement
@@ -209,7 +259,10 @@ def all_releases(store: Store) -> Iterator[Release]:
 
 
 def survey(store: Store, name: str = "") -> tuple[tuple[Release, ...], dict[str, ZooError]]:
-    """Read every release (of one name) that can be read; and, by `name@version`, what is wrong with the others."""
+    """Read every release (of one name) that can be read.
+
+    And, by `name@version`, what is wrong with the others.
+    """
     good: list[Release] = []
     bad: dict[str, ZooError] = {}
     for each, version in released(store, name):

@@ -1,8 +1,11 @@
-"""A store under an S3 prefix: `s3://bucket/prefix`. Any server that honours conditional writes will do.
+"""A store under an S3 prefix: `s3://bucket/prefix`.
 
-Where and as whom is botocore's own configuration: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `AWS_REGION` and so on.
-New documents are written with `If-None-Match: *` and replaced with `If-Match`; a server that ignores these headers would let
-two publishers write one release, so it is found out by a probe before the first document and refused.
+Any server that honours conditional writes will do.
+
+Where and as whom is botocore's own configuration: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`,
+`AWS_PROFILE`, `AWS_REGION` and so on. New documents are written with `If-None-Match: *` and
+replaced with `If-Match`; a server that ignores these headers would let two publishers write one
+release, so it is found out by a probe before the first document and refused.
 """
 
 import base64
@@ -13,7 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import Forbidden, MissingExtra, NotFound, TooLarge, Unreachable, Unsupported, WrongUse, ZooError
+from zoo_registry.model.errors import (
+    Forbidden,
+    MissingExtra,
+    NotFound,
+    TooLarge,
+    Unreachable,
+    Unsupported,
+    WrongUse,
+    ZooError,
+)
 from zoo_registry.model.files import CHUNK
 from zoo_registry.stores import store
 from zoo_registry.stores.base import (
@@ -35,7 +47,15 @@ if TYPE_CHECKING:
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _LOST: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409"})
 _REFUSED: Final = frozenset(
-    {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
+    {
+        "AccessDenied",
+        "403",
+        "Forbidden",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "InvalidToken",
+    }
 )
 _NO_CONDITIONS: Final = frozenset({"NotImplemented", "501"})
 _PROBE: Final = "probe.json"
@@ -50,7 +70,9 @@ class S3Store:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if not parts.netloc or parts.query or parts.fragment:
-            raise WrongUse(f"not an S3 address: {url!r} (expected s3://bucket or s3://bucket/prefix)")
+            raise WrongUse(
+                f"not an S3 address: {url!r} (expected s3://bucket or s3://bucket/prefix)"
+            )
         self.bucket, prefix = parts.netloc, parts.path.strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
         self.url = f"s3://{self.bucket}/{prefix}".rstrip("/")
@@ -82,9 +104,15 @@ class S3Store:
         """Turn an S3 error document into ours."""
         code, said = _code(response), response.get("Error", {}).get("Message", "")
         if code == "NoSuchBucket":
-            return NotFound(f"{self.url}: NoSuchBucket: the bucket does not exist", hint=f"aws s3 mb s3://{self.bucket}")
+            return NotFound(
+                f"{self.url}: NoSuchBucket: the bucket does not exist",
+                hint=f"aws s3 mb s3://{self.bucket}",
+            )
         if code in _REFUSED:
-            return Forbidden(f"{self.url}: {code}: {said}", hint="aws sts get-caller-identity   # who am I; or set AWS_ACCESS_KEY_ID")
+            return Forbidden(
+                f"{self.url}: {code}: {said}",
+                hint="aws sts get-caller-identity   # who am I; or set AWS_ACCESS_KEY_ID",
+            )
         if code in _NO_CONDITIONS:
             return self._unconditional(f"it answers {code}")
         return Unreachable(f"{self.url}: {code}: {said}", hint=f"aws s3 ls {self.url}/")
@@ -94,13 +122,23 @@ class S3Store:
         from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
 
         if isinstance(error, NoCredentialsError | PartialCredentialsError | ProfileNotFound):
-            return Forbidden(f"{self.url}: {error}", hint="export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…   # or AWS_PROFILE")
-        return Unreachable(f"{self.url}: {error}", hint="echo $AWS_ENDPOINT_URL   # is it the right server, and is it up?")
+            return Forbidden(
+                f"{self.url}: {error}",
+                hint="export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…   # or AWS_PROFILE",
+            )
+        return Unreachable(
+            f"{self.url}: {error}",
+            hint="echo $AWS_ENDPOINT_URL   # is it the right server, and is it up?",
+        )
 
     def _unconditional(self, how: str) -> Unsupported:
         return Unsupported(
-            f"{self.url} does not honour conditional writes ({how}), so two publishers could both write one release",
-            hint="use a server that honours If-None-Match and If-Match: AWS S3, MinIO, SeaweedFS, Ceph, Cloudflare R2",
+            f"{self.url} does not honour conditional writes ({how}), so two publishers could both"
+            " write one release",
+            hint=(
+                "use a server that honours If-None-Match and If-Match: AWS S3, MinIO, SeaweedFS,"
+                " Ceph, Cloudflare R2"
+            ),
         )
 
     def put(self, pieces: Iterable[bytes], digest: Digest, *, limit: int = BLOB_LIMIT) -> BlobInfo:
@@ -112,12 +150,20 @@ class S3Store:
                 return found
             with self._adapting():
                 self.client.put_object(
-                    Bucket=self.bucket, Key=self._prefix + blob_key(digest), Body=body, ContentLength=size,
-                    ChecksumSHA256=checksum, ContentType="application/octet-stream", CacheControl="public, max-age=31536000, immutable",
-                )  # fmt: skip
+                    Bucket=self.bucket,
+                    Key=self._prefix + blob_key(digest),
+                    Body=body,
+                    ContentLength=size,
+                    ChecksumSHA256=checksum,
+                    ContentType="application/octet-stream",
+                    CacheControl="public, max-age=31536000, immutable",
+                )
         kept = self.stat(digest)
         if kept is None or kept.size != size:
-            raise Unreachable(f"{self.url} took {digest.short} and does not have it", hint=f"aws s3 ls {self.url}/blobs/")
+            raise Unreachable(
+                f"{self.url} took {digest.short} and does not have it",
+                hint=f"aws s3 ls {self.url}/blobs/",
+            )
         return kept
 
     def stat(self, digest: Digest) -> BlobInfo | None:
@@ -126,7 +172,9 @@ class S3Store:
 
         with self._adapting():
             try:
-                found = self.client.head_object(Bucket=self.bucket, Key=self._prefix + blob_key(digest))
+                found = self.client.head_object(
+                    Bucket=self.bucket, Key=self._prefix + blob_key(digest)
+                )
             except ClientError as error:
                 if _code(error.response) in _ABSENT:
                     return None
@@ -144,7 +192,11 @@ class S3Store:
 
     def _pieces(self, digest: Digest, start: int, end: int) -> Iterator[bytes]:
         with self._adapting():
-            answer = self.client.get_object(Bucket=self.bucket, Key=self._prefix + blob_key(digest), Range=f"bytes={start}-{end - 1}")
+            answer = self.client.get_object(
+                Bucket=self.bucket,
+                Key=self._prefix + blob_key(digest),
+                Range=f"bytes={start}-{end - 1}",
+            )
             with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(CHUNK)
 
@@ -154,12 +206,21 @@ class S3Store:
             self.client.delete_object(Bucket=self.bucket, Key=self._prefix + blob_key(digest))
 
     def _list(self, below: str) -> Iterator[tuple[str, int, float]]:
-        """List the objects whose key starts with `below`: key without the store's prefix, size, time stored."""
+        """List the objects whose key starts with `below`.
+
+        Key without the store's prefix, size, time stored.
+        """
         with self._adapting():
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._prefix + below)
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.bucket, Prefix=self._prefix + below
+            )
             for page in pages:
                 for item in page.get("Contents", ()):
-                    yield item["Key"].removeprefix(self._prefix), item["Size"], item["LastModified"].timestamp()
+                    yield (
+                        item["Key"].removeprefix(self._prefix),
+                        item["Size"],
+                        item["LastModified"].timestamp(),
+                    )
 
     def digests(self) -> Iterator[BlobInfo]:
         """See `Store.digests`."""
@@ -186,13 +247,18 @@ class S3Store:
 
         with self._adapting():
             try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=self._prefix + checked_key(key))
+                answer = self.client.get_object(
+                    Bucket=self.bucket, Key=self._prefix + checked_key(key)
+                )
             except ClientError as error:
                 if _code(error.response) in _ABSENT:
                     return None
                 raise
             if answer["ContentLength"] > DOCUMENT_LIMIT:
-                raise TooLarge(f"{self.url}/{key}: {answer['ContentLength']} bytes; a document has at most {DOCUMENT_LIMIT}")
+                raise TooLarge(
+                    f"{self.url}/{key}: {answer['ContentLength']} bytes; a document has at most"
+                    f" {DOCUMENT_LIMIT}"
+                )
             with closing(answer["Body"]) as body:
                 return body.read(), answer["ETag"]
 
@@ -211,9 +277,17 @@ class S3Store:
         put: Any = self.client.put_object  # the stub wants literal keyword arguments
         with self._adapting():
             try:
-                put(Bucket=self.bucket, Key=self._prefix + key, Body=data, ContentType="application/json", **condition)
+                put(
+                    Bucket=self.bucket,
+                    Key=self._prefix + key,
+                    Body=data,
+                    ContentType="application/json",
+                    **condition,
+                )
             except ClientError as error:
-                if _code(error.response) in (_LOST if "IfNoneMatch" in condition else _LOST | _ABSENT):
+                if _code(error.response) in (
+                    _LOST if "IfNoneMatch" in condition else _LOST | _ABSENT
+                ):
                     return False
                 raise
         return True
@@ -222,11 +296,14 @@ class S3Store:
         """Find out once whether the server honours conditional writes.
 
         Raises:
-            Unsupported: it wrote a document over one that must have been absent, or over one at another etag.
+            Unsupported: it wrote a document over one that must have been absent, or over one at
+                another etag.
         """
         if self._probed:
             return
-        if self._write(_PROBE, b"{}", IfNoneMatch="*") and self._write(_PROBE, b"{}", IfNoneMatch="*"):
+        if self._write(_PROBE, b"{}", IfNoneMatch="*") and self._write(
+            _PROBE, b"{}", IfNoneMatch="*"
+        ):
             raise self._unconditional("it ignored If-None-Match")
         if self._write(_PROBE, b"{}", IfMatch=_WRONG_ETAG):
             raise self._unconditional("it ignored If-Match")
@@ -240,11 +317,19 @@ class S3Store:
     def keys(self, prefix: str) -> Iterator[str]:
         """See `Store.keys`."""
         found = (key for key, _, _ in self._list(checked_prefix(prefix)))
-        return iter(sorted(key for key in found if key.endswith(".json") and not key.startswith("blobs/") and key != _PROBE))
+        return iter(
+            sorted(
+                key
+                for key in found
+                if key.endswith(".json") and not key.startswith("blobs/") and key != _PROBE
+            )
+        )
 
 
 def _code(response: Mapping[str, Any]) -> str:
-    return str(response.get("Error", {}).get("Code", "")) or str(response.get("ResponseMetadata", {}).get("HTTPStatusCode", ""))
+    return str(response.get("Error", {}).get("Code", "")) or str(
+        response.get("ResponseMetadata", {}).get("HTTPStatusCode", "")
+    )
 
 
 def _connect(url: str) -> "S3Client":
@@ -253,11 +338,17 @@ def _connect(url: str) -> "S3Client":
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
-        raise MissingExtra(f"{url} needs boto3, which is not installed", hint="pip install 'edgezoo[s3]'") from error
-    config = Config(connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 4})
+        raise MissingExtra(
+            f"{url} needs boto3, which is not installed", hint="pip install 'edgezoo[s3]'"
+        ) from error
+    config = Config(
+        connect_timeout=10, read_timeout=60, retries={"mode": "standard", "max_attempts": 4}
+    )
     try:
         session = boto3.session.Session()
         region = session.region_name or "us-east-1"
         return session.client("s3", region_name=region, config=config)
     except (BotoCoreError, ValueError) as error:
-        raise Forbidden(f"{url}: {error}", hint="aws configure list   # what botocore finds, and where") from error
+        raise Forbidden(
+            f"{url}: {error}", hint="aws configure list   # what botocore finds, and where"
+        ) from error

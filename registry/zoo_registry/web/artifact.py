@@ -21,7 +21,10 @@ _DEVICES = 3  # columns of the comparison of variants
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One measurement with all its conditions; `source` is the measurement itself for what needs no spelling."""
+    """One measurement with all its conditions.
+
+    `source` is the measurement itself for what needs no spelling.
+    """
 
     source: Measurement
     speed: views.Speed
@@ -89,7 +92,9 @@ class ArtifactPage:
     work: Work | None
 
 
-def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measurement], family: Sequence[Summary]) -> ArtifactPage:
+def artifact_page(
+    record: Record, summary: Summary, measurements: Sequence[Measurement], family: Sequence[Summary]
+) -> ArtifactPage:
     """Spell a record for its page.
 
     Args:
@@ -110,7 +115,10 @@ def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measu
         quality=tuple(_quality(metric) for metric in record.metrics),
         measured=_measured(measurements),
         tensors=tuple(_tensor(tensor) for tensor in record.structure.weights),
-        recipe=tuple((step.technique, tuple((name, _plain(value)) for name, value in step.params.items())) for step in record.recipe),
+        recipe=tuple(
+            (step.technique, tuple((name, _plain(value)) for name, value in step.params.items()))
+            for step in record.recipe
+        ),
         code=snippet.python(record),
         requirements=snippet.requirements(record),
         relatives=_relatives(summary, family, metric),
@@ -119,7 +127,10 @@ def artifact_page(record: Record, summary: Summary, measurements: Sequence[Measu
         compare=compare_address(summary, family),
         errors=layer_errors(record.quantization),
         work=work(record, measurements),
-        goals=tuple((goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met) for goal in record.goals),
+        goals=tuple(
+            (goal.goal, _goal(goal.goal, goal.limit), _goal(goal.goal, goal.value), goal.met)
+            for goal in record.goals
+        ),
     )
 
 
@@ -128,25 +139,58 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
     facts = []
     if record.metrics:
         first = record.metrics[0]
-        spelled = f"{words.interval(first.metric, *first.ci95)} · {words.count(first.examples)} examples"
-        facts.append((words.metric_name(first.metric), words.metric(first.metric, first.value), spelled))
-    facts.append(("download", words.size(record.file.size_gzip), f"gzip · {words.size(record.file.size)} raw"))
-    quickest = min(measurements, key=lambda m: (m.device.startswith(VISITORS), m.noisy, m.latency_ms.median), default=None)
+        spelled = (
+            f"{words.interval(first.metric, *first.ci95)} · {words.count(first.examples)} examples"
+        )
+        facts.append(
+            (words.metric_name(first.metric), words.metric(first.metric, first.value), spelled)
+        )
+    facts.append(
+        (
+            "download",
+            words.size(record.file.size_gzip),
+            f"gzip · {words.size(record.file.size)} raw",
+        )
+    )
+    quickest = min(
+        measurements,
+        key=lambda m: (m.device.startswith(VISITORS), m.noisy, m.latency_ms.median),
+        default=None,
+    )
     if quickest:
         low, high = quickest.ratio.ci95
         interval = f"{words.ratio(low)} {words.DASH} {words.ratio(high)}"
         threads = "1 thread" if quickest.threads == 1 else f"{quickest.threads} threads"
-        facts.append(("latency", f"{words.milliseconds(quickest.latency_ms.median)} ms", f"{quickest.device} · {threads}"))
-        facts.append(("ratio to float", words.ratio(quickest.ratio.value), f"{interval} · {quickest.verdict}"))
+        facts.append(
+            (
+                "latency",
+                f"{words.milliseconds(quickest.latency_ms.median)} ms",
+                f"{quickest.device} · {threads}",
+            )
+        )
+        facts.append(
+            (
+                "ratio to float",
+                words.ratio(quickest.ratio.value),
+                f"{interval} · {quickest.verdict}",
+            )
+        )
     facts.append(
-        ("zeros", words.percent(record.structure.sparsity_overall), f"of {words.short_count(record.structure.parameters)} parameters")
+        (
+            "zeros",
+            words.percent(record.structure.sparsity_overall),
+            f"of {words.short_count(record.structure.parameters)} parameters",
+        )
     )
     return tuple(facts)
 
 
 def _quality(metric: Metric) -> Quality:
     return Quality(
-        words.metric_name(metric.metric), words.metric(metric.metric, metric.value), words.interval(metric.metric, *metric.ci95), metric
+        words.metric_name(metric.metric),
+        words.metric(metric.metric, metric.value),
+        words.interval(metric.metric, *metric.ci95),
+        metric,
     )
 
 
@@ -155,10 +199,21 @@ def _measured(measurements: Sequence[Measurement]) -> tuple[Measured, ...]:
         return ()
     ratios = views.ratio_scale([Timing.of(m) for m in measurements], width=130)
     spans = charts.interval_scale(
-        [end for m in measurements for end in (m.latency_ms.p5, m.latency_ms.p95)], measurements[0].latency_ms.median, 130
+        [end for m in measurements for end in (m.latency_ms.p5, m.latency_ms.p95)],
+        measurements[0].latency_ms.median,
+        130,
     )
     ordered = sorted(measurements, key=lambda m: (m.device, m.threads, m.when))
-    return tuple(Measured(m, views.speed(Timing.of(m), ratios), _spread(m.latency_ms, spans), conditions(m), _control(m)) for m in ordered)
+    return tuple(
+        Measured(
+            m,
+            views.speed(Timing.of(m), ratios),
+            _spread(m.latency_ms, spans),
+            conditions(m),
+            _control(m),
+        )
+        for m in ordered
+    )
 
 
 def _spread(latency: Latency, scale: Scale) -> Markup:
@@ -173,8 +228,16 @@ def _control(measurement: Measurement) -> str:
 def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
     """Spell every condition of a measurement: without them its numbers mean nothing."""
     low, high = m.aa_ratio.ci95
-    host = ", ".join(part for part in (m.host.os, m.host.governor and f"governor {m.host.governor}", m.host.virtual) if part)
-    delegate = f"{m.delegate}, {m.nodes_delegated} of {m.nodes_total} nodes" if m.nodes_total else f"{m.delegate}, its share is not told"
+    host = ", ".join(
+        part
+        for part in (m.host.os, m.host.governor and f"governor {m.host.governor}", m.host.virtual)
+        if part
+    )
+    delegate = (
+        f"{m.delegate}, {m.nodes_delegated} of {m.nodes_total} nodes"
+        if m.nodes_total
+        else f"{m.delegate}, its share is not told"
+    )
     return (
         ("runtime", f"{m.runtime} {m.runtime_version}"),
         ("delegate", delegate + (f" in {m.partitions} partitions" if m.partitions else "")),
@@ -183,15 +246,31 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
         ("runs", f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"),
         ("baseline", f"{m.baseline.name} (sha256 {m.baseline.sha256.short}…), interleaved"),
         ("A/A control", f"{m.aa_ratio.value:.3f} ({low:.3f} {words.DASH} {high:.3f})"),
-        ("median · mean ± std", f"{_ms(m.latency_ms.median)} · {_ms(m.latency_ms.mean)} ± {_ms(m.latency_ms.std)} ms"),
-        ("p5 · p95 · p99", f"{_ms(m.latency_ms.p5)} · {_ms(m.latency_ms.p95)} · {_ms(m.latency_ms.p99)} ms"),
+        (
+            "median · mean ± std",
+            f"{_ms(m.latency_ms.median)} · {_ms(m.latency_ms.mean)} ± {_ms(m.latency_ms.std)} ms",
+        ),
+        (
+            "p5 · p95 · p99",
+            f"{_ms(m.latency_ms.p5)} · {_ms(m.latency_ms.p95)} · {_ms(m.latency_ms.p99)} ms",
+        ),
         ("min · max", f"{_ms(m.latency_ms.min)} · {_ms(m.latency_ms.max)} ms"),
         ("start · first run", f"{_ms(m.init_ms)} · {_ms(m.first_ms)} ms"),
-        ("peak memory", f"{words.significant(m.peak_memory_mb)} MB" if m.peak_memory_mb else "not measured"),
+        (
+            "peak memory",
+            f"{words.significant(m.peak_memory_mb)} MB" if m.peak_memory_mb else "not measured",
+        ),
         ("kernels", m.kernels),
-        ("sparse path", f"{m.sparse_path}: {m.sparse_reason}" if m.sparse_reason else m.sparse_path),
+        (
+            "sparse path",
+            f"{m.sparse_path}: {m.sparse_reason}" if m.sparse_reason else m.sparse_path,
+        ),
         ("output check", f"{m.output_check} against the golden vectors"),
-        ("host", f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores" + (f", {m.host.memory_gb:.0f} GB" if m.host.memory_gb else "")),
+        (
+            "host",
+            f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores"
+            + (f", {m.host.memory_gb:.0f} GB" if m.host.memory_gb else ""),
+        ),
         ("system", host or "not recorded"),
         ("CPU features", " ".join(m.host.features) or "not recorded"),
         ("when", f"{m.when:%Y-%m-%d %H:%M} UTC"),
@@ -226,13 +305,22 @@ def _goal(goal: str, value: float | None) -> str:
 
 
 def _devices(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
-    """Name the devices to compare variants on, those of this release first; latencies of different devices never share a column."""
+    """Name the devices to compare variants on, those of this release first.
+
+    Latencies of different devices never share a column.
+    """
     mine = sorted({timing.device for timing in summary.timings})
-    return tuple(dict.fromkeys([*mine, *sorted({timing.device for item in family for timing in item.timings})]))[:_DEVICES]
+    return tuple(
+        dict.fromkeys(
+            [*mine, *sorted({timing.device for item in family for timing in item.timings})]
+        )
+    )[:_DEVICES]
 
 
 def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tuple[Relative, ...]:
-    ordered = sorted([summary, *(item for item in family if item.name != summary.name)], key=_plain_first)
+    ordered = sorted(
+        [summary, *(item for item in family if item.name != summary.name)], key=_plain_first
+    )
     spelled = views.rows(ordered, Query(), metric)
     columns = [views.speeds(ordered, device) for device in _devices(summary, family)]
     found = []
@@ -245,23 +333,39 @@ def _plain_first(item: Summary) -> tuple[bool, int, str]:
     return (item.techniques != (), item.size_gzip, item.name)
 
 
-def _relative(item: Summary, row: views.Row, speeds: tuple[views.Speed | None, ...], summary: Summary) -> Relative:
+def _relative(
+    item: Summary, row: views.Row, speeds: tuple[views.Speed | None, ...], summary: Summary
+) -> Relative:
     metric = main_metric(Query(), [summary])
-    mine, its, current = summary.metrics.get(metric), item.metrics.get(metric), item.name == summary.name
+    mine, its, current = (
+        summary.metrics.get(metric),
+        item.metrics.get(metric),
+        item.name == summary.name,
+    )
     difference = its - mine if mine is not None and its is not None else None
     return Relative(
         row=row,
         current=current,
         speeds=speeds,
         metric_change="" if difference is None or current else _difference(metric, difference),
-        metric_tone="even" if not difference or abs(difference) < _SAME else "good" if difference > 0 else "bad",
+        metric_tone=(
+            "even"
+            if not difference or abs(difference) < _SAME
+            else "good"
+            if difference > 0
+            else "bad"
+        ),
         size_change="" if current else _times(item.size, summary.size),
         gzip_change="" if current else _times(item.size_gzip, summary.size_gzip),
     )
 
 
 def _difference(metric: str, difference: float) -> str:
-    return f"{words.points(difference)} pt" if words.is_share(metric) else words.significant(difference)
+    return (
+        f"{words.points(difference)} pt"
+        if words.is_share(metric)
+        else words.significant(difference)
+    )
 
 
 def _times(value: int, mine: int) -> str:
@@ -269,9 +373,17 @@ def _times(value: int, mine: int) -> str:
 
 
 def compare_address(summary: Summary, family: Sequence[Summary]) -> str:
-    """Give the address that compares this release with its relatives, the plain float one first; empty without relatives."""
+    """Give the address that compares this release with its relatives, the plain float one first.
+
+    Empty without relatives.
+    """
     others = [item for item in family if item.name != summary.name]
     if not others:
         return ""
-    ordered = sorted([summary, *others], key=lambda item: (item.techniques != (), item.name != summary.name, item.name))[:6]
-    return urls.address("/compare", tuple(("ref", f"{item.name}@{item.version}") for item in ordered))
+    ordered = sorted(
+        [summary, *others],
+        key=lambda item: (item.techniques != (), item.name != summary.name, item.name),
+    )[:6]
+    return urls.address(
+        "/compare", tuple(("ref", f"{item.name}@{item.version}") for item in ordered)
+    )

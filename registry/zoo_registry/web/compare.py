@@ -72,7 +72,9 @@ def _heads(items: Sequence[Summary]) -> tuple[Head, ...]:
             version=item.version,
             href=urls.artifact(item.name, item.version),
             pull=urls.pull_command(item.name, item.version),
-            remove=urls.address("/compare", refs[:index] + refs[index + 1 :]) if len(items) > 1 else "",
+            remove=(
+                urls.address("/compare", refs[:index] + refs[index + 1 :]) if len(items) > 1 else ""
+            ),
             yanked=item.yanked,
         )
         for index, item in enumerate(items)
@@ -98,11 +100,22 @@ def _quality(items: Sequence[Summary]) -> Group:
 
 def _metric(name: str, items: Sequence[Summary]) -> Line:
     def note(value: float, first: float) -> str:
-        return f"{words.points(value - first)} pt" if words.is_share(name) else words.significant(value - first)
+        return (
+            f"{words.points(value - first)} pt"
+            if words.is_share(name)
+            else words.significant(value - first)
+        )
 
     values = [item.metrics.get(name) for item in items]
-    # Error rates (WER, CER, perplexity) are better small; without knowing the metric no column is called best.
-    return _line(words.metric_name(name), values, lambda value: words.metric(name, value), note, best=max if words.is_share(name) else None)
+    # Error rates (WER, CER, perplexity) are better small; without knowing the metric no column is
+    # called best.
+    return _line(
+        words.metric_name(name),
+        values,
+        lambda value: words.metric(name, value),
+        note,
+        best=max if words.is_share(name) else None,
+    )
 
 
 def _sizes(items: Sequence[Summary]) -> Group:
@@ -111,7 +124,9 @@ def _sizes(items: Sequence[Summary]) -> Group:
 
     lines = (
         _line("file", [float(item.size) for item in items], words.size, times, best=min),
-        _line("download, gzip", [float(item.size_gzip) for item in items], words.size, times, best=min),
+        _line(
+            "download, gzip", [float(item.size_gzip) for item in items], words.size, times, best=min
+        ),
         _line("parameters", [float(item.parameters) for item in items], words.short_count, times),
         _line("multiply-adds", [float(item.macs) for item in items], words.short_count, times),
         _line("zeros", [item.sparsity for item in items], words.percent, lambda _value, _first: ""),
@@ -136,9 +151,18 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
     )
     ratios = Line("ratio to float", tuple(_ratio(timing) for timing in timings))
     verdicts = Line(
-        "verdict", tuple(Cell(timing.verdict if timing else words.DASH, "noisy" if timing and timing.noisy else "") for timing in timings)
+        "verdict",
+        tuple(
+            Cell(
+                timing.verdict if timing else words.DASH, "noisy" if timing and timing.noisy else ""
+            )
+            for timing in timings
+        ),
     )
-    return Group(f"Latency on {device}, {threads} thread{'s' if threads > 1 else ''}", (times, ratios, verdicts))
+    return Group(
+        f"Latency on {device}, {threads} thread{'s' if threads > 1 else ''}",
+        (times, ratios, verdicts),
+    )
 
 
 def _ratio(timing: Timing | None) -> Cell:
@@ -159,10 +183,18 @@ def _line(
     known = [value for value in values if value is not None]
     winner = best(known) if best and len(set(known)) > 1 else None
     first = values[0]
-    return Line(label, tuple(_cell(value, spell, note, None if index == 0 else first, winner) for index, value in enumerate(values)))
+    return Line(
+        label,
+        tuple(
+            _cell(value, spell, note, None if index == 0 else first, winner)
+            for index, value in enumerate(values)
+        ),
+    )
 
 
-def _cell(value: _Value, spell: _Spell, note: Callable[[float, float], str], first: _Value, winner: _Value) -> Cell:
+def _cell(
+    value: _Value, spell: _Spell, note: Callable[[float, float], str], first: _Value, winner: _Value
+) -> Cell:
     if value is None:
         return Cell(words.DASH)
     return Cell(spell(value), "" if first is None else note(value, first), value == winner)

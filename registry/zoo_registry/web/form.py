@@ -34,7 +34,9 @@ class Field:
     main: bool = False
 
 
-def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[str]) -> tuple[Field, ...]:
+def form(
+    params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[str]
+) -> tuple[Field, ...]:
     """Give the fields of the budget form, filled from the address; `main` ones are always shown.
 
     Args:
@@ -49,12 +51,31 @@ def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[
         values = list(dict.fromkeys([*extra, *facets.get(name, ())]))
         values += [value] if value and value not in values else []
         options = tuple(Option(v, v, v == value) for v in values)
-        return Field(name, label, "select", value, options=(Option("", "any", not value), *options), main=main)
+        return Field(
+            name,
+            label,
+            "select",
+            value,
+            options=(Option("", "any", not value), *options),
+            main=main,
+        )
 
-    def number(name: str, label: str, unit: str, placeholder: str, *, most: str = "", main: bool = False) -> Field:
+    def number(
+        name: str, label: str, unit: str, placeholder: str, *, most: str = "", main: bool = False
+    ) -> Field:
         value = given.get(name, "")
-        # A browser drops what is not a number from a number field; what was typed must stay to be seen.
-        return Field(name, label, "number" if _is_number(value) else "text", value, unit, placeholder, most=most, main=main)
+        # A browser drops what is not a number from a number field; what was typed must stay to be
+        # seen.
+        return Field(
+            name,
+            label,
+            "number" if _is_number(value) else "text",
+            value,
+            unit,
+            placeholder,
+            most=most,
+            main=main,
+        )
 
     def text(name: str, label: str, placeholder: str, *, main: bool = False) -> Field:
         return Field(name, label, "text", given.get(name, ""), placeholder=placeholder, main=main)
@@ -66,7 +87,14 @@ def form(params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[
         number("max_latency_ms", "Latency at most", "ms", "8", main=True),
         text("max_size_gzip", "Download at most", "4 MB", main=True),
         *(
-            number(f"min_{name}", f"{words.metric_name(name).capitalize()} at least", "", "0.7", most=_most(name), main=index == 0)
+            number(
+                f"min_{name}",
+                f"{words.metric_name(name).capitalize()} at least",
+                "",
+                "0.7",
+                most=_most(name),
+                main=index == 0,
+            )
             for index, name in enumerate(names)
         ),
         select("task", "Task"),
@@ -101,8 +129,14 @@ class Chip:
 
 def chips(params: Params, query: Query) -> tuple[Chip, ...]:
     """Say which filters are in force."""
-    limits = {"max_latency_ms": query.max_latency_ms, "max_ratio": query.max_ratio, "max_size": query.max_size}
-    limits |= {"max_size_gzip": query.max_size_gzip} | {f"min_{name}": value for name, value in query.min_metrics.items()}
+    limits = {
+        "max_latency_ms": query.max_latency_ms,
+        "max_ratio": query.max_ratio,
+        "max_size": query.max_size,
+    }
+    limits |= {"max_size_gzip": query.max_size_gzip} | {
+        f"min_{name}": value for name, value in query.min_metrics.items()
+    }
     found = []
     for name, raw in params:
         if name in urls.PAGING or name == "sort":
@@ -110,6 +144,10 @@ def chips(params: Params, query: Query) -> tuple[Chip, ...]:
         limit = limits.get(name)
         sign = "≥" if name.startswith("min_") else "≤"
         label = name.replace("_", " ")
-        text = f"{label}: {raw}" if limit is None else f"{words.limit_name(name)} {sign} {words.limit_value(name, limit)}"
+        text = (
+            f"{label}: {raw}"
+            if limit is None
+            else f"{words.limit_name(name)} {sign} {words.limit_value(name, limit)}"
+        )
         found.append(Chip(text, urls.address("/", urls.changed(params, {name: None}))))
     return tuple(found)

@@ -1,4 +1,7 @@
-"""What a page needs to measure files in the visitor's own browser: which, against what, and what it costs. Pure."""
+"""What a page needs to measure files in the visitor's own browser.
+
+Which, against what, and what it costs. Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,31 +28,47 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """What the page holds for its script; `runtime` is None where LiteRT.js is not installed, and then there is nothing to press."""
+    """What the page holds for its script.
+
+    `runtime` is None where LiteRT.js is not installed, and then there is nothing to press.
+    """
 
     runtime: Runtime | None
     data: dict[str, Any]
 
 
-def lab(chosen: Sequence[Summary], family: Sequence[Summary], runtime: Runtime | None, *, needs_token: bool) -> Lab | None:
+def lab(
+    chosen: Sequence[Summary],
+    family: Sequence[Summary],
+    runtime: Runtime | None,
+    *,
+    needs_token: bool,
+) -> Lab | None:
     """Choose what can be measured: the releases a page is about first, then their relatives.
 
-    The ratio is to the plain float release of the same model, which takes part in any case. Relatives are ticked beforehand while the
-    download stays small. None where there is nothing to measure.
+    The ratio is to the plain float release of the same model, which takes part in any case.
+    Relatives are ticked beforehand while the download stays small. None where there is nothing to
+    measure.
     """
     if not chosen:
         return None
-    entries = list({item.file_sha256: item for item in [*chosen, *_floats(family), *family]}.values())
+    entries = list(
+        {item.file_sha256: item for item in [*chosen, *_floats(family), *family]}.values()
+    )
     ticked = _ticked(chosen, entries)
     device = _published_on(entries)
     metric = main_metric(Query(), list(chosen))
     data = {
-        "runtime": runtime and {"base": f"/static/litertjs/{runtime.version}/", "bytes": runtime.download},
+        "runtime": (
+            runtime and {"base": f"/static/litertjs/{runtime.version}/", "bytes": runtime.download}
+        ),
         "needs_token": needs_token,
         "metric": metric,
         "metric_name": words.metric_name(metric),
         "device": device,
-        "entries": [_entry(item, metric, device, ticked=item.file_sha256 in ticked) for item in entries],
+        "entries": [
+            _entry(item, metric, device, ticked=item.file_sha256 in ticked) for item in entries
+        ],
     }
     return Lab(runtime, data)
 
@@ -59,20 +78,34 @@ def _floats(family: Sequence[Summary]) -> list[Summary]:
 
 
 def _ticked(chosen: Sequence[Summary], entries: Sequence[Summary]) -> set[str]:
-    """Tick what the page is about and the baselines; then as many others as a visitor would hardly notice."""
-    found = {item.file_sha256: item.size for item in entries if item in chosen or not item.techniques}
+    """Tick what the page is about and the baselines.
+
+    Then as many others as a visitor would hardly notice.
+    """
+    found = {
+        item.file_sha256: item.size for item in entries if item in chosen or not item.techniques
+    }
     if len(chosen) > 1:
         return set(found)
     for item in sorted(entries, key=lambda item: item.size):
-        if len(found) < _MOST and item.file_sha256 not in found and sum(found.values()) + item.size <= _MOST_BYTES:
+        if (
+            len(found) < _MOST
+            and item.file_sha256 not in found
+            and sum(found.values()) + item.size <= _MOST_BYTES
+        ):
             found[item.file_sha256] = item.size
     return set(found)
 
 
 def _published_on(entries: Sequence[Summary]) -> str:
-    """Name the device whose published latencies stand beside the visitor's: the same kind if there is one, else the most measured."""
+    """Name the device whose published latencies stand beside the visitor's.
+
+    The same kind if there is one, else the most measured.
+    """
     devices = sorted(timing.device for item in entries for timing in item.timings)
-    return DEVICE if DEVICE in devices else max(dict.fromkeys(devices), key=devices.count, default="")
+    return (
+        DEVICE if DEVICE in devices else max(dict.fromkeys(devices), key=devices.count, default="")
+    )
 
 
 def _entry(item: Summary, metric: str, device: str, *, ticked: bool) -> dict[str, Any]:
@@ -88,8 +121,15 @@ def _entry(item: Summary, metric: str, device: str, *, ticked: bool) -> dict[str
         "macs": item.macs,
         "metric": item.metrics.get(metric),
         "ci95": item.metrics_ci95.get(metric),
-        "published": timing
-        and {"median_ms": timing.median_ms, "ratio": timing.ratio, "ci95": timing.ratio_ci95, "verdict": timing.verdict},
+        "published": (
+            timing
+            and {
+                "median_ms": timing.median_ms,
+                "ratio": timing.ratio,
+                "ci95": timing.ratio_ci95,
+                "verdict": timing.verdict,
+            }
+        ),
         "href": urls.artifact(item.name, item.version),
         "pull": urls.pull_command(item.name, item.version),
         "record": f"/v1{urls.artifact(item.name, item.version)}",

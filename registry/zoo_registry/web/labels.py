@@ -19,11 +19,21 @@ class Box:
 
     def overlaps(self, other: "Box") -> bool:
         """Whether the two share more than an edge."""
-        return self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
 
     def holds(self, other: "Box") -> bool:
         """Whether `other` lies inside."""
-        return self.left <= other.left and other.right <= self.right and self.top <= other.top and other.bottom <= self.bottom
+        return (
+            self.left <= other.left
+            and other.right <= self.right
+            and self.top <= other.top
+            and other.bottom <= self.bottom
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,9 @@ class Label:
     box: Box
 
 
-def place(points: Sequence[tuple[float, float, str]], plot: Box, obstacles: Sequence[Box] = ()) -> tuple[Label | None, ...]:
+def place(
+    points: Sequence[tuple[float, float, str]], plot: Box, obstacles: Sequence[Box] = ()
+) -> tuple[Label | None, ...]:
     """Choose a place for each label, the first in the sequence first; None where no place is free.
 
     Args:
@@ -47,7 +59,11 @@ def place(points: Sequence[tuple[float, float, str]], plot: Box, obstacles: Sequ
     taken = [Box(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points] + list(obstacles)
     placed: list[Label | None] = []
     for x, y, text in points:
-        free = (c for c in _candidates(x, y, len(text) * _GLYPH) if plot.holds(c.box) and not any(c.box.overlaps(b) for b in taken))
+        free = (
+            c
+            for c in _candidates(x, y, len(text) * _GLYPH)
+            if plot.holds(c.box) and not any(c.box.overlaps(b) for b in taken)
+        )
         label = next(free, None)
         placed.append(label)
         if label is not None:

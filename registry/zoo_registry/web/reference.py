@@ -1,6 +1,9 @@
-"""What the page of the API shows, read from the OpenAPI document. Pure: whatever the document says, in words and links.
+"""What the page of the API shows, read from the OpenAPI document.
 
-The document is our own, so what is looked up is there; what JSON Schema can say beyond what our types use is shown as `any`.
+Pure: whatever the document says, in words and links.
+
+The document is our own, so what is looked up is there; what JSON Schema can say beyond what our
+types use is shown as `any`.
 """
 
 import re
@@ -15,9 +18,13 @@ Schema = Mapping[str, Any]
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _PROBLEM = "application/problem+json"
 _LIMITS = (
-    ("exclusiveMinimum", "> {}"), ("minimum", "≥ {}"), ("exclusiveMaximum", "< {}"), ("maximum", "≤ {}"),
-    ("minLength", "at least {} long"), ("maxLength", "at most {} long"),
-)  # fmt: skip
+    ("exclusiveMinimum", "> {}"),
+    ("minimum", "≥ {}"),
+    ("exclusiveMaximum", "< {}"),
+    ("maximum", "≤ {}"),
+    ("minLength", "at least {} long"),
+    ("maxLength", "at most {} long"),
+)
 _DIGEST = "[0-9a-f]{64}"
 
 
@@ -34,7 +41,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What is sent or comes back: its media type, its kind, and its keys where it has no name of its own."""
+    """What is sent or comes back.
+
+    Its media type, its kind, and its keys where it has no name of its own.
+    """
 
     media: str
     kind: Markup
@@ -53,7 +63,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. `headline` is the first sentence of `text`; `problems` are the statuses that are errors."""
+    """One method of one path.
+
+    `headline` is the first sentence of `text`; `problems` are the statuses that are errors.
+    """
 
     ident: str
     method: str
@@ -96,14 +109,26 @@ class Reference:
 
 
 def reference(document: Schema) -> Reference:
-    """Read an OpenAPI 3.1 document: subjects in the order of its tags, then of its paths; shapes by name."""
+    """Read an OpenAPI 3.1 document: subjects in the order of its tags, then of its paths.
+
+    Shapes by name.
+    """
     about = {tag["name"]: tag.get("description", "") for tag in document.get("tags", ())}
     found: dict[str, list[Operation]] = {name: [] for name in about}
     for path, item in document["paths"].items():
         for method in (name for name in _METHODS if name in item):
-            found.setdefault(item[method].get("tags", ["other"])[0], []).append(_operation(path, method, item[method]))
-    groups = (Group(_ident("group", name), name, prose(about.get(name, "")), tuple(ops)) for name, ops in found.items() if ops)
-    shapes = {name: _shape(name, schema) for name, schema in sorted(document["components"]["schemas"].items())}
+            found.setdefault(item[method].get("tags", ["other"])[0], []).append(
+                _operation(path, method, item[method])
+            )
+    groups = (
+        Group(_ident("group", name), name, prose(about.get(name, "")), tuple(ops))
+        for name, ops in found.items()
+        if ops
+    )
+    shapes = {
+        name: _shape(name, schema)
+        for name, schema in sorted(document["components"]["schemas"].items())
+    }
     problem = shapes.pop("Problem", None)
     return Reference(tuple(groups), problem, tuple(shapes.values()))
 
@@ -111,7 +136,10 @@ def reference(document: Schema) -> Reference:
 def prose(text: str) -> Markup:
     """Set what stands between backticks as code; everything is escaped."""
     parts = text.split("`")
-    return Markup().join(Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )
 
 
 def _ident(kind: str, *parts: str) -> str:
@@ -121,7 +149,11 @@ def _ident(kind: str, *parts: str) -> str:
 def _operation(path: str, method: str, operation: Schema) -> Operation:
     said = operation.get("description") or operation.get("summary", "")
     paragraphs = [" ".join(part.split()) for part in said.split("\n\n")]
-    errors = [status for status, reply in operation["responses"].items() if _PROBLEM in reply.get("content", {})]
+    errors = [
+        status
+        for status, reply in operation["responses"].items()
+        if _PROBLEM in reply.get("content", {})
+    ]
     return Operation(
         ident=_ident("op", method, path),
         method=method.upper(),
@@ -130,14 +162,24 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
         text=tuple(map(prose, paragraphs)),
         parameters=tuple(_parameter(parameter) for parameter in operation.get("parameters", ())),
         bodies=_bodies(operation.get("requestBody", {})),
-        replies=tuple(_reply(status, reply) for status, reply in sorted(operation["responses"].items()) if status not in errors),
+        replies=tuple(
+            _reply(status, reply)
+            for status, reply in sorted(operation["responses"].items())
+            if status not in errors
+        ),
         problems=tuple(sorted(errors)),
     )
 
 
 def _parameter(parameter: Schema) -> Field:
     schema = parameter["schema"]
-    return Field(parameter["name"], kind(schema), _note(schema, parameter.get("description", "")), parameter["required"], parameter["in"])
+    return Field(
+        parameter["name"],
+        kind(schema),
+        _note(schema, parameter.get("description", "")),
+        parameter["required"],
+        parameter["in"],
+    )
 
 
 def _bodies(content_of: Schema) -> tuple[Body, ...]:
@@ -171,7 +213,11 @@ def _fields(schema: Schema) -> tuple[Field, ...]:
 def _note(schema: Schema, description: str) -> Markup:
     """Say what a value means, and what it is when it is not given."""
     default = schema.get("default")
-    told = "" if default in (None, "", [], {}) else f"default `{str(default).lower() if isinstance(default, bool) else default}`"
+    told = (
+        ""
+        if default in (None, "", [], {})
+        else f"default `{str(default).lower() if isinstance(default, bool) else default}`"
+    )
     return prose("; ".join(part for part in (description, told) if part))
 
 
@@ -184,7 +230,10 @@ def kind(schema: Schema) -> Markup:
         if several in schema:
             return Markup(" or ").join(kind(part) for part in schema[several])
     if "enum" in schema or "const" in schema:
-        return Markup(" or ").join(Markup("<code>{}</code>").format(value) for value in schema.get("enum") or [schema["const"]])
+        return Markup(" or ").join(
+            Markup("<code>{}</code>").format(value)
+            for value in schema.get("enum") or [schema["const"]]
+        )
     return _plain(schema)
 
 
@@ -199,7 +248,9 @@ def _plain(schema: Schema) -> Markup:
     if name == "string" and schema.get("format") == "binary":
         return Markup("bytes")
     limits = Markup(", ").join(_limits(schema))
-    return Markup("{}{}{}").format(name, " " if name in ("integer", "number") and limits else ", " if limits else "", limits)
+    return Markup("{}{}{}").format(
+        name, " " if name in ("integer", "number") and limits else ", " if limits else "", limits
+    )
 
 
 def _limits(schema: Schema) -> Iterable[Markup]:
@@ -208,5 +259,7 @@ def _limits(schema: Schema) -> Iterable[Markup]:
 
 def _list(schema: Schema) -> Markup:
     if "prefixItems" in schema:
-        return Markup("[{}]").format(Markup(", ").join(kind(part) for part in schema["prefixItems"]))
+        return Markup("[{}]").format(
+            Markup(", ").join(kind(part) for part in schema["prefixItems"])
+        )
     return Markup("list of {}").format(kind(schema.get("items", {})))

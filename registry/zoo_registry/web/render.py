@@ -1,4 +1,7 @@
-"""Templates to answers: autoescaped, with headers under which nothing but the registry's own files can run."""
+"""Templates to answers: autoescaped.
+
+With headers under which nothing but the registry's own files can run.
+"""
 
 from collections.abc import Mapping
 from functools import cache
@@ -20,22 +23,35 @@ HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",  # this and the next: precise clocks and threads for what is measured in the browser
+    "Cross-Origin-Opener-Policy": (
+        "same-origin"
+    ),  # this and the next: precise clocks and threads for what is measured in the browser
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
 WORKER_HEADERS: Mapping[str, str] = {
     **HEADERS,
-    # A worker has a policy of its own: in the lab's workers, and only there, WebAssembly may be compiled.
-    "Content-Security-Policy": POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"),
+    # A worker has a policy of its own: in the lab's workers, and only there, WebAssembly may be
+    # compiled.
+    "Content-Security-Policy": POLICY.replace(
+        "script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'"
+    ),
 }
-STATIC: Mapping[str, str] = {"zoo.css": "text/css", "zoo.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC: Mapping[str, str] = {
+    "zoo.css": "text/css",
+    "zoo.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template into an answer with the security headers."""
-    return HTMLResponse(_environment().get_template(template).render(**values), status_code=status, headers=dict(HEADERS))
+    return HTMLResponse(
+        _environment().get_template(template).render(**values),
+        status_code=status,
+        headers=dict(HEADERS),
+    )
 
 
 @cache
@@ -59,8 +75,13 @@ def lab_files() -> Mapping[str, bytes]:
 
 @cache
 def lab_version() -> str:
-    """Name the state of all modules of the lab together: they import each other, so they are kept or replaced together."""
-    return sha256(b"".join(name.encode() + data for name, data in sorted(lab_files().items()))).hexdigest()[:12]
+    """Name the state of all modules of the lab together.
+
+    They import each other, so they are kept or replaced together.
+    """
+    return sha256(
+        b"".join(name.encode() + data for name, data in sorted(lab_files().items()))
+    ).hexdigest()[:12]
 
 
 def lab_address(name: str) -> str:
@@ -69,7 +90,10 @@ def lab_address(name: str) -> str:
 
 
 def static_address(name: str) -> str:
-    """Give the address of a file the pages use; it changes with the bytes, so that it may be cached for ever."""
+    """Give the address of a file the pages use.
+
+    It changes with the bytes, so that it may be cached for ever.
+    """
     return f"/static/{name}?v={sha256(static_file(name)).hexdigest()[:12]}"
 
 

@@ -26,13 +26,20 @@ class Scale:
 
     def ticks(self, about: int) -> tuple[float, ...]:
         """Choose round values, roughly `about` of them."""
-        return _log_ticks(self.low, self.high, about) if self.log else _even_ticks(self.low, self.high, about)
+        return (
+            _log_ticks(self.low, self.high, about)
+            if self.log
+            else _even_ticks(self.low, self.high, about)
+        )
 
 
 def fit(values: Sequence[float], start: float, end: float, *, may_log: bool = False) -> Scale:
-    """Choose a scale that shows all `values` with a little air on both sides; `values` must not be empty.
+    """Choose a scale that shows all `values` with a little air on both sides.
 
-    Powers are used when `may_log`, everything is positive, and the largest is a dozen times the smallest.
+    `values` must not be empty.
+
+    Powers are used when `may_log`, everything is positive, and the largest is a dozen times the
+    smallest.
     """
     low, high = min(values), max(values)
     if may_log and low > 0 and high / low >= _LOG_SPAN:

@@ -1,7 +1,11 @@
-"""A signature as a Python program that runs the file: decoded picture or recording, preprocessing, quantization, output. Pure.
+"""A signature as a Python program that runs the file.
 
-The program is complete for what the record says: input size and type, scale and zero point, the manifest's preprocessing in
-its order, labels. A preprocessing step this page does not know is written as a line that raises, never left out silently.
+Decoded picture or recording, preprocessing, quantization, output. Pure.
+
+The program is complete for what the record says: input size and type, scale and zero point, the
+    manifest's preprocessing in
+its order, labels. A preprocessing step this page does not know is written as a line that raises,
+never left out silently.
 """
 
 import json
@@ -18,12 +22,19 @@ _VALUES = frozenset({"rescale", "standardize"})
 
 
 def python(record: Record) -> str:
-    """Write a Python program that runs `record`'s file on one input with ai_edge_litert, and prints what came out."""
+    """Write a Python program that runs `record`'s file on one input with ai_edge_litert.
+
+    And prints what came out.
+    """
     kind = _kind(record)
     prepare = {"image": _image, "sound": _sound}.get(kind)
     lines = _head(kind, record.file.path)
     for index, tensor in enumerate(record.signature.inputs):
-        lines += ["", *(prepare(tensor, record) if prepare else _zeros(tensor, index)), *_quantize(tensor, index)]
+        lines += [
+            "",
+            *(prepare(tensor, record) if prepare else _zeros(tensor, index)),
+            *_quantize(tensor, index),
+        ]
     lines += ["", "interpreter.invoke()"]
     for index, tensor in enumerate(record.signature.outputs):
         lines += ["", *_output(tensor, index)]
@@ -46,7 +57,11 @@ def _kind(record: Record) -> Literal["image", "sound", "other"]:
     heard = any(name in snippet_sound.STEPS for name, _ in steps)
     values, shape = signature.values, signature.inputs[0].shape
     pcm = values is not None and (values.low, values.high) == snippet_sound.PCM_RANGE
-    return "image" if len(shape) == IMAGE_RANK and shape[-1] in IMAGE_CHANNELS and not heard and not pcm else "other"
+    return (
+        "image"
+        if len(shape) == IMAGE_RANK and shape[-1] in IMAGE_CHANNELS and not heard and not pcm
+        else "other"
+    )
 
 
 def _steps(record: Record) -> list[tuple[str, Any]]:
@@ -74,9 +89,16 @@ def _image(tensor: TensorInfo, record: Record) -> list[str]:
     lines = [f'image = Image.open(sys.argv[1]).convert("{mode}")']
     if not names & _SIZING:
         lines.append(_resize((height, width)))
-    lines += [line for name, value in steps if name not in _VALUES for line in _geometry(name, value)]
+    lines += [
+        line for name, value in steps if name not in _VALUES for line in _geometry(name, value)
+    ]
     prepared = _values(record.signature.values, steps)
-    return [*lines, "x = np.asarray(image, dtype=np.float32)  # 0 to 255", *prepared, f"x = x.reshape({_shape(tensor)})"]
+    return [
+        *lines,
+        "x = np.asarray(image, dtype=np.float32)  # 0 to 255",
+        *prepared,
+        f"x = x.reshape({_shape(tensor)})",
+    ]
 
 
 def _sound(tensor: TensorInfo, record: Record) -> list[str]:
@@ -84,7 +106,9 @@ def _sound(tensor: TensorInfo, record: Record) -> list[str]:
     found, wanted = snippet_sound.step_of(steps), record.signature.sound
     made = snippet_sound.lines(*found) if found else []
     made = snippet_sound.heard(wanted.sample_rate, wanted.samples) if wanted else made
-    other = [_unknown(name, value) for name, value in steps if name not in _VALUES | snippet_sound.STEPS]
+    other = [
+        _unknown(name, value) for name, value in steps if name not in _VALUES | snippet_sound.STEPS
+    ]
     recorded = record.signature.values
     prepared = [] if recorded is None else [_affine(recorded)]
     if recorded is None:
@@ -93,7 +117,10 @@ def _sound(tensor: TensorInfo, record: Record) -> list[str]:
 
 
 def _geometry(name: str, value: Any) -> list[str]:
-    """Write one step that changes the picture, as the builders do it: bilinear, centred, ITU-R 601 luma."""
+    """Write one step that changes the picture, as the builders do it.
+
+    Bilinear, centred, ITU-R 601 luma.
+    """
     if name == "grayscale":
         return ['image = image.convert("L")']
     size = _pair(value) if name in _SIZING else None
@@ -118,14 +145,31 @@ def _values(recorded: Values | None, steps: Sequence[tuple[str, Any]]) -> list[s
     """Write the steps that change the values; `recorded` says what all of them come to."""
     if recorded is not None:
         return _value_map(recorded)
-    lines, low, high = ["# the record does not say the range of the data's own values: 0 to 255, as photos have, is taken"], 0.0, 255.0
+    lines, low, high = (
+        [
+            (
+                "# the record does not say the range of the data's own values: 0 to 255, as photos"
+                " have, is taken"
+            )
+        ],
+        0.0,
+        255.0,
+    )
     for name, value in steps:
         if name == "rescale" and _pair(value) is not None:
             start, stop = (float(end) for end in value)
             lines.append(_rescale((low, high), (start, stop)))
             low, high = start, stop
-        elif name == "standardize" and isinstance(value, Mapping) and value.get("mean") and value.get("std"):
-            lines.append(f"x = (x - np.array({_numbers(value['mean'])}, np.float32)) / np.array({_numbers(value['std'])}, np.float32)")
+        elif (
+            name == "standardize"
+            and isinstance(value, Mapping)
+            and value.get("mean")
+            and value.get("std")
+        ):
+            lines.append(
+                f"x = (x - np.array({_numbers(value['mean'])}, np.float32)) /"
+                f" np.array({_numbers(value['std'])}, np.float32)"
+            )
         elif name in _VALUES:
             lines.append(_unknown(name, value))
     return lines
@@ -141,13 +185,19 @@ def _rescale(old: tuple[float, float], new: tuple[float, float]) -> str:
 def _value_map(recorded: Values) -> list[str]:
     low, high = recorded.low, recorded.high
     lines = (
-        [] if (low, high) == (0.0, 255.0) else [f"x = x * ({high - low:g} / 255) + {low:g}  # the data's own values: {low:g} … {high:g}"]
+        []
+        if (low, high) == (0.0, 255.0)
+        else [
+            f"x = x * ({high - low:g} / 255) + {low:g}  # the data's own values: {low:g} … {high:g}"
+        ]
     )
     return [*lines, _affine(recorded)]
 
 
 def _affine(recorded: Values) -> str:
-    scale, offset = (f"np.array({_numbers(value)}, np.float32)" for value in (recorded.scale, recorded.offset))
+    scale, offset = (
+        f"np.array({_numbers(value)}, np.float32)" for value in (recorded.scale, recorded.offset)
+    )
     return f"x = x * {scale} + {offset}"
 
 
@@ -157,13 +207,19 @@ def _resize(size: tuple[int, int]) -> str:
 
 def _pair(value: Any) -> tuple[int, int] | None:
     ends = (value, value) if isinstance(value, int) else value
-    if isinstance(ends, list | tuple) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends):  # noqa: PLR2004  a pair
+    if (
+        isinstance(ends, list | tuple)
+        and len(ends) == 2  # noqa: PLR2004
+        and all(isinstance(end, int | float) for end in ends)
+    ):
         return int(ends[0]), int(ends[1])
     return None
 
 
 def _numbers(value: Any) -> str:
-    return repr([float(entry) for entry in value] if isinstance(value, list | tuple) else float(value))
+    return repr(
+        [float(entry) for entry in value] if isinstance(value, list | tuple) else float(value)
+    )
 
 
 def _unknown(name: str, value: Any) -> str:
@@ -173,7 +229,12 @@ def _unknown(name: str, value: Any) -> str:
 
 def _zeros(tensor: TensorInfo, index: int) -> list[str]:
     name = "x" if index == 0 else f"x{index}"
-    return [f"{name} = np.zeros({_shape(tensor)}, dtype=np.float32)  # your input: {_inline(tensor.name)}"]
+    return [
+        (
+            f"{name} = np.zeros({_shape(tensor)}, dtype=np.float32)  # your input:"
+            f" {_inline(tensor.name)}"
+        )
+    ]
 
 
 def _quantize(tensor: TensorInfo, index: int) -> list[str]:
@@ -181,8 +242,13 @@ def _quantize(tensor: TensorInfo, index: int) -> list[str]:
     lines = []
     if tensor.scale:
         low, high = _range(tensor.dtype)
-        lines.append(f"{name} = np.clip(np.round({name} / {tensor.scale!r} + {tensor.zero_point}), {low}, {high})")
-    lines.append(f'interpreter.set_tensor(inputs[{index}]["index"], {name}.astype(np.{_dtype(tensor)}))')
+        lines.append(
+            f"{name} = np.clip(np.round({name} / {tensor.scale!r} + {tensor.zero_point}), {low},"
+            f" {high})"
+        )
+    lines.append(
+        f'interpreter.set_tensor(inputs[{index}]["index"], {name}.astype(np.{_dtype(tensor)}))'
+    )
     return lines
 
 
@@ -190,7 +256,9 @@ def _output(tensor: TensorInfo, index: int) -> list[str]:
     name = "y" if index == 0 else f"y{index}"
     lines = [f'{name} = interpreter.get_tensor(outputs[{index}]["index"])[0]']
     if tensor.scale:
-        lines.append(f"{name} = ({name}.astype(np.float32) - {tensor.zero_point}) * {tensor.scale!r}")
+        lines.append(
+            f"{name} = ({name}.astype(np.float32) - {tensor.zero_point}) * {tensor.scale!r}"
+        )
     return lines
 
 
@@ -203,7 +271,11 @@ def _labels(record: Record) -> list[str]:
     named = len(labels) == classes
     lines = ["", f"labels = {json.dumps(list(labels), ensure_ascii=False)}"] if named else [""]
     shown = "labels[i]" if named else "i"
-    return [*lines, f"for i in np.argsort(y)[::-1][:{min(5, classes)}]:", f'    print(f"{{y[i]:.4f}}  {{{shown}}}")']
+    return [
+        *lines,
+        f"for i in np.argsort(y)[::-1][:{min(5, classes)}]:",
+        f'    print(f"{{y[i]:.4f}}  {{{shown}}}")',
+    ]
 
 
 def _shape(tensor: TensorInfo) -> str:

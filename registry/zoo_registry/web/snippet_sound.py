@@ -1,7 +1,9 @@
-"""The lines of a program that turn a recording into a speech model's input, as the builders' front end computes it. Pure.
+"""The lines of a program that turn a recording into a speech model's input.
 
-A record's `mfcc` or `log_mel` step says everything the features depend on; the formulas are those of `zoo_builders.data.audio_features`, and a test holds
-the two against each other.
+As the builders' front end computes it. Pure.
+
+A record's `mfcc` or `log_mel` step says everything the features depend on; the formulas are those
+of `zoo_builders.data.audio_features`, and a test holds the two against each other.
 """
 
 import math
@@ -11,28 +13,51 @@ from typing import Any
 STEPS = frozenset({"log_mel", "mfcc"})
 IMPORTS = ("import sys", "import wave", "")
 PCM_RANGE = (-32768.0, 32767.0)
-"""The values of recordings that reach the model as they are: no picture, although their shape could be one's."""
+"""The values of recordings that reach the model as they are.
 
-_NUMBERS = ("sample_rate", "samples", "window_ms", "stride_ms", "bins", "low_hz", "high_hz", "floor")
+No picture, although their shape could be one's.
+"""
+
+_NUMBERS = (
+    "sample_rate",
+    "samples",
+    "window_ms",
+    "stride_ms",
+    "bins",
+    "low_hz",
+    "high_hz",
+    "floor",
+)
 _COEFFICIENTS = ("coefficients", "lifter")
 _LARGEST = 1e7
 
 
 def step_of(steps: Sequence[tuple[str, Any]]) -> tuple[str, Mapping[str, float]] | None:
-    """Find the step that makes features, with its numbers; None where there is none that says all it must."""
+    """Find the step that makes features, with its numbers.
+
+    None where there is none that says all it must.
+    """
     for name, value in steps:
         if name in STEPS and isinstance(value, Mapping):
             wanted = _NUMBERS + (_COEFFICIENTS if name == "mfcc" else ())
             found = {key: value.get(key) for key in wanted}
-            if all(isinstance(n, int | float) and 0 <= n <= _LARGEST for n in found.values()) and found["sample_rate"] and found["bins"]:
-                return name, {key: float(number) for key, number in found.items() if number is not None}
+            if (
+                all(isinstance(n, int | float) and 0 <= n <= _LARGEST for n in found.values())
+                and found["sample_rate"]
+                and found["bins"]
+            ):
+                return name, {
+                    key: float(number) for key, number in found.items() if number is not None
+                }
     return None
 
 
 def lines(name: str, numbers: Mapping[str, float]) -> list[str]:
     """Write reading, cutting to length, and the features as `x` [frames, width]."""
     rate, samples, bins = (int(numbers[key]) for key in ("sample_rate", "samples", "bins"))
-    window, stride = (max(1, round(rate * numbers[key] / 1000)) for key in ("window_ms", "stride_ms"))
+    window, stride = (
+        max(1, round(rate * numbers[key] / 1000)) for key in ("window_ms", "stride_ms")
+    )
     fft = int(2 ** math.ceil(math.log2(window)))
     made = [
         *_read(rate, samples),
@@ -46,18 +71,33 @@ def lines(name: str, numbers: Mapping[str, float]) -> list[str]:
 
 
 def heard(rate: int, samples: int) -> list[str]:
-    """Write reading and cutting to length, and the samples as `x`, for a file that makes the features itself."""
+    """Write reading and cutting to length, and the samples as `x`.
+
+    For a file that makes the features itself.
+    """
     return [*_read(rate, samples), "x = pcm.astype(np.float32)"]
 
 
 def _read(rate: int, samples: int) -> list[str]:
     return [
         'with wave.open(sys.argv[1], "rb") as sound:',
-        f"    if (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) != (1, 2, {rate}):",
-        f'        raise SystemExit("expected 16 bit, mono, {rate} Hz: ffmpeg -i IN -ac 1 -ar {rate} -c:a pcm_s16le OUT.wav")',
+        (
+            "    if (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) != (1, 2,"
+            f" {rate}):"
+        ),
+        (
+            f'        raise SystemExit("expected 16 bit, mono, {rate} Hz: ffmpeg -i IN -ac 1 -ar'
+            f' {rate} -c:a pcm_s16le OUT.wav")'
+        ),
         '    pcm = np.frombuffer(sound.readframes(sound.getnframes()), "<i2")',
-        f"excess = len(pcm) - {samples}  # a longer recording: its middle; a shorter one: in the middle of silence",
-        f"pcm = pcm[excess // 2 :][:{samples}] if excess > 0 else np.pad(pcm, (-excess // 2, -excess - -excess // 2))",
+        (
+            f"excess = len(pcm) - {samples}  # a longer recording: its middle; a shorter one: in"
+            " the middle of silence"
+        ),
+        (
+            f"pcm = pcm[excess // 2 :][:{samples}] if excess > 0 else np.pad(pcm, (-excess // 2,"
+            " -excess - -excess // 2))"
+        ),
     ]
 
 
@@ -67,7 +107,10 @@ def _bank(numbers: Mapping[str, float], rate: int, fft: int, bins: int) -> list[
         f"edges = np.linspace(mel({numbers['low_hz']!r}), mel({numbers['high_hz']!r}), {bins + 2})",
         "left, peak, right = edges[:-2], edges[1:-1], edges[2:]",
         f"place = mel(np.arange({fft // 2 + 1}) * {rate} / {fft})[:, None]",
-        "bank = np.maximum(0, np.minimum((place - left) / (peak - left), (right - place) / (right - peak)))",
+        (
+            "bank = np.maximum(0, np.minimum((place - left) / (peak - left), (right - place) /"
+            " (right - peak)))"
+        ),
         "bank[0] = 0",
     ]
 
@@ -77,6 +120,9 @@ def _cosines(numbers: Mapping[str, float], bins: int) -> list[str]:
     lift = f" * (1 + {lifter} / 2 * np.sin(np.pi * order / {lifter}))" if lifter else ""
     return [
         f"order = np.arange({coefficients})",
-        f"cosines = np.sqrt(2 / {bins}) * np.cos(np.pi * order * (np.arange({bins})[:, None] + 0.5) / {bins})",
+        (
+            f"cosines = np.sqrt(2 / {bins}) * np.cos(np.pi * order * (np.arange({bins})[:, None] +"
+            f" 0.5) / {bins})"
+        ),
         f"x = x @ (cosines{lift})",
     ]

@@ -18,8 +18,13 @@ def clean(pairs: Iterable[tuple[str, str]]) -> Params:
 
 
 def changed(params: Params, changes: Mapping[str, str | None]) -> Params:
-    """Replace parameters, keeping the order; None removes. Paging starts again, because the list is another one."""
-    kept = tuple((name, value) for name, value in params if name not in changes and name != "cursor")
+    """Replace parameters, keeping the order; None removes.
+
+    Paging starts again, because the list is another one.
+    """
+    kept = tuple(
+        (name, value) for name, value in params if name not in changes and name != "cursor"
+    )
     return kept + tuple((name, value) for name, value in changes.items() if value)
 
 
@@ -34,7 +39,10 @@ def artifact(name: str, version: str = "") -> str:
 
 
 def search_command(params: Params) -> str:
-    """Spell the search for a shell: `zoo search --device host-cpu --max-latency 8 --min-top1 0.7 cat`."""
+    """Spell the search for a shell.
+
+    `zoo search --device host-cpu --max-latency 8 --min-top1 0.7 cat`.
+    """
     options = [option for name, value in params if (option := _option(name, value))]
     sought = dict(params).get("q", "")
     end = ["--"] if sought.startswith("-") else []
@@ -42,13 +50,20 @@ def search_command(params: Params) -> str:
 
 
 def _option(name: str, value: str) -> str:
-    """Spell one parameter as an option of the command; empty for what the command has no word for."""
+    """Spell one parameter as an option of the command.
+
+    Empty for what the command has no word for.
+    """
     if name in PAGING or name == "q":
         return ""
     option = f"--{_OPTIONS.get(name, name).replace('_', '-')}"
     if name in _FLAGS:
         return option if value.lower() in _ON else ""
-    return f"{option}={shlex.quote(value)}" if value.startswith("-") else f"{option} {shlex.quote(value)}"
+    return (
+        f"{option}={shlex.quote(value)}"
+        if value.startswith("-")
+        else f"{option} {shlex.quote(value)}"
+    )
 
 
 def pull_command(name: str, version: str, digest: str = "") -> str:

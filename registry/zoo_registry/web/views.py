@@ -1,4 +1,7 @@
-"""What the list page shows, decided from an answer of the registry. Pure: no template, no request, no store."""
+"""What the list page shows, decided from an answer of the registry.
+
+Pure: no template, no request, no store.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,17 +9,32 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from zoo_registry.model import words
-from zoo_registry.model.query import Miss, NearMiss, Page, ParetoPoint, Query, Resolution, Summary, Timing, main_metric
+from zoo_registry.model.query import (
+    Miss,
+    NearMiss,
+    Page,
+    ParetoPoint,
+    Query,
+    Resolution,
+    Summary,
+    Timing,
+    main_metric,
+)
 from zoo_registry.web import charts, form, urls
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.urls import Params
 
-_SMALL_FIRST = frozenset({"name", "latency", "ratio", "size", "size_gzip"})  # all else is a metric: large first
+_SMALL_FIRST = frozenset(
+    {"name", "latency", "ratio", "size", "size_gzip"}
+)  # all else is a metric: large first
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of the result table. `aria` is the aria-sort value; `href` sorts by it, the other way when it is sorted already."""
+    """One column of the result table.
+
+    `aria` is the aria-sort value; `href` sorts by it, the other way when it is sorted already.
+    """
 
     label: str
     href: str = ""
@@ -72,7 +90,10 @@ class MissText:
 
 @dataclass(frozen=True, slots=True)
 class NearRow:
-    """One artifact that almost fits, and the address of the search whose budget is just wide enough for it."""
+    """One artifact that almost fits.
+
+    And the address of the search whose budget is just wide enough for it.
+    """
 
     row: Row
     misses: tuple[MissText, ...]
@@ -102,11 +123,16 @@ def speed(timing: Timing, scale: Scale) -> Speed:
 
 def ratio_scale(timings: Sequence[Timing], width: int = 110) -> Scale:
     """Choose the scale on which all ratios of a table are drawn."""
-    return charts.interval_scale([end for timing in timings for end in (*timing.ratio_ci95, timing.ratio)], 1.0, width)
+    return charts.interval_scale(
+        [end for timing in timings for end in (*timing.ratio_ci95, timing.ratio)], 1.0, width
+    )
 
 
 def speeds(items: Sequence[Summary], device: str) -> tuple[Speed | None, ...]:
-    """Spell the timings of one device over several artifacts, on one scale; None where it was not measured."""
+    """Spell the timings of one device over several artifacts, on one scale.
+
+    None where it was not measured.
+    """
     timings = [item.timing(device, None) for item in items]
     scale = ratio_scale([timing for timing in timings if timing], 80)
     return tuple(speed(timing, scale) if timing else None for timing in timings)
@@ -145,7 +171,9 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
     return (
         _sortable("Artifact", "name", params, query),
         Column("Techniques"),
-        _sortable(words.metric_name(metric), metric, params, query, note="95 % interval", number=True),
+        _sortable(
+            words.metric_name(metric), metric, params, query, note="95 % interval", number=True
+        ),
         _sortable("Size", "size", params, query, note="raw", number=True),
         _sortable("Download", "size_gzip", params, query, note="gzip", number=True),
         _sortable("Latency", "latency", params, query, note=f"median ms, {where}", number=True),
@@ -154,18 +182,25 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
     )
 
 
-def _sortable(label: str, key: str, params: Params, query: Query, *, note: str = "", number: bool = False) -> Column:
+def _sortable(
+    label: str, key: str, params: Params, query: Query, *, note: str = "", number: bool = False
+) -> Column:
     first, second = (key, f"-{key}") if key in _SMALL_FIRST else (f"-{key}", key)
     aria = {key: "ascending", f"-{key}": "descending"}.get(query.sort, "")
     target = second if query.sort == first else first
-    return Column(label, urls.address("/", urls.changed(params, {"sort": target})), aria, note, number)
+    return Column(
+        label, urls.address("/", urls.changed(params, {"sort": target})), aria, note, number
+    )
 
 
-def near_rows(near: Sequence[NearMiss], params: Params, query: Query, metric: str) -> tuple[NearRow, ...]:
+def near_rows(
+    near: Sequence[NearMiss], params: Params, query: Query, metric: str
+) -> tuple[NearRow, ...]:
     """Spell the near misses, each with the change of the budget that would let it in."""
     table = rows([miss.item for miss in near], query, metric)
     return tuple(
-        NearRow(row, tuple(_miss(miss) for miss in entry.misses), _widen(entry, params)) for row, entry in zip(table, near, strict=True)
+        NearRow(row, tuple(_miss(miss) for miss in entry.misses), _widen(entry, params))
+        for row, entry in zip(table, near, strict=True)
     )
 
 
@@ -179,16 +214,24 @@ def _miss(miss: Miss) -> MissText:
     if miss.found is None:
         return MissText(what, "not measured", "")
     over = "under" if miss.limit.startswith("min_") else "over"
-    return MissText(what, words.limit_value(miss.limit, miss.found), f"{_by(miss.by)} {over} {words.limit_value(miss.limit, miss.wanted)}")
+    return MissText(
+        what,
+        words.limit_value(miss.limit, miss.found),
+        f"{_by(miss.by)} {over} {words.limit_value(miss.limit, miss.wanted)}",
+    )
 
 
 def _by(share: float | None) -> str:
     percent = (share or 0.0) * 100
-    return f"{percent:.0f} %" if percent >= 10 else f"{words.significant(percent, 2)} %"  # noqa: PLR2004  two digits are enough
+    # two digits are enough
+    return f"{percent:.0f} %" if percent >= 10 else f"{words.significant(percent, 2)} %"  # noqa: PLR2004
 
 
 def _enough(miss: Miss) -> str:
-    """Round the found value away from the limit, to three digits, so that the relaxed search does let it in."""
+    """Round the found value away from the limit, to three digits.
+
+    So that the relaxed search does let it in.
+    """
     found = miss.found or 0.0
     if miss.limit in {"max_size", "max_size_gzip"}:
         return str(int(found))
@@ -201,20 +244,30 @@ def _enough(miss: Miss) -> str:
 
 
 def usual_device(items: Sequence[Summary]) -> str | None:
-    """Name the device most artifacts were measured on: a chart shows one device, because latencies of two do not compare."""
+    """Name the device most artifacts were measured on.
+
+    A chart shows one device, because latencies of two do not compare.
+    """
     devices = [device for item in items for device in {timing.device for timing in item.timings}]
     return max(sorted(set(devices)), key=devices.count, default=None)
 
 
-def front(found: Sequence[ParetoPoint], query: Query, metric: str, chosen: Summary | None) -> tuple[Markup, Markup]:
-    """Draw accuracy over latency twice, wide and narrow; empty when nothing was measured. `query` names the device."""
+def front(
+    found: Sequence[ParetoPoint], query: Query, metric: str, chosen: Summary | None
+) -> tuple[Markup, Markup]:
+    """Draw accuracy over latency twice, wide and narrow; empty when nothing was measured.
+
+    `query` names the device.
+    """
     alone = len({point.item.model for point in found}) == 1
     dots = [_dot(point, metric, chosen, alone=alone) for point in found]
     share = words.is_share(metric)
     where = f" on {query.device}" if query.device else ""
     x = charts.Axis(f"median latency{where}, ms", limit=query.max_latency_ms, may_log=True)
     y = charts.Axis(
-        words.metric_name(metric) + (", %" if share else ""), limit=query.min_metrics.get(metric), factor=100.0 if share else 1.0
+        words.metric_name(metric) + (", %" if share else ""),
+        limit=query.min_metrics.get(metric),
+        factor=100.0 if share else 1.0,
     )
     return (
         charts.scatter(dots, x, y, charts.Frame(680, 300, "front-wide")),
@@ -229,7 +282,10 @@ def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool
         x=point.x,
         y=point.y,
         label=item.variant if alone else item.name,
-        note=f"{item.name} {item.version}: {words.metric(metric, point.y)}, {words.milliseconds(point.x)} ms",
+        note=(
+            f"{item.name} {item.version}: {words.metric(metric, point.y)},"
+            f" {words.milliseconds(point.x)} ms"
+        ),
         href=urls.artifact(item.name, item.version),
         kind="chosen" if is_chosen else "front" if point.on_front else "beaten",
         bar=item.metrics_ci95.get(metric),
@@ -284,9 +340,18 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
         rows=rows(page.items, query, metric),
         near=near_rows(page.near_misses, params, query, metric),
         choice=_choice(answers.resolution, query, metric),
-        front=front(answers.points, query.model_copy(update={"device": answers.drawn_on}), metric, answers.resolution.chosen),
+        front=front(
+            answers.points,
+            query.model_copy(update={"device": answers.drawn_on}),
+            metric,
+            answers.resolution.chosen,
+        ),
         drawn_on=answers.drawn_on or "",
-        next_href=urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor))) if page.next_cursor else "",
+        next_href=(
+            urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor)))
+            if page.next_cursor
+            else ""
+        ),
         chips=form.chips(params, query),
         search_command=urls.search_command(params),
         rest_path=urls.address("/v1/artifacts", params),

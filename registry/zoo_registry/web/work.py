@@ -1,6 +1,9 @@
-"""Where the work of a file goes, operator type by operator type: pure, from a record's structure and measurements.
+"""Where the work of a file goes, operator type by operator type.
 
-Multiplications and bytes are read from the file, so they are there for every device; measured times are shown where a runtime told.
+Pure, from a record's structure and measurements.
+
+Multiplications and bytes are read from the file, so they are there for every device; measured times
+are shown where a runtime told.
 """
 
 from collections import defaultdict
@@ -25,7 +28,10 @@ _SMALL = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of a row: its share of the whole (0 to 1), what it is, and in words. `hollow` is the part of it that sparse kernels skip."""
+    """One bar of a row: its share of the whole (0 to 1), what it is, and in words.
+
+    `hollow` is the part of it that sparse kernels skip.
+    """
 
     tone: str
     share: float
@@ -62,7 +68,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the page shows: a chart of costs, the heaviest operators, sentences, measured profiles."""
+    """What the page shows: a chart of costs, the heaviest operators, sentences.
+
+    Measured profiles.
+    """
 
     chart: Markup
     heaviest: tuple[Heavy, ...]
@@ -77,7 +86,9 @@ def work(record: Record, measurements: Sequence[Measurement]) -> Work | None:
     if not costs:
         return None
     return Work(
-        chart=_chart(kinds_of(costs), "share of multiplications and of bytes moved, by operator type"),
+        chart=_chart(
+            kinds_of(costs), "share of multiplications and of bytes moved, by operator type"
+        ),
         heaviest=_heaviest(costs),
         about=_about(record.structure),
         skipped=_skipped(record.structure),
@@ -102,7 +113,12 @@ def _kind(name: str, group: Sequence[OperatorCost], all_macs: int, all_bytes: in
     return Kind(
         f"{name} x {len(group)}" if len(group) > 1 else name,
         (
-            Bar("macs", macs / all_macs, f"{times}{words.count(macs)} multiplications", skipped / all_macs),
+            Bar(
+                "macs",
+                macs / all_macs,
+                f"{times}{words.count(macs)} multiplications",
+                skipped / all_macs,
+            ),
             Bar("bytes", moved / all_bytes, f"{times}{words.size(moved)} moved"),
         ),
     )
@@ -113,7 +129,8 @@ def _few(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
         return tuple(kinds)
     kept, rest = kinds[: MOST - 1], kinds[MOST - 1 :]
     merged = tuple(
-        Bar(bar.tone, sum(kind.bars[place].share for kind in rest), f"{len(rest)} other types") for place, bar in enumerate(rest[0].bars)
+        Bar(bar.tone, sum(kind.bars[place].share for kind in rest), f"{len(rest)} other types")
+        for place, bar in enumerate(rest[0].bars)
     )
     return (*kept, Kind(f"{len(rest)} others", merged))
 
@@ -126,7 +143,13 @@ def _heaviest(costs: Sequence[OperatorCost]) -> tuple[Heavy, ...]:
     total = max(1, sum(one.macs for one in costs))
     first = sorted(costs, key=lambda one: (-one.macs, -_moved(one)))[:HEAVIEST]
     return tuple(
-        Heavy(one, words.percent(one.macs / total), words.count(one.macs), words.size(one.weight_bytes), words.size(one.activation_bytes))
+        Heavy(
+            one,
+            words.percent(one.macs / total),
+            words.count(one.macs),
+            words.size(one.weight_bytes),
+            words.size(one.activation_bytes),
+        )
         for one in first
     )
 
@@ -135,17 +158,23 @@ def _about(structure: Structure) -> str:
     costs = structure.costs
     macs, moved = sum(one.macs for one in costs), sum(map(_moved, costs))
     return (
-        f"{words.count(macs)} multiplications and {words.size(moved)} moved in one inference, read from the file. "
-        "An operator takes at least as long as the slower of the two."
+        f"{words.count(macs)} multiplications and {words.size(moved)} moved in one inference, read"
+        " from the file. An operator takes at least as long as the slower of the two."
     )
 
 
 def _skipped(structure: Structure) -> str:
-    skipped, macs = sum(one.macs_skipped for one in structure.costs), sum(one.macs for one in structure.costs)
+    skipped, macs = (
+        sum(one.macs_skipped for one in structure.costs),
+        sum(one.macs for one in structure.costs),
+    )
     if not skipped:
         return ""
     where = ", ".join(structure.xnnpack.cpus)
-    return f"On {where} XNNPACK's sparse kernels skip {words.percent(skipped / macs)} of the multiplications: the hollow part of the bars."
+    return (
+        f"On {where} XNNPACK's sparse kernels skip {words.percent(skipped / macs)} of the"
+        " multiplications: the hollow part of the bars."
+    )
 
 
 def _profile(measurement: Measurement) -> Profile:
@@ -153,15 +182,32 @@ def _profile(measurement: Measurement) -> Profile:
     groups: dict[str, list[float]] = defaultdict(list)
     for step in measurement.profile:
         groups[step.kind].append(step.ms)
-    kinds = sorted((_timed(kind, times, total) for kind, times in groups.items()), key=lambda kind: -kind.bars[0].share)
-    title = f"{measurement.device}, {measurement.runtime} {measurement.runtime_version}, {measurement.threads} thread(s)"
-    return Profile(title, _chart(_few(kinds), f"share of measured time by kernel on {measurement.device}"))
+    kinds = sorted(
+        (_timed(kind, times, total) for kind, times in groups.items()),
+        key=lambda kind: -kind.bars[0].share,
+    )
+    title = (
+        f"{measurement.device}, {measurement.runtime} {measurement.runtime_version},"
+        f" {measurement.threads} thread(s)"
+    )
+    return Profile(
+        title, _chart(_few(kinds), f"share of measured time by kernel on {measurement.device}")
+    )
 
 
 def _timed(kind: str, times: Sequence[float], total: float) -> Kind:
     spent = sum(times)
     name = f"{kind} x {len(times)}" if len(times) > 1 else kind
-    return Kind(name, (Bar("time", spent / total, f"{name}: {words.milliseconds(spent)} of {words.milliseconds(total)}"),))
+    return Kind(
+        name,
+        (
+            Bar(
+                "time",
+                spent / total,
+                f"{name}: {words.milliseconds(spent)} of {words.milliseconds(total)}",
+            ),
+        ),
+    )
 
 
 def _chart(kinds: Sequence[Kind], title: str) -> Markup:
@@ -172,9 +218,10 @@ def _chart(kinds: Sequence[Kind], title: str) -> Markup:
     for kind in kinds:
         body.append(_row(kind, left, y))
         y += _height(kind)
-    return Markup('<svg class="work" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{t}">{body}</svg>').format(
-        w=_WIDTH, h=height, t=title, body=Markup().join(body)
-    )
+    return Markup(
+        '<svg class="work" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img"'
+        ' aria-label="{t}">{body}</svg>'
+    ).format(w=_WIDTH, h=height, t=title, body=Markup().join(body))
 
 
 def _height(kind: Kind) -> int:
@@ -195,16 +242,29 @@ def _bars(bars: Iterable[Bar], left: float, top: float) -> list[Markup]:
     for place, bar in enumerate(bars):
         y, width = top + place * (_BAR + _GAP), max(1.0, room * bar.share) if bar.share else 0.0
         hollow = room * bar.hollow
-        note = bar.said + (f", {words.percent(bar.hollow / bar.share)} skipped by sparse kernels" if bar.hollow > 0 else "")
+        note = bar.said + (
+            f", {words.percent(bar.hollow / bar.share)} skipped by sparse kernels"
+            if bar.hollow > 0
+            else ""
+        )
         drawn.append(
             Markup(
-                '<g class="{tone}"><title>{note}</title><rect x="{x:.1f}" y="{y:.1f}" width="{full:.1f}" height="{b}" rx="2"/>{hole}'
-                '<text x="{after:.1f}" y="{text:.1f}">{share}</text></g>'
+                '<g class="{tone}"><title>{note}</title><rect x="{x:.1f}" y="{y:.1f}"'
+                ' width="{full:.1f}" height="{b}" rx="2"/>{hole}<text x="{after:.1f}"'
+                ' y="{text:.1f}">{share}</text></g>'
             ).format(
-                tone=bar.tone, note=note, x=left, y=y, full=width, b=_BAR, hole=_hole(left + width - hollow, y, hollow),
-                after=left + width + 6, text=y + _BAR - 1.5, share=_share(bar.share),
+                tone=bar.tone,
+                note=note,
+                x=left,
+                y=y,
+                full=width,
+                b=_BAR,
+                hole=_hole(left + width - hollow, y, hollow),
+                after=left + width + 6,
+                text=y + _BAR - 1.5,
+                share=_share(bar.share),
             )
-        )  # fmt: skip
+        )
     return drawn
 
 
@@ -217,4 +277,6 @@ def _share(share: float) -> str:
 def _hole(x: float, y: float, width: float) -> Markup:
     if width < 1:
         return Markup()
-    return Markup('<rect class="hole" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="1"/>').format(x, y + 1.5, width - 1.5, _BAR - 3)
+    return Markup(
+        '<rect class="hole" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{}" rx="1"/>'
+    ).format(x, y + 1.5, width - 1.5, _BAR - 3)

@@ -14,7 +14,9 @@ def histogram(values: np.ndarray) -> tuple[np.ndarray, float, float]:
 
 
 @given(st.integers(0, 2**31), st.floats(0.1, 1000), st.floats(-5, 5), st.floats(90, 99.999))
-def test_a_range_lies_within_what_was_seen_and_holds_zero(seed: int, scale: float, shift: float, percentile: float) -> None:
+def test_a_range_lies_within_what_was_seen_and_holds_zero(
+    seed: int, scale: float, shift: float, percentile: float
+) -> None:
     counts, low, high = histogram(np.random.default_rng(seed).normal(shift, 1, 500) * scale)
     found = kept(counts, low, high, percentile)
     assert low - 1e-9 <= found[0] <= 0 <= found[1] <= high + 1e-9

@@ -1,4 +1,7 @@
-"""The search for layers to leave in float, the words that name them, and what quantize promises and refuses: all pure."""
+"""The search for layers to leave in float, the words that name them.
+
+And what quantize promises and refuses: all pure.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +44,9 @@ def test_exactly_the_layers_that_are_needed_stay_float(needed: set[str]) -> None
 
 
 def test_a_pair_of_layers_is_found_of_which_each_alone_does_nothing() -> None:
-    choice = float_search.choose(ORDER, lambda kept: 0.0 if {"b", "d"} <= kept else 0.7, float_search.Limits(0.01, 8))
+    choice = float_search.choose(
+        ORDER, lambda kept: 0.0 if {"b", "d"} <= kept else 0.7, float_search.Limits(0.01, 8)
+    )
     assert choice.kept == ("b", "d")
     assert choice.trials[0].drop == 0.7
 
@@ -53,11 +58,23 @@ def test_a_budget_that_does_not_suffice_is_refused_with_what_was_reached() -> No
 
 
 def an_error(name: str, channels: float, rmse: float) -> LayerError:
-    return LayerError(layer=name, tensor=name, operator="CONV_2D", rmse_over_scale=rmse, sqnr_db=40, sqnr_channels_db=channels)
+    return LayerError(
+        layer=name,
+        tensor=name,
+        operator="CONV_2D",
+        rmse_over_scale=rmse,
+        sqnr_db=40,
+        sqnr_channels_db=channels,
+    )
 
 
-def test_a_drowned_layer_comes_first_although_its_error_is_small_against_its_stretched_scale() -> None:
-    assert float_search.worst_first([an_error("fine", 42, 0.33), an_error("drowned", 3, 0.09)]) == ("drowned", "fine")
+def test_a_drowned_layer_comes_first_although_its_error_is_small_against_its_stretched_scale() -> (
+    None
+):
+    assert float_search.worst_first([an_error("fine", 42, 0.33), an_error("drowned", 3, 0.09)]) == (
+        "drowned",
+        "fine",
+    )
 
 
 NAME = "model/relu/Relu;model/block1_conv/BiasAdd;model/block1_conv/Conv2D"
@@ -76,7 +93,10 @@ def test_a_word_means_nothing_else(word: str) -> None:
 @pytest.mark.parametrize(
     ("name", "layer"),
     [
-        ("net/dw_bn/FusedBatchNormV3;net/dw/depthwise;net/dw/BiasAdd;net/dw/BiasAdd/ReadVariableOp", "dw"),
+        (
+            "net/dw_bn/FusedBatchNormV3;net/dw/depthwise;net/dw/BiasAdd;net/dw/BiasAdd/ReadVariableOp",
+            "dw",
+        ),
         ("net/dw/BiasAdd/ReadVariableOp_1", "dw"),
         (NAME, "block1_conv"),
         ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
@@ -115,20 +135,31 @@ def test_what_does_not_fit_together_is_refused(said: dict[str, Any], message: st
         ({"rules": [{"layers": ["nope"], "dtype": "int4"}]}, "no layer is called so"),
     ],
 )
-def test_what_means_nothing_on_this_network_is_an_objection(said: dict[str, Any], reason: str) -> None:
+def test_what_means_nothing_on_this_network_is_an_objection(
+    said: dict[str, Any], reason: str
+) -> None:
     [objection] = QUANTIZE.check(DIGITS, params(**said), ())
     assert reason in objection.reason
 
 
 def test_every_parameter_survives_being_written_down_resolved() -> None:
-    for said in ({}, {"keep_float": "auto"}, {"dtype": "int4", "granularity": "block32"}, {"keep_float": "stem_conv"}):
+    for said in (
+        {},
+        {"keep_float": "auto"},
+        {"dtype": "int4", "granularity": "block32"},
+        {"keep_float": "stem_conv"},
+    ):
         made = params(**said)
         assert Params.model_validate(made.model_dump(mode="json")) == made
 
 
 def test_the_engine_follows_from_what_is_asked() -> None:
     assert params().engine == "tensorflow"
-    assert params(dtype="int4").engine == params(rules=[{"layers": "a", "dtype": "int4"}]).engine == "litert"
+    assert (
+        params(dtype="int4").engine
+        == params(rules=[{"layers": "a", "dtype": "int4"}]).engine
+        == "litert"
+    )
     assert params(dtype="dynamic", keep_float="classifier").engine == "litert"
 
 
@@ -147,19 +178,34 @@ def test_the_encoding_is_asked_for_only_where_the_recipe_says_one() -> None:
 
 def a_weight(name: str, dtype: str, granularity: str = "channel") -> TensorSparsity:
     return TensorSparsity(
-        name=f"model/{name}/Conv2D", operator="CONV_2D", shape=(8, 1, 1, 8), dtype=dtype, sparsity=0, distinct=9,
-        distinct_per_channel=9, encoded_sparse=False, granularity=granularity,
-    )  # fmt: skip
+        name=f"model/{name}/Conv2D",
+        operator="CONV_2D",
+        shape=(8, 1, 1, 8),
+        dtype=dtype,
+        sparsity=0,
+        distinct=9,
+        distinct_per_channel=9,
+        encoded_sparse=False,
+        granularity=granularity,
+    )
 
 
 def a_structure(*weights: TensorSparsity) -> Structure:
     return Structure(
-        parameters=1, macs=1, operators={}, tensors_by_dtype={}, sparsity_overall=0, weights=weights, densify=0,
+        parameters=1,
+        macs=1,
+        operators={},
+        tensors_by_dtype={},
+        sparsity_overall=0,
+        weights=weights,
+        densify=0,
         xnnpack=Xnnpack(predicted_sparse=False, reason=""),
-    )  # fmt: skip
+    )
 
 
-def broken(promises: Sequence[Promise], *weights: TensorSparsity, activations: Sequence[Activation] = ()) -> list[str]:
+def broken(
+    promises: Sequence[Promise], *weights: TensorSparsity, activations: Sequence[Activation] = ()
+) -> list[str]:
     found = judge(promises, a_structure(*weights), Signature(inputs=(), outputs=()), activations)
     return [finding.tensor for finding in found if not finding.held]
 
@@ -177,21 +223,34 @@ def test_a_search_may_leave_as_many_in_float_as_it_was_allowed_and_no_more() -> 
 
 def test_an_excused_finding_says_so() -> None:
     [finding] = judge(
-        [a_promise("weights_dtype", "int8", allowed=3)], a_structure(a_weight("a", "float32")), Signature(inputs=(), outputs=())
+        [a_promise("weights_dtype", "int8", allowed=3)],
+        a_structure(a_weight("a", "float32")),
+        Signature(inputs=(), outputs=()),
     )
     assert finding.found == "float32 (one of at most 3 left so)"
 
 
 def test_layers_named_aside_are_not_meant_neither_their_weights_nor_what_they_compute() -> None:
-    promises = [a_promise(kind, "int8", besides=("a",)) for kind in ("weights_dtype", "activations_dtype")]
-    seen = [Activation("x", "CONV_2D", "float32", "model/a/Conv2D"), Activation("y", "CONV_2D", "int8", "model/b/Conv2D")]
+    promises = [
+        a_promise(kind, "int8", besides=("a",)) for kind in ("weights_dtype", "activations_dtype")
+    ]
+    seen = [
+        Activation("x", "CONV_2D", "float32", "model/a/Conv2D"),
+        Activation("y", "CONV_2D", "int8", "model/b/Conv2D"),
+    ]
     assert broken(promises, a_weight("a", "float32"), a_weight("b", "int8"), activations=seen) == []
-    assert broken([a_promise("weights_dtype", "float32", named=("a",))], a_weight("a", "int8"), a_weight("b", "int8")) == ["model/a/Conv2D"]
+    assert broken(
+        [a_promise("weights_dtype", "float32", named=("a",))],
+        a_weight("a", "int8"),
+        a_weight("b", "int8"),
+    ) == ["model/a/Conv2D"]
 
 
 def test_scales_are_as_coarse_as_promised() -> None:
     promise = a_promise("weights_granularity", "block32")
-    assert broken([promise], a_weight("a", "int4", "block32"), a_weight("b", "int4", "channel")) == ["model/b/Conv2D"]
+    assert broken(
+        [promise], a_weight("a", "int4", "block32"), a_weight("b", "int4", "channel")
+    ) == ["model/b/Conv2D"]
 
 
 def test_only_a_promise_that_says_so_is_kept_by_absence() -> None:
@@ -202,8 +261,14 @@ def test_only_a_promise_that_says_so_is_kept_by_absence() -> None:
 def test_promises_name_what_the_recipe_leaves_in_float() -> None:
     made = params(keep_float=["stem_conv", "MEAN"])
     found = QUANTIZE.promises(DIGITS, made, [Step("quantize", made)])
-    kept = [promise for promise in found if promise.value == "float32" and promise.kind == "weights_dtype"]
+    kept = [
+        promise
+        for promise in found
+        if promise.value == "float32" and promise.kind == "weights_dtype"
+    ]
     assert [layer.layer for promise in kept for layer in promise.layers] == ["stem_conv"]
     [activations] = [promise for promise in found if promise.kind == "activations_dtype"]
-    assert {"stem_conv", "MEAN", "PAD"} <= set(activations.besides)  # what only moves values follows the layer before it
+    assert {"stem_conv", "MEAN", "PAD"} <= set(
+        activations.besides
+    )  # what only moves values follows the layer before it
     assert not {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"} & set(activations.besides)

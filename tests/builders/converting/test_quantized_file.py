@@ -1,4 +1,7 @@
-"""Quantizing a trained model: layers left in float, errors by layer, both engines, and files that convert but do not run."""
+"""Quantizing a trained model.
+
+Layers left in float, errors by layer, both engines, and files that convert but do not run.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -31,10 +34,19 @@ def quantized(base: Path, data: Path, out: Path, **said: Any) -> Path:
 
     params = QUANTIZE.infer(QUANTIZE.params.model_validate(said), ())
     asked = QUANTIZE.converts(params, ())
-    convert.run(a_job("convert", out, {**asked, "task": "image-classification"}, inputs={"model": base, "data": data}))
+    convert.run(
+        a_job(
+            "convert",
+            out,
+            {**asked, "task": "image-classification"},
+            inputs={"model": base, "data": data},
+        )
+    )
     seen = inspection.examine((out / "model.tflite").read_bytes())
     promises = QUANTIZE.promises(GRAPH, params, [Step("quantize", params)])
-    proof.demand(proof.judge(promises, seen.structure, seen.signature, seen.activations, seen.zeros))
+    proof.demand(
+        proof.judge(promises, seen.structure, seen.signature, seen.activations, seen.zeros)
+    )
     return out
 
 
@@ -56,19 +68,31 @@ def top1(folder: Path, data: Path) -> float:
     inputs, labels = load_split(data, "validation")
     session = Session(folder / "model.tflite")
     [port], [out] = session.inputs, session.outputs
-    return float(np.mean([out.real(session.run([port.store(x[None])])[0]).argmax() == y for x, y in zip(inputs, labels, strict=True)]))
+    return float(
+        np.mean(
+            [
+                out.real(session.run([port.store(x[None])])[0]).argmax() == y
+                for x, y in zip(inputs, labels, strict=True)
+            ]
+        )
+    )
 
 
 @pytest.fixture(scope="module")
 def hostile_base(digits_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model with one channel a thousand times larger than the others, undone by the layer that reads it: the same function."""
+    """The tiny model with one channel a thousand times larger than the others.
+
+    Undone by the layer that reads it: the same function.
+    """
     from zoo_builders.keras_models.files import load, save
 
     model, folder = load(digits_base / "model.keras"), tmp_path_factory.mktemp("hostile")
     norm = model.get_layer(f"{HOSTILE}_bn")
     gamma, beta, *moments = norm.get_weights()
     gamma[CHANNEL] = abs(gamma[CHANNEL]) * FACTOR
-    beta[CHANNEL] = max(abs(beta[CHANNEL]), 0.1) * FACTOR  # alive: a channel that is always zero harms nobody
+    beta[CHANNEL] = (
+        max(abs(beta[CHANNEL]), 0.1) * FACTOR
+    )  # alive: a channel that is always zero harms nobody
     norm.set_weights([gamma, beta, *moments])
     after = model.get_layer(AFTER)
     kernel, *rest = after.get_weights()
@@ -79,28 +103,45 @@ def hostile_base(digits_base: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def files(hostile_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+def files(
+    hostile_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Path]:
     """The hostile model in float, in int8, and with as few layers in float as needed."""
     from zoo_builders.stages import convert
 
     plain = tmp_path_factory.mktemp("float")
-    convert.run(a_job("convert", plain, {"quantize": None}, inputs={"model": hostile_base, "data": digits_data}))
+    convert.run(
+        a_job(
+            "convert",
+            plain,
+            {"quantize": None},
+            inputs={"model": hostile_base, "data": digits_data},
+        )
+    )
     int8 = quantized(hostile_base, digits_data, tmp_path_factory.mktemp("int8"))
-    auto = quantized(hostile_base, digits_data, tmp_path_factory.mktemp("auto"), keep_float="auto", max_drop=0.01)
+    auto = quantized(
+        hostile_base, digits_data, tmp_path_factory.mktemp("auto"), keep_float="auto", max_drop=0.01
+    )
     return {"float": plain, "int8": int8, "auto": auto}
 
 
-def test_leaving_the_worst_layers_in_float_brings_back_what_one_hostile_layer_cost(files: Mapping[str, Path], digits_data: Path) -> None:
+def test_leaving_the_worst_layers_in_float_brings_back_what_one_hostile_layer_cost(
+    files: Mapping[str, Path], digits_data: Path
+) -> None:
     plain, int8, auto = (top1(files[name], digits_data) for name in ("float", "int8", "auto"))
     assert plain - int8 > 0.1, "the layer is hostile"
     assert plain - auto <= 0.01
     kept = {error.layer for error in about(files["auto"]).layers if error.kept_float}
     assert HOSTILE in kept
     assert len(kept) <= 3
-    assert (files["auto"] / "model.tflite").stat().st_size < (files["float"] / "model.tflite").stat().st_size
+    assert (files["auto"] / "model.tflite").stat().st_size < (
+        files["float"] / "model.tflite"
+    ).stat().st_size
 
 
-def test_the_report_blames_the_hostile_layer_where_rmse_over_scale_does_not(files: Mapping[str, Path]) -> None:
+def test_the_report_blames_the_hostile_layer_where_rmse_over_scale_does_not(
+    files: Mapping[str, Path],
+) -> None:
     errors = {error.layer: error for error in about(files["int8"]).layers}
     assert min(errors.values(), key=lambda error: error.sqnr_channels_db).layer in {HOSTILE, AFTER}
     assert errors[HOSTILE].rmse_over_scale < 0.5, "small against the stretched scale"
@@ -110,19 +151,30 @@ def test_the_report_blames_the_hostile_layer_where_rmse_over_scale_does_not(file
 
 def test_the_search_is_told_with_what_it_tried(files: Mapping[str, Path]) -> None:
     found = about(files["auto"])
-    assert (found.engine, found.metric, found.mode, found.split) == ("tensorflow", "top1", "layer", "calibration")
+    assert (found.engine, found.metric, found.mode, found.split) == (
+        "tensorflow",
+        "top1",
+        "layer",
+        "calibration",
+    )
     assert found.search[0].kept == 0
     assert found.search[0].drop > 0.1
     kept = sum(error.kept_float for error in found.layers)
     assert min(trial.drop for trial in found.search if trial.kept == kept) <= 0.01
 
 
-def test_a_search_that_may_keep_too_few_layers_fails_with_the_reason(hostile_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_a_search_that_may_keep_too_few_layers_fails_with_the_reason(
+    hostile_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BuildFailed, match="1 worst layers in float still"):
-        quantized(hostile_base, digits_data, tmp_path, keep_float="auto", max_drop=0.0, max_float_layers=1)
+        quantized(
+            hostile_base, digits_data, tmp_path, keep_float="auto", max_drop=0.0, max_float_layers=1
+        )
 
 
-def test_zeros_are_left_out_of_a_file_with_float_layers_too(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_zeros_are_left_out_of_a_file_with_float_layers_too(
+    digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     """The way that can leave layers in float stores nothing sparse by itself."""
     from zoo_builders.keras_models.files import load, save
 
@@ -133,7 +185,14 @@ def test_zeros_are_left_out_of_a_file_with_float_layers_too(digits_base: Path, d
             weights[0][np.abs(weights[0]) < np.quantile(np.abs(weights[0]), 0.8)] = 0
             layer.set_weights(weights)
     save(model, tmp_path / "model.keras")
-    out = quantized(tmp_path, digits_data, tmp_path / "out", keep_float=["stem_conv"], sparse_encoding="always", report=False)
+    out = quantized(
+        tmp_path,
+        digits_data,
+        tmp_path / "out",
+        keep_float=["stem_conv"],
+        sparse_encoding="always",
+        report=False,
+    )
     stored = kernels(out)
     assert stored["block2_pointwise"].encoded_sparse
     assert stored["block2_pointwise"].dtype == "int8"
@@ -143,9 +202,16 @@ def test_zeros_are_left_out_of_a_file_with_float_layers_too(digits_base: Path, d
 LITERT: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
     "int4": (
         {"dtype": "int4"},
-        {"stem_conv": ("int4", "channel"), "block1_depthwise": ("int8", "channel"), "classifier": ("int4", "channel")},
+        {
+            "stem_conv": ("int4", "channel"),
+            "block1_depthwise": ("int8", "channel"),
+            "classifier": ("int4", "channel"),
+        },
     ),
-    "blocks": ({"dtype": "int4", "granularity": "block32"}, {"classifier": ("int4", "block32"), "stem_conv": ("int4", "channel")}),
+    "blocks": (
+        {"dtype": "int4", "granularity": "block32"},
+        {"classifier": ("int4", "block32"), "stem_conv": ("int4", "channel")},
+    ),
     "rules": (
         {
             "dtype": "int8",
@@ -155,34 +221,56 @@ LITERT: Mapping[str, tuple[dict[str, Any], dict[str, tuple[str, str]]]] = {
                 {"layers": ["stem_conv"], "dtype": "float32"},
             ],
         },
-        {"block2_pointwise": ("int4", "channel"), "stem_conv": ("float32", ""), "classifier": ("int8", "channel")},
+        {
+            "block2_pointwise": ("int4", "channel"),
+            "stem_conv": ("float32", ""),
+            "classifier": ("int8", "channel"),
+        },
     ),
-    "octav": ({"dtype": "int8", "method": "octav", "interface": "int8"}, {"block2_pointwise": ("int8", "channel")}),
-    "dynamic": ({"dtype": "dynamic", "keep_float": ["classifier"]}, {"classifier": ("float32", ""), "stem_conv": ("int8", "channel")}),
+    "octav": (
+        {"dtype": "int8", "method": "octav", "interface": "int8"},
+        {"block2_pointwise": ("int8", "channel")},
+    ),
+    "dynamic": (
+        {"dtype": "dynamic", "keep_float": ["classifier"]},
+        {"classifier": ("float32", ""), "stem_conv": ("int8", "channel")},
+    ),
     "float16": ({"dtype": "float16", "engine": "litert"}, {"stem_conv": ("float16", "")}),
 }
 
 
 @pytest.mark.parametrize("name", LITERT)
-def test_the_second_engine_stores_what_the_recipe_says(name: str, digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_the_second_engine_stores_what_the_recipe_says(
+    name: str, digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     said, expected = LITERT[name]
     out = quantized(digits_base, digits_data, tmp_path, **said)
     weights = kernels(out)
-    assert {layer: (weights[layer].dtype, weights[layer].granularity) for layer in expected} == expected
+    assert {
+        layer: (weights[layer].dtype, weights[layer].granularity) for layer in expected
+    } == expected
     assert top1(out, digits_data) > (0.6 if said["dtype"] == "int4" else 0.85)
     found = about(out)
     assert (found.engine, bool(found.engine_version)) == ("litert", True)
     assert bool(found.layers) == (said["dtype"] == "int8")
 
 
-def test_one_scale_a_tensor_where_asked(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_one_scale_a_tensor_where_asked(
+    digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     out = quantized(digits_base, digits_data, tmp_path, granularity="tensor", report=False)
-    assert {weight.granularity for weight in inspection.inspect((out / "model.tflite").read_bytes()).weights} == {"tensor"}
+    assert {
+        weight.granularity
+        for weight in inspection.inspect((out / "model.tflite").read_bytes()).weights
+    } == {"tensor"}
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
-    [({"samples": 5000}, r"asks for 5000 calibration inputs, the split 'calibration' has 100"), ({"keep_float": ["re:nope"]}, "re:nope")],
+    [
+        ({"samples": 5000}, r"asks for 5000 calibration inputs, the split 'calibration' has 100"),
+        ({"keep_float": ["re:nope"]}, "re:nope"),
+    ],
 )
 def test_what_the_data_or_the_file_do_not_have_is_refused(
     said: dict[str, Any], message: str, digits_base: Path, digits_data: Path, tmp_path: Path
@@ -192,7 +280,9 @@ def test_what_the_data_or_the_file_do_not_have_is_refused(
     assert caught.value.hint
 
 
-def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runtimes_words(digits_data: Path, tmp_path: Path) -> None:
+def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runtimes_words(
+    digits_data: Path, tmp_path: Path
+) -> None:
     from zoo_builders import tf
 
     layers = tf.keras.layers
@@ -204,13 +294,19 @@ def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runti
     from zoo_builders.stages import convert
 
     params = Params.model_validate({"dtype": "int16x8"})
-    calibration = np.load(digits_data / "calibration_x.npy")[:10].astype(np.float32).reshape(-1, 8, 8, 1)
-    data = convert.Data(calibration=lambda: calibration, validation=lambda: (calibration, np.zeros(10)), about={})
+    calibration = (
+        np.load(digits_data / "calibration_x.npy")[:10].astype(np.float32).reshape(-1, 8, 8, 1)
+    )
+    data = convert.Data(
+        calibration=lambda: calibration, validation=lambda: (calibration, np.zeros(10)), about={}
+    )
     with pytest.raises(MeasureFailed, match=r"(?i)squared_?difference"):
         encodings.encode(model, params, data)
 
 
-def test_the_report_is_left_out_where_it_is_not_wanted(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_the_report_is_left_out_where_it_is_not_wanted(
+    digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     out = quantized(digits_base, digits_data, tmp_path, dtype="int16x8", report=False)
     assert json.loads((out / "quantization.json").read_text())["layers"] == []
 
@@ -234,15 +330,26 @@ REFUSED = [
 
 @pytest.mark.parametrize(("layers", "dtype", "message", "hint"), REFUSED)
 def test_a_rule_that_the_finished_float_file_cannot_follow_is_refused_in_few_words(
-    layers: str, dtype: str, message: str, hint: str, digits_base: Path, digits_data: Path, tmp_path: Path
+    layers: str,
+    dtype: str,
+    message: str,
+    hint: str,
+    digits_base: Path,
+    digits_data: Path,
+    tmp_path: Path,
 ) -> None:
     """The plan refuses the same of a network it can read; of a file only its operators tell."""
     from zoo_builders.stages import convert
 
     last = [{"layers": "FULLY_CONNECTED", "dtype": "int4"}] if layers == "classifier" else []
-    asked = Params.model_validate({"rules": [{"layers": layers, "dtype": dtype}, *last]}).model_dump(mode="json")
+    asked = Params.model_validate(
+        {"rules": [{"layers": layers, "dtype": dtype}, *last]}
+    ).model_dump(mode="json")
     job = a_job(
-        "convert", tmp_path, {"quantize": asked, "task": "image-classification"}, inputs={"model": digits_base, "data": digits_data}
+        "convert",
+        tmp_path,
+        {"quantize": asked, "task": "image-classification"},
+        inputs={"model": digits_base, "data": digits_data},
     )
     with pytest.raises(BuildFailed, match=message) as caught:
         convert.run(job)
@@ -255,4 +362,7 @@ def test_a_rule_speaks_of_weights_and_leaves_operators_without_any_to_the_step(
 ) -> None:
     rule = {"layers": ["classifier", "MEAN"], "dtype": "int4", "granularity": "block32"}
     out = quantized(digits_base, digits_data, tmp_path, dtype="dynamic", rules=[rule])
-    assert (kernels(out)["classifier"].dtype, kernels(out)["classifier"].granularity) == ("int4", "block32")
+    assert (kernels(out)["classifier"].dtype, kernels(out)["classifier"].granularity) == (
+        "int4",
+        "block32",
+    )

@@ -1,4 +1,7 @@
-"""Rounding a whole network: fewer errors in the file that the converter makes of it, on images it never saw."""
+"""Rounding a whole network.
+
+Fewer errors in the file that the converter makes of it, on images it never saw.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,9 @@ def rounded(base: Any, images: Any) -> Any:
     return rounding_layers.rounded(base, images[:64])
 
 
-def test_every_kernel_stands_on_its_grid_and_the_rest_of_the_network_is_as_it_was(base: Any, rounded: Any) -> None:
+def test_every_kernel_stands_on_its_grid_and_the_rest_of_the_network_is_as_it_was(
+    base: Any, rounded: Any
+) -> None:
     graph = graph_of(base)
     folded, weights = fold(graph, weights_of(base, graph))
     after = weights_of(rounded, folded)
@@ -46,7 +51,11 @@ def test_every_kernel_stands_on_its_grid_and_the_rest_of_the_network_is_as_it_wa
         if name is None:
             continue
         kernel, was = after[node.name][name], weights[node.name][name]
-        columns = (-1, kernel.shape[2] * kernel.shape[3]) if node.op == "DepthwiseConv2D" else (-1, kernel.shape[-1])
+        columns = (
+            (-1, kernel.shape[2] * kernel.shape[3])
+            if node.op == "DepthwiseConv2D"
+            else (-1, kernel.shape[-1])
+        )
         step = step_of(was.reshape(columns))
         levels = kernel.reshape(columns) / step
         np.testing.assert_allclose(levels, np.rint(levels), atol=1e-3)
@@ -54,28 +63,46 @@ def test_every_kernel_stands_on_its_grid_and_the_rest_of_the_network_is_as_it_wa
 
 
 def test_the_files_weights_are_the_ones_that_were_chosen(rounded: Any, images: Any) -> None:
-    """Made twice: from the chosen weights, and from the same weights a hair off the grid, which the converter rounds back onto it."""
+    """Made twice: from the chosen weights, and from the same weights a hair off the grid.
+
+    Which the converter rounds back onto it.
+    """
     file = tensorflow_converter.to_tflite(rounded, EIGHT, lambda: images[:64], sparse=False)
     graph = graph_of(rounded)
-    off = {name: {key: value * (1 + 1e-4) for key, value in own.items()} for name, own in weights_of(rounded, graph).items()}
-    again = tensorflow_converter.to_tflite(render_with(graph, off), EIGHT, lambda: images[:64], sparse=False)
+    off = {
+        name: {key: value * (1 + 1e-4) for key, value in own.items()}
+        for name, own in weights_of(rounded, graph).items()
+    }
+    again = tensorflow_converter.to_tflite(
+        render_with(graph, off), EIGHT, lambda: images[:64], sparse=False
+    )
     assert integers(file) == integers(again)
 
 
 def integers(file: bytes) -> list[bytes]:
     from zoo_builders.tflite.flatbuffer import read
 
-    return sorted(tensor.data for tensor in read(file).main.tensors if tensor.constant and tensor.dtype == "int8")
+    return sorted(
+        tensor.data
+        for tensor in read(file).main.tensors
+        if tensor.constant and tensor.dtype == "int8"
+    )
 
 
-def test_it_loses_less_than_rounding_each_weight_by_itself(base: Any, rounded: Any, images: Any) -> None:
+def test_it_loses_less_than_rounding_each_weight_by_itself(
+    base: Any, rounded: Any, images: Any
+) -> None:
     unseen = images[1000:1200]
     expected = base.predict(unseen, verbose=0)
 
     def lost(model: Any) -> float:
-        session = Session(tensorflow_converter.to_tflite(model, EIGHT, lambda: images[:64], sparse=False))
+        session = Session(
+            tensorflow_converter.to_tflite(model, EIGHT, lambda: images[:64], sparse=False)
+        )
         port, out = session.inputs[0], session.outputs[0]
-        found = np.concatenate([out.real(session.run([port.store(image[None])])[0]) for image in unseen])
+        found = np.concatenate(
+            [out.real(session.run([port.store(image[None])])[0]) for image in unseen]
+        )
         return float(((found - expected) ** 2).mean())
 
     assert lost(rounded) < lost(base)

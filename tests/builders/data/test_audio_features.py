@@ -1,4 +1,7 @@
-"""The front end of speech models: features against independent implementations, shapes, and what is refused."""
+"""The front end of speech models.
+
+Features against independent implementations, shapes, and what is refused.
+"""
 
 from typing import Any
 
@@ -25,23 +28,38 @@ def tone(hertz: float, samples: int = 8000) -> Any:
 
 
 def reference(recording: Any, params: Mfcc) -> Any:
-    """SciPy's spectrogram, a filter bank by interpolation, SciPy's DCT: no line in common with the front end."""
+    """SciPy's spectrogram, a filter bank by interpolation, SciPy's DCT.
+
+    No line in common with the front end.
+    """
     window = round(RATE * params.window_ms / 1000)
     size = 1 << (window - 1).bit_length()
     step = round(RATE * params.stride_ms / 1000)
-    spectra = signal.ShortTimeFFT(signal.get_window("hann", window), step, RATE, fft_mode="onesided", mfft=size)
+    spectra = signal.ShortTimeFFT(
+        signal.get_window("hann", window), step, RATE, fft_mode="onesided", mfft=size
+    )
     last = 1 + (len(recording) - window) // step
-    found = np.abs(spectra.stft_detrend(recording / 32768, None, p0=0, p1=1 + (len(recording) // step), k_offset=window // 2))[:, :last].T
-    points = np.linspace(*(2595 * np.log10(1 + hertz / 700) for hertz in (params.low_hz, RATE / 2)), params.bins + 2)
+    found = np.abs(
+        spectra.stft_detrend(
+            recording / 32768, None, p0=0, p1=1 + (len(recording) // step), k_offset=window // 2
+        )
+    )[:, :last].T
+    points = np.linspace(
+        *(2595 * np.log10(1 + hertz / 700) for hertz in (params.low_hz, RATE / 2)), params.bins + 2
+    )
     place = 2595 * np.log10(1 + np.fft.rfftfreq(size, 1 / RATE) / 700)
     bank = np.array([np.interp(place, points[b : b + 3], [0, 1, 0]) for b in range(params.bins)])
     bank[:, 0] = 0
-    cepstrum = fft.dct(np.log(found @ bank.T + params.floor), norm="ortho", axis=1)[:, : params.coefficients]
+    cepstrum = fft.dct(np.log(found @ bank.T + params.floor), norm="ortho", axis=1)[
+        :, : params.coefficients
+    ]
     cepstrum[:, 0] *= np.sqrt(2)
     return cepstrum
 
 
-@pytest.mark.parametrize(("bins", "coefficients", "stride"), [(40, 10, 20), (20, 13, 10), (26, 26, 25)])
+@pytest.mark.parametrize(
+    ("bins", "coefficients", "stride"), [(40, 10, 20), (20, 13, 10), (26, 26, 25)]
+)
 def test_mfccs_are_those_of_scipys_parts(bins: int, coefficients: int, stride: int) -> None:
     params = Mfcc(bins=bins, coefficients=coefficients, stride_ms=stride, lifter=0)
     recordings = noise()
@@ -57,8 +75,12 @@ def test_features_are_those_of_tf_signal() -> None:
     from zoo_builders.tf import tensorflow as tf
 
     recordings = noise()
-    spectra = tf.abs(tf.signal.stft(recordings[..., 0, 0].astype(np.float32) / 32768, 320, 160, 512))
-    bands = tf.math.log(spectra @ tf.signal.linear_to_mel_weight_matrix(40, 257, RATE, 20.0, 4000.0) + 1e-2)
+    spectra = tf.abs(
+        tf.signal.stft(recordings[..., 0, 0].astype(np.float32) / 32768, 320, 160, 512)
+    )
+    bands = tf.math.log(
+        spectra @ tf.signal.linear_to_mel_weight_matrix(40, 257, RATE, 20.0, 4000.0) + 1e-2
+    )
     assert features(LogMel(), recordings, RATE)[..., 0] == pytest.approx(bands.numpy(), abs=1e-4)
     expected = tf.signal.mfccs_from_log_mel_spectrograms(bands).numpy()[..., :10]
     assert features(Mfcc(lifter=0), recordings, RATE)[..., 0] == pytest.approx(expected, abs=1e-4)
@@ -88,7 +110,9 @@ def test_silence_is_as_quiet_as_the_floor_says() -> None:
 def test_recordings_do_not_depend_on_their_neighbours() -> None:
     recordings = noise(130, 1000)
     together = features(Mfcc(), recordings, RATE)
-    alone = [features(Mfcc(), recording[None], RATE)[0] for recording in recordings[[0, 63, 64, 129]]]
+    alone = [
+        features(Mfcc(), recording[None], RATE)[0] for recording in recordings[[0, 63, 64, 129]]
+    ]
     assert np.array_equal(together[[0, 63, 64, 129]], np.stack(alone))
 
 
@@ -101,11 +125,21 @@ def distinguishes(params: LogMel) -> bool:
     return True
 
 
-@given(st.integers(200, 3000), st.integers(5, 25), st.integers(1, 40), st.integers(1, 20), st.booleans())
+@given(
+    st.integers(200, 3000),
+    st.integers(5, 25),
+    st.integers(1, 40),
+    st.integers(1, 20),
+    st.booleans(),
+)
 @settings(max_examples=40)
-def test_the_shape_is_known_beforehand(samples: int, window: int, stride: int, bins: int, cepstral: bool) -> None:
+def test_the_shape_is_known_beforehand(
+    samples: int, window: int, stride: int, bins: int, cepstral: bool
+) -> None:
     about: dict[str, Any] = {"window_ms": window, "stride_ms": stride, "bins": bins, "low_hz": 0}
-    steps = [{"mfcc": about | {"coefficients": max(1, bins // 2)}} if cepstral else {"log_mel": about}]
+    steps = [
+        {"mfcc": about | {"coefficients": max(1, bins // 2)}} if cepstral else {"log_mel": about}
+    ]
     assume(distinguishes(LogMel.model_validate(about)))
     found = geometry(steps, noise(2, samples), RATE)
     assert found.shape[1:] == shape_after(steps, (samples, 1, 1), RATE)
@@ -123,7 +157,9 @@ def test_lengths_are_fitted_around_the_middle(length: int, samples: int) -> None
     assert np.array_equal(kept, np.arange(kept[0], kept[0] + len(kept)))
     silence = (int(np.argmax(found > 0)), samples - len(kept) - int(np.argmax(found > 0)))
     cut = (int(kept[0]) - 1, length - int(kept[-1]))
-    assert all(0 <= right - left <= 1 for left, right in (silence, cut)) or all(0 <= left - right <= 1 for left, right in (silence, cut))
+    assert all(0 <= right - left <= 1 for left, right in (silence, cut)) or all(
+        0 <= left - right <= 1 for left, right in (silence, cut)
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,7 +186,9 @@ def test_parameters_that_mean_nothing_are_refused(wrong: dict[str, Any], words: 
         (LogMel(bins=200, window_ms=10), 8000, "band 0 of 200 holds no frequency"),
     ],
 )
-def test_what_the_recordings_cannot_give_is_refused(params: LogMel, samples: int, words: str) -> None:
+def test_what_the_recordings_cannot_give_is_refused(
+    params: LogMel, samples: int, words: str
+) -> None:
     with pytest.raises(BadData, match=words) as told:
         features(params, noise(1, samples), RATE)
     assert told.value.hint
@@ -170,7 +208,11 @@ def test_a_record_says_everything_the_features_depend_on() -> None:
     told = completed(steps, (8000, 1, 1), RATE)
     assert told[1:] == steps[1:]
     assert told[0]["mfcc"] == complete(Mfcc(coefficients=12), RATE, 8000)
-    assert told[0]["mfcc"] | {"sample_rate": RATE, "samples": 8000, "high_hz": 4000.0, "window_ms": 40.0} == told[0]["mfcc"]
+    assert (
+        told[0]["mfcc"]
+        | {"sample_rate": RATE, "samples": 8000, "high_hz": 4000.0, "window_ms": 40.0}
+        == told[0]["mfcc"]
+    )
     assert set(told[0]["mfcc"]) == {*Mfcc.model_fields} - {"inside"} | {"sample_rate", "samples"}
     assert has_features(steps)
     assert not has_features(steps[1:])
@@ -178,5 +220,7 @@ def test_a_record_says_everything_the_features_depend_on() -> None:
 
 def test_features_can_be_standardized() -> None:
     made = geometry([{"log_mel": {}}], noise(20), RATE)
-    mapped = value_map([{"log_mel": {}}, {"standardize": {}}], (float(made.min()), float(made.max())), made)(made)
+    mapped = value_map(
+        [{"log_mel": {}}, {"standardize": {}}], (float(made.min()), float(made.max())), made
+    )(made)
     assert (float(mapped.mean()), float(mapped.std())) == pytest.approx((0, 1), abs=1e-4)

@@ -1,4 +1,7 @@
-"""The front end inside the file, before TensorFlow: its graph, its weights, what a manifest may say, and that techniques leave it alone."""
+"""The front end inside the file, before TensorFlow.
+
+Its graph, its weights, what a manifest may say, and that techniques leave it alone.
+"""
 
 import json
 from typing import Any
@@ -22,25 +25,41 @@ RATE = 8000
 PLAIN = ValueMap()
 
 
-def front(samples: int = RATE, rate: int = RATE, *, step: str = "mfcc", mapped: bool = True, **params: Any) -> FrontEnd:
-    steps: list[dict[str, Any]] = [{step: {"inside": True, **params}}, *([{"standardize": {}}] if mapped else [])]
+def front(
+    samples: int = RATE, rate: int = RATE, *, step: str = "mfcc", mapped: bool = True, **params: Any
+) -> FrontEnd:
+    steps: list[dict[str, Any]] = [
+        {step: {"inside": True, **params}},
+        *([{"standardize": {}}] if mapped else []),
+    ]
     found = front_end.of(steps, samples, rate)
     assert found is not None
     return found
 
 
 def heard(made: FrontEnd, recordings: Any, values: ValueMap = PLAIN) -> Any:
-    """Compute the layers as a graph says them, in numpy: convolutions over rows, magnitude, logarithm."""
+    """Compute the layers as a graph says them, in numpy.
+
+    Convolutions over rows, magnitude, logarithm.
+    """
     weights = front_end.weights(made, values)
     window, step = made.params.window(made.sample_rate), made.params.step(made.sample_rate)
     used = window + (made.shape[0] - 1) * step
-    cosine, sine = (weights[f"front_end_{name}"]["kernel"].reshape(window, -1) for name in ("cosine", "sine"))
-    frames = np.lib.stride_tricks.sliding_window_view(recordings[:, :used, 0, 0] / 32768, window, axis=1)[:, ::step]
+    cosine, sine = (
+        weights[f"front_end_{name}"]["kernel"].reshape(window, -1) for name in ("cosine", "sine")
+    )
+    frames = np.lib.stride_tricks.sliding_window_view(
+        recordings[:, :used, 0, 0] / 32768, window, axis=1
+    )[:, ::step]
     magnitude = np.hypot(frames @ cosine, frames @ sine)
     mel = weights["front_end_mel"]
     bands = np.log(magnitude @ mel["kernel"][0, 0] + mel["bias"])
     last = weights.get("front_end_values", {})
-    kernel = last["kernel"][0, 0] if "kernel" in last else last.get("depthwise_kernel", np.ones((1, 1, 1, 1)))[0, 0, :, 0]
+    kernel = (
+        last["kernel"][0, 0]
+        if "kernel" in last
+        else last.get("depthwise_kernel", np.ones((1, 1, 1, 1)))[0, 0, :, 0]
+    )
     made_of = bands @ kernel if "kernel" in last else bands * kernel
     return (made_of + last.get("bias", 0.0))[..., None]
 
@@ -49,14 +68,26 @@ def heard(made: FrontEnd, recordings: Any, values: ValueMap = PLAIN) -> Any:
     ("rate", "samples", "params"),
     [
         (8000, 8000, {}),
-        (8000, 8123, {"window_ms": 30, "stride_ms": 20}),  # nothing divides evenly: the end is cropped
-        (16_000, 16_000, {"window_ms": 25, "stride_ms": 10, "bins": 20, "low_hz": 300, "high_hz": 3000}),
+        (
+            8000,
+            8123,
+            {"window_ms": 30, "stride_ms": 20},
+        ),  # nothing divides evenly: the end is cropped
+        (
+            16_000,
+            16_000,
+            {"window_ms": 25, "stride_ms": 10, "bins": 20, "low_hz": 300, "high_hz": 3000},
+        ),
         (11_025, 5000, {"step": "log_mel", "bins": 24}),
         (8000, 320, {"step": "log_mel", "mapped": False}),
     ],
 )
-def test_it_gives_what_the_features_outside_are(rate: int, samples: int, params: dict[str, Any]) -> None:
-    recordings = np.random.default_rng(samples).integers(-9000, 9000, (3, samples, 1, 1)).astype(np.int16)
+def test_it_gives_what_the_features_outside_are(
+    rate: int, samples: int, params: dict[str, Any]
+) -> None:
+    recordings = (
+        np.random.default_rng(samples).integers(-9000, 9000, (3, samples, 1, 1)).astype(np.int16)
+    )
     made = front(samples, rate, **params)
     values = ValueMap([0.5], [0.25]) if made.mapped else PLAIN
     expected = values(features(made.params, recordings, rate))
@@ -74,10 +105,13 @@ def test_it_stands_before_the_network_which_stays_as_it_was() -> None:
     assert graph.node("stem_conv").inputs == (LAST,)
     assert [node for node in graph.nodes if not node.is_fixed][2:] == list(plain.nodes[2:])
     assert {node.name: dict(node.weights) for node in graph.fixed if node.weights} == {
-        name: {key: array.shape for key, array in own.items()} for name, own in front_end.weights(front(8123), PLAIN).items()
+        name: {key: array.shape for key, array in own.items()}
+        for name, own in front_end.weights(front(8123), PLAIN).items()
     }
     assert all(node.config["trainable"] is False for node in graph.fixed if node.weights)
-    with pytest.raises(BuildFailed, match=r"takes inputs of shape \[49, 10, 1\], the front end gives \[49, 12, 1\]"):
+    with pytest.raises(
+        BuildFailed, match=r"takes inputs of shape \[49, 10, 1\], the front end gives \[49, 12, 1\]"
+    ):
         front_end.attached(plain, front(coefficients=12))
 
 
@@ -86,10 +120,18 @@ GRAPH = front_end.attached(ds_cnn(classes=10), front())
 
 def test_every_technique_leaves_it_alone_and_says_why() -> None:
     for column in offer(GRAPH).columns[:-1]:
-        said = {name: verdict for name, verdict in column.verdicts.items() if name.startswith("front_end_")}
+        said = {
+            name: verdict
+            for name, verdict in column.verdicts.items()
+            if name.startswith("front_end_")
+        }
         assert not any(verdict.applies for verdict in said.values()), column.name
-        assert all("its weights are a formula" in verdict.reason for verdict in said.values()), column.name
-        assert column.name == "quantize" or {"front_end_cosine", "front_end_mel"} <= set(said), column.name
+        assert all("its weights are a formula" in verdict.reason for verdict in said.values()), (
+            column.name
+        )
+        assert column.name == "quantize" or {"front_end_cosine", "front_end_mel"} <= set(said), (
+            column.name
+        )
 
 
 def refusal(graph: Graph, *steps: dict[str, Any]) -> str:
@@ -102,8 +144,14 @@ def refusal(graph: Graph, *steps: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("step", "wanted"),
     [
-        ({"quantize": {"interface": "int8"}}, "eight bits leave 256 steps of loudness; write interface: float"),
-        ({"quantize_aware": {"interface": "int8"}}, "eight bits leave 256 steps of loudness; write interface: float"),
+        (
+            {"quantize": {"interface": "int8"}},
+            "eight bits leave 256 steps of loudness; write interface: float",
+        ),
+        (
+            {"quantize_aware": {"interface": "int8"}},
+            "eight bits leave 256 steps of loudness; write interface: float",
+        ),
         ({"quantize": {"dtype": "int16x8"}}, "leaves no layer float; write engine: litert"),
         ({"quantize": {"dtype": "dynamic"}}, "leaves no layer float; write engine: litert"),
         ({"prune": {"layers": [{"name": "front_end_mel"}]}}, "prune cannot change front_end_mel"),
@@ -115,5 +163,9 @@ def test_what_would_harm_it_is_refused(step: dict[str, Any], wanted: str) -> Non
 
 
 def test_what_leaves_it_in_float_is_not() -> None:
-    fine: list[dict[str, Any]] = [{}, {"dtype": "float16"}, {"dtype": "int16x8", "engine": "litert"}]
+    fine: list[dict[str, Any]] = [
+        {},
+        {"dtype": "float16"},
+        {"dtype": "int16x8", "engine": "litert"},
+    ]
     assert [refusal(GRAPH, {"quantize": params}) for params in fine] == ["", "", ""]

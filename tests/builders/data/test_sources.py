@@ -20,7 +20,12 @@ from zoo_builders.stage import Job
 from zoo_builders.stages import data as data_stage
 from zoo_registry.model.errors import UnknownPlugin
 
-SPLITS = {"train": "train[:90%]", "validation": "train[90%:]", "test": "test", "calibration": "train[:20]"}
+SPLITS = {
+    "train": "train[:90%]",
+    "validation": "train[90%:]",
+    "test": "test",
+    "calibration": "train[:20]",
+}
 
 
 def silent(_done: int, _total: int, _note: str = "") -> None:
@@ -49,15 +54,21 @@ def stream(count: int = 40) -> dict[str, Any]:
         files.append(np.frombuffer(out.getvalue(), np.uint8))
     offsets = np.cumsum([0, *map(len, files)])
     return {
-        "jpeg": np.concatenate(files), "offsets": offsets, "label": np.repeat([0, 1], count // 2).astype(np.uint8),
-        "split": np.tile([0, 0, 0, 1], count // 4).astype(np.uint8), "classes": np.array(["cat", "dog"]),
-    }  # fmt: skip
+        "jpeg": np.concatenate(files),
+        "offsets": offsets,
+        "label": np.repeat([0, 1], count // 2).astype(np.uint8),
+        "split": np.tile([0, 0, 0, 1], count // 4).astype(np.uint8),
+        "classes": np.array(["cat", "dog"]),
+    }
 
 
 def test_digits_are_split_by_class_and_always_the_same() -> None:
     first, second = load("digits", {}), load("digits", {})
     assert first.digest == second.digest
-    assert {name: len(split.labels) for name, split in first.splits.items()} == {"train": 1442, "test": 355}
+    assert {name: len(split.labels) for name, split in first.splits.items()} == {
+        "train": 1442,
+        "test": 355,
+    }
     assert np.bincount(first.splits["test"].labels).min() >= 34
     assert set(first.splits["train"].labels[-100:]) == set(range(10))
 
@@ -65,7 +76,10 @@ def test_digits_are_split_by_class_and_always_the_same() -> None:
 def test_jpeg_streams_are_decoded_and_mixed(tmp_path: Path) -> None:
     found = load("npz-images", npz(tmp_path, **stream()), **ARGS)
     assert found.classes == ("cat", "dog")
-    assert {name: split.images.shape for name, split in found.splits.items()} == {"train": (30, 8, 8, 3), "test": (10, 8, 8, 3)}
+    assert {name: split.images.shape for name, split in found.splits.items()} == {
+        "train": (30, 8, 8, 3),
+        "test": (10, 8, 8, 3),
+    }
     assert set(found.splits["train"].labels[:10]) == {0, 1}
     order = np.argsort(found.splits["test"].images.mean(axis=(1, 2, 3)))
     assert np.array_equal(found.splits["test"].labels[order], np.repeat([0, 1], 5))
@@ -75,7 +89,11 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     one = load("npz-images", npz(tmp_path, **stream()), **ARGS)
     two = load("npz-images", npz(tmp_path / "other", **stream()), **ARGS)
-    three = load("npz-images", npz(tmp_path, **(stream() | {"label": np.repeat([1, 0], 20).astype(np.uint8)})), **ARGS)
+    three = load(
+        "npz-images",
+        npz(tmp_path, **(stream() | {"label": np.repeat([1, 0], 20).astype(np.uint8)})),
+        **ARGS,
+    )
     assert one.digest == two.digest != three.digest
 
 
@@ -118,7 +136,12 @@ def test_pickles_and_non_archives_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arrays", [{"x_train": np.zeros((2, 2, 2), np.uint8)}, {"a": np.zeros(1)}, {"x_a": np.zeros((2, 2)), "y_a": np.zeros(2, int)}]
+    "arrays",
+    [
+        {"x_train": np.zeros((2, 2, 2), np.uint8)},
+        {"a": np.zeros(1)},
+        {"x_a": np.zeros((2, 2)), "y_a": np.zeros(2, int)},
+    ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
     with pytest.raises(BadData):
@@ -130,11 +153,15 @@ def test_image_folders(tmp_path: Path) -> None:
         folder = tmp_path / split / name
         folder.mkdir(parents=True)
         for index in range(3):
-            Image.new("RGB", (10, 6), (200 if name == "dog" else 10,) * 3).save(folder / f"{index}.png")
+            Image.new("RGB", (10, 6), (200 if name == "dog" else 10,) * 3).save(
+                folder / f"{index}.png"
+            )
     found = load("image-folder", {"path": tmp_path}, path=".", size=(4, 5))
     assert found.classes == ("cat", "dog")
     assert found.splits["train"].images.shape == (6, 4, 5, 3)
-    assert np.array_equal(found.splits["test"].images.mean(axis=(1, 2, 3)) > 100, found.splits["test"].labels == 1)
+    assert np.array_equal(
+        found.splits["test"].images.mean(axis=(1, 2, 3)) > 100, found.splits["test"].labels == 1
+    )
     flat = load("image-folder", {"path": tmp_path / "train"}, path=".", size=(4, 5), channels=1)
     assert flat.splits["all"].images.shape == (6, 4, 5, 1)
     (tmp_path / "test/cat/0.png").write_bytes(b"no image")
@@ -155,7 +182,13 @@ def pictures(folder: Path, *classes: str) -> Path:
 def test_classes_of_folders_are_numbered_as_a_list_says(tmp_path: Path) -> None:
     folder, names = pictures(tmp_path / "some", "dog", "cat"), tmp_path / "classes.txt"
     names.write_text("bird\ndog\n\ncat \nfish\n")
-    found = load("image-folder", {"path": folder, "classes": names}, path="some", size=(4, 4), classes="classes.txt")
+    found = load(
+        "image-folder",
+        {"path": folder, "classes": names},
+        path="some",
+        size=(4, 4),
+        classes="classes.txt",
+    )
     assert found.classes == ("bird", "dog", "cat", "fish")
     assert sorted(found.splits["all"].labels) == [1, 2]
 
@@ -163,31 +196,59 @@ def test_classes_of_folders_are_numbered_as_a_list_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     {
-        "one missing": (b"dog\nbird\n", "the folder 'cat' is none of the 2 classes that classes.txt names"),
+        "one missing": (
+            b"dog\nbird\n",
+            "the folder 'cat' is none of the 2 classes that classes.txt names",
+        ),
         "one twice": (b"dog\ncat\ndog\n", "names the class 'dog' more than once"),
         "empty": (b"", "the folder 'cat' is none of the 0 classes"),
         "no text": (b"\xff\xfe\x00", "is not a list of classes"),
     }.values(),
-)  # fmt: skip
-def test_a_list_of_classes_that_does_not_fit_is_refused(names: bytes, said: str, tmp_path: Path) -> None:
+)
+def test_a_list_of_classes_that_does_not_fit_is_refused(
+    names: bytes, said: str, tmp_path: Path
+) -> None:
     folder = pictures(tmp_path / "some", "dog", "cat")
     (tmp_path / "classes.txt").write_bytes(names)
     with pytest.raises(BadData, match=re.escape(said)):
-        load("image-folder", {"path": folder, "classes": tmp_path / "classes.txt"}, path="some", size=(4, 4), classes="classes.txt")
+        load(
+            "image-folder",
+            {"path": folder, "classes": tmp_path / "classes.txt"},
+            path="some",
+            size=(4, 4),
+            classes="classes.txt",
+        )
 
 
 def test_images_are_stretched_or_their_middle_is_cut_out(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "some", "one")
-    whole = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1).splits["all"].images
-    middle = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=1).splits["all"].images
-    inner = load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=0.5).splits["all"].images
+    whole = (
+        load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1)
+        .splits["all"]
+        .images
+    )
+    middle = (
+        load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=1)
+        .splits["all"]
+        .images
+    )
+    inner = (
+        load("image-folder", {"path": folder}, path="some", size=(6, 6), channels=1, crop=0.5)
+        .splits["all"]
+        .images
+    )
     assert whole[0, :, 0].max() < 100
     assert middle.min() > 200, "the middle square is white"
     assert inner.min() == 255
 
 
 def test_the_stage_stores_what_the_model_sees(tmp_path: Path) -> None:
-    params = {"source": "digits", "args": {}, "splits": SPLITS, "preprocess": [{"resize": 16}, {"rescale": [-1, 1]}]}
+    params = {
+        "source": "digits",
+        "args": {},
+        "splits": SPLITS,
+        "preprocess": [{"resize": 16}, {"rescale": [-1, 1]}],
+    }
     data_stage.run(Job("data", params, {}, {}, tmp_path, silent))
     about = json.loads((tmp_path / "dataset.json").read_text())
     images, labels = stored.load_split(tmp_path, "test")
@@ -221,7 +282,9 @@ def test_the_shape_is_known_beforehand(height: int, width: int, name: str, gray:
 
 @given(st.floats(-10, 10), st.floats(0.1, 10))
 def test_rescale_maps_the_ends_of_the_range(low: float, span: float) -> None:
-    mapped = value_map([{"rescale": [low, low + span]}], (0, 16), None)(np.array([[0], [16]], np.uint8))
+    mapped = value_map([{"rescale": [low, low + span]}], (0, 16), None)(
+        np.array([[0], [16]], np.uint8)
+    )
     assert np.allclose(mapped.ravel(), [low, low + span], atol=1e-4)
 
 

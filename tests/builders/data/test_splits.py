@@ -10,7 +10,9 @@ bounds = st.one_of(
     st.builds(Bound, st.integers(-100, -1), st.just(True)),
     st.builds(Bound, st.integers(-5000, 5000), st.just(False)),
 )
-terms = st.lists(st.builds(Term, st.sampled_from(["train", "test"]), bounds, bounds), min_size=1, max_size=4).map(tuple)
+terms = st.lists(
+    st.builds(Term, st.sampled_from(["train", "test"]), bounds, bounds), min_size=1, max_size=4
+).map(tuple)
 
 
 @given(terms)
@@ -42,7 +44,12 @@ def test_positions_lie_within_the_source(wanted: tuple[Term, ...], count: int) -
 
 @pytest.mark.parametrize(
     ("text", "first", "last", "size"),
-    [("train[:90%]", 0, 899, 900), ("train[-200:]", 800, 999, 200), ("train[10%:20%]", 100, 199, 100), ("train[:-10%]", 0, 899, 900)],
+    [
+        ("train[:90%]", 0, 899, 900),
+        ("train[-200:]", 800, 999, 200),
+        ("train[10%:20%]", 100, 199, 100),
+        ("train[:-10%]", 0, 899, 900),
+    ],
 )
 def test_slices(text: str, first: int, last: int, size: int) -> None:
     ((_, positions),) = select(parse(text), {"train": 1000})
@@ -50,7 +57,10 @@ def test_slices(text: str, first: int, last: int, size: int) -> None:
 
 
 def test_a_sum_takes_one_after_the_other() -> None:
-    assert select(parse("train[:2] + test[1:]"), {"train": 5, "test": 3}) == [("train", range(2)), ("test", range(1, 3))]
+    assert select(parse("train[:2] + test[1:]"), {"train": 5, "test": 3}) == [
+        ("train", range(2)),
+        ("test", range(1, 3)),
+    ]
 
 
 @pytest.mark.parametrize("text", ["validation", "train[3:3]", "train[9:]"])

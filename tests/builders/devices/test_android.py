@@ -1,4 +1,7 @@
-"""`android:<serial>` through the real `adb`, against a server that speaks its protocol: what is measured, and what goes wrong."""
+"""`android:<serial>` through the real `adb`, against a server that speaks its protocol.
+
+What is measured, and what goes wrong.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -24,13 +27,19 @@ SPARSE_KERNEL = "Convolution (NCHW, F32) SPMM"
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder, data = tmp_path_factory.mktemp("subject"), (FILES / "fp32.tflite").read_bytes()
-    vectors = golden.make(data, inspect(data), np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32))
+    vectors = golden.make(
+        data,
+        inspect(data),
+        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+    )
     (folder / "model.tflite").write_bytes(data)
     (folder / "golden.npz").write_bytes(vectors.to_bytes())
     return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol)
 
 
-def connect(device: str = f"android:{SERIAL}", *, threads: int = 1, timeout_s: float = 60) -> Handset:
+def connect(
+    device: str = f"android:{SERIAL}", *, threads: int = 1, timeout_s: float = 60
+) -> Handset:
     place = DEVICES.get("android").connect(Setting(device, threads, timeout_s))
     assert isinstance(place, Handset)
     return place
@@ -42,8 +51,11 @@ def place(phone_here: Server) -> Iterator[Handset]:
         yield one
 
 
-def tool(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **how: str | list[str]) -> Path:
-    file = write_tool(tmp_path / "own_tool", **how)  # type: ignore[arg-type]  # the fields of write_tool
+def tool(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **how: str | list[str]
+) -> Path:
+    # the fields of write_tool
+    file = write_tool(tmp_path / "own_tool", **how)  # type: ignore[arg-type]
     monkeypatch.setenv("ZOO_BENCHMARK_MODEL", str(file))
     return file
 
@@ -51,10 +63,17 @@ def tool(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **how:
 def test_a_phone_is_described_measured_and_left_clean(
     phone_here: Server, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tool(phone_here, tmp_path, monkeypatch, inside=[SPARSE_KERNEL, "Convolution (NHWC, F32) DWConv"])
+    tool(
+        phone_here, tmp_path, monkeypatch, inside=[SPARSE_KERNEL, "Convolution (NHWC, F32) DWConv"]
+    )
     with connect() as place:
         host = place.host
-        assert (host.cpu, host.os, host.governor, host.memory_gb) == ("Acme AC7000 (Acme Test Phone 7)", "Android 14", "schedutil", 8.0)
+        assert (host.cpu, host.os, host.governor, host.memory_gb) == (
+            "Acme AC7000 (Acme Test Phone 7)",
+            "Android 14",
+            "schedutil",
+            8.0,
+        )
         assert host.features == ("asimd", "asimddp", "asimdhp", "i8mm")
         assert SERIAL not in host.model_dump_json() + place.known_as
         assert place.known_as == "android:test-phone-7"
@@ -64,7 +83,10 @@ def test_a_phone_is_described_measured_and_left_clean(
             assert contender.ready.nodes_delegated == contender.ready.nodes_total > 0
             assert len(contender.run(7)) == 7
             assert contender.peak_memory_mb() == 2.5
-            assert [step.kind for step in contender.profile(2)] == [SPARSE_KERNEL, "Convolution (NHWC, F32) DWConv"]
+            assert [step.kind for step in contender.profile(2)] == [
+                SPARSE_KERNEL,
+                "Convolution (NHWC, F32) DWConv",
+            ]
         assert place._chosen[0].highest_khz == 2_800_000
         assert place._spent_s > 0
         assert place.busy().causes == ()
@@ -80,11 +102,21 @@ def test_kernels_named_by_the_phone_confirm_the_sparse_path(
     phone_here.phone.write()
     tool(phone_here, tmp_path, monkeypatch, inside=[SPARSE_KERNEL])
     data = (FILES / "sparse.tflite").read_bytes()
-    vectors = golden.make(data, inspect(data), np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32))
+    vectors = golden.make(
+        data,
+        inspect(data),
+        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+    )
     (tmp_path / "sparse.tflite").write_bytes(data)
     (tmp_path / "sparse.npz").write_bytes(vectors.to_bytes())
-    sparse = Candidate.of("sparse", Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol))
-    (found,) = session.measure([sparse], Candidate.of("fp32", subject), Order("android", runs=2, rounds=1, warmup=1, timeout_s=60))
+    sparse = Candidate.of(
+        "sparse", Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol)
+    )
+    (found,) = session.measure(
+        [sparse],
+        Candidate.of("fp32", subject),
+        Order("android", runs=2, rounds=1, warmup=1, timeout_s=60),
+    )
     assert found.measurement is not None
     assert found.measurement.sparse_path == "confirmed"
     assert "SPMM" in found.measurement.sparse_reason
@@ -94,16 +126,32 @@ def test_kernels_named_by_the_phone_confirm_the_sparse_path(
     assert found.measurement.noisy
 
 
-def test_heat_capped_clocks_and_saving_power_are_causes_of_noise(phone_here: Server, place: Handset) -> None:
+def test_heat_capped_clocks_and_saving_power_are_causes_of_noise(
+    phone_here: Server, place: Handset
+) -> None:
     phone = phone_here.phone
-    phone.thermal, phone.level, phone.temperature, phone.saver, phone.cap_khz = 2, 12, 431, "1", 1_500_000
+    phone.thermal, phone.level, phone.temperature, phone.saver, phone.cap_khz = (
+        2,
+        12,
+        431,
+        "1",
+        1_500_000,
+    )
     phone.write()
     causes = "; ".join(place.busy().causes)
-    for words in ("thermal status 2, moderate", "1500 of its 2800 MHz", "battery saver", "battery is at 12 %", "43.1 °C"):
+    for words in (
+        "thermal status 2, moderate",
+        "1500 of its 2800 MHz",
+        "battery saver",
+        "battery is at 12 %",
+        "43.1 °C",
+    ):
         assert words in causes
 
 
-def test_what_a_phone_cannot_read_is_the_tools_error(place: Handset, subject: Subject, tmp_path: Path) -> None:
+def test_what_a_phone_cannot_read_is_the_tools_error(
+    place: Handset, subject: Subject, tmp_path: Path
+) -> None:
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"TFL3" * 8)
     with (
@@ -118,16 +166,29 @@ def test_what_a_phone_cannot_read_is_the_tools_error(place: Handset, subject: Su
     ("before", "kind", "words"),
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "died", "signal 11"),
-        ("import sys; print('ERROR: no memory'); sys.exit(3)", "runtime", "code 3: ERROR: no memory"),
+        (
+            "import sys; print('ERROR: no memory'); sys.exit(3)",
+            "runtime",
+            "code 3: ERROR: no memory",
+        ),
         ("import sys; print('INFO: STARTING!'); sys.exit(0)", "runtime", "wrote no outputs"),
         ("import time; time.sleep(60)", "hang", r"no answer within 1\.5 s"),
     ],
 )
 def test_a_tool_that_misbehaves_gives_a_typed_failure_and_no_number(
-    phone_here: Server, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, kind: str, words: str
+    phone_here: Server,
+    subject: Subject,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: str,
+    kind: str,
+    words: str,
 ) -> None:
     tool(phone_here, tmp_path, monkeypatch, before=before)
-    with connect(timeout_s=1.5 if kind == "hang" else 60) as place, place.prepare(subject) as contender:
+    with (
+        connect(timeout_s=1.5 if kind == "hang" else 60) as place,
+        place.prepare(subject) as contender,
+    ):
         with pytest.raises(MeasureFailed, match=words) as caught:
             contender.run(3)
         assert caught.value.kind == kind
@@ -135,12 +196,17 @@ def test_a_tool_that_misbehaves_gives_a_typed_failure_and_no_number(
     assert not phone_here.phone.left
 
 
-def test_outputs_that_are_not_numbers_are_found_here(place: Handset, subject: Subject, tmp_path: Path) -> None:
+def test_outputs_that_are_not_numbers_are_found_here(
+    place: Handset, subject: Subject, tmp_path: Path
+) -> None:
     with np.load(subject.golden) as archive:
         arrays = dict(archive)
     arrays["input_0"][:] = np.nan
     np.savez(tmp_path / "golden.npz", **arrays)
-    with place.prepare(Subject(subject.file, tmp_path / "golden.npz", 0.1)) as contender, pytest.raises(MeasureFailed) as caught:
+    with (
+        place.prepare(Subject(subject.file, tmp_path / "golden.npz", 0.1)) as contender,
+        pytest.raises(MeasureFailed) as caught,
+    ):
         _ = contender.ready
     assert caught.value.kind == "not-finite"
 
@@ -156,7 +222,9 @@ def test_outputs_that_are_not_numbers_are_found_here(place: Handset, subject: Su
         ("endless length", "the adb server: "),
     ],
 )
-def test_a_server_or_phone_that_fails_on_the_way_is_a_device_failure(phone_here: Server, fault: str, words: str) -> None:
+def test_a_server_or_phone_that_fails_on_the_way_is_a_device_failure(
+    phone_here: Server, fault: str, words: str
+) -> None:
     phone_here.fault = fault
     with pytest.raises(MeasureFailed, match=words) as caught:
         connect()
@@ -186,9 +254,16 @@ def test_a_phone_that_goes_away_between_runs_is_lost(phone_here: Server, subject
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("unauthorized", "has not allowed"), ("offline", "does not answer"), ("recovery", "in recovery")]
+    ("state", "words"),
+    [
+        ("unauthorized", "has not allowed"),
+        ("offline", "does not answer"),
+        ("recovery", "in recovery"),
+    ],
 )
-def test_a_phone_that_cannot_be_used_says_why_and_what_to_do(phone_here: Server, state: str, words: str) -> None:
+def test_a_phone_that_cannot_be_used_says_why_and_what_to_do(
+    phone_here: Server, state: str, words: str
+) -> None:
     phone_here.states[SERIAL] = state
     with pytest.raises(Unsupported, match=words) as caught:
         connect()
@@ -232,7 +307,9 @@ def test_without_the_tool_the_user_learns_where_it_is(adb_server: Server) -> Non
     assert "benchmark_model" in line.missing
 
 
-def test_the_tool_is_the_one_that_was_stated_or_used_before(phone_here: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tool_is_the_one_that_was_stated_or_used_before(
+    phone_here: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tool(phone_here, tmp_path, monkeypatch)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     monkeypatch.setenv("ZOO_BENCHMARK_MODEL", f"{file}#sha256:{sha256}")
@@ -253,7 +330,10 @@ def test_the_tool_is_the_one_that_was_stated_or_used_before(phone_here: Server, 
     ("head", "words"),
     [
         (b"<html>not found</html>", "is no program"),
-        (b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little"), "is a program for arm64-v8a, the phone wants x86_64"),
+        (
+            b"\x7fELF" + bytes(14) + (183).to_bytes(2, "little"),
+            "is a program for arm64-v8a, the phone wants x86_64",
+        ),
     ],
 )
 def test_a_tool_for_something_else_is_not_sent(
@@ -266,7 +346,9 @@ def test_a_tool_for_something_else_is_not_sent(
     assert not adb_server.phone.left
 
 
-def test_looking_for_phones_starts_no_server(adb_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_for_phones_starts_no_server(
+    adb_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = nobody_listens()
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
     (line,) = DEVICES.get("android").found()
@@ -278,16 +360,25 @@ def test_looking_for_phones_starts_no_server(adb_server: Server, monkeypatch: py
     assert line.missing == "a phone"
 
 
-def test_a_phone_that_lacks_nothing_is_listed_as_ready_and_one_that_fails_says_so(phone_here: Server) -> None:
+def test_a_phone_that_lacks_nothing_is_listed_as_ready_and_one_that_fails_says_so(
+    phone_here: Server,
+) -> None:
     (line,) = DEVICES.get("android").found()
-    assert (line.device, line.what, line.missing, line.hint) == (f"android:{SERIAL}", "Test Phone 7", "", "")
+    assert (line.device, line.what, line.missing, line.hint) == (
+        f"android:{SERIAL}",
+        "Test Phone 7",
+        "",
+        "",
+    )
     phone_here.fault = "shell fails"
     (line,) = DEVICES.get("android").found()
     assert "closed by the phone" in line.missing
     assert line.hint
 
 
-def test_without_adb_the_device_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_adb_the_device_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Adb.find() is None
     (line,) = DEVICES.get("android").found()

@@ -1,4 +1,7 @@
-"""`emulated-arm64`: what it shows where QEMU is, what is said where a part is missing, and that no number can come of it."""
+"""`emulated-arm64`: what it shows where QEMU is, what is said where a part is missing.
+
+And that no number can come of it.
+"""
 
 import json
 import os
@@ -23,7 +26,15 @@ from zoo_registry.model.record import Ratio
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
 IN_CI = os.environ.get("CI") == "true"
-READY = Ready(init_ms=1, first_ms=1, delegate="XNNPACK", nodes_delegated=11, nodes_total=11, partitions=1, pinned=False)
+READY = Ready(
+    init_ms=1,
+    first_ms=1,
+    delegate="XNNPACK",
+    nodes_delegated=11,
+    nodes_total=11,
+    partitions=1,
+    pinned=False,
+)
 
 
 def fake(folder: Path, name: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +47,20 @@ def fake(folder: Path, name: str, line: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def candidate(folder: Path, name: str) -> Candidate:
     data = (FILES / f"{name}.tflite").read_bytes()
-    vectors = golden.make(data, inspect(data), np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32))
+    vectors = golden.make(
+        data,
+        inspect(data),
+        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+    )
     (folder / f"{name}.tflite").write_bytes(data)
     (folder / f"{name}.npz").write_bytes(vectors.to_bytes())
     twin = dense_twin.densify(data)
     if twin is not None:
         (folder / f"{name}-dense.tflite").write_bytes(twin)
     subject = Subject(folder / f"{name}.tflite", folder / f"{name}.npz", vectors.atol)
-    return Candidate.of(name, subject, folder / f"{name}-dense.tflite" if twin is not None else None)
+    return Candidate.of(
+        name, subject, folder / f"{name}-dense.tflite" if twin is not None else None
+    )
 
 
 def test_a_sparse_file_shows_its_path_and_a_wrong_one_its_failure(tmp_path: Path) -> None:
@@ -55,7 +72,9 @@ def test_a_sparse_file_shows_its_path_and_a_wrong_one_its_failure(tmp_path: Path
     seen, wrong = path_check.gather([sparse, fp32], Order("emulated-arm64"))
     assert seen.failure is None, seen.told()
     assert seen.ratio is not None
-    assert seen.ratio.value < path_check.TAKEN_BELOW  # its interval may be wide on a machine that is busy
+    assert (
+        seen.ratio.value < path_check.TAKEN_BELOW
+    )  # its interval may be wide on a machine that is busy
     assert "outputs agree" in seen.told()
     assert wrong.failure is not None
     assert wrong.failure.kind == "wrong-output"
@@ -67,13 +86,16 @@ def test_no_session_and_no_contender_gives_a_number(tmp_path: Path) -> None:
     assert not measures(device)
     with pytest.raises(Unsupported, match="no latency"):
         session.measure([one], one, Order("emulated-arm64"))
-    contender = EmulatedContender(one.subject, None, None, {})  # type: ignore[arg-type]  # it must refuse before it talks to anybody
+    # it must refuse before it talks to anybody
+    contender = EmulatedContender(one.subject, None, None, {})  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match="no latency"):
         contender.run(1)
 
 
 def test_places_that_measure_are_parted_from_those_that_only_show() -> None:
-    timed, witnessed = path_check.split([Order("host-cpu"), Order("emulated-arm64"), Order("ssh:pi")])
+    timed, witnessed = path_check.split(
+        [Order("host-cpu"), Order("emulated-arm64"), Order("ssh:pi")]
+    )
     assert [order.device for order in timed] == ["host-cpu", "ssh:pi"]
     assert [order.device for order in witnessed] == ["emulated-arm64"]
 
@@ -81,7 +103,11 @@ def test_places_that_measure_are_parted_from_those_that_only_show() -> None:
 @pytest.mark.parametrize(
     ("ratio", "path", "words"),
     [
-        (Ratio(value=0.43, ci95=(0.42, 0.45)), "taken", "sparse/dense ratio under emulation 0.43: path taken; no latency"),
+        (
+            Ratio(value=0.43, ci95=(0.42, 0.45)),
+            "taken",
+            "sparse/dense ratio under emulation 0.43: path taken; no latency",
+        ),
         (Ratio(value=1.0, ci95=(0.98, 1.02)), "not taken", "path not taken"),
         (Ratio(value=0.85, ci95=(0.7, 1.0)), "unclear", "unclear whether"),
         (None, "not stored sparse", "outputs agree; 11/11 nodes taken by XNNPACK; no latency"),
@@ -94,10 +120,15 @@ def test_evidence_says_what_it_means(ratio: Ratio | None, path: str, words: str)
 
 
 def test_a_failure_is_told_with_its_kind() -> None:
-    assert Evidence("a", "emulated-arm64", failure=Failure("load", "broken")).told() == "a: load: broken"
+    assert (
+        Evidence("a", "emulated-arm64", failure=Failure("load", "broken")).told()
+        == "a: load: broken"
+    )
 
 
-def test_without_qemu_the_device_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_qemu_the_device_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (line,) = DEVICES.get("emulated-arm64").found()
     assert "not installed" in line.missing
@@ -112,7 +143,9 @@ def test_an_old_qemu_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         Emulator.find(Settings.read())
 
 
-def test_with_qemu_alone_the_command_that_brings_the_rest_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_qemu_alone_the_command_that_brings_the_rest_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake(tmp_path / "bin", "qemu-aarch64", "echo qemu-aarch64 version 10.0.2", monkeypatch)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     with pytest.raises(Unsupported) as caught:
@@ -122,12 +155,20 @@ def test_with_qemu_alone_the_command_that_brings_the_rest_is_named(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("program", "line"),
-    [("apt-get", "echo E: no such suite >&2; exit 100"), ("dpkg-deb", "echo dpkg-deb: error: not a package >&2; exit 2")],
+    [
+        ("apt-get", "echo E: no such suite >&2; exit 100"),
+        ("dpkg-deb", "echo dpkg-deb: error: not a package >&2; exit 2"),
+    ],
 )
-def test_an_installation_that_fails_leaves_what_was_there(program: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installation_that_fails_leaves_what_was_there(
+    program: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fake(tmp_path / "bin", "qemu-aarch64", "echo qemu-aarch64 version 10.0.2", monkeypatch)
     fake(tmp_path / "bin", "dpkg-deb", "exit 0", monkeypatch)
-    archives = 'for part in "$@"; do case $part in Dir::Cache=*) touch "${part#Dir::Cache=}/archives/a.deb";; esac; done'
+    archives = (
+        'for part in "$@"; do case $part in Dir::Cache=*) touch'
+        ' "${part#Dir::Cache=}/archives/a.deb";; esac; done'
+    )
     fake(tmp_path / "bin", "apt-get", archives, monkeypatch)
     fake(tmp_path / "bin", program, line, monkeypatch)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
@@ -143,7 +184,9 @@ def test_an_installation_that_fails_leaves_what_was_there(program: str, line: st
     assert told
 
 
-def test_the_emulated_process_sees_nothing_of_this_machines_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_emulated_process_sees_nothing_of_this_machines_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     monkeypatch.setenv("LD_PRELOAD", "")
     one = Emulator("/usr/bin/qemu-aarch64", "10.0", tmp_path, "usr/bin/python3.11", "2.3")
@@ -156,7 +199,10 @@ def test_the_emulated_process_sees_nothing_of_this_machines_python(tmp_path: Pat
 
 def test_zoo_bench_refuses_to_submit_what_is_no_latency(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["zoo", "bench", str(FILES / "fp32.tflite"), "--device", "emulated-arm64", "--submit"], capture_output=True, text=True, check=False
+        ["zoo", "bench", str(FILES / "fp32.tflite"), "--device", "emulated-arm64", "--submit"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "gives no latency to submit" in done.stderr

@@ -1,4 +1,7 @@
-"""`ssh:<host>` against a real OpenSSH server: what it measures, what it leaves behind, and every way in which a connection fails."""
+"""`ssh:<host>` against a real OpenSSH server.
+
+What it measures, what it leaves behind, and every way in which a connection fails.
+"""
 
 import os
 import signal
@@ -38,14 +41,20 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder, data = tmp_path_factory.mktemp("subject"), (FILES / "fp32.tflite").read_bytes()
-    vectors = golden.make(data, inspect(data), np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32))
+    vectors = golden.make(
+        data,
+        inspect(data),
+        np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32),
+    )
     (folder / "model.tflite").write_bytes(data)
     (folder / "golden.npz").write_bytes(vectors.to_bytes())
     return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol)
 
 
 def connect(device: str, **rest: float) -> Remote:
-    place = DEVICES.get("ssh").connect(Setting(device, threads=1, timeout_s=rest.get("timeout_s", 60)))
+    place = DEVICES.get("ssh").connect(
+        Setting(device, threads=1, timeout_s=rest.get("timeout_s", 60))
+    )
     assert isinstance(place, Remote)
     return place
 
@@ -67,7 +76,9 @@ def until(true: Callable[[], bool], seconds: float = 20) -> bool:
     return true()
 
 
-def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(ssh_here: Sshd, there: Path, subject: Subject) -> None:
+def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(
+    ssh_here: Sshd, there: Path, subject: Subject
+) -> None:
     with connect(ssh_here.device) as place:
         assert place.host == host.describe()
         assert place.version == litert.version()
@@ -75,23 +86,31 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(ssh_
             with place.prepare(subject) as contender:
                 assert contender.ready.pinned
                 assert len(contender.run(4)) == 4
-        assert {path.name for path in kept(there)} == {Digest.of(file.read_bytes()) for file in (subject.file, subject.golden)}
+        assert {path.name for path in kept(there)} == {
+            Digest.of(file.read_bytes()) for file in (subject.file, subject.golden)
+        }
         assert place._spent_s > 0
         assert place.busy().others >= 0
     assert until(lambda: not kept(there))
     assert not list(Path(tempfile.gettempdir()).glob("zoo-ssh-*/c"))
 
 
-def test_a_session_there_is_a_measurement_that_names_nobody(ssh_here: Sshd, there: Path, subject: Subject) -> None:
+def test_a_session_there_is_a_measurement_that_names_nobody(
+    ssh_here: Sshd, there: Path, subject: Subject
+) -> None:
     one = Candidate.of("fp32", subject)
-    (found,) = session.measure([one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60))
+    (found,) = session.measure(
+        [one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60)
+    )
     assert found.measurement is not None
     assert found.measurement.device == f"ssh:{host.slug(host.describe().cpu)}"
     assert (found.measurement.verdict, found.measurement.pinned) == ("baseline", True)
     assert until(lambda: not kept(there))
 
 
-def test_a_connection_that_breaks_is_a_typed_failure_and_the_files_there_go(ssh_here: Sshd, there: Path, subject: Subject) -> None:
+def test_a_connection_that_breaks_is_a_typed_failure_and_the_files_there_go(
+    ssh_here: Sshd, there: Path, subject: Subject
+) -> None:
     wire = Wire(ssh_here.port)
     with connect(f"ssh:127.0.0.1:{wire.port}") as place, place.prepare(subject) as contender:
         _ = contender.ready
@@ -105,18 +124,25 @@ def test_a_connection_that_breaks_is_a_typed_failure_and_the_files_there_go(ssh_
     assert until(lambda: not kept(there))
 
 
-def test_a_file_that_arrives_in_part_is_not_run(ssh_here: Sshd, there: Path, subject: Subject, tmp_path: Path) -> None:
+def test_a_file_that_arrives_in_part_is_not_run(
+    ssh_here: Sshd, there: Path, subject: Subject, tmp_path: Path
+) -> None:
     big = tmp_path / "big.tflite"
     big.write_bytes(os.urandom(1 << 20))
     wire = Wire(ssh_here.port, cut_after=300_000)
-    with connect(f"ssh:127.0.0.1:{wire.port}") as place, place.prepare(Subject(big, subject.golden, 0.1)) as contender:
+    with (
+        connect(f"ssh:127.0.0.1:{wire.port}") as place,
+        place.prepare(Subject(big, subject.golden, 0.1)) as contender,
+    ):
         with pytest.raises(MeasureFailed) as caught:
             _ = contender.ready
         assert caught.value.kind == "died"
     assert until(lambda: not kept(there))
 
 
-def test_an_agent_that_is_killed_there_says_so_and_others_go_on(place: Remote, subject: Subject) -> None:
+def test_an_agent_that_is_killed_there_says_so_and_others_go_on(
+    place: Remote, subject: Subject
+) -> None:
     with place.prepare(subject) as one, place.prepare(subject) as other:
         _ = one.ready, other.ready
         os.kill(int(one._talk.ask("spent")["pid"]), signal.SIGKILL)
@@ -126,7 +152,9 @@ def test_an_agent_that_is_killed_there_says_so_and_others_go_on(place: Remote, s
         assert len(other.run(2)) == 2
 
 
-def test_an_agent_that_hangs_there_does_not_outlive_the_session(place: Remote, subject: Subject) -> None:
+def test_an_agent_that_hangs_there_does_not_outlive_the_session(
+    place: Remote, subject: Subject
+) -> None:
     with place.prepare(subject) as one:
         pid = int(one._talk.ask("spent")["pid"]) if one.ready else 0
         one._talk.timeout_s = 0.2
@@ -142,7 +170,9 @@ def test_bytes_of_another_digest_are_refused_there(place: Remote, subject: Subje
 
 
 @pytest.mark.parametrize("sha256", ["../../etc/passwd", "A" * 64, "0" * 63])
-def test_no_name_of_a_file_reaches_the_file_system_there(place: Remote, subject: Subject, sha256: str, there: Path) -> None:
+def test_no_name_of_a_file_reaches_the_file_system_there(
+    place: Remote, subject: Subject, sha256: str, there: Path
+) -> None:
     with pytest.raises(MeasureFailed, match="not a sha256"):
         place._keeper.hand_over(subject.file, sha256)
     assert not kept(there)
@@ -183,28 +213,40 @@ def test_a_machine_without_the_agent_says_which_command_was_tried_and_how_to_ins
     ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ZOO_SSH_AGENT", "no-such-zoo bench --agent")
-    with pytest.raises(Unsupported, match=r"`no-such-zoo bench --agent` cannot be run on 127\.0\.0\.1") as caught:
+    with pytest.raises(
+        Unsupported, match=r"`no-such-zoo bench --agent` cannot be run on 127\.0\.0\.1"
+    ) as caught:
         connect(ssh_here.device)
     assert "pip install 'edgezoo[bench]'" in caught.value.hint
     assert "ZOO_SSH_AGENT" in caught.value.hint
 
 
-def test_a_shell_that_talks_first_is_not_taken_for_an_agent(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shell_that_talks_first_is_not_taken_for_an_agent(
+    ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ZOO_SSH_AGENT", f"echo Welcome to the machine; {AGENT}")
     with pytest.raises(MeasureFailed, match="Welcome to the machine") as caught:
         connect(ssh_here.device)
     assert caught.value.kind == "device"
 
 
-def test_the_command_of_zoo_serves_as_agent(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_of_zoo_serves_as_agent(
+    ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ZOO_SSH_AGENT", f"{Path(sys.executable).parent}/zoo bench --agent")
     with connect(ssh_here.device) as place:
         assert place.host == host.describe()
 
 
-def test_an_agent_of_another_version_is_named(ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ZOO_SSH_AGENT", 'echo \'{"awake": true, "agent": 1, "edgezoo": "0.0.9"}\'; cat')
-    with pytest.raises(Unsupported, match=rf"edgezoo 0\.0\.9 on 127\.0\.0\.1 speaks agent 1, .* here {child.AGENT}") as caught:
+def test_an_agent_of_another_version_is_named(
+    ssh_here: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "ZOO_SSH_AGENT", 'echo \'{"awake": true, "agent": 1, "edgezoo": "0.0.9"}\'; cat'
+    )
+    with pytest.raises(
+        Unsupported, match=rf"edgezoo 0\.0\.9 on 127\.0\.0\.1 speaks agent 1, .* here {child.AGENT}"
+    ) as caught:
         connect(ssh_here.device)
     assert "--upgrade" in caught.value.hint
 
@@ -230,10 +272,24 @@ def test_machines_are_named_as_ssh_does(text: str, target: Target) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "ssh:", "ssh", "ssh:-oProxyCommand=id", "ssh:me@-oProxyCommand=id", "ssh:-l@host", "ssh:pi;id", "ssh:pi id", "ssh:$(id)", "ssh:x:0",
-        "ssh:pi:65536", "ssh:pi:22:22", "ssh:pi\n-oProxyCommand=id", "ssh:@pi", "ssh:pi/..", "ssh:[-oProxyCommand=id]", "ssh:pi%h",
+        "ssh:",
+        "ssh",
+        "ssh:-oProxyCommand=id",
+        "ssh:me@-oProxyCommand=id",
+        "ssh:-l@host",
+        "ssh:pi;id",
+        "ssh:pi id",
+        "ssh:$(id)",
+        "ssh:x:0",
+        "ssh:pi:65536",
+        "ssh:pi:22:22",
+        "ssh:pi\n-oProxyCommand=id",
+        "ssh:@pi",
+        "ssh:pi/..",
+        "ssh:[-oProxyCommand=id]",
+        "ssh:pi%h",
     ],
-)  # fmt: skip
+)
 def test_what_could_become_an_option_or_a_command_is_refused(text: str) -> None:
     with pytest.raises(Unsupported, match=r"expected ssh:\[user@\]host\[:port\]"):
         Target.parse(text)
@@ -246,7 +302,9 @@ def test_the_host_stands_behind_the_end_of_options() -> None:
     assert command[command.index("-p") + 1] == "2222"
 
 
-def test_without_openssh_the_device_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_openssh_the_device_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (line,) = DEVICES.get("ssh").found()
     assert line.missing

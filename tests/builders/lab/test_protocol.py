@@ -8,12 +8,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo_builders.lab import protocol
-from zoo_builders.lab.protocol import Prediction, Session, noise, ratio, steady, summarize, turns, verdict
+from zoo_builders.lab.protocol import (
+    Prediction,
+    Session,
+    noise,
+    ratio,
+    steady,
+    summarize,
+    turns,
+    verdict,
+)
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.measurement import Host, Ratio
 from zoo_registry.model.structure import Xnnpack
 
-names = st.lists(st.sampled_from(["file", "baseline", "control", "dense"]), min_size=1, max_size=4, unique=True)
+names = st.lists(
+    st.sampled_from(["file", "baseline", "control", "dense"]), min_size=1, max_size=4, unique=True
+)
 seconds = st.lists(st.floats(1e-6, 10), min_size=3, max_size=12)
 rounds = st.lists(seconds, min_size=2, max_size=5)
 
@@ -24,10 +35,14 @@ def quiet(level: float, *, seed: int = 0, count: int = 5) -> list[list[float]]:
 
 
 @given(names, st.integers(1, 200), st.integers(0, 1 << 32))
-def test_every_contender_gets_its_runs_and_a_turn_in_every_pass(contenders: list[str], runs: int, seed: int) -> None:
+def test_every_contender_gets_its_runs_and_a_turn_in_every_pass(
+    contenders: list[str], runs: int, seed: int
+) -> None:
     plan = turns(contenders, runs=runs, seed=seed)
     assert plan == turns(contenders, runs=runs, seed=seed)
-    assert {name: sum(turn.count for turn in plan if turn.contender == name) for name in contenders} == dict.fromkeys(contenders, runs)
+    assert {
+        name: sum(turn.count for turn in plan if turn.contender == name) for name in contenders
+    } == dict.fromkeys(contenders, runs)
     for start in range(0, len(plan), len(contenders)):
         assert {turn.contender for turn in plan[start : start + len(contenders)]} == set(contenders)
 
@@ -58,9 +73,14 @@ def test_the_interval_covers_the_truth_of_quiet_times(truth: float, seed: int) -
 def test_most_runs_may_be_disturbed_without_moving_the_ratio(seed: int) -> None:
     random = np.random.default_rng(seed)
     calm = quiet(1.0, seed=seed)
-    rough = [[value * random.uniform(1.2, 9) if random.random() < 0.7 else value for value in one] for one in quiet(1.0, seed=seed + 1)]
+    rough = [
+        [value * random.uniform(1.2, 9) if random.random() < 0.7 else value for value in one]
+        for one in quiet(1.0, seed=seed + 1)
+    ]
     assert ratio(rough, calm).value == pytest.approx(1.0, abs=0.02)
-    assert np.median(np.concatenate(rough)) > 1.2  # by medians, one and the same file would be slower than itself
+    assert (
+        np.median(np.concatenate(rough)) > 1.2
+    )  # by medians, one and the same file would be slower than itself
 
 
 ratios = st.tuples(st.floats(0.1, 10), st.floats(1, 1.5), st.floats(1, 1.5)).map(
@@ -94,8 +114,13 @@ def test_verdicts_are_symmetric(found: Ratio, control: float) -> None:
         (0.95, 0.93, 0.97, 1 / 1.1, "within noise"),
     ],
 )
-def test_a_difference_smaller_than_the_control_is_noise(value: float, low: float, high: float, control: float, expected: str) -> None:
-    assert verdict(Ratio(value=value, ci95=(low, high)), Ratio(value=control, ci95=(control, control))) == expected
+def test_a_difference_smaller_than_the_control_is_noise(
+    value: float, low: float, high: float, control: float, expected: str
+) -> None:
+    assert (
+        verdict(Ratio(value=value, ci95=(low, high)), Ratio(value=control, ci95=(control, control)))
+        == expected
+    )
 
 
 @given(rounds)
@@ -122,9 +147,17 @@ EVEN = Ratio(value=1.0, ci95=(0.99, 1.01))
 @pytest.mark.parametrize(
     ("session", "control", "cause"),
     [
-        (Session(quiet(1), quiet(1), others=1.5), EVEN, "load: other processes kept 1.50 cores busy"),
+        (
+            Session(quiet(1), quiet(1), others=1.5),
+            EVEN,
+            "load: other processes kept 1.50 cores busy",
+        ),
         (Session(quiet(1), quiet(1), stolen=0.2), EVEN, "steal: 20.0%"),
-        (Session(quiet(1), quiet(1)), Ratio(value=1.2, ci95=(1.1, 1.3)), "A/A off: the baseline against itself gave 1.200"),
+        (
+            Session(quiet(1), quiet(1)),
+            Ratio(value=1.2, ci95=(1.1, 1.3)),
+            "A/A off: the baseline against itself gave 1.200",
+        ),
         (Session(quiet(1), quiet(1)), Ratio(value=1 / 1.2, ci95=(0.8, 0.9)), "A/A off"),
         (Session([[1.0] * 45 + [9.0] * 5], quiet(1)), EVEN, "wide spread: p95 is 9.00 times"),
         (Session(quiet(1), [*quiet(1), *quiet(2, count=1)]), EVEN, "drift"),
@@ -171,8 +204,14 @@ def test_the_sparse_path_is_held_against_kernel_names_then_times(
 
 def test_no_contradiction_comes_from_what_the_control_could_do_as_well() -> None:
     shaky = Ratio(value=1 / 1.05, ci95=(0.9, 1.0))
-    assert protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, EVEN, kernels=(), noisy=False).state == "contradicted"
-    assert protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, shaky, kernels=(), noisy=False).state == "predicted"
+    assert (
+        protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, EVEN, kernels=(), noisy=False).state
+        == "contradicted"
+    )
+    assert (
+        protocol.confirm(PREDICTED, SLIGHTLY_SLOWER, shaky, kernels=(), noisy=False).state
+        == "predicted"
+    )
 
 
 def machine(arch: str, *features: str) -> Host:
@@ -187,15 +226,31 @@ DENSE = Xnnpack(predicted_sparse=False, reason="no weight is stored sparse")
     ("structure", "where", "kernels", "here", "reason"),
     [
         (SPARSE, machine("arm64"), "xnnpack", True, "75.0% are zero"),
-        (SPARSE, machine("x86_64", "sse4_1", "avx2"), "xnnpack", False, "XNNPACK runs no sparse kernels on x86 with AVX"),
-        (SPARSE, machine("x86_64", "sse4_1"), "xnnpack", False, "known on arm64, wasm-simd, not on x86_64"),
+        (
+            SPARSE,
+            machine("x86_64", "sse4_1", "avx2"),
+            "xnnpack",
+            False,
+            "XNNPACK runs no sparse kernels on x86 with AVX",
+        ),
+        (
+            SPARSE,
+            machine("x86_64", "sse4_1"),
+            "xnnpack",
+            False,
+            "known on arm64, wasm-simd, not on x86_64",
+        ),
         (SPARSE, machine("arm64"), "builtin", False, "the builtin kernels compute"),
         (DENSE, machine("arm64"), "xnnpack", False, "no weight is stored sparse"),
     ],
 )
-def test_what_is_not_predicted_says_why(structure: Xnnpack, where: Host, kernels: str, here: bool, reason: str) -> None:
+def test_what_is_not_predicted_says_why(
+    structure: Xnnpack, where: Host, kernels: str, here: bool, reason: str
+) -> None:
     found = protocol.predict(structure, where, here=here, kernels=kernels)
     assert found.sparse is here
     assert reason in found.reason
     if not here:
-        assert protocol.confirm(found, None, EVEN, kernels=(), noisy=False) == protocol.SparsePath("none", found.reason)
+        assert protocol.confirm(found, None, EVEN, kernels=(), noisy=False) == protocol.SparsePath(
+            "none", found.reason
+        )

@@ -1,4 +1,7 @@
-"""Sessions of many files: real processes, real broken files; each failure has a kind and stops nobody else."""
+"""Sessions of many files: real processes, real broken files.
+
+Each failure has a kind and stops nobody else.
+"""
 
 import os
 import resource
@@ -34,12 +37,18 @@ class Shelf:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def put(self, name: str, data: bytes, golden_of: bytes | None = None, dense: bytes | None = None) -> Candidate:
+    def put(
+        self, name: str, data: bytes, golden_of: bytes | None = None, dense: bytes | None = None
+    ) -> Candidate:
         source = golden_of or data
         vectors = golden.seeded(source, inspect(source), examples=2)
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
-        for part, content in (("model.tflite", data), ("golden.npz", vectors.to_bytes()), ("dense.tflite", dense)):
+        for part, content in (
+            ("model.tflite", data),
+            ("golden.npz", vectors.to_bytes()),
+            ("dense.tflite", dense),
+        ):
             if content is not None:
                 (folder / part).write_bytes(content)
         subject = Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol)
@@ -81,7 +90,9 @@ def with_a_filter_that_does_not_fit(model: Any) -> None:
     kernel.shape = [kernel.shape[0] * 2, kernel.shape[1] // 2]
 
 
-def test_a_file_that_fails_leaves_the_session_and_the_others_go_on(shelf: Shelf, files: Files) -> None:
+def test_a_file_that_fails_leaves_the_session_and_the_others_go_on(
+    shelf: Shelf, files: Files
+) -> None:
     fp32 = files["fp32"]
     broken = {
         "truncated": (fp32[:5000], "load", "not a valid Flatbuffer"),
@@ -106,12 +117,20 @@ def test_a_file_that_fails_leaves_the_session_and_the_others_go_on(shelf: Shelf,
 
 
 def children() -> list[int]:
-    """Processes of this one, in the order they were started; servers of other tests may be among them."""
-    return [int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]
+    """Processes of this one, in the order they were started.
+
+    Servers of other tests may be among them.
+    """
+    return [
+        int(pid)
+        for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    ]
 
 
 class Strike:
-    """A session's progress that does something to the process of the candidate `victim`, the `at`-th time it is named: 1 before it loads,
+    """A session's progress that does something to the process of the candidate `victim`.
+
+    The `at`-th time it is named: 1 before it loads,
     2 before its first turn."""
 
     def __init__(self, deed: Callable[[int], object], at: int = 2) -> None:
@@ -142,11 +161,15 @@ class Strike:
     ],
     ids=["killed", "aborted", "stopped"],
 )
-def test_a_process_that_hangs_or_dies_fails_alone(shelf: Shelf, files: Files, deed: Callable[[int], None], kind: str, words: str) -> None:
+def test_a_process_that_hangs_or_dies_fails_alone(
+    shelf: Shelf, files: Files, deed: Callable[[int], None], kind: str, words: str
+) -> None:
     strike = Strike(deed)
     victim, other = shelf.put("victim", files["sparse"]), shelf.put("other", files["int8"])
     order = Order(runs=5, rounds=2, warmup=2, timeout_s=10)
-    lost, kept = session_lab.measure([victim, other], shelf.put("float", files["fp32"]), order, strike)
+    lost, kept = session_lab.measure(
+        [victim, other], shelf.put("float", files["fp32"]), order, strike
+    )
     assert strike.done
     assert lost.failure is not None
     assert (lost.failure.kind, words in lost.failure.message) == (kind, True), lost.failure
@@ -156,13 +179,17 @@ def test_a_process_that_hangs_or_dies_fails_alone(shelf: Shelf, files: Files, de
 
 def test_a_file_that_memory_does_not_suffice_for_has_no_number(shelf: Shelf, files: Files) -> None:
     strike = Strike(lambda pid: resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, 1 << 20)), at=1)
-    (lost,) = session_lab.measure([shelf.put("victim", files["sparse"])], shelf.put("float", files["fp32"]), QUICK, strike)
+    (lost,) = session_lab.measure(
+        [shelf.put("victim", files["sparse"])], shelf.put("float", files["fp32"]), QUICK, strike
+    )
     assert strike.done
     assert lost.failure is not None
     assert lost.failure.kind in {"load", "died"}
 
 
-def test_without_a_baseline_nobody_has_a_number_and_each_is_told_why(shelf: Shelf, files: Files) -> None:
+def test_without_a_baseline_nobody_has_a_number_and_each_is_told_why(
+    shelf: Shelf, files: Files
+) -> None:
     wrong = shelf.put("float", files["sparse"], golden_of=files["fp32"])
     outcomes = session_lab.measure([shelf.put("a", files["int8"]), wrong], wrong, QUICK)
     told = [one.failure.message for one in outcomes if one.failure]
@@ -171,7 +198,9 @@ def test_without_a_baseline_nobody_has_a_number_and_each_is_told_why(shelf: Shel
     assert not told[1].startswith("no ratio")
 
 
-def test_the_baseline_among_the_files_is_measured_by_the_control(shelf: Shelf, files: Files) -> None:
+def test_the_baseline_among_the_files_is_measured_by_the_control(
+    shelf: Shelf, files: Files
+) -> None:
     same = shelf.put("float", files["fp32"])
     found = measurement(session_lab.measure([same], same, QUICK)[0])
     assert found.verdict == "baseline"
@@ -184,13 +213,21 @@ def measurement(outcome: Outcome) -> Any:
     return outcome.measurement
 
 
-@pytest.mark.parametrize(("kernels", "delegate"), [("builtin", "none"), ("reference", "none"), ("xnnpack", "XNNPACK")])
-def test_who_computes_is_chosen_and_recorded(shelf: Shelf, files: Files, kernels: litert.Kernels, delegate: str) -> None:
+@pytest.mark.parametrize(
+    ("kernels", "delegate"), [("builtin", "none"), ("reference", "none"), ("xnnpack", "XNNPACK")]
+)
+def test_who_computes_is_chosen_and_recorded(
+    shelf: Shelf, files: Files, kernels: litert.Kernels, delegate: str
+) -> None:
     same = shelf.put("float", files["fp32"])
-    found = measurement(session_lab.measure([same], same, Order(runs=5, rounds=1, warmup=2, kernels=kernels))[0])
+    found = measurement(
+        session_lab.measure([same], same, Order(runs=5, rounds=1, warmup=2, kernels=kernels))[0]
+    )
     assert (found.kernels, found.delegate) == (kernels, delegate)
     assert bool(found.nodes_delegated) == (kernels == "xnnpack")
-    assert ("kernels" in found.model_dump(mode="json")) == (kernels != "xnnpack")  # what was written before the field keeps its bytes
+    assert ("kernels" in found.model_dump(mode="json")) == (
+        kernels != "xnnpack"
+    )  # what was written before the field keeps its bytes
 
 
 def test_a_device_is_not_asked_for_kernels_it_does_not_have(shelf: Shelf, files: Files) -> None:
@@ -201,7 +238,10 @@ def test_a_device_is_not_asked_for_kernels_it_does_not_have(shelf: Shelf, files:
 
 
 class Arm(Machine):
-    """This machine, which says that it is another: what is predicted, and which twins run along, follow from the description."""
+    """This machine, which says that it is another.
+
+    What is predicted, and which twins run along, follow from the description.
+    """
 
     @property
     def host(self) -> Host:
@@ -212,10 +252,14 @@ class Arm(Machine):
 def session(order: Order, candidates: list[Candidate], baseline: Candidate) -> tuple[Outcome, ...]:
     cores = sorted(os.sched_getaffinity(0))[-1:]
     with Arm(Setting("host-cpu", 1), cores) as place:
-        return session_lab._Session(order, DEVICES.get("host-cpu"), place, candidates, baseline).run(lambda *_: None)
+        return session_lab._Session(
+            order, DEVICES.get("host-cpu"), place, candidates, baseline
+        ).run(lambda *_: None)
 
 
-def test_a_dense_twin_runs_along_where_sparse_kernels_should_run(shelf: Shelf, files: Files) -> None:
+def test_a_dense_twin_runs_along_where_sparse_kernels_should_run(
+    shelf: Shelf, files: Files
+) -> None:
     sparse = shelf.put("sparse", files["sparse"], dense=densify(files["sparse"]))
     dense = shelf.put("dense", files["int8"], dense=None)
     first, second = session(QUICK, [sparse, dense], shelf.put("float", files["fp32"]))
@@ -238,10 +282,16 @@ def test_a_dense_twin_computes_the_same_without_a_sparse_tensor(files: Files) ->
         twin = densify(files[name])
         assert twin is not None
         before, after = inspect(files[name]), inspect(twin)
-        assert (before.densify > 0, after.densify, any(weight.encoded_sparse for weight in after.weights)) == (True, 0, False)
+        assert (
+            before.densify > 0,
+            after.densify,
+            any(weight.encoded_sparse for weight in after.weights),
+        ) == (True, 0, False)
         assert after.sparsity_overall == before.sparsity_overall
         assert after.macs == before.macs
-        np.testing.assert_array_equal(litert.Session(files[name]).run([inputs])[0], litert.Session(twin).run([inputs])[0])
+        np.testing.assert_array_equal(
+            litert.Session(files[name]).run([inputs])[0], litert.Session(twin).run([inputs])[0]
+        )
     assert densify(files["fp32"]) is None
 
 
@@ -252,11 +302,19 @@ def test_inputs_drawn_from_a_seed_are_what_a_port_can_take(files: Files) -> None
         for kind, scale in (("float32", 0.0), ("int8", 0.1), ("uint8", 0.1), ("int32", 0.0))
     }
     drawn = {kind: golden._drawn(port, random) for kind, port in ports.items()}
-    assert all(drawn[kind].dtype == np.dtype(kind) and drawn[kind].shape == (1, 400) for kind in ports)
+    assert all(
+        drawn[kind].dtype == np.dtype(kind) and drawn[kind].shape == (1, 400) for kind in ports
+    )
     assert (drawn["float32"].min() >= -1, drawn["float32"].max() <= 1) == (True, True)
-    assert (drawn["int8"].min() < -64, drawn["int8"].max() > 64, drawn["uint8"].max() > 200) == (True, True, True)
+    assert (drawn["int8"].min() < -64, drawn["int8"].max() > 64, drawn["uint8"].max() > 200) == (
+        True,
+        True,
+        True,
+    )
     assert not drawn["int32"].any()  # an index that every file has
-    first, again = (golden.seeded(files["int8"], inspect(files["int8"])).to_bytes() for _ in range(2))
+    first, again = (
+        golden.seeded(files["int8"], inspect(files["int8"])).to_bytes() for _ in range(2)
+    )
     assert first == again
 
 

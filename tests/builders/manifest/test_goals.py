@@ -12,8 +12,18 @@ from zoo_registry.model.record import FileInfo, Metric, Record
 def record(variant: str, top1: float, size: int = 1000) -> Record:
     """Only what goals look at; the rest of a record has its own tests."""
     sha = "0" * 64
-    file = FileInfo(sha256=sha, size=size, size_gzip=size // 2, size_zstd=size // 3, path="x.tflite")
-    metric = Metric(dataset="d", dataset_sha256=sha, split="test", examples=10, metric="top1", value=top1, ci95=(0, 1))
+    file = FileInfo(
+        sha256=sha, size=size, size_gzip=size // 2, size_zstd=size // 3, path="x.tflite"
+    )
+    metric = Metric(
+        dataset="d",
+        dataset_sha256=sha,
+        split="test",
+        examples=10,
+        metric="top1",
+        value=top1,
+        ci95=(0, 1),
+    )
     return Record.model_construct(variant=variant, file=file, metrics=(metric,), measurements=())
 
 
@@ -21,7 +31,9 @@ FAMILY = {"fp32": record("fp32", 0.90, 4000), "int8": record("int8", 0.885, 1000
 
 
 def judged(variant: str, **goals: Any) -> list[tuple[str, float | None, bool]]:
-    return [(result.goal, result.value, result.met) for result in check(goals, FAMILY[variant], FAMILY)]
+    return [
+        (result.goal, result.value, result.met) for result in check(goals, FAMILY[variant], FAMILY)
+    ]
 
 
 @pytest.mark.parametrize(("allowed", "met"), [(0.02, True), (0.015, True), (0.01, False)])
@@ -32,7 +44,9 @@ def test_a_drop_is_measured_against_the_named_variant(allowed: float, met: bool)
 
 
 def test_a_variant_never_drops_below_itself() -> None:
-    assert judged("fp32", top1=MetricGoal(max_drop=0.0)) == [("top1 max_drop 0 versus fp32", 0.0, True)]
+    assert judged("fp32", top1=MetricGoal(max_drop=0.0)) == [
+        ("top1 max_drop 0 versus fp32", 0.0, True)
+    ]
 
 
 def test_a_goal_for_some_judges_no_others() -> None:

@@ -1,4 +1,7 @@
-"""What a manifest says to no effect, or what can only fail after a training: refused while planning. All pure."""
+"""What a manifest says to no effect, or what can only fail after a training.
+
+Refused while planning. All pure.
+"""
 
 from typing import Any
 
@@ -38,22 +41,39 @@ def remarks(step_: Step, *after: Step) -> list[str]:
     ("said", "message"),
     [
         ({"schedule": "constant", "power": 7}, "power: goes with schedule: polynomial"),
-        ({"schedule": "constant", "layers": [{"type": "Dense", "initial": 0.3}]}, "initial: goes with schedule: polynomial"),
+        (
+            {"schedule": "constant", "layers": [{"type": "Dense", "initial": 0.3}]},
+            "initial: goes with schedule: polynomial",
+        ),
         ({"pattern": "2:4", "initial": 0.3}, "initial: a pattern has no in-between"),
         ({"pattern": "2:4", "power": 9}, "power: a pattern has no in-between"),
-        ({"layers": [{"name": "a", "pattern": "2:4", "initial": 0.3}, {"name": "b"}]}, "drop it from the rule"),
+        (
+            {"layers": [{"name": "a", "pattern": "2:4", "initial": 0.3}, {"name": "b"}]},
+            "drop it from the rule",
+        ),
         ({"pooling": "max"}, "pooling: goes with block only"),
-        ({"epochs": 0, "learning_rate": 0.5, "batch_size": 8}, "batch_size, learning_rate: epochs: 0 trains nothing"),
+        (
+            {"epochs": 0, "learning_rate": 0.5, "batch_size": 8},
+            "batch_size, learning_rate: epochs: 0 trains nothing",
+        ),
         ({"epochs": 0, "initial": 0.3}, "epochs: 0 prunes at once"),
         (
             {"begin_step": 0, "end_step": 50, "frequency": 100, "epochs": 5},
             "every 100 steps, but the schedule lasts 50: write frequency: 50",
         ),
-        ({"end_step": 50, "frequency": 100, "epochs": 5}, "every 100 steps, but the schedule lasts 50"),
-        ({"begin_step": 100, "end_step": 50, "epochs": 5}, "begins at step 100 and ends at step 50: write begin_step: 49"),
+        (
+            {"end_step": 50, "frequency": 100, "epochs": 5},
+            "every 100 steps, but the schedule lasts 50",
+        ),
+        (
+            {"begin_step": 100, "end_step": 50, "epochs": 5},
+            "begins at step 100 and ends at step 50: write begin_step: 49",
+        ),
     ],
 )
-def test_words_of_prune_without_effect_and_schedules_without_end_are_refused(said: dict[str, Any], message: str) -> None:
+def test_words_of_prune_without_effect_and_schedules_without_end_are_refused(
+    said: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
         validate(TECHNIQUES.get("prune").params, said)
 
@@ -95,18 +115,36 @@ ALL, FIRST = Rule(type=("Conv2D", "Dense")), Rule(position="first")
 
 
 def test_a_rule_that_earlier_ones_hide_decides_nothing() -> None:
-    [found] = idle([Rule(type=("Conv2D",)), Rule(name=("block1*",)), Rule(type=("Dense",))], [], DIGITS, CAN)
-    assert (found.layer, found.fix) == ("{name: block1*}", "put it before them: the first one decides")
-    assert [one.layer for one in idle([ALL, ALL.model_copy()], [], DIGITS, CAN)] == ["{type: Conv2D, Dense}"]
+    [found] = idle(
+        [Rule(type=("Conv2D",)), Rule(name=("block1*",)), Rule(type=("Dense",))], [], DIGITS, CAN
+    )
+    assert (found.layer, found.fix) == (
+        "{name: block1*}",
+        "put it before them: the first one decides",
+    )
+    assert [one.layer for one in idle([ALL, ALL.model_copy()], [], DIGITS, CAN)] == [
+        "{type: Conv2D, Dense}"
+    ]
 
 
 def test_a_rule_all_of_whose_layers_skip_leaves_out_decides_nothing() -> None:
     [found] = idle([FIRST, Rule(type=("Dense",))], [FIRST], DIGITS, CAN)
-    assert (found.layer, found.reason) == ("{position: first}", "skip leaves out every layer it decides about")
+    assert (found.layer, found.reason) == (
+        "{position: first}",
+        "skip leaves out every layer it decides about",
+    )
 
 
 def test_rules_that_decide_something_and_networks_nobody_can_read_pass() -> None:
-    assert idle([Rule(name=("block1*",)), Rule(type=("Conv2D",)), Rule(type=("Dense",))], [FIRST], DIGITS, CAN) == []
+    assert (
+        idle(
+            [Rule(name=("block1*",)), Rule(type=("Conv2D",)), Rule(type=("Dense",))],
+            [FIRST],
+            DIGITS,
+            CAN,
+        )
+        == []
+    )
     assert idle([ALL, FIRST], [], Graph("unknown", ()), ()) == []
     assert idle([], [FIRST], DIGITS, CAN) == []
 
@@ -115,17 +153,29 @@ def test_rules_that_decide_something_and_networks_nobody_can_read_pass() -> None
 def test_every_technique_with_rules_refuses_the_idle_ones(technique: str) -> None:
     rules = {"layers": [{"type": "Dense"}, {"name": "classifier"}]}
     assert "{name: classifier}" in [found.layer for found in refused(step(technique, **rules))]
-    assert "{type: Dense}" in [found.layer for found in refused(step(technique, **rules, skip=[{"type": "Dense"}]))]
+    assert "{type: Dense}" in [
+        found.layer for found in refused(step(technique, **rules, skip=[{"type": "Dense"}]))
+    ]
 
 
 @pytest.mark.parametrize("technique", ["cluster", "quantize_aware"])
-def test_biases_that_would_lose_their_zeros_are_refused_before_anything_is_trained(technique: str) -> None:
+def test_biases_that_would_lose_their_zeros_are_refused_before_anything_is_trained(
+    technique: str,
+) -> None:
     biased = step("prune", bias=True, layers=[{"type": "Dense"}])
     [found] = refused(step(technique), biased)
-    assert (technique in found.reason, found.fix) == (True, "write bias: false in prune, in its layers too")
+    assert (technique in found.reason, found.fix) == (
+        True,
+        "write bias: false in prune, in its layers too",
+    )
     by_rule = step("prune", layers=[{"type": "Dense", "bias": True}])
     assert [one.fix for one in refused(step(technique), by_rule)] == [found.fix]
-    assert refused(step(technique), step("prune", bias=True, layers=[{"type": "Dense", "bias": False}])) == []
+    assert (
+        refused(
+            step(technique), step("prune", bias=True, layers=[{"type": "Dense", "bias": False}])
+        )
+        == []
+    )
 
 
 def test_values_for_each_channel_are_told_to_mean_nothing_of_a_dense() -> None:
@@ -137,10 +187,16 @@ def test_values_for_each_channel_are_told_to_mean_nothing_of_a_dense() -> None:
 
 def test_blocks_are_stored_as_such_in_dense_layers_only() -> None:
     asked = {"final": 0.6, "layers": [{"name": "*pointwise"}, {"type": "Dense"}]}
-    for size, after in (([1, 4], []), ([1, 16], [step("quantize")]), ([1, 16], [step("quantize_aware")])):
+    for size, after in (
+        ([1, 4], []),
+        ([1, 16], [step("quantize")]),
+        ([1, 16], [step("quantize_aware")]),
+    ):
         [found] = remarks(step("prune", block=size, **asked), *after)
         assert "in block1_pointwise, block2_pointwise weight by weight" in found
-    [all_of_them] = remarks(step("prune", block=[1, 16], **asked), step("quantize", engine="litert"))
+    [all_of_them] = remarks(
+        step("prune", block=[1, 16], **asked), step("quantize", engine="litert")
+    )
     assert "classifier" in all_of_them
     assert all_of_them.endswith("no block at all")
 

@@ -22,7 +22,13 @@ def test_shipped_manifests_follow_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("final: 0.75", "final: 1.5"), ("quantize", "quantise"), ("source: digits", "source: digit"), ("seed: 7", "sead: 7")]
+    ("old", "new"),
+    [
+        ("final: 0.75", "final: 1.5"),
+        ("quantize", "quantise"),
+        ("source: digits", "source: digit"),
+        ("seed: 7", "sead: 7"),
+    ],
 )
 def test_it_refuses_what_the_verbs_refuse(old: str, new: str) -> None:
     text = (ROOT / "manifests/digits-cnn.yaml").read_text().replace(old, new)

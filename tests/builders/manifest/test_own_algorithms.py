@@ -1,4 +1,7 @@
-"""Compression algorithms of the user, named in a manifest: found, judged, fingerprinted and built; refused with file and line."""
+"""Compression algorithms of the user, named in a manifest.
+
+Found, judged, fingerprinted and built; refused with file and line.
+"""
 
 import json
 import runpy
@@ -42,7 +45,9 @@ Plans = Callable[..., dict[str, Plan]]
 def planned(tmp_path: Path) -> Plans:
     """Plan a manifest with one step of its own, beside a copy of the algorithm."""
 
-    def make(step: str = "./ternary.py: {epochs: 1, batch_size: 200}", source: str = SOURCE.read_text()) -> dict[str, Plan]:
+    def make(
+        step: str = "./ternary.py: {epochs: 1, batch_size: 200}", source: str = SOURCE.read_text()
+    ) -> dict[str, Plan]:
         (tmp_path / "ternary.py").write_text(source)
         (tmp_path / "own.yaml").write_text(MANIFEST.replace("STEP", step))
         tree = WorkTree(Digests(tmp_path / "digests.json"))
@@ -60,7 +65,11 @@ def test_the_technique_is_called_by_name_and_code(planned: Plans) -> None:
     stage = made.stage(step.technique)
     assert stage.params["algorithm"] == "file:"
     assert stage.files["algorithm"].sha256 == Digest.of(SOURCE.read_bytes())
-    assert {promise.kind for promise in made.promises} == {"parameters_at_most", "macs_at_most", "distinct_at_most"}
+    assert {promise.kind for promise in made.promises} == {
+        "parameters_at_most",
+        "macs_at_most",
+        "distinct_at_most",
+    }
 
 
 def test_code_counts_and_the_place_of_the_file_does_not(planned: Plans, tmp_path: Path) -> None:
@@ -70,7 +79,10 @@ def test_code_counts_and_the_place_of_the_file_does_not(planned: Plans, tmp_path
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner/ternary.py").write_text(SOURCE.read_text())
     assert planned("./inner/ternary.py: {epochs: 1, batch_size: 200}")["mine"].key == first
-    assert planned("python:plugins.ternary:Ternary: {epochs: 1, batch_size: 200}")["mine"].key != planned()["fp32"].key
+    assert (
+        planned("python:plugins.ternary:Ternary: {epochs: 1, batch_size: 200}")["mine"].key
+        != planned()["fp32"].key
+    )
 
 
 def test_preflight_asks_it_of_every_layer(tmp_path: Path, planned: Plans) -> None:
@@ -85,9 +97,10 @@ def test_preflight_asks_it_of_every_layer(tmp_path: Path, planned: Plans) -> Non
 def test_planning_imports_no_tensorflow(tmp_path: Path, planned: Plans) -> None:
     planned()
     code = (
-        "import sys; from pathlib import Path; from zoo_builders.manifest.reader import Reader; "
-        "from zoo_builders.manifest.source_tree import Digests, WorkTree; "
-        "Reader(WorkTree(Digests(Path('d.json'))), {}).read(Path('own.yaml')); assert 'tensorflow' not in sys.modules"
+        "import sys; from pathlib import Path; from zoo_builders.manifest.reader import Reader;"
+        " from zoo_builders.manifest.source_tree import Digests, WorkTree;"
+        " Reader(WorkTree(Digests(Path('d.json'))), {}).read(Path('own.yaml')); assert 'tensorflow'"
+        " not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
@@ -105,19 +118,39 @@ BROKEN = "class Ternary(Algorithm):\n"
         ("/etc/ternary.py: {}", "", "", "absolute path"),
         ("./ternary.py: {treshold: 0.5}", "", "", "threshold"),
         ("./ternary.py: {threshold: 7}", "", "", "threshold"),
-        ("./ternary.py: {}", "import math\n", "import math\nimport tensorflow\n", "line 4: it imports a deep-learning framework"),
+        (
+            "./ternary.py: {}",
+            "import math\n",
+            "import math\nimport tensorflow\n",
+            "line 4: it imports a deep-learning framework",
+        ),
         ("./ternary.py: {}", "import math\n", "import math\n1 / 0\n", "line 4: ZeroDivisionError"),
         ("./ternary.py: {}", "import math\n", "import math\nimport (\n", "line 4: SyntaxError"),
-        ("./ternary.py: {}", '"ternary"', '"Ternary!"', "line 22: Ternary: its `name` is 'Ternary!'"),
-        ("./ternary.py: {}", "def fits(", "def fit(", "it has no method fits(self, node, params); did you mean 'fit'"),
+        (
+            "./ternary.py: {}",
+            '"ternary"',
+            '"Ternary!"',
+            "line 22: Ternary: its `name` is 'Ternary!'",
+        ),
+        (
+            "./ternary.py: {}",
+            "def fits(",
+            "def fit(",
+            "it has no method fits(self, node, params); did you mean 'fit'",
+        ),
         ("./ternary.py: {}", BROKEN, BROKEN + "    doc = ''\n    doc2 = 1\n", "hold"),
     ],
 )
-def test_what_cannot_be_is_refused_with_file_and_line(planned: Plans, step: str, old: str, new: str, wanted: str) -> None:
+def test_what_cannot_be_is_refused_with_file_and_line(
+    planned: Plans, step: str, old: str, new: str, wanted: str
+) -> None:
     source = SOURCE.read_text()
     assert old in source
     if wanted == "hold":  # two of them, and none is named
-        new, wanted = f"{old}    pass\n\n\nclass Other(Algorithm):\n", "holds 2 algorithms, expected one"
+        new, wanted = (
+            f"{old}    pass\n\n\nclass Other(Algorithm):\n",
+            "holds 2 algorithms, expected one",
+        )
     with pytest.raises(InvalidManifest) as caught:
         planned(step, source.replace(old, new, 1) if old else source)
     assert wanted in str(caught.value)
@@ -128,7 +161,12 @@ def test_what_cannot_be_is_refused_with_file_and_line(planned: Plans, step: str,
 @pytest.mark.train
 @pytest.mark.parametrize("named", ["./ternary.py", "python:plugins.ternary:Ternary"])
 def test_it_is_trained_and_proven_in_the_file(
-    named: str, planned: Plans, digits_base: Path, digits_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    named: str,
+    planned: Plans,
+    digits_base: Path,
+    digits_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from plugins.matrix import step_by_step
     from zoo_builders.stages import convert
@@ -138,14 +176,24 @@ def test_it_is_trained_and_proven_in_the_file(
 
     made = planned(f"{named}: {{epochs: 1, batch_size: 200}}")["mine"]
     stage = made.stage(made.recipe[0].technique)
-    monkeypatch.setattr(TECHNIQUES, "_adopted", {})  # a stage runs in a process of its own, which knows nothing yet
+    monkeypatch.setattr(
+        TECHNIQUES, "_adopted", {}
+    )  # a stage runs in a process of its own, which knows nothing yet
     job = a_job(
-        "technique", tmp_path / "out", {**stage.params, "train": TRAIN}, inputs={"model": digits_base, "data": digits_data},
+        "technique",
+        tmp_path / "out",
+        {**stage.params, "train": TRAIN},
+        inputs={"model": digits_base, "data": digits_data},
         files={role: Path(file.path) for role, file in stage.files.items()},
-    )  # fmt: skip
+    )
     with step_by_step():
         technique_stage.run(job)
-    file = a_job("convert", tmp_path / "file", {"quantize": None}, inputs={"model": job.out, "data": digits_data})
+    file = a_job(
+        "convert",
+        tmp_path / "file",
+        {"quantize": None},
+        inputs={"model": job.out, "data": digits_data},
+    )
     convert.run(file)
     promises = [promise.model_dump(mode="json") for promise in made.promises]
     seen = a_job("inspect", tmp_path / "seen", {"promises": promises}, inputs={"file": file.out})
@@ -160,8 +208,13 @@ UNPROVEN = PROMISES[0].replace("def project(", "def _project(")
 
 
 def test_what_replaces_no_layer_and_promises_nothing_is_refused(planned: Plans) -> None:
-    """That the file is no larger than it was would hold of any file: a step that does nothing would count as proven."""
-    with pytest.raises(InvalidManifest, match="replaces no layer and promises nothing that the file could prove") as caught:
+    """That the file is no larger than it was would hold of any file.
+
+    A step that does nothing would count as proven.
+    """
+    with pytest.raises(
+        InvalidManifest, match="replaces no layer and promises nothing that the file could prove"
+    ) as caught:
         planned(source=UNPROVEN)
     assert "write promises(self, before, after, layers, params)" in (caught.value.hint or "")
 
@@ -170,13 +223,27 @@ def test_what_replaces_no_layer_and_promises_nothing_is_refused(planned: Plans) 
     ("later", "refused", "fix"),
     [
         ("prune: {epochs: 1}", "prune would move the weights that ternary@", "drop one of the two"),
-        ("cluster: {epochs: 1}", "cluster would move the weights that ternary@", "lasts_through = frozenset({'cluster'})"),
-        ("quantize_aware: {epochs: 1}", "quantize_aware would move", "write quantize: {dtype: int8} instead"),
-        ("quantize: {rounding: compensated}", "quantize would move the weights", "write rounding: nearest"),
+        (
+            "cluster: {epochs: 1}",
+            "cluster would move the weights that ternary@",
+            "lasts_through = frozenset({'cluster'})",
+        ),
+        (
+            "quantize_aware: {epochs: 1}",
+            "quantize_aware would move",
+            "write quantize: {dtype: int8} instead",
+        ),
+        (
+            "quantize: {rounding: compensated}",
+            "quantize would move the weights",
+            "write rounding: nearest",
+        ),
         ("quantize: {dtype: int8}", "", ""),
     ],
 )
-def test_what_would_move_projected_weights_is_refused_after_it(planned: Plans, later: str, refused: str, fix: str) -> None:
+def test_what_would_move_projected_weights_is_refused_after_it(
+    planned: Plans, later: str, refused: str, fix: str
+) -> None:
     both = f"./ternary.py: {{epochs: 1}}\n    - {later}"
     if not refused:
         assert [step.technique for step in planned(both)["mine"].recipe][1:] == ["quantize"]
@@ -196,7 +263,14 @@ def test_the_class_says_what_its_weights_survive_and_what_may_come_first(planned
     with pytest.raises(InvalidManifest) as caught:
         planned(both, source.replace(name, name + "    undoes = frozenset()\n"))
     assert "put prune before it" in (caught.value.hint or "")
-    assert len(planned("svd: {rank: 1, layers: [{name: classifier}]}\n    - prune: {epochs: 1}")["mine"].recipe) == 2
+    assert (
+        len(
+            planned("svd: {rank: 1, layers: [{name: classifier}]}\n    - prune: {epochs: 1}")[
+                "mine"
+            ].recipe
+        )
+        == 2
+    )
 
 
 ROOT = Path(__file__).parents[3]
@@ -204,15 +278,40 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_contract_suite_runs_on_a_file_of_ones_own(tmp_path: Path, planned: Plans) -> None:
     planned()
-    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not train", f"--rootdir={ROOT}", "-c", "/dev/null"]
-    command = [*suite, str(ROOT / "tests/contracts/test_compression.py"), "-k", "projection", "--algorithm", "./ternary.py:Ternary"]
-    (tmp_path / "ternary.py").write_text(SOURCE.read_text().replace("done, flat,", "done, 2 * flat,"))
+    suite = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "not train",
+        f"--rootdir={ROOT}",
+        "-c",
+        "/dev/null",
+    ]
+    command = [
+        *suite,
+        str(ROOT / "tests/contracts/test_compression.py"),
+        "-k",
+        "projection",
+        "--algorithm",
+        "./ternary.py:Ternary",
+    ]
+    (tmp_path / "ternary.py").write_text(
+        SOURCE.read_text().replace("done, flat,", "done, 2 * flat,")
+    )
     found = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert "test_a_projection_is_done_after_one_time[ternary]" in found.stdout, found.stdout + found.stderr
+    assert "test_a_projection_is_done_after_one_time[ternary]" in found.stdout, (
+        found.stdout + found.stderr
+    )
     assert "1 failed" in found.stdout
 
 
-def test_the_benchmark_takes_what_a_manifest_takes(tmp_path: Path, planned: Plans, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benchmark_takes_what_a_manifest_takes(
+    tmp_path: Path, planned: Plans, monkeypatch: pytest.MonkeyPatch
+) -> None:
     planned()
     monkeypatch.chdir(tmp_path)
     bench = runpy.run_path(str(ROOT / "benchmarks/compression.py"))

@@ -17,9 +17,21 @@ def _a_number(text: str) -> bool:
 
 
 # PyYAML writes some breaks it cannot read.
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8).filter(lambda text: not _a_number(text))
-scalars = st.one_of(st.none(), st.booleans(), st.integers(-(10**15), 10**15), st.floats(allow_nan=False, allow_infinity=False), TEXT)
-data = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=20)
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=8
+).filter(lambda text: not _a_number(text))
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**15), 10**15),
+    st.floats(allow_nan=False, allow_infinity=False),
+    TEXT,
+)
+data = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
 
 
 def refusal(raw: bytes) -> InvalidManifest | None:
@@ -37,7 +49,10 @@ def test_what_yaml_writes_reads_back(value: dict[str, object]) -> None:
     assert all((key,) in document.lines for key in value)
 
 
-@given(st.binary(max_size=300) | st.text(max_size=300, alphabet="a: -[]{}&*!|>'\"\n\t#,?<%@0.e").map(str.encode))
+@given(
+    st.binary(max_size=300)
+    | st.text(max_size=300, alphabet="a: -[]{}&*!|>'\"\n\t#,?<%@0.e").map(str.encode)
+)
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     error = refusal(raw)
     assert error is None or (error.line >= 1 and error.message.startswith("f:"))
@@ -66,7 +81,17 @@ def test_what_could_surprise_is_refused(text: str, words: str) -> None:
 
 
 def test_numbers_follow_yaml_1_2() -> None:
-    assert read(b"[1e-3, no, 0x10, 1:30, 1.0.0, .5, -2, true, '1']", "f").data == [1e-3, "no", "0x10", "1:30", "1.0.0", 0.5, -2, True, "1"]
+    assert read(b"[1e-3, no, 0x10, 1:30, 1.0.0, .5, -2, true, '1']", "f").data == [
+        1e-3,
+        "no",
+        "0x10",
+        "1:30",
+        "1.0.0",
+        0.5,
+        -2,
+        True,
+        "1",
+    ]
 
 
 def test_lines_of_nested_keys() -> None:

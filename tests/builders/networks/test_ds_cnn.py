@@ -11,23 +11,37 @@ Size = Literal["small", "medium", "large"]
 
 
 def multiplications(size: Size) -> int:
-    """Count multiplications of one inference as the paper does: every weight of a kernel once for each place it is laid."""
+    """Count multiplications of one inference as the paper does.
+
+    Every weight of a kernel once for each place it is laid.
+    """
     graph = ds_cnn(size=size)
-    return sum(math.prod(kernel) * math.prod(node.shape[:-1]) for node in graph.nodes for kernel in _kernels(node.weights))
+    return sum(
+        math.prod(kernel) * math.prod(node.shape[:-1])
+        for node in graph.nodes
+        for kernel in _kernels(node.weights)
+    )
 
 
 def _kernels(weights: Any) -> list[tuple[int, ...]]:
     return [shape for name, shape in weights.items() if name.endswith("kernel")]
 
 
-# Table 5 of "Hello Edge" (arXiv:1711.07128): memory in KB of int8 weights (and activations), operations = 2 x multiplications.
-@pytest.mark.parametrize(("size", "operations"), [("small", 5.4e6), ("medium", 19.8e6), ("large", 56.9e6)])
+# Table 5 of "Hello Edge" (arXiv:1711.07128): memory in KB of int8 weights (and activations),
+# operations = 2 x multiplications.
+@pytest.mark.parametrize(
+    ("size", "operations"), [("small", 5.4e6), ("medium", 19.8e6), ("large", 56.9e6)]
+)
 def test_operations_are_those_of_the_paper(size: Size, operations: float) -> None:
     assert 2 * multiplications(size) == pytest.approx(operations, rel=0.03)
 
 
-@pytest.mark.parametrize(("size", "channels", "blocks"), [("small", 64, 4), ("medium", 172, 4), ("large", 276, 5)])
-def test_blocks_and_channels_are_those_of_the_published_commands(size: Size, channels: int, blocks: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "channels", "blocks"), [("small", 64, 4), ("medium", 172, 4), ("large", 276, 5)]
+)
+def test_blocks_and_channels_are_those_of_the_published_commands(
+    size: Size, channels: int, blocks: int
+) -> None:
     graph = ds_cnn(size=size)
     assert graph.node("stem_conv").weights["kernel"] == (10, 4, 1, channels)
     assert sum(node.op == "DepthwiseConv2D" for node in graph.nodes) == blocks

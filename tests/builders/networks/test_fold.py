@@ -28,7 +28,11 @@ def weights_for(graph: Graph) -> dict[str, dict[str, Any]]:
     positive = {"moving_variance", "gamma"}
     return {
         node.name: {
-            name: (random.uniform(0.5, 2, shape) if name in positive else random.normal(size=shape)).astype(np.float32)
+            name: (
+                (
+                    random.uniform(0.5, 2, shape) if name in positive else random.normal(size=shape)
+                ).astype(np.float32)
+            )
             for name, shape in node.weights.items()
         }
         for node in graph.nodes
@@ -59,9 +63,18 @@ def test_a_layer_with_a_second_reader_is_left_alone() -> None:
 def test_the_folded_network_has_biases_and_no_normalisation() -> None:
     graph = network()
     folded, weights = fold(graph, weights_for(graph))
-    assert [node.op for node in folded.nodes] == ["InputLayer", "Conv2D", "ReLU", "DepthwiseConv2D", "Flatten", "Dense"]
+    assert [node.op for node in folded.nodes] == [
+        "InputLayer",
+        "Conv2D",
+        "ReLU",
+        "DepthwiseConv2D",
+        "Flatten",
+        "Dense",
+    ]
     assert folded.node("conv").weights["bias"] == (4,)
-    assert {name: value.shape for name, value in weights["conv"].items()} == folded.node("conv").weights
+    assert {name: value.shape for name, value in weights["conv"].items()} == folded.node(
+        "conv"
+    ).weights
     assert folded.node("relu").inputs == ("conv",)
 
 

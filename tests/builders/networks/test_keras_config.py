@@ -14,7 +14,10 @@ from zoo_registry.model.errors import Unsupported
 
 
 def sequential(*layers: dict[str, Any]) -> dict[str, Any]:
-    first = {"class_name": "InputLayer", "config": {"name": "in", "batch_input_shape": [None, 8, 8, 1]}}
+    first = {
+        "class_name": "InputLayer",
+        "config": {"name": "in", "batch_input_shape": [None, 8, 8, 1]},
+    }
     return {"name": "s", "layers": [first, *layers]}
 
 
@@ -39,12 +42,25 @@ def test_a_layer_it_cannot_judge_is_named(found: dict[str, Any], message: str) -
 
 def test_all_layers_it_cannot_judge_are_named_at_once_with_a_way_out() -> None:
     inner = {"class_name": "Functional", "config": {"name": "inner", "layers": []}}
-    strange = [layer("LayerNormalization"), layer("Conv1D", filters=2), layer("ReLU"), inner, layer("LSTM")]
+    strange = [
+        layer("LayerNormalization"),
+        layer("Conv1D", filters=2),
+        layer("ReLU"),
+        inner,
+        layer("LSTM"),
+    ]
     with pytest.raises(Unsupported) as caught:
         graph_of_config("Sequential", sequential(*strange))
-    said = "4 layers: layernormalization (LayerNormalization), conv1d (Conv1D), inner (Functional), lstm (LSTM): no description"
+    said = (
+        "4 layers: layernormalization (LayerNormalization), conv1d (Conv1D), inner (Functional),"
+        " lstm (LSTM): no description"
+    )
     assert caught.value.message.startswith(said)
-    for way in ("call the layers of inner in the outer model", "LeakyReLU", "give the network as a Python file"):
+    for way in (
+        "call the layers of inner in the outer model",
+        "LeakyReLU",
+        "give the network as a Python file",
+    ):
         assert way in (caught.value.hint or "")
 
 
@@ -54,19 +70,40 @@ def test_a_subclassed_model_is_refused() -> None:
 
 
 def test_an_open_input_size_is_refused() -> None:
-    config = {"name": "s", "layers": [{"class_name": "InputLayer", "config": {"name": "in", "batch_input_shape": [None, None, None, 3]}}]}
+    config = {
+        "name": "s",
+        "layers": [
+            {
+                "class_name": "InputLayer",
+                "config": {"name": "in", "batch_input_shape": [None, None, None, 3]},
+            }
+        ],
+    }
     with pytest.raises(Unsupported, match="only the batch"):
         graph_of_config("Sequential", config)
 
 
 def test_two_inputs_are_refused() -> None:
-    inputs = [{"class_name": "InputLayer", "config": {"name": n, "batch_input_shape": [None, 4]}, "inbound_nodes": []} for n in "ab"]
-    total = {"class_name": "Add", "config": {"name": "sum"}, "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]]}
+    inputs = [
+        {
+            "class_name": "InputLayer",
+            "config": {"name": n, "batch_input_shape": [None, 4]},
+            "inbound_nodes": [],
+        }
+        for n in "ab"
+    ]
+    total = {
+        "class_name": "Add",
+        "config": {"name": "sum"},
+        "inbound_nodes": [[["a", 0, 0, {}], ["b", 0, 0, {}]]],
+    }
     with pytest.raises(Unsupported, match="2 inputs and 1 outputs"):
         graph_of_config("Functional", {"name": "f", "layers": [*inputs, total]})
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not really", b"\x89HDF\r\n\x1a\n broken", b"x" * 100])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\x03\x04 not really", b"\x89HDF\r\n\x1a\n broken", b"x" * 100]
+)
 def test_bytes_that_are_no_model_are_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(data)
@@ -75,7 +112,15 @@ def test_bytes_that_are_no_model_are_refused(data: bytes, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"class_name": "Functional"}', '{"class_name": "Functional", "config": {"layers": 3}}', "[" * 100_000]
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"class_name": "Functional"}',
+        '{"class_name": "Functional", "config": {"layers": 3}}',
+        "[" * 100_000,
+    ],
 )
 def test_an_archive_with_a_broken_configuration_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "model.keras"
@@ -101,10 +146,16 @@ def test_shapes_are_those_of_keras_for_every_layer_it_describes() -> None:
     layers = tf.keras.layers
     start = tf.keras.Input((17, 15, 3), name="start")
     x = layers.Rescaling(2.0, offset=-1.0, name="rescale")(start)
-    x = layers.Conv2D(4, (3, 2), strides=(2, 1), dilation_rate=1, padding="same", activation="relu", name="conv")(x)
-    x = layers.Conv2D(4, 3, dilation_rate=2, padding="valid", groups=2, use_bias=False, name="grouped")(x)
+    x = layers.Conv2D(
+        4, (3, 2), strides=(2, 1), dilation_rate=1, padding="same", activation="relu", name="conv"
+    )(x)
+    x = layers.Conv2D(
+        4, 3, dilation_rate=2, padding="valid", groups=2, use_bias=False, name="grouped"
+    )(x)
     x = layers.ZeroPadding2D(((1, 0), (2, 1)), name="pad")(x)
-    x = layers.DepthwiseConv2D(3, depth_multiplier=2, padding="valid", activation="relu", name="dw")(x)
+    x = layers.DepthwiseConv2D(
+        3, depth_multiplier=2, padding="valid", activation="relu", name="dw"
+    )(x)
     x = layers.BatchNormalization(momentum=0.8, center=False, name="bn")(x)
     y = layers.Activation("sigmoid", name="gate")(x)
     x = layers.Multiply(name="gated")([x, y])
@@ -123,7 +174,9 @@ def test_shapes_are_those_of_keras_for_every_layer_it_describes() -> None:
     graph = graph_of(model)
     for node in graph.nodes[1:]:
         assert tuple(model.get_layer(node.name).output_shape[1:]) == node.shape, node.name
-        assert [tuple(weight.shape) for weight in model.get_layer(node.name).weights] == list(node.weights.values()), node.name
+        assert [tuple(weight.shape) for weight in model.get_layer(node.name).weights] == list(
+            node.weights.values()
+        ), node.name
     assert graph_of(render(graph)) == graph
 
 
@@ -139,8 +192,12 @@ def test_a_saved_file_is_read_without_tensorflow(suffix: str, tmp_path: Path) ->
     render(graph).save(path)
     assert graph_of_file(path) == graph
     program = "import sys, pathlib; from zoo_builders.networks.keras_config import graph_of_file; "
-    program += f"print(graph_of_file(pathlib.Path({str(path)!r})).parameters, 'tensorflow' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    program += (
+        f"print(graph_of_file(pathlib.Path({str(path)!r})).parameters, 'tensorflow' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [str(graph.parameters), "False"]
 
 
@@ -150,7 +207,11 @@ def test_a_sequential_file_reads_like_a_functional_one(tmp_path: Path) -> None:
 
     layers = tf.keras.layers
     model = tf.keras.Sequential(
-        [layers.Conv2D(2, 3, input_shape=(8, 8, 1), name="conv"), layers.Flatten(name="flat"), layers.Dense(3, name="dense")]
+        [
+            layers.Conv2D(2, 3, input_shape=(8, 8, 1), name="conv"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, name="dense"),
+        ]
     )
     model.save(tmp_path / "model.keras")
     graph = graph_of_file(tmp_path / "model.keras")

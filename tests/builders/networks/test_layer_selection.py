@@ -31,17 +31,29 @@ ALL = ("stem_conv", "block1_pointwise", "block2_pointwise", "classifier")
         ({"name": "BLOCK*"}, ()),
     ],
 )
-def test_name_class_and_position_hold_together(said: dict[str, object], found: tuple[str, ...]) -> None:
+def test_name_class_and_position_hold_together(
+    said: dict[str, object], found: tuple[str, ...]
+) -> None:
     assert Rule.model_validate(said).picks(CAN) == found
 
 
-@pytest.mark.parametrize("said", [{"name": "block*"}, {"name": ["a", "b"], "type": "Dense"}, {"position": "1:"}, {"position": -1}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"name": "block*"},
+        {"name": ["a", "b"], "type": "Dense"},
+        {"position": "1:"},
+        {"position": -1},
+    ],
+)
 def test_a_rule_of_a_manifest_survives_the_plan(said: dict[str, object]) -> None:
     rule = validate(Rule, said)
     assert Rule.model_validate(rule.model_dump(mode="json")) == Rule.model_validate(said) == rule
 
 
-@pytest.mark.parametrize("said", [{}, {"position": "middle"}, {"position": "1:2:3"}, {"kind": "Conv2D"}])
+@pytest.mark.parametrize(
+    "said", [{}, {"position": "middle"}, {"position": "1:2:3"}, {"kind": "Conv2D"}]
+)
 def test_a_rule_that_says_nothing_or_nonsense_is_refused(said: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"picks nothing|position|kind"):
         Rule.model_validate(said)
@@ -70,7 +82,13 @@ def test_nothing_is_said_of_a_network_nobody_can_read_yet() -> None:
     assert objections("prune", [Rule(name=("x",))], Graph("unknown", ()), ()) == []
 
 
-@given(st.lists(st.sampled_from([Rule(name=("block*",)), Rule(type=("Dense",)), Rule(position="1:"), Rule(position=0)])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [Rule(name=("block*",)), Rule(type=("Dense",)), Rule(position="1:"), Rule(position=0)]
+        )
+    )
+)
 def test_every_layer_chosen_is_picked_by_its_rule_and_by_none_before(rules: list[Rule]) -> None:
     for name, rule in chosen(rules, CAN).items():
         if rule is not None:

@@ -1,4 +1,7 @@
-"""What networks of the zoo become in a file: operators the runtime has in one piece, and the sparse path of XNNPACK."""
+"""What networks of the zoo become in a file.
+
+Operators the runtime has in one piece, and the sparse path of XNNPACK.
+"""
 
 from collections import Counter
 from typing import Any
@@ -20,7 +23,9 @@ def operators(file: bytes) -> Counter[str]:
 
 
 def with_zeros(graph: Graph, share: float) -> Any:
-    """A randomly initialised model with the smallest weights of every 1x1 convolution set to zero."""
+    """A randomly initialised model with the smallest weights of every 1x1 convolution set to
+    zero.
+    """
     from zoo_builders import tf
     from zoo_builders.keras_models.render import render
 
@@ -42,7 +47,9 @@ def test_mobilenet_v2_with_a_thousand_classes_runs_sparse_at_75_percent() -> Non
     file = tensorflow_converter.to_tflite(with_zeros(graph, 0.75), None, list, sparse=True)
     predicted = xnnpack.predict(flatbuffer.read(file).main)
     assert predicted.predicted_sparse, predicted.reason
-    assert predicted.reason.startswith("75.0%"), "the classifier counts, and is pruned like the rest"
+    assert predicted.reason.startswith("75.0%"), (
+        "the classifier counts, and is pruned like the rest"
+    )
     assert {"arm64", "wasm-simd"} <= set(predicted.cpus)
 
 
@@ -55,7 +62,11 @@ def test_hard_swish_is_one_operator() -> None:
     net = Net("swish", (8, 8, 3))
     entered = net.conv(4, name="conv")
     for node in full.nodes[full.nodes.index(full.node("Conv_shift")) :][:3]:
-        net.rescale(**node.config, name=node.name) if node.op == "Rescaling" else net.relu(**node.config, name=node.name)
+        (
+            net.rescale(**node.config, name=node.name)
+            if node.op == "Rescaling"
+            else net.relu(**node.config, name=node.name)
+        )
     net.multiply(entered, net.last, name="swish")
     tf.deterministic(0)
     file = tensorflow_converter.to_tflite(render(net.graph()), None, list, sparse=False)

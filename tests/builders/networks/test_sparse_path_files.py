@@ -1,4 +1,7 @@
-"""What is said of the sparse path before the build against what the finished file says: squeeze-excite, and every way to end."""
+"""What is said of the sparse path before the build against what the finished file says.
+
+Squeeze-excite, and every way to end.
+"""
 
 from collections.abc import Callable
 
@@ -66,16 +69,25 @@ def _gated(net: Net) -> None:
 
 
 ENDS = {
-    "flat": (_flat, True), "dense": (_dense, True), "pixel": (_pixel, False), "pixel reshaped": (_pixel_reshaped, False),
-    "pixel pooled": (_pixel_pooled, True), "pixel dense": (_pixel_dense, True), "gated": (_gated, False),
-}  # fmt: skip
+    "flat": (_flat, True),
+    "dense": (_dense, True),
+    "pixel": (_pixel, False),
+    "pixel reshaped": (_pixel_reshaped, False),
+    "pixel pooled": (_pixel_pooled, True),
+    "pixel dense": (_pixel_dense, True),
+    "gated": (_gated, False),
+}
 
 
 def _predicted(graph: Graph) -> tuple[bool, str]:
     from zoo_builders.converting import tensorflow_converter
     from zoo_builders.tflite import flatbuffer, xnnpack
 
-    found = xnnpack.predict(flatbuffer.read(tensorflow_converter.to_tflite(with_zeros(graph, 0.95), None, list, sparse=True)).main)
+    found = xnnpack.predict(
+        flatbuffer.read(
+            tensorflow_converter.to_tflite(with_zeros(graph, 0.95), None, list, sparse=True)
+        ).main
+    )
     return found.predicted_sparse, found.reason
 
 
@@ -83,7 +95,10 @@ def _predicted(graph: Graph) -> tuple[bool, str]:
 def test_the_finished_file_agrees(end: Callable[[Net], object], opens: bool) -> None:
     graph = network(end)
     zeros = {node.name: 0.95 for node in graph.nodes if node.is_pointwise}
-    said = not sparse_path.objections(graph) and sparse_path.share_of_zeros(graph, zeros) > ENOUGH_ZEROS
+    said = (
+        not sparse_path.objections(graph)
+        and sparse_path.share_of_zeros(graph, zeros) > ENOUGH_ZEROS
+    )
     assert (said, _predicted(graph)[0]) == (opens, opens)
 
 

@@ -1,4 +1,7 @@
-"""Every layer that a technique leaves alone is told why and what to do: all techniques on all networks that ship."""
+"""Every layer that a technique leaves alone is told why and what to do.
+
+All techniques on all networks that ship.
+"""
 
 from collections import Counter
 from typing import Any
@@ -44,7 +47,11 @@ def test_kernels_left_alone_are_weighed() -> None:
     net.conv(10, 1, name="pointwise")
     net.depthwise(3, name="depthwise")
     net.conv(10, 1, name="again")
-    [fix] = [verdict.fix for name, verdict in _verdicts(net.graph(), "cluster")[:3] if name == "depthwise"]
+    [fix] = [
+        verdict.fix
+        for name, verdict in _verdicts(net.graph(), "cluster")[:3]
+        if name == "depthwise"
+    ]
     assert "40.9% of this network's 220 weights" in fix
 
 
@@ -52,24 +59,37 @@ def test_a_rank_that_saves_nothing_is_answered_with_one_that_does() -> None:
     net = Net("ranked", (8, 8, 3))
     net.conv(16, 1, name="small")
     net.conv(16, 1, name="wide")
-    said = dict(TECHNIQUES.get("svd").layers(net.graph(), TECHNIQUES.get("svd").params.model_validate({"rank": 30}), ()))
+    said = dict(
+        TECHNIQUES.get("svd").layers(
+            net.graph(), TECHNIQUES.get("svd").params.model_validate({"rank": 30}), ()
+        )
+    )
     assert said["wide"].fix == "lower rank to 7, or add {name: wide} to skip"
 
 
 def test_a_whole_mobilenet_fits_into_a_few_notes() -> None:
     report = layer_report.offer(NETWORKS.get("mobilenet_v2")())
     shown = {node.name for node in report.layers}
-    said = [(column.name, {column.verdicts[name] for name in shown & column.verdicts.keys()}) for column in report.columns]
+    said = [
+        (column.name, {column.verdicts[name] for name in shown & column.verdicts.keys()})
+        for column in report.columns
+    ]
     spoken = Counter(name for name, verdicts in said for verdict in verdicts if verdict.reason)
     assert max(spoken.values()) <= 4
 
 
 def test_layers_with_nothing_to_do_about_them_get_no_row_of_their_own() -> None:
     graph = NETWORKS.get("cifar10_cnn")()
-    assert not [node.name for node in layer_report.offer(graph).layers if node.op == "BatchNormalization"]
+    assert not [
+        node.name for node in layer_report.offer(graph).layers if node.op == "BatchNormalization"
+    ]
 
 
 def test_json_tells_the_fix() -> None:
-    report = layer_report.recipe(NETWORKS.get("cifar10_cnn")(), "p", [Step("prune", TECHNIQUES.get("prune").params())])
+    report = layer_report.recipe(
+        NETWORKS.get("cifar10_cnn")(), "p", [Step("prune", TECHNIQUES.get("prune").params())]
+    )
     rows = {row["layer"]: row["verdicts"]["prune"] for row in view.plain(report, "arm")["layers"]}
-    assert rows["block1_depthwise"]["fix"].startswith("nothing to do: all DepthwiseConv2D kernels together")
+    assert rows["block1_depthwise"]["fix"].startswith(
+        "nothing to do: all DepthwiseConv2D kernels together"
+    )

@@ -15,7 +15,12 @@ from zoo_builders.networks.shipped import NETWORKS
 def changed(name: str, **config: Any) -> Graph:
     """`cifar10_cnn` with one layer's configuration changed; shapes are the caller's worry."""
     graph = NETWORKS.get("cifar10_cnn")()
-    return Graph("changed", tuple(replace(n, config={**n.config, **config}) if n.name == name else n for n in graph.nodes))
+    return Graph(
+        "changed",
+        tuple(
+            replace(n, config={**n.config, **config}) if n.name == name else n for n in graph.nodes
+        ),
+    )
 
 
 def without(*names: str) -> Graph:
@@ -94,7 +99,10 @@ BROKEN = {
     "uneven padding before the stem": (changed("stem_pad", padding=((0, 1), (0, 1))), "stem_conv"),
     "stride-2 depthwise with same": (block(lambda net: net.depthwise(3, 2, name="dw")), "dw"),
     "depthwise 7x7": (block(lambda net: net.depthwise(7, 1, name="dw")), "dw"),
-    "depthwise valid without padding": (block(lambda net: net.depthwise(3, 1, padding="valid", name="dw")), "dw"),
+    "depthwise valid without padding": (
+        block(lambda net: net.depthwise(3, 1, padding="valid", name="dw")),
+        "dw",
+    ),
     "depthwise 5x5 with too little padding": (block(_padded_depthwise(5, 1, 1)), "dw"),
     "3x3 inside": (block(lambda net: net.conv(8, 3, padding="same", name="wide")), "wide"),
     "1x1 with stride": (block(lambda net: net.conv(8, 1, 2, name="strided")), "strided"),
@@ -121,11 +129,17 @@ def test_every_offender_is_named_not_only_the_first() -> None:
         net.depthwise(7, 1, name="seven")
         net.max_pool(name="max")
 
-    assert [objection.layer for objection in xnnpack_policy.objections(block(write))] == ["wide", "seven", "max"]
+    assert [objection.layer for objection in xnnpack_policy.objections(block(write))] == [
+        "wide",
+        "seven",
+        "max",
+    ]
 
 
 @pytest.mark.train
-@pytest.mark.parametrize("graph", [*GOOD.values(), *(graph for graph, _ in BROKEN.values())], ids=[*GOOD, *BROKEN])
+@pytest.mark.parametrize(
+    "graph", [*GOOD.values(), *(graph for graph, _ in BROKEN.values())], ids=[*GOOD, *BROKEN]
+)
 def test_tfmot_agrees(graph: Graph) -> None:
     from zoo_builders import tf
     from zoo_builders.keras_models.render import layer_of

@@ -34,7 +34,11 @@ def tiny(width: int = 4) -> Graph:
 def planned(zoo: Any) -> Planner:
     """Plan the tiny manifest after replacing texts in it."""
 
-    def run(*changes: tuple[str, str], path: Path = zoo.folder / "manifests/tiny.yaml", benchmark: bool = True) -> dict[str, Plan]:
+    def run(
+        *changes: tuple[str, str],
+        path: Path = zoo.folder / "manifests/tiny.yaml",
+        benchmark: bool = True,
+    ) -> dict[str, Plan]:
         text = (zoo.folder / "manifests/tiny.yaml").read_text()
         for old, new in changes:
             assert old in text
@@ -43,7 +47,10 @@ def planned(zoo: Any) -> Planner:
         made.write_text(text)
         tree = WorkTree(Digests(zoo.folder / "digests.json"))
         resolved = Reader(tree, {"ZOO_DATA": str(zoo.folder)}).read(made)
-        return {found.variant: found for found in plan(resolved, gather(resolved, Code(tree), "host"), benchmark=benchmark)}
+        return {
+            found.variant: found
+            for found in plan(resolved, gather(resolved, Code(tree), "host"), benchmark=benchmark)
+        }
 
     return run
 
@@ -75,7 +82,9 @@ def test_planning_twice_gives_equal_plans(planned: Planner) -> None:
         ("runs: 10", "runs: 20"),
     ],
 )
-def test_what_people_say_about_a_model_rebuilds_nothing(planned: Planner, change: tuple[str, str]) -> None:
+def test_what_people_say_about_a_model_rebuilds_nothing(
+    planned: Planner, change: tuple[str, str]
+) -> None:
     assert changed(planned(), planned(change)) == set()
 
 
@@ -84,7 +93,9 @@ def test_the_seed_changes_everything_after_the_data(planned: Planner) -> None:
     assert changed(before, after) == set(before)
     assert before["fp32"].parts["data"] == after["fp32"].parts["data"]
     for name in before:
-        kept = {stage.fingerprint for stage in before[name].stages} & {stage.fingerprint for stage in after[name].stages}
+        kept = {stage.fingerprint for stage in before[name].stages} & {
+            stage.fingerprint for stage in after[name].stages
+        }
         assert kept == {before[name].parts["data"]}
 
 
@@ -128,7 +139,9 @@ def test_where_a_data_file_lies_does_not_count(zoo: Any, planned: Planner) -> No
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(st.sampled_from(["code", "tools"]), st.data())
-def test_code_and_tools_reach_exactly_the_stages_they_decide(zoo: Any, what: str, data: st.DataObject) -> None:
+def test_code_and_tools_reach_exactly_the_stages_they_decide(
+    zoo: Any, what: str, data: st.DataObject
+) -> None:
     tree = WorkTree(Digests(zoo.folder / "digests.json"))
     resolved = Reader(tree, {}).read(zoo.folder / "manifests/tiny.yaml")
     chain = gather(resolved, Code(tree), "host")
@@ -139,29 +152,47 @@ def test_code_and_tools_reach_exactly_the_stages_they_decide(zoo: Any, what: str
         "host",
     )
     for before, after in zip(plan(resolved, chain), plan(resolved, other), strict=True):
-        fresh = {stage.fingerprint for stage in after.stages} - {stage.fingerprint for stage in before.stages}
+        fresh = {stage.fingerprint for stage in after.stages} - {
+            stage.fingerprint for stage in before.stages
+        }
         for stage in after.stages:
-            decided = stage.kind == key.split()[0] and (stage.kind != "technique" or stage.name == key.split()[1])
+            decided = stage.kind == key.split()[0] and (
+                stage.kind != "technique" or stage.name == key.split()[1]
+            )
             below = any(source in fresh for source in stage.inputs.values())
             assert (stage.fingerprint in fresh) == (decided or below)
 
 
 def test_comments_and_docstrings_are_no_code() -> None:
     plain = b"X = 1\n\ndef f(a):\n    return a + X\n"
-    told = b'"""Module."""\n\nX = 1  # one\n"""About X."""\n\n\ndef f(a):\n    """Doc."""\n\n    # why\n    return a + X\n'
+    told = (
+        b'"""Module."""\n\nX = 1  # one\n"""About X."""\n\n\ndef f(a):\n    """Doc."""\n\n    #'
+        b" why\n    return a + X\n"
+    )
     assert meaning(plain) == meaning(told)
     assert meaning(plain) != meaning(plain.replace(b"+", b"-"))
 
 
-def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(planned: Planner) -> None:
+def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(
+    planned: Planner,
+) -> None:
     before = "variants:\n"
-    added = "variants:\n  integers: [{quantize: {dtype: int8, interface: int8}}]\n  eight: [{quantize: {dtype: int8}}]\n"
-    devices = planned((before, added), ("benchmark: {runs: 10", "benchmark: {devices: [host-cpu, web-wasm], runs: 10"))
+    added = (
+        "variants:\n  integers: [{quantize: {dtype: int8, interface: int8}}]\n  eight: [{quantize:"
+        " {dtype: int8}}]\n"
+    )
+    devices = planned(
+        (before, added),
+        ("benchmark: {runs: 10", "benchmark: {devices: [host-cpu, web-wasm], runs: 10"),
+    )
     (said,) = devices["integers"].remarks
     assert said.startswith("cannot run on web-wasm")
     line = "integers-float: [{quantize: {dtype: int8, interface: float}}]"
     assert said.endswith(line)
-    twin = planned((before, f"{added}  {line}\n"), ("benchmark: {runs: 10", "benchmark: {devices: [web-wasm], runs: 10"))
+    twin = planned(
+        (before, f"{added}  {line}\n"),
+        ("benchmark: {runs: 10", "benchmark: {devices: [web-wasm], runs: 10"),
+    )
     assert not twin["integers-float"].remarks
     assert not devices["eight"].remarks, "float32 at its interface is taken everywhere"
     elsewhere = planned((before, added))
@@ -169,9 +200,15 @@ def test_a_file_that_a_device_will_not_take_is_remarked_with_what_to_write(plann
 
 
 def test_goals_on_latency_are_judged_only_where_it_is_measured(planned: Planner) -> None:
-    goal = ("variants:\n", "goals: {latency_ratio: {max: 0.9, for: sparse}, size: {max: 1 MB}}\nvariants:\n")
+    goal = (
+        "variants:\n",
+        "goals: {latency_ratio: {max: 0.9, for: sparse}, size: {max: 1 MB}}\nvariants:\n",
+    )
     assert set(planned(goal)["sparse"].goals) == {"latency_ratio", "size"}
     unmeasured = planned(goal, benchmark=False)
     assert set(unmeasured["sparse"].goals) == {"size"}
-    assert "the goal latency_ratio is not judged: latency is not measured" in unmeasured["sparse"].remarks
+    assert (
+        "the goal latency_ratio is not judged: latency is not measured"
+        in unmeasured["sparse"].remarks
+    )
     assert not any("latency_ratio" in remark for remark in unmeasured["fp32"].remarks)

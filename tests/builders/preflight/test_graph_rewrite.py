@@ -1,4 +1,7 @@
-"""Networks written anew for the sparse path: what keeps the function is done, what changes it is told."""
+"""Networks written anew for the sparse path.
+
+What keeps the function is done, what changes it is told.
+"""
 
 from collections.abc import Callable
 
@@ -14,7 +17,10 @@ from zoo_builders.preflight.graph_rewrite import rewrite
 
 
 def stock(size: int) -> Graph:
-    """A small network as keras.applications writes them: `same` stem, `same` strides, pooling without keepdims."""
+    """A small network as keras.applications writes them.
+
+    `same` stem, `same` strides, pooling without keepdims.
+    """
     net = Net("stock", (size, size, 3))
     net.conv(8, 3, 2, padding="same", name="stem")
     net.relu(name="relu")
@@ -31,7 +37,9 @@ def test_odd_sizes_can_be_rewritten_whole() -> None:
     assert done.left == ()
     assert sparse_path.objections(done.graph) == []
     assert done.graph.output_shape == (10,)
-    assert {name: node.weights for name, node in _weighted(done.graph).items()} == {n: w.weights for n, w in _weighted(stock(33)).items()}
+    assert {name: node.weights for name, node in _weighted(done.graph).items()} == {
+        n: w.weights for n, w in _weighted(stock(33)).items()
+    }
 
 
 def test_even_sizes_keep_their_padding_and_are_told_what_changing_it_means() -> None:
@@ -69,7 +77,10 @@ def test_shapes_stay_whatever_the_size(size: int, kernel: int) -> None:
 def _average() -> Graph:
     net = Net("average", (8, 8, 3))
     net.conv(4, 1)
-    nodes = (*net.graph().nodes, Node("average", "AveragePooling2D", {"pool_size": 8}, (net.last,), (1, 1, 4)))
+    nodes = (
+        *net.graph().nodes,
+        Node("average", "AveragePooling2D", {"pool_size": 8}, (net.last,), (1, 1, 4)),
+    )
     return Graph("average", (*nodes, Node("flatten", "Flatten", {}, ("average",), (4,))))
 
 
@@ -77,22 +88,40 @@ def _reshaped() -> Graph:
     net = Net("reshaped", (8, 8, 3))
     net.conv(4, 1)
     pool = net.global_pool(keepdims=False, name="pool")
-    nodes = (*net.graph().nodes, Node("reshape", "Reshape", {"target_shape": (1, 1, 4)}, (pool,), (1, 1, 4)))
+    nodes = (
+        *net.graph().nodes,
+        Node("reshape", "Reshape", {"target_shape": (1, 1, 4)}, (pool,), (1, 1, 4)),
+    )
     return Graph("reshaped", (*nodes, Node("flatten", "Flatten", {}, ("reshape",), (4,))))
 
 
 def _linear() -> Graph:
     net = Net("linear", (8, 8, 3))
     conv = net.conv(4, 1)
-    nodes = (*net.graph().nodes, Node("nothing", "Activation", {"activation": "linear"}, (conv,), (8, 8, 4)))
-    return Graph("linear", (*nodes, Node("pool", "GlobalAveragePooling2D", {"keepdims": True}, ("nothing",), (1, 1, 4))))
+    nodes = (
+        *net.graph().nodes,
+        Node("nothing", "Activation", {"activation": "linear"}, (conv,), (8, 8, 4)),
+    )
+    return Graph(
+        "linear",
+        (
+            *nodes,
+            Node("pool", "GlobalAveragePooling2D", {"keepdims": True}, ("nothing",), (1, 1, 4)),
+        ),
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "gone", "there"),
-    [(_average, "AveragePooling2D", "GlobalAveragePooling2D"), (_reshaped, "Reshape", "Flatten"), (_linear, "Activation", "Conv2D")],
+    [
+        (_average, "AveragePooling2D", "GlobalAveragePooling2D"),
+        (_reshaped, "Reshape", "Flatten"),
+        (_linear, "Activation", "Conv2D"),
+    ],
 )
-def test_other_ways_of_saying_the_same_are_found(make: Callable[[], Graph], gone: str, there: str) -> None:
+def test_other_ways_of_saying_the_same_are_found(
+    make: Callable[[], Graph], gone: str, there: str
+) -> None:
     graph = rewrite(make()).graph
     assert gone not in {node.op for node in graph.nodes}
     assert there in {node.op for node in graph.nodes}
@@ -103,8 +132,14 @@ def test_a_hard_swish_is_told_and_not_replaced() -> None:
     net = Net("swish", (33, 33, 3))
     net.conv(8, 3, 2, padding="same", name="stem")
     stem = net.conv(8, 1, name="pointwise")
-    nodes = (*net.graph().nodes, Node("swish", "Activation", {"activation": "hard_swish"}, (stem,), net.shape()))
-    graph = Graph("swish", (*nodes, Node("pool", "GlobalAveragePooling2D", {"keepdims": True}, ("swish",), (1, 1, 8))))
+    nodes = (
+        *net.graph().nodes,
+        Node("swish", "Activation", {"activation": "hard_swish"}, (stem,), net.shape()),
+    )
+    graph = Graph(
+        "swish",
+        (*nodes, Node("pool", "GlobalAveragePooling2D", {"keepdims": True}, ("swish",), (1, 1, 8))),
+    )
     [left] = rewrite(graph).left
     assert left.layer == "swish"
     assert "train or fine-tune" in left.fix

@@ -40,23 +40,42 @@ def words(report: layer_report.Preflight) -> dict[str, str]:
 
 def test_every_technique_has_a_column_and_every_kernel_a_row() -> None:
     report = layer_report.offer(friendly())
-    assert {column.name for column in report.columns} == {*TECHNIQUES.names(), layer_report.SPARSE_PATH}
-    assert {node.name for node in report.layers} >= {node.name for node in friendly().nodes if "kernel" in " ".join(node.weights)}
+    assert {column.name for column in report.columns} == {
+        *TECHNIQUES.names(),
+        layer_report.SPARSE_PATH,
+    }
+    assert {node.name for node in report.layers} >= {
+        node.name for node in friendly().nodes if "kernel" in " ".join(node.weights)
+    }
 
 
 def test_a_variant_is_judged_with_its_own_parameters() -> None:
-    [column, *_] = layer_report.recipe(friendly(), "sparse", [step("prune", policy="xnnpack", final=0.75)]).columns
-    assert {name for name, verdict in column.verdicts.items() if verdict.applies} == {"block1_pointwise", "block2_pointwise"}
+    [column, *_] = layer_report.recipe(
+        friendly(), "sparse", [step("prune", policy="xnnpack", final=0.75)]
+    ).columns
+    assert {name for name, verdict in column.verdicts.items() if verdict.applies} == {
+        "block1_pointwise",
+        "block2_pointwise",
+    }
 
 
 @pytest.mark.parametrize(
     ("final", "word", "reason"),
     [
         (0.75, "faster", "75% zeros in the 1x1 convolutions"),
-        (0.5, "same", "50% zeros in the 1x1 and fully connected layers that XNNPACK counts, which wants more than 2/3"),
+        (
+            0.5,
+            "same",
+            (
+                "50% zeros in the 1x1 and fully connected layers that XNNPACK counts, which wants"
+                " more than 2/3"
+            ),
+        ),
     ],
 )
-def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx(final: float, word: str, reason: str) -> None:
+def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx(
+    final: float, word: str, reason: str
+) -> None:
     network = NETWORKS.get("mobilenet_v2")(alpha=0.35, resolution=32, classes=10)
     report = layer_report.recipe(network, "sparse", [step("prune", policy="xnnpack", final=final)])
     assert words(report) == {"x86": "same", "arm": word, "wasm": word}
@@ -69,25 +88,39 @@ def test_int8_closes_the_sparse_path() -> None:
 
 
 def test_what_runs_on_reference_kernels_is_said_to_be_slower() -> None:
-    assert set(words(layer_report.recipe(friendly(), "int16x8", [step("quantize", dtype="int16x8")])).values()) == {"slower"}
+    assert set(
+        words(
+            layer_report.recipe(friendly(), "int16x8", [step("quantize", dtype="int16x8")])
+        ).values()
+    ) == {"slower"}
 
 
 def test_integers_are_promised_no_speed_where_overhead_decides() -> None:
     small, large = NETWORKS.get("digits_cnn")(), NETWORKS.get("mobilenet_v2")()
-    for dtype, expected in (("int8", {"x86": "faster", "arm": "faster"}), ("dynamic", {"x86": "slower", "wasm": "slower"})):
+    for dtype, expected in (
+        ("int8", {"x86": "faster", "arm": "faster"}),
+        ("dynamic", {"x86": "slower", "wasm": "slower"}),
+    ):
         report = layer_report.recipe(small, dtype, [step("quantize", dtype=dtype)])
         assert set(words(report).values()) == {"unknown"}
         assert "92,160 multiplications" in report.chances[0].reason
-        assert words(layer_report.recipe(large, dtype, [step("quantize", dtype=dtype)])).items() >= expected.items()
+        assert (
+            words(layer_report.recipe(large, dtype, [step("quantize", dtype=dtype)])).items()
+            >= expected.items()
+        )
 
 
 def test_dynamic_is_slower_by_its_depthwise_kernels_alone() -> None:
-    report = layer_report.recipe(NETWORKS.get("resnet8")(), "dynamic", [step("quantize", dtype="dynamic")])
+    report = layer_report.recipe(
+        NETWORKS.get("resnet8")(), "dynamic", [step("quantize", dtype="dynamic")]
+    )
     assert words(report) == {"x86": "faster", "arm": "unknown", "wasm": "unknown"}
 
 
 def test_nothing_is_said_of_dynamic_on_arm_which_nobody_measured() -> None:
-    report = layer_report.recipe(NETWORKS.get("mobilenet_v2")(), "dynamic", [step("quantize", dtype="dynamic")])
+    report = layer_report.recipe(
+        NETWORKS.get("mobilenet_v2")(), "dynamic", [step("quantize", dtype="dynamic")]
+    )
     [arm] = [chance for chance in report.chances if chance.family == "arm"]
     assert (arm.word, "nobody measured ARM" in arm.reason) == ("unknown", True)
 
@@ -99,8 +132,18 @@ class _Nothing(Spec):
 @pytest.mark.parametrize(
     ("said", "promised", "remarks", "reason"),
     [
-        ({"classifier": Verdict(applies=False, reason="too small")}, True, [], "would change nothing: too small"),
-        ({"classifier": Verdict(applies=False, reason="too small")}, True, ["changes nothing here"], ""),
+        (
+            {"classifier": Verdict(applies=False, reason="too small")},
+            True,
+            [],
+            "would change nothing: too small",
+        ),
+        (
+            {"classifier": Verdict(applies=False, reason="too small")},
+            True,
+            ["changes nothing here"],
+            "",
+        ),
         ({"classifier": Verdict(applies=True)}, False, [], "promises nothing"),
         ({"classifier": Verdict(applies=True)}, True, [], ""),
     ],
@@ -110,7 +153,13 @@ def test_a_step_that_changes_nothing_in_silence_is_refused(
 ) -> None:
     promise = Promise(technique="idle", kind="weights_dtype", value="float32")
     idle = Technique(
-        "idle", _Nothing, None, lambda *_: [], lambda *_: [promise] if promised else [], remarks=lambda *_: remarks, layers=lambda *_: said
+        "idle",
+        _Nothing,
+        None,
+        lambda *_: [],
+        lambda *_: [promise] if promised else [],
+        remarks=lambda *_: remarks,
+        layers=lambda *_: said,
     )
     with TECHNIQUES.collecting():
         TECHNIQUES.add("idle", idle)
@@ -120,37 +169,64 @@ def test_a_step_that_changes_nothing_in_silence_is_refused(
     assert all(objection.fix for objection in found)
 
 
-def test_the_share_of_zeros_is_that_of_all_kernels_xnnpack_counts_the_classifier_among_them() -> None:
-    assert sparse_path.share_of_zeros(friendly(), {"block2_pointwise": 0.9}) == pytest.approx(0.9 * 512 / (512 + 128 + 320))
+def test_the_share_of_zeros_is_that_of_all_kernels_xnnpack_counts_the_classifier_among_them() -> (
+    None
+):
+    assert sparse_path.share_of_zeros(friendly(), {"block2_pointwise": 0.9}) == pytest.approx(
+        0.9 * 512 / (512 + 128 + 320)
+    )
 
 
 def test_a_dense_classifier_that_stays_dense_can_keep_the_sparse_path_shut() -> None:
-    report = layer_report.recipe(friendly(), "sparse75", [step("prune", final=0.75, policy="xnnpack")])
+    report = layer_report.recipe(
+        friendly(), "sparse75", [step("prune", final=0.75, policy="xnnpack")]
+    )
     arm = next(chance for chance in report.chances if chance.family == "arm")
     assert arm.word == "same"
     assert "50% zeros" in arm.reason
 
 
 def test_what_an_earlier_step_made_is_said_to_be_kept_or_not() -> None:
-    kept = layer_report.recipe(friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="sparsity")])
-    lost = layer_report.recipe(friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="none")])
-    column, broken = ({c.name: c for c in report.columns}[layer_report.PRESERVED] for report in (kept, lost))
+    kept = layer_report.recipe(
+        friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="sparsity")]
+    )
+    lost = layer_report.recipe(
+        friendly(), "pc", [step("prune", final=0.5), step("cluster", preserve="none")]
+    )
+    column, broken = (
+        {c.name: c for c in report.columns}[layer_report.PRESERVED] for report in (kept, lost)
+    )
     assert column.verdicts["block1_pointwise"].applies
     assert not broken.verdicts["block1_pointwise"].applies
     assert "cluster" in broken.verdicts["block1_pointwise"].reason
     assert lost.refused
 
 
-def test_what_is_preserved_is_said_without_asking_for_a_variant(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_preserved_is_said_without_asking_for_a_variant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     path = ROOT / "manifests/cifar10-cnn.yaml"
     resolved = Workshop(env={}).reader(need_data=False, refuse=False).read(path, "cifar10-cnn.yaml")
     good, bad = (
-        layer_report.recipe(friendly(), name, [step("prune", final=0.5), step("cluster", preserve=name)]) for name in ("sparsity", "none")
+        layer_report.recipe(
+            friendly(), name, [step("prune", final=0.5), step("cluster", preserve=name)]
+        )
+        for name in ("sparsity", "none")
     )
-    view.show("cifar10-cnn.yaml", resolved, friendly(), layer_report.offer(friendly()), [good, bad], here="arm")
+    view.show(
+        "cifar10-cnn.yaml",
+        resolved,
+        friendly(),
+        layer_report.offer(friendly()),
+        [good, bad],
+        here="arm",
+    )
     said = " ".join(capsys.readouterr().out.split())
     assert "sparsity: preserved in 4 of 4 layers" in said
-    assert "none: preserved in 0 of 4 layers; stem_conv: cluster trains on and moves the sparsity → set preserve: sparsity" in said
+    assert (
+        "none: preserved in 0 of 4 layers; stem_conv: cluster trains on and moves the sparsity →"
+        " set preserve: sparsity" in said
+    )
 
 
 def _behind(name: str, adjust: Callable[[Net], object]) -> Graph:
@@ -174,7 +250,9 @@ def _behind(name: str, adjust: Callable[[Net], object]) -> Graph:
         (lambda net: net.relu(max_value=4), "clipped at 4"),
     ],
 )
-def test_what_xnnpack_refuses_although_the_policy_lets_it_pass_is_told(adjust: Callable[[Net], object], why: str) -> None:
+def test_what_xnnpack_refuses_although_the_policy_lets_it_pass_is_told(
+    adjust: Callable[[Net], object], why: str
+) -> None:
     assert not sparse_path.objections(_behind("plain", lambda net: net.relu(max_value=6)))
     [found] = sparse_path.objections(_behind("odd", adjust))
     assert why in found.reason
@@ -197,14 +275,23 @@ def _squeezed(*, loose: bool) -> Graph:
 
 def test_a_pooling_inside_ends_nothing() -> None:
     said = sparse_path.verdicts(_squeezed(loose=False))
-    assert {name for name, verdict in said.items() if verdict.applies} == {"enter", "excite", "last", "classifier"}
+    assert {name for name, verdict in said.items() if verdict.applies} == {
+        "enter",
+        "excite",
+        "last",
+        "classifier",
+    }
     full = sparse_path.verdicts(NETWORKS.get("mobilenet_v3")(minimalistic=False))
-    assert not [name for name, verdict in full.items() if "behind the last global pooling" in verdict.reason]
+    assert not [
+        name for name, verdict in full.items() if "behind the last global pooling" in verdict.reason
+    ]
 
 
 def test_a_gain_that_the_file_would_deny_is_not_said_and_the_plan_says_why() -> None:
     sparse = [step("prune", policy="xnnpack", final=0.8)]
-    good, bad = (layer_report.recipe(_squeezed(loose=loose), "sparse", sparse) for loose in (False, True))
+    good, bad = (
+        layer_report.recipe(_squeezed(loose=loose), "sparse", sparse) for loose in (False, True)
+    )
     assert words(good) == {"x86": "same", "arm": "faster", "wasm": "faster"}
     assert words(bad) == {"x86": "same", "arm": "same", "wasm": "same"}
     assert good.columns[0].remarks == ()
@@ -224,18 +311,26 @@ def test_a_gain_that_the_file_would_deny_is_not_said_and_the_plan_says_why() -> 
         (0.8, [step("cluster"), step("quantize", dtype="float16")], True),
     ],
 )
-def test_a_sparse_file_is_promised_exactly_where_it_is_predicted(final: float, after: list[Step], *, promised: bool) -> None:
+def test_a_sparse_file_is_promised_exactly_where_it_is_predicted(
+    final: float, after: list[Step], *, promised: bool
+) -> None:
     graph, steps = _squeezed(loose=False), [step("prune", policy="xnnpack", final=final), *after]
     found = TECHNIQUES.get("prune").promises(graph, steps[0].params, steps)
     assert ("xnnpack_sparse_on" in [promise.kind for promise in found]) == promised
 
 
 @pytest.mark.golden
-def test_the_text_for_one_manifest(golden: Callable[[Path, str], None], capsys: Any, monkeypatch: Any) -> None:
+def test_the_text_for_one_manifest(
+    golden: Callable[[Path, str], None], capsys: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
     path = ROOT / "manifests/cifar10-cnn.yaml"
-    resolved = Workshop(env={}).reader(need_data=False, refuse=False).read(path, "manifests/cifar10-cnn.yaml")
+    resolved = (
+        Workshop(env={})
+        .reader(need_data=False, refuse=False)
+        .read(path, "manifests/cifar10-cnn.yaml")
+    )
     graph = resolved.found.graph
     assert graph is not None
     names = ["int8", "sparse75", "sparse75-int8", "clustered16"]
@@ -254,7 +349,9 @@ def test_nothing_heavy_is_imported() -> None:
         "code = run(['preflight', 'manifests/digits-cnn.yaml', '--json'])\n"
         f"print(sorted({HEAVY!r} & set(sys.modules)), code, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert done.stderr.strip().endswith("[] 0")
     assert json.loads(done.stdout)["manifests"][0]["graph_known"] is True
 
@@ -282,7 +379,12 @@ def test_a_manifest_with_mistakes_is_refused_with_a_hint(what: str, zoo: Any) ->
 
 def test_a_recipe_that_cannot_be_built_is_shown_whole_and_is_a_no(zoo: Any) -> None:
     path = zoo.folder / "manifests/tiny.yaml"
-    path.write_text(path.read_text().replace("sparse:\n    - prune: {final: 0.5, epochs: 1}", "sparse:\n    - prune: {policy: xnnpack}"))
+    path.write_text(
+        path.read_text().replace(
+            "sparse:\n    - prune: {final: 0.5, epochs: 1}",
+            "sparse:\n    - prune: {policy: xnnpack}",
+        )
+    )
     done = zoo("preflight", "manifests/tiny.yaml", "--variant", "sparse", "--json")
     assert done.returncode == 1, done.stderr
     [report] = json.loads(done.stdout)["manifests"][0]["variants"]
@@ -296,13 +398,18 @@ def test_a_recipe_that_cannot_be_built_is_shown_whole_and_is_a_no(zoo: Any) -> N
 def test_plan_says_in_a_line_what_is_left_alone_and_where_to_read_more(zoo: Any) -> None:
     done = zoo("plan", "manifests/tiny.yaml", "--no-benchmark")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"prune changes \d of \d layers.*zoo preflight manifests/tiny.yaml --variant sparse", " ".join(done.stdout.split()))
+    assert re.search(
+        r"prune changes \d of \d layers.*zoo preflight manifests/tiny.yaml --variant sparse",
+        " ".join(done.stdout.split()),
+    )
 
 
 def test_a_network_nobody_can_read_before_the_build_is_said_to_be_one(zoo: Any) -> None:
     zoo.write("manifests/late.py", "import tensorflow\ndef late():\n    return None\n")
     path = zoo.folder / "manifests/tiny.yaml"
-    path.write_text(path.read_text().replace("network: digits_cnn\n  args: {width: 8}", "network: ./late.py"))
+    path.write_text(
+        path.read_text().replace("network: digits_cnn\n  args: {width: 8}", "network: ./late.py")
+    )
     done = zoo("preflight", "manifests/tiny.yaml")
     assert done.returncode == 0, done.stderr
     assert "known only when it is built" in " ".join(done.stdout.split())
@@ -315,7 +422,10 @@ def test_an_unknown_variant_is_refused_with_the_nearest(zoo: Any) -> None:
 
 
 def _advice() -> list[tuple[str, str]]:
-    """Every fix that any technique gives on any network that ships, in recipes that go wrong in different ways."""
+    """Every fix that any technique gives on any network that ships.
+
+    In recipes that go wrong in different ways.
+    """
     found: set[tuple[str, str]] = set()
     graphs = [NETWORKS.get(name)() for name in ("cifar10_cnn", "digits_cnn", "mobilenet_v2")]
     graphs += [Graph("nothing", graphs[0].nodes[:1]), _behind("odd", lambda net: net.batch_norm())]
@@ -326,12 +436,17 @@ def _advice() -> list[tuple[str, str]]:
             for before in befores:
                 said = technique.layers(graph, technique.params(), before).values()
                 found |= {(name, verdict.fix) for verdict in said if verdict.fix}
-                found |= {(name, objection.fix) for objection in technique.check(graph, technique.params(), before)}
+                found |= {
+                    (name, objection.fix)
+                    for objection in technique.check(graph, technique.params(), before)
+                }
     return sorted(found)
 
 
 def test_every_fix_names_parameters_that_exist() -> None:
-    known = {field for name in TECHNIQUES.names() for field in TECHNIQUES.get(name).params.model_fields}
+    known = {
+        field for name in TECHNIQUES.names() for field in TECHNIQUES.get(name).params.model_fields
+    }
     known |= set(TECHNIQUES.names()) | {"name", "type", "position"}
     advice = _advice()
     assert advice

@@ -1,4 +1,7 @@
-"""Predicted sizes against files that the converter makes, with weights as training leaves them: no two alike."""
+"""Predicted sizes against files that the converter makes, with weights as training leaves them.
+
+No two alike.
+"""
 
 import gzip
 from collections.abc import Callable
@@ -79,19 +82,34 @@ def _weight(weight: Any, zeros: float, random: np.random.Generator) -> Any:
         ("perceptron", "int8", 0.0),
     ],
 )
-def test_the_sizes_are_right_within_the_error_they_state(name: str, stored: Any, zeros: float) -> None:
+def test_the_sizes_are_right_within_the_error_they_state(
+    name: str, stored: Any, zeros: float
+) -> None:
     from zoo_builders.converting import encodings
     from zoo_builders.converting.quantized_file import Data
     from zoo_builders.techniques.quantize import Params
 
     graph = NETS[name]()
-    kernels = [node.name for node in graph.nodes if any(weight.endswith("kernel") for weight in node.weights)]
-    expected = size_forecast.size(graph, size_forecast.Contents(stored, dict.fromkeys(kernels, zeros) if zeros else {}))
+    kernels = [
+        node.name
+        for node in graph.nodes
+        if any(weight.endswith("kernel") for weight in node.weights)
+    ]
+    expected = size_forecast.size(
+        graph, size_forecast.Contents(stored, dict.fromkeys(kernels, zeros) if zeros else {})
+    )
     samples = np.random.default_rng(1).normal(size=(8, *graph.input_shape)).astype(np.float32)
     quantize = None if stored == "float32" else Params(dtype=stored, report=False)
-    data = Data(calibration=lambda: samples, validation=lambda: (samples, np.zeros(len(samples))), about={}, task="")
+    data = Data(
+        calibration=lambda: samples,
+        validation=lambda: (samples, np.zeros(len(samples))),
+        about={},
+        task="",
+    )
     made = encodings.encode(_model(graph, zeros), quantize, data)
     kept = made.sparse if made.choose("auto")[0] == "sparse" and made.sparse else made.dense
     assert expected.raw == pytest.approx(len(kept), rel=expected.raw_error)
-    assert expected.gzip == pytest.approx(len(gzip.compress(kept, 9, mtime=0)), rel=expected.gzip_error)
+    assert expected.gzip == pytest.approx(
+        len(gzip.compress(kept, 9, mtime=0)), rel=expected.gzip_error
+    )
     assert expected.encoding == made.choose("auto")[0]

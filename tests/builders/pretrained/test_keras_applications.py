@@ -1,4 +1,7 @@
-"""Stock networks compute what those of keras.applications do, and take its files, fetched by Keras itself from a server of ours."""
+"""Stock networks compute what those of keras.applications do, and take its files.
+
+Fetched by Keras itself from a server of ours.
+"""
 
 import hashlib
 import threading
@@ -33,18 +36,33 @@ class Pair:
 
 
 PAIRS = {
-    "v1": Pair("mobilenet_v1", {"variant": "stock", "alpha": 0.25, "resolution": 64}, "MobileNet", {"alpha": 0.25}),
-    "v2": Pair("mobilenet_v2", {"variant": "stock", "alpha": 0.35, "resolution": 33}, "MobileNetV2", {"alpha": 0.35}),
+    "v1": Pair(
+        "mobilenet_v1",
+        {"variant": "stock", "alpha": 0.25, "resolution": 64},
+        "MobileNet",
+        {"alpha": 0.25},
+    ),
+    "v2": Pair(
+        "mobilenet_v2",
+        {"variant": "stock", "alpha": 0.35, "resolution": 33},
+        "MobileNetV2",
+        {"alpha": 0.35},
+    ),
     "v3-small": Pair(
-        "mobilenet_v3", {"variant": "stock", "resolution": 64, "minimalistic": False}, "MobileNetV3Small", {"include_preprocessing": False}
+        "mobilenet_v3",
+        {"variant": "stock", "resolution": 64, "minimalistic": False},
+        "MobileNetV3Small",
+        {"include_preprocessing": False},
     ),
     "v3-large": Pair(
-        "mobilenet_v3", {"variant": "stock", "resolution": 64, "size": "large"}, "MobileNetV3Large",
+        "mobilenet_v3",
+        {"variant": "stock", "resolution": 64, "size": "large"},
+        "MobileNetV3Large",
         {"include_preprocessing": False, "minimalistic": True},
     ),
     "resnet": Pair("resnet_v2", {"resolution": 32}, "ResNet50V2", {}),
     "inception": Pair("inception_v3", {"resolution": 75}, "InceptionV3", {}),
-}  # fmt: skip
+}
 
 
 def ours(pair: Pair, **args: Any) -> Graph:
@@ -59,17 +77,25 @@ def theirs(pair: Pair) -> Any:
     tf.keras.backend.clear_session()
     side = pair.args["resolution"]
     made = getattr(tf.keras.applications, pair.peer)(
-        input_shape=(side, side, 3), weights=None, classes=CLASSES, classifier_activation=None, **pair.peer_args
+        input_shape=(side, side, 3),
+        weights=None,
+        classes=CLASSES,
+        classifier_activation=None,
+        **pair.peer_args,
     )
     random = np.random.default_rng(1)
     for layer in made.layers:
         if type(layer).__name__ == "BatchNormalization":
-            layer.set_weights([weight + random.uniform(0, 0.2, weight.shape) for weight in layer.get_weights()])
+            layer.set_weights(
+                [weight + random.uniform(0, 0.2, weight.shape) for weight in layer.get_weights()]
+            )
     return made
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_stock_network_computes_what_its_peer_computes_with_its_peers_file(name: str, tmp_path: Path) -> None:
+def test_a_stock_network_computes_what_its_peer_computes_with_its_peers_file(
+    name: str, tmp_path: Path
+) -> None:
     from zoo_builders.keras_models.render import render
     from zoo_builders.keras_models.weights import put
 
@@ -77,25 +103,40 @@ def test_a_stock_network_computes_what_its_peer_computes_with_its_peers_file(nam
     peer = theirs(pair)
     assert graph.parameters == peer.count_params()
     weighted = [layer for layer in peer.layers if layer.weights]
-    assert [tuple(layer.output_shape[1:])[-1] for layer in weighted] == [node.shape[-1] for node in graph.nodes if node.weights]
-    assert [tuple(layer.output_shape[1:]) for layer in weighted][:-1] == [node.shape for node in graph.nodes if node.weights][:-1]
+    assert [tuple(layer.output_shape[1:])[-1] for layer in weighted] == [
+        node.shape[-1] for node in graph.nodes if node.weights
+    ]
+    assert [tuple(layer.output_shape[1:]) for layer in weighted][:-1] == [
+        node.shape for node in graph.nodes if node.weights
+    ][:-1]
     peer.save_weights(tmp_path / "weights.h5")
     source = WEIGHTS.get("file")
-    wanted = Wanted(source.params.model_validate({"path": "weights.h5"}), pair.network, pair.args, graph, 0)
+    wanted = Wanted(
+        source.params.model_validate({"path": "weights.h5"}), pair.network, pair.args, graph, 0
+    )
     found = source.read(wanted, tmp_path / "weights.h5") if source.read else None
     assert found is not None
     model = render(graph)
     put(model, graph, found.arrays)
     images = np.random.default_rng(2).uniform(-1, 1, (2, *graph.input_shape)).astype(np.float32)
-    np.testing.assert_allclose(model(images, training=False), peer(images, training=False), atol=1e-6)
+    np.testing.assert_allclose(
+        model(images, training=False), peer(images, training=False), atol=1e-6
+    )
 
 
 @pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, bytes], str]]:
-    """A web server that stands for Keras': put a file there, get its sha256. Downloads are kept in a folder of the test."""
+def mirror(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, bytes], str]]:
+    """A web server that stands for Keras': put a file there, get its sha256.
+
+    Downloads are kept in a folder of the test.
+    """
     root = tmp_path / "mirror"
     root.mkdir()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(root)))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(root))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("ZOO_KERAS_WEIGHTS", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / ".zoo"))
@@ -120,7 +161,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
     tf.deterministic(3)
     path = tmp_path_factory.mktemp("keras") / "weights.h5"
-    tf.keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35, weights=None).save_weights(path)
+    tf.keras.applications.MobileNetV2(
+        input_shape=(96, 96, 3), alpha=0.35, weights=None
+    ).save_weights(path)
     return path.read_bytes()
 
 
@@ -142,13 +185,18 @@ def test_keras_fetches_the_file_that_the_network_names(mirror: Any, published: b
     assert source.check(asked) == []
     told, moved = source.remarks(asked)
     assert FILE in told
-    assert "5 strided layers (Conv1, block_1_depthwise, block_3_depthwise, …) see other pixels here" in moved
+    assert (
+        "5 strided layers (Conv1, block_1_depthwise, block_3_depthwise, …) see other pixels here"
+        in moved
+    )
     assert "fine_tune: 5" in moved
     assert source.read
     found = source.read(asked, bring(asked))
     assert found is not None
     assert found.fresh == ()
-    assert found.arrays["predictions"]["kernel"].shape == (1, 1, 1280, 1000), "a dense classifier becomes a 1x1 convolution"
+    assert found.arrays["predictions"]["kernel"].shape == (1, 1, 1280, 1000), (
+        "a dense classifier becomes a 1x1 convolution"
+    )
     (only,) = source.remarks(wanted(found.sha256, variant="stock"))
     assert "see other pixels" not in only
 
@@ -170,7 +218,9 @@ def test_other_classes_leave_the_classifier_to_fine_tuning(mirror: Any, publishe
         source.read(wanted(sha256, classes=10), path)
 
 
-def test_another_file_than_demanded_is_refused_and_fetched_anew(mirror: Any, published: bytes) -> None:
+def test_another_file_than_demanded_is_refused_and_fetched_anew(
+    mirror: Any, published: bytes
+) -> None:
     mirror(FILE, published + b"x")
     asked = wanted(hashlib.sha256(published).hexdigest())
     for _ in range(2):

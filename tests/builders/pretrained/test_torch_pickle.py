@@ -20,18 +20,45 @@ from hypothesis import strategies as st
 from zoo_builders.pretrained.torch_pickle import BadCheckpoint, load
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-SYSTEM = {"protocol_version": PROTOCOL, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+SYSTEM = {
+    "protocol_version": PROTOCOL,
+    "little_endian": True,
+    "type_sizes": {"short": 2, "int": 4, "long": 4},
+}
 
 
 class Tensor:
-    """A tensor as PyTorch pickles it: a call of torch._utils._rebuild_tensor_v2 on a storage known by its key."""
+    """A tensor as PyTorch pickles it.
 
-    def __init__(self, key: str, values: np.ndarray[Any, Any], shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> None:
-        self.key, self.values, self.shape, self.strides, self.offset = key, values, shape, strides, offset
+    A call of torch._utils._rebuild_tensor_v2 on a storage known by its key.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        values: np.ndarray[Any, Any],
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        offset: int = 0,
+    ) -> None:
+        self.key, self.values, self.shape, self.strides, self.offset = (
+            key,
+            values,
+            shape,
+            strides,
+            offset,
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild = sys.modules["torch._utils"]._rebuild_tensor_v2
-        return rebuild, (Storage(self.key, self.values), self.offset, self.shape, self.strides, False, OrderedDict())
+        return rebuild, (
+            Storage(self.key, self.values),
+            self.offset,
+            self.shape,
+            self.strides,
+            False,
+            OrderedDict(),
+        )
 
 
 class Storage:
@@ -45,7 +72,12 @@ class Writer(pickle.Pickler):
     def persistent_id(self, obj: Any) -> Any:
         if not isinstance(obj, Storage):
             return None
-        kind = {"f4": "FloatStorage", "f8": "DoubleStorage", "f2": "HalfStorage", "i8": "LongStorage"}[obj.values.dtype.str[1:]]
+        kind = {
+            "f4": "FloatStorage",
+            "f8": "DoubleStorage",
+            "f2": "HalfStorage",
+            "i8": "LongStorage",
+        }[obj.values.dtype.str[1:]]
         told = ("storage", getattr(sys.modules["torch"], kind), obj.key, "cpu", obj.values.size)
         return (*told, None) if self.legacy else told
 
@@ -58,7 +90,10 @@ def torch_names(monkeypatch: pytest.MonkeyPatch) -> None:
     def _rebuild_tensor_v2(*_: Any) -> None:
         raise AssertionError("reading called PyTorch")
 
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = (
+        "torch._utils",
+        "_rebuild_tensor_v2",
+    )
     utils._rebuild_tensor_v2 = _rebuild_tensor_v2  # type: ignore[attr-defined]
     for name in ("FloatStorage", "DoubleStorage", "HalfStorage", "LongStorage"):
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
@@ -79,7 +114,9 @@ def storages(state: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def write_legacy(path: Path, state: Mapping[str, Any]) -> Path:
-    parts = [pickle.dumps(part, protocol=2) for part in (MAGIC, PROTOCOL, SYSTEM)] + [pickled(state, legacy=True)]
+    parts = [pickle.dumps(part, protocol=2) for part in (MAGIC, PROTOCOL, SYSTEM)] + [
+        pickled(state, legacy=True)
+    ]
     held = storages(state)
     parts.append(pickle.dumps(sorted(held), protocol=2))
     parts += [struct.pack("<q", held[key].size) + held[key].tobytes() for key in sorted(held)]
@@ -100,7 +137,10 @@ VALUES = np.arange(24, dtype="<f4")
 
 
 def state() -> "OrderedDict[str, Any]":
-    """Plain, transposed (as converted kernels are), shared and scalar tensors, and things that are no tensors."""
+    """Plain, transposed (as converted kernels are), shared and scalar tensors.
+
+    And things that are no tensors.
+    """
     return OrderedDict(
         plain=Tensor("1", VALUES, (2, 3, 4), (12, 4, 1)),
         transposed=Tensor("1", VALUES, (4, 3, 2), (1, 4, 12)),
@@ -131,7 +171,11 @@ def test_a_checkpoint_that_holds_a_state_dict_is_one(write: Any, tmp_path: Path)
     inner = state()
     write(path, inner)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(globals(), "storages", lambda _: {t.key: t.values for t in inner.values() if isinstance(t, Tensor)})
+        patch.setitem(
+            globals(),
+            "storages",
+            lambda _: {t.key: t.values for t in inner.values() if isinstance(t, Tensor)},
+        )
         write(path, {"state_dict": inner, "epoch": 3})
     assert set(load(path)) == {"plain", "transposed", "tail", "count", "half"}
 
@@ -155,10 +199,16 @@ def hostile(mark: Path) -> Iterator[tuple[str, Any]]:
 
 @WRITERS
 @pytest.mark.parametrize("place", ["value", "whole", "key"])
-def test_a_checkpoint_that_calls_something_is_refused_and_nothing_is_called(write: Any, place: str, tmp_path: Path) -> None:
+def test_a_checkpoint_that_calls_something_is_refused_and_nothing_is_called(
+    write: Any, place: str, tmp_path: Path
+) -> None:
     mark = tmp_path / "called"
     for name, payload in hostile(mark):
-        whole = {"value": {**state(), "bad": payload}, "whole": {"state_dict": payload}, "key": {"ok": [{"deep": (payload,)}]}}[place]
+        whole = {
+            "value": {**state(), "bad": payload},
+            "whole": {"state_dict": payload},
+            "key": {"ok": [{"deep": (payload,)}]},
+        }[place]
         path = write(tmp_path / "x.pth", whole)
         with pytest.raises(BadCheckpoint, match="which no state dict needs"):
             load(path)
@@ -166,9 +216,14 @@ def test_a_checkpoint_that_calls_something_is_refused_and_nothing_is_called(writ
 
 
 @pytest.mark.parametrize("part", [0, 1, 2, 4])
-def test_the_small_pickles_around_a_legacy_checkpoint_call_nothing_either(part: int, tmp_path: Path) -> None:
+def test_the_small_pickles_around_a_legacy_checkpoint_call_nothing_either(
+    part: int, tmp_path: Path
+) -> None:
     mark = tmp_path / "called"
-    parts = [pickle.dumps(one, protocol=2) for one in (MAGIC, PROTOCOL, SYSTEM)] + [pickled(state(), legacy=True), pickle.dumps(["1"])]
+    parts = [pickle.dumps(one, protocol=2) for one in (MAGIC, PROTOCOL, SYSTEM)] + [
+        pickled(state(), legacy=True),
+        pickle.dumps(["1"]),
+    ]
     parts[part] = pickle.dumps(Call(os.system, f"touch {mark}"))
     (tmp_path / "x.pth").write_bytes(b"".join(parts))
     with pytest.raises(BadCheckpoint):
@@ -191,14 +246,18 @@ def test_the_small_pickles_around_a_legacy_checkpoint_call_nothing_either(part: 
     ],
     ids=["long", "offset", "stride", "backwards", "before", "repeated", "ragged", "deep"],
 )
-def test_a_tensor_that_reaches_outside_its_storage_is_refused(write: Any, tensor: Tensor, tmp_path: Path) -> None:
+def test_a_tensor_that_reaches_outside_its_storage_is_refused(
+    write: Any, tensor: Tensor, tmp_path: Path
+) -> None:
     with pytest.raises(BadCheckpoint):
         load(write(tmp_path / "x.pth", {"bad": tensor}))
 
 
 def test_a_storage_that_claims_more_than_the_file_has_is_refused(tmp_path: Path) -> None:
     whole = write_legacy(tmp_path / "x.pth", {"a": Tensor("1", VALUES, (24,), (1,))}).read_bytes()
-    (tmp_path / "y.pth").write_bytes(whole.replace(struct.pack("<q", 24), struct.pack("<q", 1 << 60)))
+    (tmp_path / "y.pth").write_bytes(
+        whole.replace(struct.pack("<q", 24), struct.pack("<q", 1 << 60))
+    )
     with pytest.raises(BadCheckpoint, match="no tensor announces"):
         load(tmp_path / "y.pth")
 
@@ -213,9 +272,13 @@ def test_a_checkpoint_cut_anywhere_is_refused(write: Any, tmp_path: Path) -> Non
 
 
 @given(data=st.binary(max_size=300))
-def test_bytes_that_are_no_checkpoint_are_refused_in_our_own_words(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_bytes_that_are_no_checkpoint_are_refused_in_our_own_words(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / "random.pth"
-    path.write_bytes(b"".join(pickle.dumps(one, protocol=2) for one in (MAGIC, PROTOCOL, SYSTEM)) + data)
+    path.write_bytes(
+        b"".join(pickle.dumps(one, protocol=2) for one in (MAGIC, PROTOCOL, SYSTEM)) + data
+    )
     with pytest.raises(BadCheckpoint):
         load(path)
 
@@ -223,6 +286,8 @@ def test_bytes_that_are_no_checkpoint_are_refused_in_our_own_words(tmp_path_fact
 def test_a_big_endian_checkpoint_is_refused(tmp_path: Path) -> None:
     whole = write_legacy(tmp_path / "x.pth", state()).read_bytes()
     system = pickle.dumps(SYSTEM, protocol=2)
-    (tmp_path / "y.pth").write_bytes(whole.replace(system, pickle.dumps({**SYSTEM, "little_endian": False}, protocol=2)))
+    (tmp_path / "y.pth").write_bytes(
+        whole.replace(system, pickle.dumps({**SYSTEM, "little_endian": False}, protocol=2))
+    )
     with pytest.raises(BadCheckpoint, match="big-endian"):
         load(tmp_path / "y.pth")

@@ -1,4 +1,7 @@
-"""Published results stand beside ours as changes, each against its own float file, and nothing is made up where we built nothing."""
+"""Published results stand beside ours as changes, each against its own float file.
+
+And nothing is made up where we built nothing.
+"""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -25,20 +28,28 @@ MakeRecord = Callable[..., Record]
 
 TABLE = Table.model_validate(
     {
-        "title": "A net", "beside": ["tiny"], "source": "A paper", "url": "https://example.org", "data": "Their data", "metric": "top-1",
+        "title": "A net",
+        "beside": ["tiny"],
+        "source": "A paper",
+        "url": "https://example.org",
+        "data": "Their data",
+        "metric": "top-1",
         "reference": {"quality": 0.9, "packed": 1000, "ms": 10},
         "rows": [
             {"what": "int8", "ours": "int8", "quality": 0.88, "packed": 250, "ms": 5},
             {"what": "magic", "ours": "magic", "quality": 0.95},
         ],
     }
-)  # fmt: skip
+)
 
 
 def family(make_record: MakeRecord) -> list[Record]:
     def one(variant: str, quality: float, packed: int) -> Record:
         record = make_record(variant=variant)
-        metrics = [metric.model_copy(update={"value": quality, "ci95": (quality - 0.02, quality + 0.01)}) for metric in record.metrics]
+        metrics = [
+            metric.model_copy(update={"value": quality, "ci95": (quality - 0.02, quality + 0.01)})
+            for metric in record.metrics
+        ]
         file = record.file.model_copy(update={"size_gzip": packed})
         return record.model_copy(update={"metrics": tuple(metrics), "file": file})
 
@@ -56,9 +67,17 @@ def test_every_row_of_the_shipped_file_has_a_source_and_stands_beside_a_model() 
 
 def test_variants_named_for_shipped_manifests_are_theirs() -> None:
     tables = published_results.load(ROOT / "docs/published.yaml").tables
-    reader = Reader(WorkTree(Digests(Path("/nonexistent"))), {"ZOO_DATA": "/data"}, judge=False, need_data=False)
+    reader = Reader(
+        WorkTree(Digests(Path("/nonexistent"))), {"ZOO_DATA": "/data"}, judge=False, need_data=False
+    )
     spec = reader.read(ROOT / "manifests/ds-cnn.yaml").spec
-    wanted = {row.ours for table in tables if table.beside == ("ds-cnn",) for row in table.rows if row.ours}
+    wanted = {
+        row.ours
+        for table in tables
+        if table.beside == ("ds-cnn",)
+        for row in table.rows
+        if row.ours
+    }
     assert wanted <= set(spec.variants)
 
 
@@ -93,20 +112,32 @@ def test_a_model_without_labels_is_compared_by_size_alone(make_record: MakeRecor
     assert int8.ours is not None
     assert (int8.ours.quality, int8.ours.packed) == (None, pytest.approx(0.3))
     (dot,) = published_results.dots([TABLE], "tiny", silent)
-    assert (dot.points.ours, dot.points.interval, dot.packed.ours) == (None, None, pytest.approx(0.3))
-    assert f"| `int8` | {DASH} | {DASH} |" in "\n".join(published_results.page([TABLE], "tiny", silent))
+    assert (dot.points.ours, dot.points.interval, dot.packed.ours) == (
+        None,
+        None,
+        pytest.approx(0.3),
+    )
+    assert f"| `int8` | {DASH} | {DASH} |" in "\n".join(
+        published_results.page([TABLE], "tiny", silent)
+    )
 
 
 def test_dots_carry_both_and_the_interval_of_ours(make_record: MakeRecord) -> None:
     (dot,) = published_results.dots([TABLE], "tiny", family(make_record))
-    assert (dot.what, dot.points.ours, dot.packed.ours) == ("int8", pytest.approx(-1), pytest.approx(0.3))
+    assert (dot.what, dot.points.ours, dot.packed.ours) == (
+        "int8",
+        pytest.approx(-1),
+        pytest.approx(0.3),
+    )
     assert dot.points.interval == (pytest.approx(-3), pytest.approx(0))
     assert (dot.points.published, dot.packed.published) == ((pytest.approx(-2),), (0.25,))
     ratio = family(make_record)[1].measurements[0].ratio
     assert dot.latency == {"host-cpu": Mark(ratio.value, ratio.ci95)}
 
 
-def test_every_published_row_of_the_network_is_drawn_and_other_networks_apart(make_record: MakeRecord) -> None:
+def test_every_published_row_of_the_network_is_drawn_and_other_networks_apart(
+    make_record: MakeRecord,
+) -> None:
     def table(quality: float, *, same: bool) -> Table:
         row = {"what": "int8", "ours": "int8", "quality": quality}
         return TABLE.model_validate({**TABLE.model_dump(), "same_network": same, "rows": [row]})
@@ -120,15 +151,26 @@ def test_every_published_row_of_the_network_is_drawn_and_other_networks_apart(ma
     (alone,) = published_results.dots(shown[:1], model, family(make_record))
     assert (alone.points.published, alone.points.other_network) == ((), (pytest.approx(-5),))
     assert published_results.Published(tables=tuple(shown)).beside(model)[-1] == shown[0]
-    assert "another network than ours" in "\n".join(published_results.page(shown[:1], model, family(make_record)))
+    assert "another network than ours" in "\n".join(
+        published_results.page(shown[:1], model, family(make_record))
+    )
 
 
 def test_every_latency_names_its_device(make_record: MakeRecord) -> None:
-    fp32, int8 = (make_record(variant=variant, medians={"web-wasm": 1.88, "host-cpu": 4.0}) for variant in ("fp32", "int8"))
+    fp32, int8 = (
+        make_record(variant=variant, medians={"web-wasm": 1.88, "host-cpu": 4.0})
+        for variant in ("fp32", "int8")
+    )
     (dot,) = published_results.dots([TABLE], "tiny", [fp32, int8])
-    assert {device: mark.ours for device, mark in dot.latency.items()} == {"host-cpu": 1.0, "web-wasm": 0.47}
+    assert {device: mark.ours for device, mark in dot.latency.items()} == {
+        "host-cpu": 1.0,
+        "web-wasm": 0.47,
+    }
     page = "\n".join(published_results.page([TABLE], "tiny", [fp32, int8]))
-    assert f"{TIMES} 1.00 `host-cpu` (older protocol), {TIMES} 0.47 `web-wasm` (older protocol) |" in page
+    assert (
+        f"{TIMES} 1.00 `host-cpu` (older protocol), {TIMES} 0.47 `web-wasm` (older protocol) |"
+        in page
+    )
     drawn = draw("title", [dot])
     assert ("latency on host-cpu" in drawn, "latency on web-wasm" in drawn) == (True, True)
 
@@ -200,7 +242,19 @@ def test_every_picture_is_valid_and_keeps_inside_its_frame(found: list[Dot]) -> 
 @settings(max_examples=40)
 def test_no_mark_lies_beyond_the_first_or_last_tick_of_its_panel(found: list[Dot]) -> None:
     picture: Any = ET.fromstring(draw("title", found))  # noqa: S314  our own picture
-    ticks = [float(path.get("d")[1:].split()[0]) for path in picture.iter(f"{SVG}path") if path.get("stroke") == "#e2e2e2"]
-    shown = [float(circle.get("cx")) for circle in picture.iter(f"{SVG}circle") if circle.find(f"{SVG}title") is not None]
-    shown += [float(square.get("x")) + 4.5 for square in picture.iter(f"{SVG}rect") if square.find(f"{SVG}title") is not None]
+    ticks = [
+        float(path.get("d")[1:].split()[0])
+        for path in picture.iter(f"{SVG}path")
+        if path.get("stroke") == "#e2e2e2"
+    ]
+    shown = [
+        float(circle.get("cx"))
+        for circle in picture.iter(f"{SVG}circle")
+        if circle.find(f"{SVG}title") is not None
+    ]
+    shown += [
+        float(square.get("x")) + 4.5
+        for square in picture.iter(f"{SVG}rect")
+        if square.find(f"{SVG}title") is not None
+    ]
     assert all(min(ticks) - 0.1 <= x <= max(ticks) + 0.1 for x in shown)

@@ -1,4 +1,7 @@
-"""`zoo build` as people use it, on a tiny model: build, build again, change one thing, interrupt, go on."""
+"""`zoo build` as people use it, on a tiny model.
+
+Build, build again, change one thing, interrupt, go on.
+"""
 
 import json
 import os
@@ -29,7 +32,10 @@ def built(zoo: Any, *arguments: str) -> dict[str, Any]:
 
 def results(zoo: Any) -> dict[str, float]:
     """Fingerprint → when its result was made."""
-    return {note.parent.name: note.stat().st_mtime for note in (zoo.folder / ".zoo/cache/stages").glob("??/*/stage.json")}
+    return {
+        note.parent.name: note.stat().st_mtime
+        for note in (zoo.folder / ".zoo/cache/stages").glob("??/*/stage.json")
+    }
 
 
 def edit(zoo: Any, old: str, new: str) -> None:
@@ -41,7 +47,12 @@ def edit(zoo: Any, old: str, new: str) -> None:
 
 def test_a_family_is_built_kept_published_and_only_changed_where_it_changed(zoo: Any) -> None:
     found = built(zoo, "--no-benchmark", "--to", f"file://{zoo.folder}/shelf")
-    assert {item["variant"]: item["ok"] for item in found["built"]} == {"fp32": True, "fp16": True, "sparse": True, "sparse-fp16": True}
+    assert {item["variant"]: item["ok"] for item in found["built"]} == {
+        "fp32": True,
+        "fp16": True,
+        "sparse": True,
+        "sparse-fp16": True,
+    }
     assert [item["created"] for item in found["published"]] == [True] * 4
     for item in found["built"]:
         record = Record.read((Path(item["folder"]) / "record.json").read_bytes())
@@ -59,11 +70,14 @@ def test_a_family_is_built_kept_published_and_only_changed_where_it_changed(zoo:
 
 def _again_without_tensorflow(zoo: Any, first: dict[str, float]) -> None:
     code = (
-        "import sys; from zoo_client.cli import run; code = run(sys.argv[1:]);"
-        "print(code, sorted({'tensorflow', 'tf_keras', 'ai_edge_litert', 'sklearn'} & set(sys.modules)), file=sys.stderr)"
+        "import sys; from zoo_client.cli import run; code = run(sys.argv[1:]);print(code,"
+        " sorted({'tensorflow', 'tf_keras', 'ai_edge_litert', 'sklearn'} & set(sys.modules)),"
+        " file=sys.stderr)"
     )
     command = [sys.executable, "-c", code, "build", MANIFEST, "--no-benchmark"]
-    done = subprocess.run(command, cwd=zoo.folder, env=dict(zoo.env), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=zoo.folder, env=dict(zoo.env), capture_output=True, text=True, check=False
+    )
     assert done.stderr.strip() == "0 []"
     assert results(zoo) == first
     told = zoo("build", MANIFEST, "--no-benchmark", "--tensorboard", "curves").stderr
@@ -75,12 +89,20 @@ def _one_variant(zoo: Any, first: dict[str, float]) -> None:
     built(zoo, "--no-benchmark")
     notes = StageCache(zoo.folder / ".zoo/cache/stages")
     fresh = [notes.note(fingerprint).stage for fingerprint in set(results(zoo)) - set(first)]
-    assert sorted(stage["name"] for stage in fresh) == ["convert sparse", "evaluate", "inspect sparse", "prune"]
+    assert sorted(stage["name"] for stage in fresh) == [
+        "convert sparse",
+        "evaluate",
+        "inspect sparse",
+        "prune",
+    ]
     assert notes.verify() == ()
 
 
 def _cosmetics(zoo: Any) -> None:
-    """A comment leaves the record as it is, so publishing again is no change; a raised version is a new release."""
+    """A comment leaves the record as it is, so publishing again is no change.
+
+    A raised version is a new release.
+    """
     shelf = f"file://{zoo.folder}/shelf"
     edit(zoo, "schema:", "# a comment\nschema:")
     again = built(zoo, "--no-benchmark", "--variant", "fp16", "--to", shelf)
@@ -91,13 +113,36 @@ def _cosmetics(zoo: Any) -> None:
 
 
 def test_goals_fail_their_variant_and_let_the_others_go_on(zoo: Any) -> None:
-    edit(zoo, "benchmark:", "goals:\n  size: {max: 1 kB, for: fp16}\n  top1: {max_drop: 1.0, versus: fp32}\nbenchmark:")
-    done = zoo("build", MANIFEST, "--no-benchmark", "--variant", "fp16", "--variant", "fp32", "--json", timeout=PATIENCE_S)
+    edit(
+        zoo,
+        "benchmark:",
+        "goals:\n  size: {max: 1 kB, for: fp16}\n  top1: {max_drop: 1.0, versus: fp32}\nbenchmark:",
+    )
+    done = zoo(
+        "build",
+        MANIFEST,
+        "--no-benchmark",
+        "--variant",
+        "fp16",
+        "--variant",
+        "fp32",
+        "--json",
+        timeout=PATIENCE_S,
+    )
     found = {item["variant"]: item for item in json.loads(done.stdout)["built"]}
     assert done.returncode == 1
     assert (found["fp32"]["ok"], found["fp16"]["ok"]) == (True, False)
     assert "size max 1 kB" in found["fp16"]["error"]
-    allowed = zoo("build", MANIFEST, "--no-benchmark", "--variant", "fp16", "--allow-missed", "--json", timeout=PATIENCE_S)
+    allowed = zoo(
+        "build",
+        MANIFEST,
+        "--no-benchmark",
+        "--variant",
+        "fp16",
+        "--allow-missed",
+        "--json",
+        timeout=PATIENCE_S,
+    )
     assert allowed.returncode == 0
     goals = json.loads(allowed.stdout)["built"][0]["record"]["goals"]
     assert {goal["goal"].split()[0]: goal["met"] for goal in goals} == {"size": False, "top1": True}
@@ -105,10 +150,27 @@ def test_goals_fail_their_variant_and_let_the_others_go_on(zoo: Any) -> None:
 
 def start(zoo: Any) -> "subprocess.Popen[str]":
     """Start a build in a process group of its own and wait until it trains."""
-    command = [sys.executable, "-c", "from zoo_client.cli import main; main()", "build", MANIFEST, "--no-benchmark", "--variant", "fp32"]
-    listens = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # background jobs of a shell are started deaf to Ctrl-C
+    command = [
+        sys.executable,
+        "-c",
+        "from zoo_client.cli import main; main()",
+        "build",
+        MANIFEST,
+        "--no-benchmark",
+        "--variant",
+        "fp32",
+    ]
+    listens = {
+        "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    }  # background jobs of a shell are started deaf to Ctrl-C
     process = subprocess.Popen(
-        command, cwd=zoo.folder, env=dict(zoo.env), stderr=subprocess.PIPE, text=True, start_new_session=True, **listens
+        command,
+        cwd=zoo.folder,
+        env=dict(zoo.env),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **listens,
     )
     assert process.stderr is not None
     for line in process.stderr:

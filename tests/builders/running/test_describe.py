@@ -23,23 +23,49 @@ ONE = Digest.of(b"one")
 
 @pytest.fixture
 def plan() -> Plan:
-    stage = Stage(kind="convert", name="convert int8", params={}, code=ONE, tools={}, reproducible="bitwise")
+    stage = Stage(
+        kind="convert", name="convert int8", params={}, code=ONE, tools={}, reproducible="bitwise"
+    )
     return Plan(
-        manifest="m.yaml", manifest_sha256=ONE, model="tiny", variant="int8", version="1.2.3", task="image-classification", license="mit",
-        description="A tiny network.", seed=7, recipe=(PlannedStep(technique="quantize", params={"dtype": "int8"}),), preprocess=(),
-        promises=(), remarks=(), goals={}, publish=(), stages=(stage,), parts={"convert": stage.fingerprint, "baseline": ONE},
-    )  # fmt: skip
+        manifest="m.yaml",
+        manifest_sha256=ONE,
+        model="tiny",
+        variant="int8",
+        version="1.2.3",
+        task="image-classification",
+        license="mit",
+        description="A tiny network.",
+        seed=7,
+        recipe=(PlannedStep(technique="quantize", params={"dtype": "int8"}),),
+        preprocess=(),
+        promises=(),
+        remarks=(),
+        goals={},
+        publish=(),
+        stages=(stage,),
+        parts={"convert": stage.fingerprint, "baseline": ONE},
+    )
 
 
 PROVENANCE = Provenance(
-    fingerprint=ONE, manifest_sha256=ONE, base_sha256=ONE, dataset_sha256=ONE, seed=7, tools={"python": "3.11"}, host="here",
-    started=datetime(2026, 1, 2, tzinfo=UTC), duration_s=1.5,
-)  # fmt: skip
+    fingerprint=ONE,
+    manifest_sha256=ONE,
+    base_sha256=ONE,
+    dataset_sha256=ONE,
+    seed=7,
+    tools={"python": "3.11"},
+    host="here",
+    started=datetime(2026, 1, 2, tzinfo=UTC),
+    duration_s=1.5,
+)
 
 
 @pytest.fixture(scope="module")
 def made(
-    files: Mapping[str, bytes], data: Path, job_maker: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    files: Mapping[str, bytes],
+    data: Path,
+    job_maker: Callable[..., Any],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
     """Run the real stages of the committed int8 file, once."""
     root = tmp_path_factory.mktemp("stages")
@@ -50,14 +76,35 @@ def made(
     inspect.run(looked)
     judged = make_job("evaluate", params, file=files["int8"], baseline=files["fp32"], data=data)
     evaluate.run(judged)
-    float_judged = make_job("evaluate", params, file=root / "baseline", baseline=files["fp32"], data=data)
+    float_judged = make_job(
+        "evaluate", params, file=root / "baseline", baseline=files["fp32"], data=data
+    )
     evaluate.run(float_judged)
-    folders = {"file": root / "file", "golden": judged.out, "baseline": root / "baseline", "baseline_golden": float_judged.out}
-    timed = make_job("benchmark", {"device": "host-cpu", "threads": 1, "runs": 10, "rounds": 5, "warmup": 5}, **folders)
+    folders = {
+        "file": root / "file",
+        "golden": judged.out,
+        "baseline": root / "baseline",
+        "baseline_golden": float_judged.out,
+    }
+    timed = make_job(
+        "benchmark",
+        {"device": "host-cpu", "threads": 1, "runs": 10, "rounds": 5, "warmup": 5},
+        **folders,
+    )
     benchmark.run(timed)
-    encodings = {"chosen": "dense", "why": "never asked for", "dense": {"bytes": len(files["int8"])}, "sparse": None}
+    encodings = {
+        "chosen": "dense",
+        "why": "never asked for",
+        "dense": {"bytes": len(files["int8"])},
+        "sparse": None,
+    }
     (root / "file" / "encodings.json").write_text(json.dumps(encodings))
-    return {"convert": root / "file", "inspect": looked.out, "evaluate": judged.out, "benchmark host-cpu 1": timed.out}
+    return {
+        "convert": root / "file",
+        "inspect": looked.out,
+        "evaluate": judged.out,
+        "benchmark host-cpu 1": timed.out,
+    }
 
 
 @pytest.fixture
@@ -66,7 +113,9 @@ def results(made: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
     return {part: shutil.copytree(folder, tmp_path / part) for part, folder in made.items()}
 
 
-def test_a_record_is_made_of_what_the_stages_found(plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]) -> None:
+def test_a_record_is_made_of_what_the_stages_found(
+    plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]
+) -> None:
     record = describe(plan, results, PROVENANCE)
     assert (record.name, record.file.path) == ("tiny-int8", "tiny-int8.tflite")
     assert record.file.sha256 == Digest.of(files["int8"])
@@ -90,20 +139,35 @@ def test_numbers_of_another_file_make_no_record(plan: Plan, results: dict[str, P
         describe(plan, results, PROVENANCE)
 
 
-def test_a_device_that_cannot_run_the_file_is_in_the_record(plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]) -> None:
+def test_a_device_that_cannot_run_the_file_is_in_the_record(
+    plan: Plan, results: dict[str, Path], files: Mapping[str, bytes]
+) -> None:
     folder = results["benchmark host-cpu 1"]
-    row = {"file_sha256": Digest.of(files["int8"]), "device": "web-wasm", "threads": 1, "kind": "interface", "message": "no int8"}
+    row = {
+        "file_sha256": Digest.of(files["int8"]),
+        "device": "web-wasm",
+        "threads": 1,
+        "kind": "interface",
+        "message": "no int8",
+    }
     (folder / "measurements.json").write_text("[]")
     (folder / "not_measured.json").write_text(json.dumps([row | {"when": "2026-01-01T00:00:00Z"}]))
     record = describe(plan, results, PROVENANCE)
     assert record.measurements == ()
-    assert [(found.device, found.kind) for found in record.not_measured] == [("web-wasm", "interface")]
+    assert [(found.device, found.kind) for found in record.not_measured] == [
+        ("web-wasm", "interface")
+    ]
     (folder / "not_measured.json").unlink()  # results from before there was such a file
     assert describe(plan, results, PROVENANCE).not_measured == ()
 
 
-@pytest.mark.parametrize(("part", "name"), [("inspect", "proofs.json"), ("evaluate", "evaluation.json"), ("convert", "encodings.json")])
-def test_a_damaged_result_is_named(part: str, name: str, plan: Plan, results: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [("inspect", "proofs.json"), ("evaluate", "evaluation.json"), ("convert", "encodings.json")],
+)
+def test_a_damaged_result_is_named(
+    part: str, name: str, plan: Plan, results: dict[str, Path]
+) -> None:
     for damage in (b"{", b"{}", None):
         path = results[part] / name
         path.unlink() if damage is None else path.write_bytes(damage)

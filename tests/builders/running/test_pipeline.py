@@ -18,21 +18,30 @@ from zoo_builders.stage import SourceFile, Stage
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed
 
-SPLITS = {"train": "train[:50]", "validation": "train[50:60]", "test": "test[:10]", "calibration": "train[:5]"}
+SPLITS = {
+    "train": "train[:50]",
+    "validation": "train[50:60]",
+    "test": "test[:10]",
+    "calibration": "train[:5]",
+}
 CODE = Digest.of(b"code")
 PATIENCE_S = 60
 
 
 def data_stage(**params: object) -> Stage:
     asked = {"source": "digits", "args": {}, "splits": SPLITS, "preprocess": [], **params}
-    return Stage(kind="data", name="data", params=asked, code=CODE, tools={}, reproducible="bitwise")
+    return Stage(
+        kind="data", name="data", params=asked, code=CODE, tools={}, reproducible="bitwise"
+    )
 
 
 def reading(path: Path) -> Stage:
     """A data stage over a file; over a named pipe it waits for ever."""
     args = {"path": "file", "sha256": "0" * 64}
     stage = data_stage(source="npz-images", args=args)
-    return stage.model_copy(update={"files": {"path": SourceFile(path=str(path), sha256=Digest("0" * 64))}})
+    return stage.model_copy(
+        update={"files": {"path": SourceFile(path=str(path), sha256=Digest("0" * 64))}}
+    )
 
 
 @pytest.fixture
@@ -65,7 +74,9 @@ def test_equal_stages_give_equal_bytes(tmp_path: Path) -> None:
     assert notes[0] == notes[1]
 
 
-def test_what_a_stage_refuses_comes_back_as_the_same_error(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_what_a_stage_refuses_comes_back_as_the_same_error(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     (tmp_path / "set.npz").write_bytes(b"nothing")
     with pytest.raises(BadData, match=r"stage 'data': set\.npz is not a readable"):
         pipeline.make(reading(tmp_path / "set.npz"))
@@ -81,7 +92,9 @@ def test_a_bug_in_a_stage_is_a_failed_build_with_its_log(pipeline: Pipeline) -> 
 
 def children() -> list[psutil.Process]:
     """Workers of this process (not the resource tracker)."""
-    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    return [
+        child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())
+    ]
 
 
 def eventually(holds: "threading.Event | object") -> bool:
@@ -93,7 +106,9 @@ def eventually(holds: "threading.Event | object") -> bool:
     return False
 
 
-def test_a_killed_worker_is_a_failed_build_and_leaves_nothing(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_killed_worker_is_a_failed_build_and_leaves_nothing(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     log = tmp_path / "logs"
 
@@ -125,7 +140,9 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_ends_when_its_parent_is_killed_and_the_next_run_clears_up(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_worker_ends_when_its_parent_is_killed_and_the_next_run_clears_up(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     os.mkfifo(tmp_path / "pipe")
     stage = reading(tmp_path / "pipe")
     (tmp_path / "stage.json").write_text(stage.model_dump_json())

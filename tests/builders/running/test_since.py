@@ -65,7 +65,11 @@ def test_a_description_or_a_version_changes_nothing(zoo: Any, change: Change) ->
 def test_one_variants_epochs_change_that_variant(zoo: Any, change: Change) -> None:
     change(SPARSE, SPARSE.replace("epochs: 1", "epochs: 2"))
     (found,) = changed(zoo)
-    assert (found["variant"], found["why"], found["version_unchanged"]) == ("sparse", "changed", True)
+    assert (found["variant"], found["why"], found["version_unchanged"]) == (
+        "sparse",
+        "changed",
+        True,
+    )
     assert found["hint"] == "zoo bump manifests/tiny.yaml"
     assert "zoo bump manifests/tiny.yaml" in zoo("plan", "--since", "HEAD~1").stderr
 
@@ -86,7 +90,9 @@ def test_the_networks_file_changes_all(zoo: Any, git: Any, change: Change) -> No
     assert names(changed(zoo)) == ALL
 
 
-def test_a_new_manifest_brings_all_its_variants_and_a_deleted_one_is_told(zoo: Any, git: Any) -> None:
+def test_a_new_manifest_brings_all_its_variants_and_a_deleted_one_is_told(
+    zoo: Any, git: Any
+) -> None:
     text = (zoo.folder / "manifests/tiny.yaml").read_text()
     zoo.write("manifests/other.yaml", text.replace("model: tiny", "model: other"))
     git("rm", "-q", "manifests/tiny.yaml")
@@ -104,7 +110,10 @@ def test_a_new_manifest_brings_all_its_variants_and_a_deleted_one_is_told(zoo: A
 
 def test_a_new_variant_is_new_and_a_dropped_one_deleted(zoo: Any, change: Change) -> None:
     change("  fp16:", "  half:")
-    assert {(item["variant"], item["why"]) for item in changed(zoo)} == {("half", "new"), ("fp16", "deleted")}
+    assert {(item["variant"], item["why"]) for item in changed(zoo)} == {
+        ("half", "new"),
+        ("fp16", "deleted"),
+    }
 
 
 def test_what_could_not_be_planned_before_counts_as_changed(zoo: Any, change: Change) -> None:
@@ -123,7 +132,9 @@ def test_the_working_tree_is_compared_and_left_alone(zoo: Any, git: Any) -> None
     assert git("status", "--porcelain").split() == ["M", "manifests/tiny.yaml"]
 
 
-def test_building_to_publish_refuses_an_unchanged_version_before_any_work(zoo: Any, change: Change) -> None:
+def test_building_to_publish_refuses_an_unchanged_version_before_any_work(
+    zoo: Any, change: Change
+) -> None:
     change("seed: 3", "seed: 4")
     done = zoo("build", "manifests/tiny.yaml", "--since", "HEAD~1", "--publish")
     assert done.returncode == 1
@@ -146,11 +157,23 @@ def test_outside_a_repository_is_wrong_use(zoo: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "version"), [((), "1.0.1"), (("--part", "minor"), "1.1.0"), (("--part", "major"), "2.0.0"), (("--to", "3.2.1"), "3.2.1")]
+    ("arguments", "version"),
+    [
+        ((), "1.0.1"),
+        (("--part", "minor"), "1.1.0"),
+        (("--part", "major"), "2.0.0"),
+        (("--to", "3.2.1"), "3.2.1"),
+    ],
 )
-def test_bump_changes_the_version_line_only(zoo: Any, arguments: tuple[str, ...], version: str) -> None:
+def test_bump_changes_the_version_line_only(
+    zoo: Any, arguments: tuple[str, ...], version: str
+) -> None:
     path = zoo.folder / "manifests/tiny.yaml"
-    text = path.read_text().replace("version: 1.0.0", "version:   '1.0.0'   # why").replace("\n", "\r\n")
+    text = (
+        path.read_text()
+        .replace("version: 1.0.0", "version:   '1.0.0'   # why")
+        .replace("\n", "\r\n")
+    )
     path.write_bytes(text.encode())
     assert zoo("bump", "manifests/tiny.yaml", *arguments).returncode == 0
     assert path.read_bytes().decode() == text.replace("'1.0.0'", f"'{version}'")

@@ -17,7 +17,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def stage(name: str = "a") -> Stage:
-    return Stage(kind="data", name=name, params={"n": name}, code=Digest.of(b"c"), tools={}, reproducible="bitwise")
+    return Stage(
+        kind="data",
+        name=name,
+        params={"n": name},
+        code=Digest.of(b"c"),
+        tools={},
+        reproducible="bitwise",
+    )
 
 
 def keep(cache: StageCache, made: Stage, **files: bytes) -> Path:
@@ -39,11 +46,17 @@ def test_a_result_is_there_with_its_note(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     cache, made = StageCache(tmp_path), stage()
-    with pytest.raises(RuntimeError), cache.making(made.fingerprint), cache.workspace(made.fingerprint) as out:  # noqa: PT012  the block is the point
+    with (  # noqa: PT012
+        pytest.raises(RuntimeError),
+        cache.making(made.fingerprint),
+        cache.workspace(made.fingerprint) as out,
+    ):
         (out / "half").write_bytes(b"x")
         raise RuntimeError
     assert not cache.has(made.fingerprint)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".lock")] == []
+    assert [
+        path for path in tmp_path.rglob("*") if path.is_file() and not path.name.endswith(".lock")
+    ] == []
 
 
 def test_what_a_crash_left_is_cleared(tmp_path: Path) -> None:
@@ -82,7 +95,8 @@ def test_verify_names_changed_missing_and_strange_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["nothing", "folder", "link"])
 def test_only_plain_files_are_results(tmp_path: Path, kind: str) -> None:
     cache, made = StageCache(tmp_path), stage()
-    with cache.workspace(made.fingerprint) as out, pytest.raises(BuildFailed):  # noqa: PT012  prepared inside the workspace
+    # prepared inside the workspace
+    with cache.workspace(made.fingerprint) as out, pytest.raises(BuildFailed):  # noqa: PT012
         if kind == "folder":
             (out / "x").mkdir()
         elif kind == "link":
@@ -96,7 +110,9 @@ def test_two_who_finish_the_same_stage_do_not_clash(tmp_path: Path) -> None:
     with cache.workspace(made.fingerprint) as first, cache.workspace(made.fingerprint) as second:
         for out in (first, second):
             (out / "model").write_bytes(b"same")
-        folders = [cache.keep(made, out, started=NOW, duration_s=1.0, host="h") for out in (first, second)]
+        folders = [
+            cache.keep(made, out, started=NOW, duration_s=1.0, host="h") for out in (first, second)
+        ]
     assert folders[0] == folders[1]
     assert cache.verify() == ()
 
@@ -135,6 +151,8 @@ def test_zoo_cache_verify_finds_a_damaged_result_and_drops_it(
     hurt.write_bytes(b"y" * 10)
     assert run(["cache", "verify", "--json"]) == 1
     damaged = json.loads(capsys.readouterr().out.partition("\n")[2])["damaged_results"]
-    assert [(d["fingerprint"], d["file"]) for d in damaged] == [(stage("hurt").fingerprint, "model")]
+    assert [(d["fingerprint"], d["file"]) for d in damaged] == [
+        (stage("hurt").fingerprint, "model")
+    ]
     assert not cache.has(stage("hurt").fingerprint)
     assert run(["cache", "verify"]) == 0

@@ -1,4 +1,7 @@
-"""Measuring on this machine: real children, real times; nothing is asserted about how fast it is."""
+"""Measuring on this machine: real children, real times.
+
+Nothing is asserted about how fast it is.
+"""
 
 import json
 import os
@@ -27,14 +30,20 @@ PARAMS = {"device": "host-cpu", "threads": 1, "runs": 50, "rounds": 5, "warmup":
 
 
 @pytest.fixture
-def judged(files: Files, data: Path, make_job: MakeJob, tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+def judged(
+    files: Files, data: Path, make_job: MakeJob, tmp_path: Path
+) -> Callable[[str], tuple[Path, Path]]:
     """Give the folders of a file's convert and evaluate stage."""
 
     def judge(name: str) -> tuple[Path, Path]:
         folder = tmp_path / f"file-{name}"
         folder.mkdir(exist_ok=True)
         (folder / "model.tflite").write_bytes(files[name])
-        params = {"task": "image-classification", "split": "calibration", "calibration": "calibration"}
+        params = {
+            "task": "image-classification",
+            "split": "calibration",
+            "calibration": "calibration",
+        }
         job = make_job("evaluate", params, file=folder, baseline=files["fp32"], data=data)
         evaluate.run(job)
         return folder, job.out
@@ -57,9 +66,18 @@ def child(subject: Subject, setting: Setting = SETTING) -> AgentContender:
     return contender
 
 
-def test_a_measurement_carries_its_conditions(judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob) -> None:
+def test_a_measurement_carries_its_conditions(
+    judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob
+) -> None:
     (file, golden), (baseline, baseline_golden) = judged("int8"), judged("fp32")
-    job = make_job("benchmark", PARAMS, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
+    job = make_job(
+        "benchmark",
+        PARAMS,
+        file=file,
+        golden=golden,
+        baseline=baseline,
+        baseline_golden=baseline_golden,
+    )
     run(job)
     (plain,) = json.loads((job.out / "measurements.json").read_bytes())
     found = Measurement.model_validate(plain, extra="forbid")
@@ -68,15 +86,28 @@ def test_a_measurement_carries_its_conditions(judged: Callable[[str], tuple[Path
     assert found.latency_ms.min <= found.latency_ms.median <= found.latency_ms.max
     assert found.ratio.ci95[0] <= found.ratio.value <= found.ratio.ci95[1]
     assert found.noisy == bool(found.noise_causes)
-    assert (found.delegate, found.partitions, found.nodes_delegated) == ("XNNPACK", 1, found.nodes_total)
+    assert (found.delegate, found.partitions, found.nodes_delegated) == (
+        "XNNPACK",
+        1,
+        found.nodes_total,
+    )
     assert found.protocol == protocol.NAME
     assert found.host == host.describe()
     assert found.sparse_path == "none"
 
 
-def test_the_baseline_measures_itself_by_the_control(judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob) -> None:
+def test_the_baseline_measures_itself_by_the_control(
+    judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob
+) -> None:
     file, golden = judged("fp32")
-    job = make_job("benchmark", PARAMS | {"runs": 20}, file=file, golden=golden, baseline=file, baseline_golden=golden)
+    job = make_job(
+        "benchmark",
+        PARAMS | {"runs": 20},
+        file=file,
+        golden=golden,
+        baseline=file,
+        baseline_golden=golden,
+    )
     run(job)
     found = Measurement.model_validate(json.loads((job.out / "measurements.json").read_bytes())[0])
     assert found.verdict == "baseline"
@@ -88,7 +119,14 @@ def test_a_device_that_cannot_run_a_file_becomes_a_row_not_a_failed_build(
 ) -> None:
     (file, golden), (baseline, baseline_golden) = judged("int8"), judged("fp32")
     (file / "model.tflite").write_bytes(files["int8"][:4000])  # what this device cannot load
-    job = make_job("benchmark", PARAMS, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
+    job = make_job(
+        "benchmark",
+        PARAMS,
+        file=file,
+        golden=golden,
+        baseline=baseline,
+        baseline_golden=baseline_golden,
+    )
     run(job)
     assert json.loads((job.out / "measurements.json").read_bytes()) == []
     (plain,) = json.loads((job.out / "not_measured.json").read_bytes())
@@ -98,20 +136,34 @@ def test_a_device_that_cannot_run_a_file_becomes_a_row_not_a_failed_build(
     assert "not a valid Flatbuffer" in found.message
 
 
-def test_wrong_outputs_fail_the_build(judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob, files: Files) -> None:
+def test_wrong_outputs_fail_the_build(
+    judged: Callable[[str], tuple[Path, Path]], make_job: MakeJob, files: Files
+) -> None:
     (file, golden), (baseline, baseline_golden) = judged("int8"), judged("fp32")
     (file / "model.tflite").write_bytes(files["sparse"])
-    job = make_job("benchmark", PARAMS, file=file, golden=golden, baseline=baseline, baseline_golden=baseline_golden)
+    job = make_job(
+        "benchmark",
+        PARAMS,
+        file=file,
+        golden=golden,
+        baseline=baseline,
+        baseline_golden=baseline_golden,
+    )
     with pytest.raises(MeasureFailed) as caught:
         run(job)
     assert caught.value.kind == "wrong-output"
     assert not list(job.out.iterdir())
 
 
-def test_a_contradicted_sparse_path_fails_the_build_with_both_sides(make_measurement: Callable[..., Measurement]) -> None:
+def test_a_contradicted_sparse_path_fails_the_build_with_both_sides(
+    make_measurement: Callable[..., Measurement],
+) -> None:
     digest = Digest.of(b"a file")
     demand(make_measurement(digest))
-    told = "1.30 [1.25, 1.35] of the time of the same graph with dense weights, though 75.0% of its weights are zero"
+    told = (
+        "1.30 [1.25, 1.35] of the time of the same graph with dense weights, though 75.0% of its"
+        " weights are zero"
+    )
     with pytest.raises(ProofFailed, match="the sparse path was predicted") as caught:
         demand(make_measurement(digest, sparse_path="contradicted", sparse_reason=told))
     assert told in caught.value.message
@@ -134,7 +186,10 @@ def test_no_time_is_taken_of_a_file_with_other_outputs(subject: Subject, files: 
 
 def test_a_damaged_file_is_the_runtimes_error(subject: Subject) -> None:
     subject.file.write_bytes(b"TFL3" * 8)
-    with child(subject) as one, pytest.raises(MeasureFailed, match=r"model\.tflite: the runtime cannot prepare"):
+    with (
+        child(subject) as one,
+        pytest.raises(MeasureFailed, match=r"model\.tflite: the runtime cannot prepare"),
+    ):
         _ = one.ready
 
 
@@ -166,8 +221,16 @@ def test_the_agent_imports_little() -> None:
     import subprocess
     import sys
 
-    code = "import sys, zoo_builders.devices.agent.child as a; a.Agent(); print([m for m in ('tensorflow','pydantic','fastapi','rich') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
+    code = (
+        "import sys, zoo_builders.devices.agent.child as a; a.Agent(); print([m for m in"
+        " ('tensorflow','pydantic','fastapi','rich') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_the_host_is_described_alike_each_time_and_says_nothing_of_people() -> None:
@@ -186,7 +249,9 @@ def test_load_counts_others_but_not_ourselves() -> None:
     if not Path("/proc/stat").exists():
         pytest.skip("the system has no /proc/stat")
     before, ends = host.Clock.look(), time.monotonic() + 0.5
-    spin = threading.Thread(target=lambda: [None for _ in iter(lambda: time.monotonic() < ends, False)])
+    spin = threading.Thread(
+        target=lambda: [None for _ in iter(lambda: time.monotonic() < ends, False)]
+    )
     spin.start()
     spin.join()
     after = host.Clock.look()

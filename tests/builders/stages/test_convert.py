@@ -1,4 +1,7 @@
-"""Conversion: every dtype, a static batch of one, equal bytes in two processes, and the encoding that pays."""
+"""Conversion: every dtype, a static batch of one, equal bytes in two processes.
+
+And the encoding that pays.
+"""
 
 import json
 import subprocess
@@ -25,13 +28,20 @@ RECIPES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def files(digits_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(
+    digits_base: Path, digits_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """Each recipe of the tiny model, converted once."""
     from zoo_builders.stages import convert
 
     found = {}
     for name, quantize in RECIPES.items():
-        job = a_job("convert", tmp_path_factory.mktemp(name), {"quantize": quantize}, inputs={"model": digits_base, "data": digits_data})
+        job = a_job(
+            "convert",
+            tmp_path_factory.mktemp(name),
+            {"quantize": quantize},
+            inputs={"model": digits_base, "data": digits_data},
+        )
         convert.run(job)
         found[name] = job.out
     return found
@@ -62,18 +72,27 @@ def test_fewer_bits_are_fewer_bytes(files: dict[str, Path]) -> None:
     assert sizes["int8"] < sizes["fp32"]
 
 
-def test_two_processes_write_the_same_bytes(files: dict[str, Path], digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_two_processes_write_the_same_bytes(
+    files: dict[str, Path], digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     program = (
-        "import sys, json; from pathlib import Path; from plugins.digits import a_job\n"
-        "from zoo_builders.stages import convert as convert_stage\n"
-        "base, data, out, recipes = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])\n"
-        "for name, quantize in recipes.items():\n"
-        "    convert_stage.run(a_job('convert', out / name, {'quantize': quantize}, inputs={'model': base, 'data': data}))\n"
+        "import sys, json; from pathlib import Path; from plugins.digits import a_job\nfrom"
+        " zoo_builders.stages import convert as convert_stage\nbase, data, out, recipes ="
+        " Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), json.loads(sys.argv[4])\nfor"
+        " name, quantize in recipes.items():\n    convert_stage.run(a_job('convert', out / name,"
+        " {'quantize': quantize}, inputs={'model': base, 'data': data}))\n"
     )
     arguments = [str(digits_base), str(digits_data), str(tmp_path), json.dumps(RECIPES)]
-    subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        check=True,
+        capture_output=True,
+        cwd=Path(__file__).parents[2],
+    )
     for name, folder in files.items():
-        assert (tmp_path / name / "model.tflite").read_bytes() == (folder / "model.tflite").read_bytes(), name
+        assert (tmp_path / name / "model.tflite").read_bytes() == (
+            folder / "model.tflite"
+        ).read_bytes(), name
 
 
 def test_a_dense_model_has_no_sparse_twin(files: dict[str, Path]) -> None:
@@ -89,27 +108,47 @@ def half_empty(digits_base: Path, tmp_path: Path) -> Path:
     from zoo_builders.keras_models.files import load, save
 
     model = load(digits_base / "model.keras")
-    model.set_weights([np.where(np.abs(w) < np.quantile(np.abs(w), 0.8), 0, w) if w.ndim > 1 else w for w in model.get_weights()])
+    model.set_weights(
+        [
+            np.where(np.abs(w) < np.quantile(np.abs(w), 0.8), 0, w) if w.ndim > 1 else w
+            for w in model.get_weights()
+        ]
+    )
     (tmp_path / "half").mkdir()
     save(model, tmp_path / "half" / "model.keras")
     return tmp_path / "half"
 
 
-@pytest.mark.parametrize(("rule", "chosen"), [("auto", "sparse"), ("never", "dense"), ("always", "sparse")])
-def test_the_sparse_encoding_is_kept_where_it_pays(rule: str, chosen: str, half_empty: Path, digits_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rule", "chosen"), [("auto", "sparse"), ("never", "dense"), ("always", "sparse")]
+)
+def test_the_sparse_encoding_is_kept_where_it_pays(
+    rule: str, chosen: str, half_empty: Path, digits_data: Path, tmp_path: Path
+) -> None:
     from zoo_builders.stages import convert
     from zoo_builders.tflite.litert import Session
 
-    job = a_job("convert", tmp_path / rule, {"quantize": None, "sparse_encoding": rule}, inputs={"model": half_empty, "data": digits_data})
+    job = a_job(
+        "convert",
+        tmp_path / rule,
+        {"quantize": None, "sparse_encoding": rule},
+        inputs={"model": half_empty, "data": digits_data},
+    )
     convert.run(job)
     about = json.loads((job.out / "encodings.json").read_text())
     assert about["chosen"] == chosen
     assert about["why"]
     assert (job.out / "dense.tflite").exists() == (chosen == "sparse")
     if chosen == "sparse":
-        assert about["sparse"]["bytes"] == (job.out / "model.tflite").stat().st_size < about["dense"]["bytes"]
+        assert (
+            about["sparse"]["bytes"]
+            == (job.out / "model.tflite").stat().st_size
+            < about["dense"]["bytes"]
+        )
         probe = np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 1)).astype(np.float32)
-        left, right = (Session(job.out / name).run([probe])[0] for name in ("model.tflite", "dense.tflite"))
+        left, right = (
+            Session(job.out / name).run([probe])[0] for name in ("model.tflite", "dense.tflite")
+        )
         np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5)
 
 
@@ -118,7 +157,9 @@ def test_the_converters_own_words_reach_the_user(digits_data: Path, tmp_path: Pa
     from zoo_builders.stages import convert
 
     start = tf.keras.Input((8, 8, 1))
-    model = tf.keras.Model(start, tf.keras.layers.Lambda(lambda x: tf.tensorflow.raw_ops.Betainc(a=x, b=x, x=x))(start))
+    model = tf.keras.Model(
+        start, tf.keras.layers.Lambda(lambda x: tf.tensorflow.raw_ops.Betainc(a=x, b=x, x=x))(start)
+    )
     with pytest.raises(BuildFailed, match="the converter refuses"):
         convert.to_tflite(model, None, list, sparse=False)
 
@@ -147,10 +188,17 @@ def test_always_fails_where_the_runtime_refuses() -> None:
         Encodings(b"x", b"x", refused="failed to prepare").choose("always")
 
 
-def test_always_fails_where_no_tensor_has_zeros_enough_to_be_stored_sparse(digits_base: Path, digits_data: Path, tmp_path: Path) -> None:
+def test_always_fails_where_no_tensor_has_zeros_enough_to_be_stored_sparse(
+    digits_base: Path, digits_data: Path, tmp_path: Path
+) -> None:
     from zoo_builders.stages import convert
 
-    job = a_job("convert", tmp_path, {"quantize": None, "sparse_encoding": "always"}, inputs={"model": digits_base, "data": digits_data})
+    job = a_job(
+        "convert",
+        tmp_path,
+        {"quantize": None, "sparse_encoding": "always"},
+        inputs={"model": digits_base, "data": digits_data},
+    )
     with pytest.raises(BuildFailed, match="no weight tensor has 30% zeros") as caught:
         convert.run(job)
     assert caught.value.hint == "set sparse_encoding: auto"

@@ -32,7 +32,9 @@ def evaluated(job: Job) -> Evaluation:
 
 
 def test_the_float_file_agrees_with_itself(files: Files, data: Path, make_job: MakeJob) -> None:
-    found = evaluated(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=data))
+    found = evaluated(
+        make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=data)
+    )
     assert found.fidelity.top1_agreement == 1
     assert found.fidelity.sqnr_db == SQNR_CEILING_DB
     assert found.file.sha256 == hashlib.sha256(files["fp32"]).hexdigest()
@@ -43,17 +45,26 @@ def test_the_float_file_agrees_with_itself(files: Files, data: Path, make_job: M
     assert {(m.examples, m.split) for m in found.metrics} == {(60, "test")}
 
 
-def test_metrics_are_those_of_the_files_own_outputs(files: Files, data: Path, make_job: MakeJob) -> None:
-    found = evaluated(make_job("evaluate", PARAMS, file=files["int8"], baseline=files["fp32"], data=data))
+def test_metrics_are_those_of_the_files_own_outputs(
+    files: Files, data: Path, make_job: MakeJob
+) -> None:
+    found = evaluated(
+        make_job("evaluate", PARAMS, file=files["int8"], baseline=files["fp32"], data=data)
+    )
     session = litert.Session(files["int8"])
     inputs = np.load(data / "test_x.npy").astype(np.float32) * np.float32(2 / 255) + np.float32(-1)
     best = [int(np.argmax(session.run([session.inputs[0].store(one[None])])[0])) for one in inputs]
-    assert found.metrics[0].value == pytest.approx(np.mean(np.array(best) == np.load(data / "test_y.npy")))
+    assert found.metrics[0].value == pytest.approx(
+        np.mean(np.array(best) == np.load(data / "test_y.npy"))
+    )
     assert found.metrics[0].ci95[0] <= found.metrics[0].value <= found.metrics[0].ci95[1]
     by_class = next(m for m in found.metrics if m.metric == "macro_recall").classes
     truth = np.load(data / "test_y.npy")
     assert {one.label: one.value for one in by_class} == pytest.approx(
-        {"abcdef"[label]: np.mean(np.array(best)[truth == label] == label) for label in np.unique(truth)}
+        {
+            "abcdef"[label]: np.mean(np.array(best)[truth == label] == label)
+            for label in np.unique(truth)
+        }
     )
     assert sum(one.examples for one in by_class) == len(truth)
     assert found.fidelity.top1_agreement is not None
@@ -71,18 +82,29 @@ def test_equal_jobs_write_equal_bytes(files: Files, data: Path, make_job: MakeJo
     assert set(written[0]) == {"evaluation.json", "golden.npz"}
 
 
-def test_golden_vectors_are_real_examples_and_every_path_gives_them(files: Files, data: Path, make_job: MakeJob) -> None:
+def test_golden_vectors_are_real_examples_and_every_path_gives_them(
+    files: Files, data: Path, make_job: MakeJob
+) -> None:
     job = make_job("evaluate", PARAMS, file=files["sparse"], baseline=files["fp32"], data=data)
     found, vectors = evaluated(job), golden.load(job.out)
     assert found.golden.sha256 == hashlib.sha256((job.out / "golden.npz").read_bytes()).hexdigest()
-    calibration = np.load(data / "calibration_x.npy").astype(np.float32) * np.float32(2 / 255) + np.float32(-1)
+    calibration = np.load(data / "calibration_x.npy").astype(np.float32) * np.float32(
+        2 / 255
+    ) + np.float32(-1)
     assert np.array_equal(vectors.inputs[0][0][0], calibration[0])
     kinds: tuple[litert.Kernels, ...] = ("xnnpack", "builtin", "reference")
     for kernels in kinds:
-        litert.compare(litert.Session(files["sparse"], kernels=kernels), vectors.inputs, vectors.outputs, vectors.atol)
+        litert.compare(
+            litert.Session(files["sparse"], kernels=kernels),
+            vectors.inputs,
+            vectors.outputs,
+            vectors.atol,
+        )
 
 
-def test_another_files_outputs_are_not_the_golden_ones(files: Files, data: Path, make_job: MakeJob) -> None:
+def test_another_files_outputs_are_not_the_golden_ones(
+    files: Files, data: Path, make_job: MakeJob
+) -> None:
     job = make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=data)
     run(job)
     vectors = golden.load(job.out)
@@ -93,8 +115,12 @@ def test_another_files_outputs_are_not_the_golden_ones(files: Files, data: Path,
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", ["fp16", "dynamic", "int8-io", "int16x8", "sparse-int8"])
-def test_every_kind_of_file_is_evaluated(name: str, converted: Mapping[str, bytes], files: Files, data: Path, make_job: MakeJob) -> None:
-    found = evaluated(make_job("evaluate", PARAMS, file=converted[name], baseline=files["fp32"], data=data))
+def test_every_kind_of_file_is_evaluated(
+    name: str, converted: Mapping[str, bytes], files: Files, data: Path, make_job: MakeJob
+) -> None:
+    found = evaluated(
+        make_job("evaluate", PARAMS, file=converted[name], baseline=files["fp32"], data=data)
+    )
     sparse = name.startswith("sparse")
     assert (found.fidelity.top1_agreement or 0) >= (0.3 if sparse else 0.9)
     stored = {"int8-io": "int8"}.get(name, "float32")
@@ -115,18 +141,30 @@ def unlabelled(data: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_without_labels_fidelity_is_what_there_is_to_say(files: Files, data: Path, unlabelled: Path, make_job: MakeJob) -> None:
+def test_without_labels_fidelity_is_what_there_is_to_say(
+    files: Files, data: Path, unlabelled: Path, make_job: MakeJob
+) -> None:
     params = PARAMS | {"task": "fidelity"}
-    found = evaluated(make_job("evaluate", params, file=files["int8"], baseline=files["fp32"], data=unlabelled))
-    labelled = evaluated(make_job("evaluate", PARAMS, file=files["int8"], baseline=files["fp32"], data=data))
+    found = evaluated(
+        make_job("evaluate", params, file=files["int8"], baseline=files["fp32"], data=unlabelled)
+    )
+    labelled = evaluated(
+        make_job("evaluate", PARAMS, file=files["int8"], baseline=files["fp32"], data=data)
+    )
     assert found.metrics == ()
     assert found.fidelity == labelled.fidelity
     assert found.golden == labelled.golden
 
 
-def test_a_task_with_metrics_refuses_data_without_labels(files: Files, unlabelled: Path, make_job: MakeJob) -> None:
+def test_a_task_with_metrics_refuses_data_without_labels(
+    files: Files, unlabelled: Path, make_job: MakeJob
+) -> None:
     with pytest.raises(BuildFailed, match="no labels") as told:
-        run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=unlabelled))
+        run(
+            make_job(
+                "evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=unlabelled
+            )
+        )
     assert "task: fidelity" in told.value.hint
 
 
@@ -140,7 +178,9 @@ def test_a_file_with_other_classes_than_the_data_is_refused_before_it_runs(
         run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=other))
 
 
-def test_a_split_that_is_empty_or_unknown_is_refused(files: Files, data: Path, make_job: MakeJob, tmp_path: Path) -> None:
+def test_a_split_that_is_empty_or_unknown_is_refused(
+    files: Files, data: Path, make_job: MakeJob, tmp_path: Path
+) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     for split in ("test", "calibration"):
@@ -151,13 +191,17 @@ def test_a_split_that_is_empty_or_unknown_is_refused(files: Files, data: Path, m
         run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=empty))
 
 
-def test_data_of_another_shape_are_refused(files: Files, data: Path, make_job: MakeJob, tmp_path: Path) -> None:
+def test_data_of_another_shape_are_refused(
+    files: Files, data: Path, make_job: MakeJob, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for path in data.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
     np.save(other / "test_x.npy", np.zeros((60, 8, 8, 3), np.uint8))
-    with pytest.raises(Unsupported, match=r"takes inputs of shape \[\(1, 16, 16, 3\)\], the data are \(8, 8, 3\)"):
+    with pytest.raises(
+        Unsupported, match=r"takes inputs of shape \[\(1, 16, 16, 3\)\], the data are \(8, 8, 3\)"
+    ):
         run(make_job("evaluate", PARAMS, file=files["fp32"], baseline=files["fp32"], data=other))
 
 
@@ -172,9 +216,15 @@ def nan_file(data: bytes) -> bytes:
     return data.replace(weights, np.full(len(weights) // 4, np.nan, np.float32).tobytes())
 
 
-def test_outputs_that_are_not_numbers_are_no_result(files: Files, data: Path, make_job: MakeJob) -> None:
+def test_outputs_that_are_not_numbers_are_no_result(
+    files: Files, data: Path, make_job: MakeJob
+) -> None:
     with pytest.raises(MeasureFailed, match="not numbers"):
-        run(make_job("evaluate", PARAMS, file=nan_file(files["fp32"]), baseline=files["fp32"], data=data))
+        run(
+            make_job(
+                "evaluate", PARAMS, file=nan_file(files["fp32"]), baseline=files["fp32"], data=data
+            )
+        )
 
 
 def test_the_runtimes_own_words_come_through(files: Files) -> None:
@@ -191,7 +241,9 @@ def test_coverage_tells_what_the_delegate_took(files: Files) -> None:
     for data in files.values():
         operators = sum(inspect(data).operators.values())
         assert litert.Session(data).coverage() == litert.Coverage(operators, operators, 1)
-        assert litert.Session(data, kernels="builtin").coverage() == litert.Coverage(0, operators, 0)
+        assert litert.Session(data, kernels="builtin").coverage() == litert.Coverage(
+            0, operators, 0
+        )
 
 
 def test_sizes_are_those_of_the_standard_tools(files: Files) -> None:
@@ -214,7 +266,9 @@ def test_wilsons_interval_holds_the_share_and_stays_inside(total: int, share: fl
 
 
 def test_wilsons_interval_by_the_book() -> None:
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)  # Newcombe 1998, table I, method 3
+    assert wilson(81, 263) == pytest.approx(
+        (0.2553, 0.3662), abs=1e-4
+    )  # Newcombe 1998, table I, method 3
 
 
 def test_sqnr_is_in_decibels() -> None:
@@ -228,7 +282,10 @@ def test_top5_counts_the_five_best_and_is_left_out_of_five_classes() -> None:
     task = TASKS.get("image-classification")
     outputs = np.tile(np.arange(7, 0, -1, dtype=np.float32), (7, 1))
     found = task.score(outputs, np.arange(7), tuple("abcdefg"))
-    assert {name: found[name].value for name in ("top1", "top5")} == {"top1": pytest.approx(1 / 7), "top5": pytest.approx(5 / 7)}
+    assert {name: found[name].value for name in ("top1", "top5")} == {
+        "top1": pytest.approx(1 / 7),
+        "top5": pytest.approx(5 / 7),
+    }
     assert "top5" not in task.score(outputs[:, :5], np.arange(7) % 5, tuple("abcde"))
 
 

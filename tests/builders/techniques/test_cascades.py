@@ -1,4 +1,7 @@
-"""PQAT, CQAT and PCQAT on a residual network whose stem stays dense: what each step made stands in the int8 file, tensor by tensor."""
+"""PQAT, CQAT and PCQAT on a residual network whose stem stays dense.
+
+What each step made stands in the int8 file, tensor by tensor.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,7 +22,10 @@ Recipe = Sequence[Mapping[str, Any]]
 
 
 def residual() -> Graph:
-    """Write a bottleneck with a shortcut, a depthwise layer and a Dense behind a convolution with batch normalisation as stem."""
+    """Write a bottleneck with a shortcut.
+
+    A depthwise layer and a Dense behind a convolution with batch normalisation as stem.
+    """
     net = Net("residual", (8, 8, 1))
     net.conv(12, 3, padding="same", bias=False, name="stem")
     net.batch_norm(momentum=0.9, name="stem_bn")
@@ -74,7 +80,9 @@ class Cascades:
         for entry in recipe:
             ((name, said),) = entry.items()
             technique = TECHNIQUES.get(name)
-            steps.append(Step(name, technique.infer(technique.params.model_validate(said), tuple(steps))))
+            steps.append(
+                Step(name, technique.infer(technique.params.model_validate(said), tuple(steps)))
+            )
         return steps
 
     def model(self, steps: Sequence[Step]) -> Path:
@@ -86,12 +94,26 @@ class Cascades:
         out = self.folder / "-".join(step.technique for step in steps)
         if not (out / "model.keras").exists():
             last = steps[-1]
-            params = {"technique": last.technique, "params": last.params.model_dump(mode="json"), "train": TRAIN, "seed": 7}
-            technique_stage.run(a_job("technique", out, params, inputs={"model": self.model(steps[:-1]), "data": self.data}))
+            params = {
+                "technique": last.technique,
+                "params": last.params.model_dump(mode="json"),
+                "train": TRAIN,
+                "seed": 7,
+            }
+            technique_stage.run(
+                a_job(
+                    "technique",
+                    out,
+                    params,
+                    inputs={"model": self.model(steps[:-1]), "data": self.data},
+                )
+            )
         return out
 
     def proven(self, recipe: Recipe) -> Mapping[str, tuple[float, int]]:
-        """Build the file, hold it to every promise, give {layer: (share of zeros, distinct values in a channel)}.
+        """Build the file, hold it to every promise, give {layer.
+
+        (share of zeros, distinct values in a channel)}.
 
         Raises:
             ProofFailed: a promise is broken.
@@ -101,14 +123,35 @@ class Cascades:
 
         steps, graph = self.resolved(recipe), residual()
         met = graphs(graph, steps)
-        asked = {key: value for step in steps for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()}
-        file = a_job("convert", self.model(steps) / "file", {"quantize": None, **asked}, inputs=self._inputs(steps))
+        asked = {
+            key: value
+            for step in steps
+            for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()
+        }
+        file = a_job(
+            "convert",
+            self.model(steps) / "file",
+            {"quantize": None, **asked},
+            inputs=self._inputs(steps),
+        )
         convert.run(file)
-        found = [p for step, at in zip(steps, met, strict=True) for p in TECHNIQUES.get(step.technique).promises(at, step.params, steps)]
-        proofs = a_job("inspect", file.out / "look", {"promises": [p.model_dump(mode="json") for p in found]}, inputs={"file": file.out})
+        found = [
+            p
+            for step, at in zip(steps, met, strict=True)
+            for p in TECHNIQUES.get(step.technique).promises(at, step.params, steps)
+        ]
+        proofs = a_job(
+            "inspect",
+            file.out / "look",
+            {"promises": [p.model_dump(mode="json") for p in found]},
+            inputs={"file": file.out},
+        )
         look.run(proofs)
         weights = json.loads((proofs.out / "structure.json").read_text())["weights"]
-        return {weight["name"].split("/")[1]: (weight["sparsity"], weight["distinct_per_channel"]) for weight in weights}
+        return {
+            weight["name"].split("/")[1]: (weight["sparsity"], weight["distinct_per_channel"])
+            for weight in weights
+        }
 
     def _inputs(self, steps: Sequence[Step]) -> dict[str, Path]:
         return {"model": self.model(steps), "data": self.data}
@@ -130,7 +173,9 @@ AWARE = {"quantize_aware": {"epochs": 1, "learning_rate": 1e-3}}
 
 
 @pytest.mark.train
-def test_pcqat_keeps_zeros_and_shared_values_in_every_tensor_that_had_them(cascades: Cascades) -> None:
+def test_pcqat_keeps_zeros_and_shared_values_in_every_tensor_that_had_them(
+    cascades: Cascades,
+) -> None:
     found = cascades.proven([PRUNE, CLUSTER, AWARE])
     for name in (*POINTWISE, "classifier"):
         zeros, values = found[name]
@@ -143,7 +188,9 @@ def test_pcqat_keeps_zeros_and_shared_values_in_every_tensor_that_had_them(casca
 
 
 @pytest.mark.train
-def test_pqat_keeps_zeros_through_batch_normalisation_beside_a_dense_stem(cascades: Cascades) -> None:
+def test_pqat_keeps_zeros_through_batch_normalisation_beside_a_dense_stem(
+    cascades: Cascades,
+) -> None:
     found = cascades.proven([PRUNE, AWARE])
     assert all(0.5 <= found[name][0] < 0.7 for name in (*POINTWISE, "classifier"))
     assert found["stem"][0] < 0.3
@@ -154,7 +201,9 @@ def test_pqat_keeps_zeros_through_batch_normalisation_beside_a_dense_stem(cascad
 def test_values_of_each_channel_survive_to_the_file(cascades: Cascades) -> None:
     found = cascades.proven([PER_CHANNEL, AWARE])
     assert all(found[name][1] <= 3 for name in ("stem", *POINTWISE))
-    report = json.loads((cascades.model(cascades.resolved([PER_CHANNEL, AWARE])) / "report.json").read_text())
+    report = json.loads(
+        (cascades.model(cascades.resolved([PER_CHANNEL, AWARE])) / "report.json").read_text()
+    )
     assert report["preserved"]["wide"] == {"values": 3}
 
 
@@ -166,7 +215,8 @@ EIGHT = dict(num_bits=8, per_axis=False)
 
 class OneScale(kinds.QuantizeConfig):
     def get_weights_and_quantizers(self, layer):
-        return [(layer.kernel, kinds.quantizers.LastValueQuantizer(symmetric=True, narrow_range=True, **EIGHT))]
+        last = kinds.quantizers.LastValueQuantizer(symmetric=True, narrow_range=True, **EIGHT)
+        return [(layer.kernel, last)]
     def get_activations_and_quantizers(self, layer):
         return []
     def set_quantize_weights(self, layer, weights):
@@ -174,7 +224,8 @@ class OneScale(kinds.QuantizeConfig):
     def set_quantize_activations(self, layer, activations):
         pass
     def get_output_quantizers(self, layer):
-        return [kinds.quantizers.MovingAverageQuantizer(symmetric=False, narrow_range=False, **EIGHT)]
+        moving = kinds.quantizers.MovingAverageQuantizer
+        return [moving(symmetric=False, narrow_range=False, **EIGHT)]
     def get_config(self):
         return {}
 
@@ -194,7 +245,9 @@ def _short() -> Graph:
 
 
 @pytest.mark.train
-def test_a_layer_with_a_config_of_the_users_own_is_quantized_by_it(digits_data: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_layer_with_a_config_of_the_users_own_is_quantized_by_it(
+    digits_data: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     from zoo_builders.keras_models import files
     from zoo_builders.keras_models.render import render
     from zoo_builders.stages import convert
@@ -215,20 +268,42 @@ def test_a_layer_with_a_config_of_the_users_own_is_quantized_by_it(digits_data: 
     plain = params.model_dump(mode="json")
     stage = {"technique": "quantize_aware", "params": plain, "train": TRAIN, "seed": 7}
     technique_stage.run(job := a_job("technique", tmp_path / "aware", stage, inputs=inputs))
-    file = a_job("convert", tmp_path / "file", technique.converts(params, ()), inputs={**inputs, "model": job.out})
+    file = a_job(
+        "convert",
+        tmp_path / "file",
+        technique.converts(params, ()),
+        inputs={**inputs, "model": job.out},
+    )
     convert.run(file)
     weights = inspect((file.out / "model.tflite").read_bytes()).weights
-    assert [(weight.dtype, weight.granularity) for weight in weights][:2] == [("int8", "tensor"), ("int8", "channel")]
+    assert [(weight.dtype, weight.granularity) for weight in weights][:2] == [
+        ("int8", "tensor"),
+        ("int8", "channel"),
+    ]
 
     configs = [{"name": "classifier", "function": "python:scaling:one_scale"}]
     with pytest.raises(BuildFailed, match="gave a NoneType for layer classifier"):
-        technique_stage.run(a_job("technique", tmp_path / "none", {**stage, "params": {**plain, "configs": configs}}, inputs=inputs))
+        technique_stage.run(
+            a_job(
+                "technique",
+                tmp_path / "none",
+                {**stage, "params": {**plain, "configs": configs}},
+                inputs=inputs,
+            )
+        )
 
 
 def test_a_config_that_cannot_be_found_is_refused_before_anything_is_trained() -> None:
     technique = TECHNIQUES.get("quantize_aware")
-    said = {"configs": [{"name": "conv", "function": "python:no_such_module:any"}, {"name": "konv", "function": "python:json:loads"}]}
-    found = technique.check(_short(), technique.infer(technique.params.model_validate(said), ()), ())
+    said = {
+        "configs": [
+            {"name": "conv", "function": "python:no_such_module:any"},
+            {"name": "konv", "function": "python:json:loads"},
+        ]
+    }
+    found = technique.check(
+        _short(), technique.infer(technique.params.model_validate(said), ()), ()
+    )
     assert [(o.layer, o.fix.split("?")[0]) for o in found] == [
         ("{name: konv}", "did you mean 'conv'"),
         ("python:no_such_module:any", "make it importable where zoo runs"),

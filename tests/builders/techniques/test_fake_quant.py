@@ -1,4 +1,7 @@
-"""Fake quantization: on every kernel, with measured ranges, holding zeros and shared values; saved, loaded and converted."""
+"""Fake quantization: on every kernel, with measured ranges, holding zeros and shared values.
+
+Saved, loaded and converted.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,10 @@ KERNELS = ("stem", "left", "right", "gate", "classifier")
 
 
 def residual() -> Graph:
-    """Write a folded network: kernels right before a ReLU, before Add and Concatenate, 1x1 ones, a gate that is multiplied."""
+    """Write a folded network.
+
+    Kernels right before a ReLU, before Add and Concatenate, 1x1 ones, a gate that is multiplied.
+    """
     net = Net("residual", (8, 8, 1))
     net.conv(4, 3, padding="same", name="stem")
     stem = net.relu(name="stem_relu")
@@ -37,7 +43,10 @@ def residual() -> Graph:
 
 @pytest.fixture(scope="module")
 def plain() -> Any:
-    """Random weights; `left` half zeros and three values, `right` with one channel of nothing but zeros, `gate` without a zero."""
+    """Random weights; `left` half zeros and three values.
+
+    `right` with one channel of nothing but zeros, `gate` without a zero.
+    """
     from zoo_builders import tf
     from zoo_builders.keras_models.render import render
 
@@ -46,7 +55,9 @@ def plain() -> Any:
     random = np.random.default_rng(3)
     right = random.normal(size=(1, 1, 4, 4))
     right[..., 1] = 0
-    model.get_layer("left").set_weights([random.permutation(np.repeat([0.0, 0.0, -0.75, 0.5], 4)).reshape(1, 1, 4, 4), np.zeros(4)])
+    model.get_layer("left").set_weights(
+        [random.permutation(np.repeat([0.0, 0.0, -0.75, 0.5], 4)).reshape(1, 1, 4, 4), np.zeros(4)]
+    )
     model.get_layer("right").set_weights([right, np.zeros(4)])
     return model
 
@@ -95,11 +106,15 @@ def test_what_tfmot_alone_makes_of_it_leaves_a_kernel_before_a_relu_in_float(pla
     net = Net("short", (8, 8, 1))
     net.conv(4, 3, name="stem")
     net.relu(name="stem_relu")
-    model = tf.tfmot.quantization.keras.quantize_model(copied(render(net.graph())), quantized_layer_name_prefix="")
+    model = tf.tfmot.quantization.keras.quantize_model(
+        copied(render(net.graph())), quantized_layer_name_prefix=""
+    )
     assert _quantizers(model, "stem") == []
 
 
-def test_measured_ranges_follow_the_float_network_where_tfmot_starts_clip_it(plain: Any, observed: Any, inputs: Any) -> None:
+def test_measured_ranges_follow_the_float_network_where_tfmot_starts_clip_it(
+    plain: Any, observed: Any, inputs: Any
+) -> None:
     expected = plain(inputs).numpy()
     unmeasured = np.abs(_wrapped(plain)(inputs).numpy() - expected).max()
     measured = np.abs(observed(inputs).numpy() - expected).max()
@@ -107,7 +122,9 @@ def test_measured_ranges_follow_the_float_network_where_tfmot_starts_clip_it(pla
     assert unmeasured > 5 * measured
 
 
-def test_a_wrapped_model_is_the_same_after_saving_and_loading(observed: Any, inputs: Any, tmp_path: Path) -> None:
+def test_a_wrapped_model_is_the_same_after_saving_and_loading(
+    observed: Any, inputs: Any, tmp_path: Path
+) -> None:
     from zoo_builders.keras_models.fake_quant_models import is_wrapped
     from zoo_builders.keras_models.files import load, save
 
@@ -117,23 +134,36 @@ def test_a_wrapped_model_is_the_same_after_saving_and_loading(observed: Any, inp
     assert np.array_equal(again(inputs).numpy(), observed(inputs).numpy())
 
 
-def test_zeros_and_shared_values_outlast_training_in_each_kernel_that_has_them(plain: Any, observed: Any, inputs: Any) -> None:
+def test_zeros_and_shared_values_outlast_training_in_each_kernel_that_has_them(
+    plain: Any, observed: Any, inputs: Any
+) -> None:
     from zoo_builders.keras_models.fake_quant_models import is_wrapper
     from zoo_builders.techniques.quantize_aware import fake_quant
 
     before = {name: plain.get_layer(name).kernel.numpy() for name in KERNELS}
     values, groups = np.unique(before["left"], return_inverse=True)
-    fake_quant.hold(observed, "left", zeros=before["left"] == 0, groups=groups.reshape(before["left"].shape))
+    fake_quant.hold(
+        observed, "left", zeros=before["left"] == 0, groups=groups.reshape(before["left"].shape)
+    )
     fake_quant.hold(observed, "gate", zeros=before["gate"] == 0)
     fake_quant.hold(observed, "right", zeros=before["right"] == 0)
     observed.compile("adam", loss="mse")
-    observed.fit(inputs, np.random.default_rng(0).normal(size=(32, 10)), epochs=2, batch_size=8, verbose=0)
+    observed.fit(
+        inputs, np.random.default_rng(0).normal(size=(32, 10)), epochs=2, batch_size=8, verbose=0
+    )
     fake_quant.finish(observed)
     after = {name: observed.get_layer(name)._weight_vars[0][0].numpy() for name in KERNELS}
     assert len(np.unique(after["left"])) == len(values) == 3
-    assert [(after[name] == 0).sum() for name in KERNELS] == [(before[name] == 0).sum() for name in KERNELS]
+    assert [(after[name] == 0).sum() for name in KERNELS] == [
+        (before[name] == 0).sum() for name in KERNELS
+    ]
     assert all(not np.array_equal(after[name], before[name]) for name in KERNELS)
-    assert all(type(q).__name__ != "_Holding" for layer in observed.layers if is_wrapper(layer) for _, q, _ in layer._weight_vars)
+    assert all(
+        type(q).__name__ != "_Holding"
+        for layer in observed.layers
+        if is_wrapper(layer)
+        for _, q, _ in layer._weight_vars
+    )
 
 
 def test_more_than_1024_shared_values_outlast_training() -> None:
@@ -147,7 +177,9 @@ def test_more_than_1024_shared_values_outlast_training() -> None:
     net.conv(300, 1, name="broad")
     net.relu(name="relu")
     model, random = render(net.graph()), np.random.default_rng(0)
-    kernel = np.stack([random.choice(random.normal(size=4), 16) for _ in range(300)], axis=-1).reshape(1, 1, 16, 300)
+    kernel = np.stack(
+        [random.choice(random.normal(size=4), 16) for _ in range(300)], axis=-1
+    ).reshape(1, 1, 16, 300)
     model.get_layer("broad").set_weights([kernel, np.zeros(300)])
     groups, most = groups_in(model.get_layer("broad").kernel.numpy(), 4)
     shared = len(np.unique(groups))
@@ -181,10 +213,17 @@ def test_a_group_moves_by_the_mean_of_its_gradients() -> None:
         projected = project(weights)
         loss = tf.tensorflow.reduce_sum(projected * [1.0, 2.0, 4.0, 8.0])
     assert projected.numpy().tolist() == [2.0, 2.0, 0.0, 7.0]
-    assert tf.tensorflow.convert_to_tensor(tape.gradient(loss, weights)).numpy().tolist() == [1.5, 1.5, 0.0, 8.0]
+    assert tf.tensorflow.convert_to_tensor(tape.gradient(loss, weights)).numpy().tolist() == [
+        1.5,
+        1.5,
+        0.0,
+        8.0,
+    ]
 
 
-def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(observed: Any, inputs: Any) -> None:
+def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(
+    observed: Any, inputs: Any
+) -> None:
     from zoo_builders.converting.tensorflow_converter import to_tflite
     from zoo_builders.tflite.inspection import examine
     from zoo_builders.tflite.litert import Session
@@ -220,8 +259,16 @@ def _everything() -> Any:
     shifted = kinds.ReLU(6.0, name="relu")(kinds.Rescaling(1.0, 3.0, name="shift")(x))
     x = kinds.Multiply(name="product")([x, kinds.Rescaling(1 / 6, name="scale")(shifted)])
     x = kinds.Concatenate(name="both")([x, kinds.Add(name="sum")([x, shifted])])
-    x = kinds.GlobalAveragePooling2D(name="pool")(kinds.Dropout(0.1, name="drop")(kinds.Reshape((8, 8, 8), name="reshape")(x)))
-    return tf.keras.Model(start, kinds.Softmax(name="softmax")(kinds.Dense(3, name="dense")(kinds.Flatten(name="flatten")(x))), name="all")
+    x = kinds.GlobalAveragePooling2D(name="pool")(
+        kinds.Dropout(0.1, name="drop")(kinds.Reshape((8, 8, 8), name="reshape")(x))
+    )
+    return tf.keras.Model(
+        start,
+        kinds.Softmax(name="softmax")(
+            kinds.Dense(3, name="dense")(kinds.Flatten(name="flatten")(x))
+        ),
+        name="all",
+    )
 
 
 def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
@@ -241,7 +288,11 @@ def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
     fake_quant.finish(wrapped)
     file = examine(to_tflite(wrapped, None, lambda: images, sparse=False))
     assert [(one.operator, one.tensor) for one in file.activations if one.dtype != "int8"] == []
-    assert {weight.granularity for weight in file.structure.weights if weight.operator == "DEPTHWISE_CONV_2D"} == {"channel"}
+    assert {
+        weight.granularity
+        for weight in file.structure.weights
+        if weight.operator == "DEPTHWISE_CONV_2D"
+    } == {"channel"}
 
 
 def _narrow() -> Graph:
@@ -250,7 +301,9 @@ def _narrow() -> Graph:
     return net.graph()
 
 
-def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_saved(tmp_path: Path) -> None:
+def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_saved(
+    tmp_path: Path,
+) -> None:
     from zoo_builders import tf
     from zoo_builders.keras_models.files import load, save
     from zoo_builders.keras_models.render import render
@@ -276,8 +329,13 @@ def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_
 
 
 @pytest.mark.train
-@pytest.mark.parametrize(("technique", "hint"), [("quantize_aware", "quantize: {dtype: int8}"), ("cluster", "or use prune and quantize")])
-def test_layers_nobody_knows_are_all_named_when_the_network_is_built(technique: str, hint: str) -> None:
+@pytest.mark.parametrize(
+    ("technique", "hint"),
+    [("quantize_aware", "quantize: {dtype: int8}"), ("cluster", "or use prune and quantize")],
+)
+def test_layers_nobody_knows_are_all_named_when_the_network_is_built(
+    technique: str, hint: str
+) -> None:
     """A Python network that imports TensorFlow is first seen here."""
     from zoo_builders import tf
 
@@ -289,7 +347,8 @@ def test_layers_nobody_knows_are_all_named_when_the_network_is_built(technique: 
     model = tf.keras.Model(start, layers.Dense(3, name="head")(x))
     made = TECHNIQUES.get(technique)
     with pytest.raises(BuildFailed) as caught:
-        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]  # refused before it reads any data
+        # refused before it reads any data
+        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]
     for named in ("one (Conv1D)", "norm (LayerNormalization)", "memory (LSTM)"):
         assert named in caught.value.message
     assert hint in (caught.value.hint or "")
@@ -305,9 +364,15 @@ def test_activations_nobody_knows_are_named_when_the_network_is_built() -> None:
     x = layers.Activation("selu", name="odder")(layers.Conv2D(4, 3, name="second")(x))
     model = tf.keras.Model(start, x)
     made = TECHNIQUES.get("quantize_aware")
-    with pytest.raises(BuildFailed, match=r"layer odd: .*knows no activation 'softsign'; layer odder: .*'selu'") as caught:
-        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]  # refused before it reads any data
+    with pytest.raises(
+        BuildFailed, match=r"layer odd: .*knows no activation 'softsign'; layer odder: .*'selu'"
+    ) as caught:
+        # refused before it reads any data
+        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]
     assert "skip: [{name: odd}]" in (caught.value.hint or "")
     made = TECHNIQUES.get("cluster")
-    with pytest.raises(BuildFailed, match=r"cluster cannot be applied: .*no Conv2D or Dense it picks"):
-        made.apply(model, made.params.model_validate({"clusters": 1024}), None)  # type: ignore[misc, arg-type]  # refused before it reads any data
+    with pytest.raises(
+        BuildFailed, match=r"cluster cannot be applied: .*no Conv2D or Dense it picks"
+    ):
+        # refused before it reads any data
+        made.apply(model, made.params.model_validate({"clusters": 1024}), None)  # type: ignore[misc, arg-type]

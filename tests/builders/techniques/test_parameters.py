@@ -66,7 +66,10 @@ def test_a_layer_is_pruned_as_the_step_says_where_its_rule_is_silent() -> None:
 
 
 def tiny(activation: str = "relu") -> Any:
-    """A network that converts in no time: a 1x1 convolution, an activation, a Dense. One weight in each channel is far off."""
+    """A network that converts in no time: a 1x1 convolution, an activation, a Dense.
+
+    One weight in each channel is far off.
+    """
     from zoo_builders import tf
     from zoo_builders.keras_models.render import render
 
@@ -87,9 +90,18 @@ def tiny(activation: str = "relu") -> Any:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Splits whose largest inputs differ: 1 in `calibration` (0.25 in its first ten), 2 in `loud`, 4 in the others."""
+    """Splits whose largest inputs differ.
+
+    1 in `calibration` (0.25 in its first ten), 2 in `loud`, 4 in the others.
+    """
     folder = tmp_path_factory.mktemp("loud")
-    for split, largest in {"calibration": 1, "loud": 2, "train": 4, "validation": 4, "test": 4}.items():
+    for split, largest in {
+        "calibration": 1,
+        "loud": 2,
+        "train": 4,
+        "validation": 4,
+        "test": 4,
+    }.items():
         inputs = np.random.default_rng(0).uniform(0, largest, (40, 4, 4, 8)).astype(np.float32)
         inputs[:, 0, 0, 0] = largest
         inputs[:10] *= 0.25
@@ -113,12 +125,22 @@ def quantized(model: Path, data: Path, out: Path, **said: Any) -> Inspection:
     from zoo_builders.stages import convert
 
     params = QUANTIZE.infer(Quantize.model_validate({"report": False, **said}), ())
-    convert.run(a_job("convert", out, {**QUANTIZE.converts(params, ())}, inputs={"model": model, "data": data}))
+    convert.run(
+        a_job(
+            "convert", out, {**QUANTIZE.converts(params, ())}, inputs={"model": model, "data": data}
+        )
+    )
     return examine((out / "model.tflite").read_bytes())
 
 
 @pytest.mark.parametrize(
-    ("said", "largest"), [({}, 1.0), ({"samples": 10}, 0.25), ({"calibration": "loud"}, 2.0), ({"calibration": "loud", "samples": 10}, 0.5)]
+    ("said", "largest"),
+    [
+        ({}, 1.0),
+        ({"samples": 10}, 0.25),
+        ({"calibration": "loud"}, 2.0),
+        ({"calibration": "loud", "samples": 10}, 0.5),
+    ],
 )
 def test_ranges_are_those_of_the_split_and_the_samples_that_are_said(
     said: dict[str, Any], largest: float, base: Path, data: Path, tmp_path: Path
@@ -127,28 +149,48 @@ def test_ranges_are_those_of_the_split_and_the_samples_that_are_said(
     assert port.scale == pytest.approx(largest / 255, rel=1e-3)
 
 
-def test_the_method_decides_what_is_clipped_and_compute_in_what_is_counted(base: Path, data: Path, tmp_path: Path) -> None:
+def test_the_method_decides_what_is_clipped_and_compute_in_what_is_counted(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
     def scales(name: str, **said: Any) -> Any:
         from zoo_builders.tflite.flatbuffer import read
 
         seen = quantized(base, data, tmp_path / name, dtype="dynamic", engine="litert", **said)
         graph = read((tmp_path / name / "model.tflite").read_bytes()).main
-        return seen, {str(tensor.shape): tensor.scales for tensor in graph.tensors if tensor.dtype == "int8"}
+        return seen, {
+            str(tensor.shape): tensor.scales for tensor in graph.tensors if tensor.dtype == "int8"
+        }
 
     plain, minmax = scales("minmax")
-    assert all(scale == pytest.approx(1 / 127, rel=1e-3) for one in minmax.values() for scale in one)
+    assert all(
+        scale == pytest.approx(1 / 127, rel=1e-3) for one in minmax.values() for scale in one
+    )
     for method in ("mse", "octav"):
         _, found = scales(method, method=method)
         assert found.keys() == minmax.keys()
-        clipped = [new / old for layer, one in minmax.items() for new, old in zip(found[layer], one, strict=True)]
+        clipped = [
+            new / old
+            for layer, one in minmax.items()
+            for new, old in zip(found[layer], one, strict=True)
+        ]
         assert min(clipped) < 0.999, method
     widened, _ = scales("float", compute="float")
-    assert (plain.structure.operators.get("DEQUANTIZE", 0), widened.structure.operators["DEQUANTIZE"]) == (0, 2)
+    assert (
+        plain.structure.operators.get("DEQUANTIZE", 0),
+        widened.structure.operators["DEQUANTIZE"],
+    ) == (0, 2)
 
 
-def test_one_scale_a_tensor_also_where_layers_stay_float(base: Path, data: Path, tmp_path: Path) -> None:
-    found = quantized(base, data, tmp_path, granularity="tensor", keep_float=["head"]).structure.weights
-    assert {(weight.dtype, weight.granularity) for weight in found} == {("int8", "tensor"), ("float32", "")}
+def test_one_scale_a_tensor_also_where_layers_stay_float(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    found = quantized(
+        base, data, tmp_path, granularity="tensor", keep_float=["head"]
+    ).structure.weights
+    assert {(weight.dtype, weight.granularity) for weight in found} == {
+        ("int8", "tensor"),
+        ("float32", ""),
+    }
 
 
 def promised(seen: Inspection, **said: Any) -> None:
@@ -158,7 +200,9 @@ def promised(seen: Inspection, **said: Any) -> None:
     proof.demand(proof.judge(kinds, seen.structure, seen.signature, seen.activations, seen.zeros))
 
 
-def test_an_operator_without_integer_kernel_stays_float_only_where_that_is_allowed(data: Path, tmp_path: Path) -> None:
+def test_an_operator_without_integer_kernel_stays_float_only_where_that_is_allowed(
+    data: Path, tmp_path: Path
+) -> None:
     from zoo_builders.keras_models.files import save
 
     save(tiny("elu"), tmp_path / "model.keras")
@@ -169,14 +213,18 @@ def test_an_operator_without_integer_kernel_stays_float_only_where_that_is_allow
         promised(quantized(tmp_path, data, tmp_path / "refused"))
 
 
-def test_the_second_engine_refuses_by_name_what_it_cannot_quantize(data: Path, tmp_path: Path) -> None:
+def test_the_second_engine_refuses_by_name_what_it_cannot_quantize(
+    data: Path, tmp_path: Path
+) -> None:
     from zoo_builders.keras_models.files import save
 
     save(tiny("elu"), tmp_path / "model.keras")
     with pytest.raises(BuildFailed, match=r"engine litert cannot quantize act \(ELU\)") as caught:
         quantized(tmp_path, data, tmp_path / "refused", engine="litert")
     assert "allow_float_fallback: true" in (caught.value.hint or "")
-    seen = quantized(tmp_path, data, tmp_path / "allowed", engine="litert", allow_float_fallback=True)
+    seen = quantized(
+        tmp_path, data, tmp_path / "allowed", engine="litert", allow_float_fallback=True
+    )
     assert {weight.dtype for weight in seen.structure.weights} == {"int8"}
 
 
@@ -192,6 +240,9 @@ def test_a_technique_works_on_a_copy_of_its_own() -> None:
 
     model = tiny()
     before = model.get_weights()
-    changed = applied(TECHNIQUES.get("prune"), model, {"epochs": 0}, Keeps())  # type: ignore[arg-type]  # it trains nothing
+    # it trains nothing
+    changed = applied(TECHNIQUES.get("prune"), model, {"epochs": 0}, Keeps())  # type: ignore[arg-type]
     assert (changed.get_layer("head").get_weights()[0] == 0).mean() >= 0.5
-    assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+    assert all(
+        np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True)
+    )

@@ -1,4 +1,7 @@
-"""`prune` on real models: its masks, its wrapper, the zeros it leaves, and that they stand in the file."""
+"""`prune` on real models.
+
+Its masks, its wrapper, the zeros it leaves, and that they stand in the file.
+"""
 
 import json
 import math
@@ -17,7 +20,15 @@ from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.net import Net
 from zoo_builders.techniques import Step
 from zoo_builders.techniques.prune import Params, promises
-from zoo_builders.techniques.prune.masks import Target, mask, prunable, prune_now, settle, wrapped, wrapper
+from zoo_builders.techniques.prune.masks import (
+    Target,
+    mask,
+    prunable,
+    prune_now,
+    settle,
+    wrapped,
+    wrapper,
+)
 from zoo_registry.model.errors import BuildFailed, ProofFailed
 
 pytestmark = pytest.mark.train
@@ -86,7 +97,10 @@ def network() -> Graph:
     rest.global_pool(keepdims=False, name="mean")
     rest.dense(32, activation="relu", name="hidden")
     rest.dense(10, name="head")
-    joined = [replace(node, inputs=tuple("square" if name == "input" else name for name in node.inputs)) for node in rest.graph().nodes[1:]]
+    joined = [
+        replace(node, inputs=tuple("square" if name == "input" else name for name in node.inputs))
+        for node in rest.graph().nodes[1:]
+    ]
     return Graph("branches", (*net.graph().nodes, square, *joined))
 
 
@@ -95,7 +109,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """150 digits."""
     from zoo_builders.stages import data as data_stage
 
-    splits = {"train": "train[:150]", "validation": "train[150:200]", "test": "test[:20]", "calibration": "train[:20]"}
+    splits = {
+        "train": "train[:150]",
+        "validation": "train[150:200]",
+        "test": "test[:20]",
+        "calibration": "train[:20]",
+    }
     params = {"source": "digits", "args": {}, "splits": splits, "preprocess": [{"rescale": [0, 1]}]}
     job = a_job("data", tmp_path_factory.mktemp("digits"), params)
     data_stage.run(job)
@@ -124,7 +143,9 @@ def run(said: Mapping[str, Any], base: Path, data: Path, out: Path) -> tuple[Any
     job = a_job("technique", out, stage, inputs={"model": base, "data": data})
     before = (base / "model.keras").read_bytes()
     technique_stage.run(job)
-    assert (base / "model.keras").read_bytes() == before, "wrappers share layers with what they wrap: the base must not change"
+    assert (base / "model.keras").read_bytes() == before, (
+        "wrappers share layers with what they wrap: the base must not change"
+    )
     return load(out / "model.keras"), json.loads((out / "report.json").read_text())
 
 
@@ -132,14 +153,21 @@ def zeros(model: Any, name: str) -> float:
     return float((model.get_layer(name).get_weights()[0] == 0).mean())
 
 
-def in_file(model: Path, data: Path, folder: Path, params: Params, graph: Graph, *, int8: bool) -> list[dict[str, Any]]:
+def in_file(
+    model: Path, data: Path, folder: Path, params: Params, graph: Graph, *, int8: bool
+) -> list[dict[str, Any]]:
     """Convert and hold the promises against the file; give the findings."""
     from zoo_builders.stages import convert, inspect
 
     quantize = {"dtype": "int8", "samples": 20, "report": False} if int8 else None
-    job = a_job("convert", folder / "file", {"quantize": quantize}, inputs={"model": model, "data": data})
+    job = a_job(
+        "convert", folder / "file", {"quantize": quantize}, inputs={"model": model, "data": data}
+    )
     convert.run(job)
-    made = [promise.model_dump(mode="json") for promise in promises(graph, params, [Step("prune", params)])]
+    made = [
+        promise.model_dump(mode="json")
+        for promise in promises(graph, params, [Step("prune", params)])
+    ]
     look = a_job("inspect", folder / "look", {"promises": made}, inputs={"file": job.out})
     inspect.run(look)
     found: list[dict[str, Any]] = json.loads((look.out / "proofs.json").read_text())
@@ -162,16 +190,26 @@ EVERYTHING = {
 
 
 @pytest.fixture(scope="module")
-def everything(base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any], Path]:
+def everything(
+    base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, dict[str, Any], Path]:
     """One training with every kind of target at once."""
     out = tmp_path_factory.mktemp("everything")
     return (*run(EVERYTHING, base, data, out), out)
 
 
-def test_each_layer_ends_with_its_own_zeros_in_a_training_of_three_steps(everything: tuple[Any, dict[str, Any], Path]) -> None:
+def test_each_layer_ends_with_its_own_zeros_in_a_training_of_three_steps(
+    everything: tuple[Any, dict[str, Any], Path],
+) -> None:
     model, report, _ = everything
     assert report["schedule"] == {"begin": 0, "end": 3, "every": 1, "steps": 3}
-    for name, share in {"stem": 0.6, "point": 0.75, "hidden": 0.5, "head": 0.7, "wide": 0.7}.items():
+    for name, share in {
+        "stem": 0.6,
+        "point": 0.75,
+        "hidden": 0.5,
+        "head": 0.7,
+        "wide": 0.7,
+    }.items():
         assert share <= zeros(model, name) < share + 0.01
         assert report["sparsity"][name] == pytest.approx(zeros(model, name))
     assert (model.get_layer("head").get_weights()[1] == 0).sum() == 7
@@ -182,9 +220,15 @@ def test_each_layer_ends_with_its_own_zeros_in_a_training_of_three_steps(everyth
 def test_blocks_groups_biases_and_shares_stand_in_the_file(
     int8: bool, everything: tuple[Any, dict[str, Any], Path], data: Path, tmp_path: Path
 ) -> None:
-    found = in_file(everything[2], data, tmp_path, Params.model_validate(EVERYTHING), network(), int8=int8)
+    found = in_file(
+        everything[2], data, tmp_path, Params.model_validate(EVERYTHING), network(), int8=int8
+    )
     kinds = {finding["promise"] for finding in found}
-    assert {"zeros in consecutive weights", "share of zero blocks of 1x16 at least", "share of zeros in the bias at least"} <= kinds
+    assert {
+        "zeros in consecutive weights",
+        "share of zero blocks of 1x16 at least",
+        "share of zeros in the bias at least",
+    } <= kinds
     assert all(finding["held"] for finding in found)
 
 
@@ -196,27 +240,53 @@ def test_wrappers_share_layers_with_what_they_wrap_so_a_copy_is_pruned() -> None
     model = render(network())
     schedule = {"hidden": tf.tfmot.sparsity.keras.ConstantSparsity(0.5, 0, 10, 1)}
     for mine, changes in ((model, True), (copied(model), False)):
-        inner = wrapped(mine, {"hidden": Target(0.5)}, schedule).get_layer("prune_to_target_hidden").layer
-        assert (inner is model.get_layer("hidden")) == changes, "copying is what keeps the first model as it was"
+        inner = (
+            wrapped(mine, {"hidden": Target(0.5)}, schedule)
+            .get_layer("prune_to_target_hidden")
+            .layer
+        )
+        assert (inner is model.get_layer("hidden")) == changes, (
+            "copying is what keeps the first model as it was"
+        )
 
 
-def test_a_file_whose_layers_hold_fewer_zeros_than_promised_fails_by_name(base: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ProofFailed, match=r"hidden.*promised share of zeros at least 0.5, found 0.0"):
-        in_file(base, data, tmp_path, Params.model_validate({"layers": [{"name": "hidden"}]}), network(), int8=False)
+def test_a_file_whose_layers_hold_fewer_zeros_than_promised_fails_by_name(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ProofFailed, match=r"hidden.*promised share of zeros at least 0.5, found 0.0"
+    ):
+        in_file(
+            base,
+            data,
+            tmp_path,
+            Params.model_validate({"layers": [{"name": "hidden"}]}),
+            network(),
+            int8=False,
+        )
 
 
-def test_a_quick_try_prunes_at_once_and_trains_nothing(base: Path, data: Path, tmp_path: Path) -> None:
+def test_a_quick_try_prunes_at_once_and_trains_nothing(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
     from zoo_builders.keras_models.files import load
 
-    model, report = run({"epochs": 0, "final": 0.8, "skip": [{"name": "stem"}]}, base, data, tmp_path)
+    model, report = run(
+        {"epochs": 0, "final": 0.8, "skip": [{"name": "stem"}]}, base, data, tmp_path
+    )
     assert report["history"]["epochs"] == []
     assert zeros(model, "stem") == 0
     assert 0.8 <= zeros(model, "wide") < 0.81
-    kernel, before = model.get_layer("wide").get_weights()[0], load(base / "model.keras").get_layer("wide").get_weights()[0]
+    kernel, before = (
+        model.get_layer("wide").get_weights()[0],
+        load(base / "model.keras").get_layer("wide").get_weights()[0],
+    )
     assert (kernel[kernel != 0] == before[kernel != 0]).all()
 
 
-def test_from_scratch_the_weights_that_came_in_are_forgotten(base: Path, data: Path, tmp_path: Path) -> None:
+def test_from_scratch_the_weights_that_came_in_are_forgotten(
+    base: Path, data: Path, tmp_path: Path
+) -> None:
     """Large weights would stay large in three steps of fine-tuning."""
     from zoo_builders.keras_models.files import load, save
 
@@ -225,7 +295,9 @@ def test_from_scratch_the_weights_that_came_in_are_forgotten(base: Path, data: P
     folder = tmp_path / "large"
     folder.mkdir()
     save(large, folder / "model.keras")
-    model, _ = run({"epochs": 1, "start": "scratch", "schedule": "constant"}, folder, data, tmp_path / "out")
+    model, _ = run(
+        {"epochs": 1, "start": "scratch", "schedule": "constant"}, folder, data, tmp_path / "out"
+    )
     assert np.abs(model.get_layer("wide").get_weights()[0]).max() < 2
     assert zeros(model, "wide") >= 0.5
 
@@ -235,7 +307,10 @@ def test_from_scratch_the_weights_that_came_in_are_forgotten(base: Path, data: P
     [
         ({"epochs": 1, "end_step": 4}, "ends at step 4, but the training at step 3"),
         ({"epochs": 1, "frequency": 100}, "renewed every 100 steps, but the schedule lasts 3"),
-        ({"epochs": 1, "begin_step": 3, "prune_until_epoch": 1}, "begins at step 3 and ends at step 3"),
+        (
+            {"epochs": 1, "begin_step": 3, "prune_until_epoch": 1},
+            "begins at step 3 and ends at step 3",
+        ),
     ],
 )
 def test_a_schedule_that_misses_its_target_is_refused_before_training(
@@ -253,8 +328,20 @@ def own_layers(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("own")
     (folder / "network.py").write_text(CUSTOM)
-    params = {"network": "file:network", "args": {}, "weights": {"source": "train"}, "train": TRAIN, "task": "image-classification"}
-    job = a_job("base", folder / "base", params, inputs={"data": data}, files={"network_source": folder / "network.py"})
+    params = {
+        "network": "file:network",
+        "args": {},
+        "weights": {"source": "train"},
+        "train": TRAIN,
+        "task": "image-classification",
+    }
+    job = a_job(
+        "base",
+        folder / "base",
+        params,
+        inputs={"data": data},
+        files={"network_source": folder / "network.py"},
+    )
     base_stage.run(job)
     return job.out
 
@@ -262,7 +349,9 @@ def own_layers(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_subclasses_and_layers_that_say_themselves_are_pruned_and_the_rest_is_left_alone(
     own_layers: Path, data: Path, tmp_path: Path
 ) -> None:
-    params = Params.model_validate({"epochs": 1, "final": 0.6, "layers": [{"name": "mix", "final": 0.8}, {"name": "n*"}]})
+    params = Params.model_validate(
+        {"epochs": 1, "final": 0.6, "layers": [{"name": "mix", "final": 0.8}, {"name": "n*"}]}
+    )
     model, report = run(params.model_dump(mode="json"), own_layers, data, tmp_path / "out")
     assert set(report["sparsity"]) == {"mix", "narrow"}
     assert zeros(model, "mix") >= 0.8
@@ -273,7 +362,9 @@ def test_subclasses_and_layers_that_say_themselves_are_pruned_and_the_rest_is_le
 
 
 @pytest.mark.parametrize("rule", [{"position": "first"}, {"type": "Narrow"}])
-def test_layers_of_ones_own_are_picked_by_name_only(rule: dict[str, Any], own_layers: Path, data: Path, tmp_path: Path) -> None:
+def test_layers_of_ones_own_are_picked_by_name_only(
+    rule: dict[str, Any], own_layers: Path, data: Path, tmp_path: Path
+) -> None:
     with pytest.raises(BuildFailed, match="proven by names"):
         run({"epochs": 1, "layers": [rule]}, own_layers, data, tmp_path)
 
@@ -283,13 +374,20 @@ def dense(inputs: int, outputs: int, seed: int = 0) -> Any:
 
     layer = tf.keras.layers.Dense(outputs, name="layer")
     layer.build((None, inputs))
-    layer.set_weights([np.random.default_rng(seed).normal(size=weight.shape).astype(np.float32) for weight in layer.get_weights()])
+    layer.set_weights(
+        [
+            np.random.default_rng(seed).normal(size=weight.shape).astype(np.float32)
+            for weight in layer.get_weights()
+        ]
+    )
     return layer
 
 
 @given(st.integers(2, 40), st.integers(2, 12), st.floats(0.05, 0.95), st.booleans())
 @settings(max_examples=20)
-def test_the_largest_weights_are_kept_and_ties_do_not_add_to_them(inputs: int, outputs: int, share: float, equal: bool) -> None:
+def test_the_largest_weights_are_kept_and_ties_do_not_add_to_them(
+    inputs: int, outputs: int, share: float, equal: bool
+) -> None:
     weights = np.random.default_rng(inputs).normal(size=(inputs, outputs)).astype(np.float32)
     weights = np.sign(weights) if equal else weights
     kept = mask(weights, np.float32(share), Target(share)).numpy() == 1
@@ -299,9 +397,16 @@ def test_the_largest_weights_are_kept_and_ties_do_not_add_to_them(inputs: int, o
         assert np.abs(weights[kept]).min() >= np.abs(weights[~kept]).max()
 
 
-@given(st.integers(2, 40), st.integers(2, 12), st.tuples(st.integers(1, 4), st.integers(1, 16)), st.sampled_from(["avg", "max"]))
+@given(
+    st.integers(2, 40),
+    st.integers(2, 12),
+    st.tuples(st.integers(1, 4), st.integers(1, 16)),
+    st.sampled_from(["avg", "max"]),
+)
 @settings(max_examples=20)
-def test_blocks_are_kept_or_left_out_whole_in_dense_and_1x1_kernels(inputs: int, outputs: int, block: Any, pooling: Any) -> None:
+def test_blocks_are_kept_or_left_out_whole_in_dense_and_1x1_kernels(
+    inputs: int, outputs: int, block: Any, pooling: Any
+) -> None:
     from zoo_builders.tflite.proof import zero_blocks
 
     weights = np.random.default_rng(outputs).normal(size=(1, 1, inputs, outputs)).astype(np.float32)
@@ -316,7 +421,9 @@ def test_blocks_are_kept_or_left_out_whole_in_dense_and_1x1_kernels(inputs: int,
 
 @pytest.mark.parametrize(("pooling", "zero"), [("avg", 0), ("max", 1)])
 def test_the_mean_and_the_largest_of_a_block_decide_differently(pooling: Any, zero: int) -> None:
-    weights = np.array([[0.0, 3.0], [4.0, 3.0], [0.0, 3.0], [4.0, 3.5]], np.float32)  # outputs: mean 2 and 3.1, largest 4 and 3.5
+    weights = np.array(
+        [[0.0, 3.0], [4.0, 3.0], [0.0, 3.0], [4.0, 3.5]], np.float32
+    )  # outputs: mean 2 and 3.1, largest 4 and 3.5
     kept = mask(weights, np.float32(0.5), Target(0.5, block=(1, 4), pooling=pooling)).numpy()
     assert (kept[:, zero] == 0).all()
     assert (kept[:, 1 - zero] == 1).all()
@@ -324,7 +431,9 @@ def test_the_mean_and_the_largest_of_a_block_decide_differently(pooling: Any, ze
 
 @given(st.integers(4, 30), st.integers(1, 6), st.sampled_from([(2, 4), (1, 4), (3, 4), (1, 2)]))
 @settings(max_examples=20)
-def test_every_group_of_consecutive_inputs_holds_its_zeros(inputs: int, outputs: int, groups: Any) -> None:
+def test_every_group_of_consecutive_inputs_holds_its_zeros(
+    inputs: int, outputs: int, groups: Any
+) -> None:
     from zoo_builders.tflite.proof import fewest_zeros
 
     weights = np.random.default_rng(inputs).normal(size=(3, 3, inputs, outputs)).astype(np.float32)
@@ -344,7 +453,10 @@ def a_wrapper(target: Target, begin: int = 0) -> Any:
     return found
 
 
-@pytest.mark.parametrize("target", [Target(0.5, groups=(2, 4)), Target(0.5, block=(1, 4), pooling="max"), Target(0.25, bias=True)])
+@pytest.mark.parametrize(
+    "target",
+    [Target(0.5, groups=(2, 4)), Target(0.5, block=(1, 4), pooling="max"), Target(0.25, bias=True)],
+)
 def test_a_clone_of_the_wrapper_knows_its_target(target: Target) -> None:
     """TFMOT's own forgets m by n: get_config does not write it."""
     one = a_wrapper(target)
@@ -393,7 +505,10 @@ def test_a_kernel_that_lacks_one_zero_to_rounding_gets_it(size: int, final: floa
     [
         (Target(0.75), r"layer: 0 of 64 weights are zero after pruning; expected 48"),
         (Target(0.5, block=(1, 4)), r"layer: 0 of 16 blocks are zero after pruning; expected 8"),
-        (Target(0.5, groups=(2, 4)), r"layer: 0 of every 4 weights are zero after pruning; expected 2"),
+        (
+            Target(0.5, groups=(2, 4)),
+            r"layer: 0 of every 4 weights are zero after pruning; expected 2",
+        ),
     ],
 )
 def test_weights_whose_masks_never_got_there_fail_the_build(target: Target, message: str) -> None:

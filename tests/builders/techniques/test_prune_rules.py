@@ -1,4 +1,7 @@
-"""Pruning before TensorFlow: schedules reach their targets, layers are chosen or refused by name, promises say what was chosen."""
+"""Pruning before TensorFlow.
+
+Schedules reach their targets, layers are chosen or refused by name, promises say what was chosen.
+"""
 
 import json
 import re
@@ -24,7 +27,10 @@ POINTWISE = ("block1_pointwise", "block2_pointwise")
 
 
 def params(**said: Any) -> Params:
-    """Read parameters as a manifest gives them: strictly, and able to come back from a stage's JSON."""
+    """Read parameters as a manifest gives them.
+
+    Strictly, and able to come back from a stage's JSON.
+    """
     read = validate(Params, said)
     assert isinstance(read, Params)
     assert Params.model_validate(read.model_dump(mode="json")) == read
@@ -72,13 +78,20 @@ def test_parameters_that_cannot_be_are_refused(given_: Mapping[str, Any], messag
 
 
 @pytest.mark.parametrize(("epochs", "until"), [(0, None), (1, 1), (2, 1), (3, 2), (15, 8)])
-def test_the_target_is_reached_half_way_unless_said_otherwise(epochs: int, until: int | None) -> None:
+def test_the_target_is_reached_half_way_unless_said_otherwise(
+    epochs: int, until: int | None
+) -> None:
     assert params(epochs=epochs).prune_until_epoch == until
 
 
 def test_a_pattern_decides_the_share_of_zeros() -> None:
     assert params(pattern="3:4").final == 0.75
-    assert params(layers=[{"name": "a", "pattern": "1:4"}]).target(params(layers=[{"name": "a", "pattern": "1:4"}]).layers[0]).final == 0.25
+    assert (
+        params(layers=[{"name": "a", "pattern": "1:4"}])
+        .target(params(layers=[{"name": "a", "pattern": "1:4"}]).layers[0])
+        .final
+        == 0.25
+    )
 
 
 timings = st.builds(
@@ -101,7 +114,11 @@ def test_a_schedule_reaches_its_target_at_its_last_renewal_or_is_refused(
     problem, hint = window.problem()
     if problem:
         assert hint
-        assert window.asked > window.last or window.asked <= window.begin or window.asked - window.begin < window.every
+        assert (
+            window.asked > window.last
+            or window.asked <= window.begin
+            or window.asked - window.begin < window.every
+        )
         return
     assert list(window.renewals), "masks that are never renewed prune nothing"
     assert window.renewals[0] >= 1, "TFMOT's first step is 1"
@@ -113,7 +130,9 @@ def test_a_schedule_reaches_its_target_at_its_last_renewal_or_is_refused(
 
 
 @given(st.integers(1, 5000), st.integers(1, 50))
-def test_unsaid_the_masks_are_renewed_fifty_times_however_short_the_training(steps: int, epochs: int) -> None:
+def test_unsaid_the_masks_are_renewed_fifty_times_however_short_the_training(
+    steps: int, epochs: int
+) -> None:
     window = Timing(epochs=50, until_epoch=epochs).window(steps)
     assert window.problem() == ("", "")
     assert len(window.renewals) >= min(UPDATES, steps * epochs)
@@ -138,33 +157,69 @@ def test_tfmots_own_default_would_prune_nothing_in_a_short_training_and_is_refus
         ({"layers": [{"type": "Conv2D"}], "skip": [{"name": "*2*"}]}, ("stem_conv", POINTWISE[0])),
     ],
 )
-def test_layers_are_picked_by_name_type_and_position(said: dict[str, Any], picked: tuple[str, ...]) -> None:
+def test_layers_are_picked_by_name_type_and_position(
+    said: dict[str, Any], picked: tuple[str, ...]
+) -> None:
     chosen = params(**said)
     applies = tuple(name for name, verdict in layers(DIGITS, chosen, []).items() if verdict.applies)
     assert applies == picked
-    assert tuple(layer.layer for promise in promises(DIGITS, chosen, []) for layer in promise.layers) == picked
+    assert (
+        tuple(layer.layer for promise in promises(DIGITS, chosen, []) for layer in promise.layers)
+        == picked
+    )
 
 
 def test_each_layer_is_promised_its_own_share_of_zeros() -> None:
     chosen = params(final=0.5, layers=[{"name": "block2*", "final": 0.8}, {"name": "block*"}])
-    found = {layer.layer: promise.value for promise in promises(DIGITS, chosen, []) for layer in promise.layers}
+    found = {
+        layer.layer: promise.value
+        for promise in promises(DIGITS, chosen, [])
+        for layer in promise.layers
+    }
     assert found == {"block1_pointwise": 0.5, "block2_pointwise": 0.8}
 
 
 @pytest.mark.parametrize(
     ("said", "layer", "reason", "fix"),
     [
-        ({"layers": [{"name": "clasifier"}]}, "{name: clasifier}", "matches", "did you mean 'classifier'"),
-        ({"skip": [{"name": "blok1_pointwise"}]}, "{name: blok1_pointwise}", "matches", "'block1_pointwise'"),
-        ({"layers": [{"name": "*_depthwise"}]}, "{name: *_depthwise}", "cannot change block1_depthwise", "pick among"),
+        (
+            {"layers": [{"name": "clasifier"}]},
+            "{name: clasifier}",
+            "matches",
+            "did you mean 'classifier'",
+        ),
+        (
+            {"skip": [{"name": "blok1_pointwise"}]},
+            "{name: blok1_pointwise}",
+            "matches",
+            "'block1_pointwise'",
+        ),
+        (
+            {"layers": [{"name": "*_depthwise"}]},
+            "{name: *_depthwise}",
+            "cannot change block1_depthwise",
+            "pick among",
+        ),
         ({"block": [1, 4]}, "stem_conv", "this one is 3x3x1x16", "skip"),
-        ({"block": [64, 64], "layers": [{"type": "Dense"}]}, "classifier", "1 blocks of 64x64", "skip"),
+        (
+            {"block": [64, 64], "layers": [{"type": "Dense"}]},
+            "classifier",
+            "1 blocks of 64x64",
+            "skip",
+        ),
         ({"pattern": "2:4"}, "stem_conv", "it has only 1", "skip"),
-        ({"bias": True, "layers": [{"name": "block1*"}]}, "block1_pointwise", "folded into the batch normalisation", "bias: false"),
+        (
+            {"bias": True, "layers": [{"name": "block1*"}]},
+            "block1_pointwise",
+            "folded into the batch normalisation",
+            "bias: false",
+        ),
         ({"skip": [{"name": "*"}]}, "digits_cnn", "finds no layer to prune", "skip less"),
     ],
 )
-def test_what_cannot_be_pruned_as_asked_is_refused_with_a_way_out(said: dict[str, Any], layer: str, reason: str, fix: str) -> None:
+def test_what_cannot_be_pruned_as_asked_is_refused_with_a_way_out(
+    said: dict[str, Any], layer: str, reason: str, fix: str
+) -> None:
     found = {objection.layer: objection for objection in check(DIGITS, params(**said), [])}
     assert reason in found[layer].reason
     assert fix in found[layer].fix
@@ -178,12 +233,21 @@ def test_a_layer_without_a_bias_has_none_to_prune() -> None:
 def test_a_schedule_in_epochs_that_misses_its_target_is_refused_before_anything_runs() -> None:
     [found] = check(DIGITS, params(epochs=4, prune_from_epoch=2, prune_until_epoch=2), [])
     assert "no renewal" in found.reason
-    assert check(DIGITS, params(epochs=4, prune_from_epoch=1, prune_until_epoch=3, prune_every_epoch=1), []) == []
+    assert (
+        check(
+            DIGITS,
+            params(epochs=4, prune_from_epoch=1, prune_until_epoch=3, prune_every_epoch=1),
+            [],
+        )
+        == []
+    )
 
 
 def test_the_policy_refuses_digits_by_name_and_the_whole_model_does_not() -> None:
     assert check(DIGITS, params(), []) == []
-    assert [objection.layer for objection in check(DIGITS, params(policy="xnnpack"), [])] == ["stem_conv"]
+    assert [objection.layer for objection in check(DIGITS, params(policy="xnnpack"), [])] == [
+        "stem_conv"
+    ]
 
 
 @pytest.mark.parametrize("earlier", ["cluster", "quantize", "prune"])
@@ -200,7 +264,11 @@ def test_a_network_without_kernels_is_refused() -> None:
 
 
 def test_every_layer_with_weights_is_told_whether_and_why_not() -> None:
-    found = layers(DIGITS, params(policy="xnnpack", skip=[{"name": "block2*"}], layers=[{"name": "block*"}]), [])
+    found = layers(
+        DIGITS,
+        params(policy="xnnpack", skip=[{"name": "block2*"}], layers=[{"name": "block*"}]),
+        [],
+    )
     assert set(found) == {node.name for node in DIGITS.nodes if node.weights}
     assert [name for name, verdict in found.items() if verdict.applies] == ["block1_pointwise"]
     assert all(verdict.reason for verdict in found.values())
@@ -210,17 +278,27 @@ def test_every_layer_with_weights_is_told_whether_and_why_not() -> None:
 
 
 def test_a_residual_network_is_pruned_on_both_sides_of_the_sum() -> None:
-    assert [layer.layer for promise in promises(residual(), params(), []) for layer in promise.layers] == ["stem", "left", "head"]
+    assert [
+        layer.layer for promise in promises(residual(), params(), []) for layer in promise.layers
+    ] == ["stem", "left", "head"]
     assert check(residual(), params(), []) == []
 
 
 def test_promises_of_blocks_and_groups_speak_of_places_and_of_the_share_they_are_sure_of() -> None:
-    dense = params(final=0.6, block=[1, 16], layers=[{"type": "Dense"}])  # 10 x 64: 40 blocks, all whole
-    assert {promise.kind: promise.value for promise in promises(DIGITS, dense, [])} == {"sparsity_at_least": 0.6, "blocks_at_least": 0.6}
+    dense = params(
+        final=0.6, block=[1, 16], layers=[{"type": "Dense"}]
+    )  # 10 x 64: 40 blocks, all whole
+    assert {promise.kind: promise.value for promise in promises(DIGITS, dense, [])} == {
+        "sparsity_at_least": 0.6,
+        "blocks_at_least": 0.6,
+    }
     ragged = params(final=0.6, block=[4, 16], layers=[{"type": "Dense"}])
     assert [promise.kind for promise in promises(DIGITS, ragged, [])] == ["blocks_at_least"]
     groups = params(pattern="2:4", layers=[{"type": "Dense"}])
-    assert {promise.kind: promise.value for promise in promises(DIGITS, groups, [])} == {"sparsity_at_least": 0.5, "zeros_in_groups": "2:4"}
+    assert {promise.kind: promise.value for promise in promises(DIGITS, groups, [])} == {
+        "sparsity_at_least": 0.5,
+        "zeros_in_groups": "2:4",
+    }
 
 
 def test_half_of_zeros_never_opens_the_sparse_path_and_three_quarters_do() -> None:
@@ -228,22 +306,32 @@ def test_half_of_zeros_never_opens_the_sparse_path_and_three_quarters_do() -> No
     half, most = params(policy="xnnpack", final=0.5), params(policy="xnnpack", final=0.75)
     assert any("never open" in remark for remark in remarks(network, half, []))
     assert not remarks(network, most, [])
-    assert any("50% zeros" in remark for remark in remarks(NETWORKS.get("cifar10_cnn")(), most, []))  # its dense classifier counts
+    assert any(
+        "50% zeros" in remark for remark in remarks(NETWORKS.get("cifar10_cnn")(), most, [])
+    )  # its dense classifier counts
 
 
 def test_blocks_the_converter_stores_one_by_one_are_told() -> None:
     dense = {"layers": [{"type": "Dense"}]}
     int8 = [Step("prune", params()), Step("quantize", TECHNIQUES.get("quantize").params())]
     assert not remarks(DIGITS, params(block=[1, 4], **dense), [])
-    assert any("block: [1, 4]" in remark for remark in remarks(DIGITS, params(block=[1, 16], **dense), []))
+    assert any(
+        "block: [1, 4]" in remark for remark in remarks(DIGITS, params(block=[1, 16], **dense), [])
+    )
     assert not remarks(DIGITS, params(block=[1, 16], **dense), int8)
-    assert any("[1, 16]" in remark for remark in remarks(DIGITS, params(block=[1, 4], **dense), int8))
+    assert any(
+        "[1, 16]" in remark for remark in remarks(DIGITS, params(block=[1, 4], **dense), int8)
+    )
 
 
 def test_a_network_nobody_can_read_yet_is_promised_by_names() -> None:
     unknown = Graph("unknown", ())
     [whole] = promises(unknown, params(skip=[{"name": "stem*"}]), [])
-    assert (whole.operators, whole.besides, whole.layers) == (("CONV_2D", "FULLY_CONNECTED"), ("stem*",), ())
+    assert (whole.operators, whole.besides, whole.layers) == (
+        ("CONV_2D", "FULLY_CONNECTED"),
+        ("stem*",),
+        (),
+    )
     [named] = promises(unknown, params(layers=[{"name": "mix*", "final": 0.7}]), [])
     assert (named.value, [layer.layer for layer in named.layers]) == (0.7, ["mix*"])
     assert json.loads(named.model_dump_json())["layers"][0]["layer"] == "mix*"

@@ -1,4 +1,7 @@
-"""`quantize_aware` before TensorFlow: what it preserves, which layers it takes, which it refuses, what may follow it."""
+"""`quantize_aware` before TensorFlow.
+
+What it preserves, which layers it takes, which it refuses, what may follow it.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,10 +44,17 @@ Q: Entry = {"quantize_aware": {}}
 
 @pytest.mark.parametrize(
     ("before", "preserved", "clusters"),
-    [([], (), None), ([P], ("sparsity",), None), ([C], ("clusters",), 8), ([P, C], ("sparsity", "clusters"), 8)],
+    [
+        ([], (), None),
+        ([P], ("sparsity",), None),
+        ([C], ("clusters",), 8),
+        ([P, C], ("sparsity", "clusters"), 8),
+    ],
     ids=["QAT", "PQAT", "CQAT", "PCQAT"],
 )
-def test_what_is_preserved_follows_from_the_recipe(before: list[Any], preserved: tuple[str, ...], clusters: int | None) -> None:
+def test_what_is_preserved_follows_from_the_recipe(
+    before: list[Any], preserved: tuple[str, ...], clusters: int | None
+) -> None:
     steps, mistakes = resolved(*before, Q)
     assert mistakes == []
     params = steps[-1].params
@@ -64,10 +74,19 @@ def test_cluster_keeps_the_zeros_of_prune_without_being_told() -> None:
 @pytest.mark.parametrize(
     ("recipe", "said"),
     [
-        ([P, {"quantize_aware": {"preserve": []}}], "prune made sparsity, which preserve leaves out; drop preserve"),
+        (
+            [P, {"quantize_aware": {"preserve": []}}],
+            "prune made sparsity, which preserve leaves out; drop preserve",
+        ),
         ([P, C, {"quantize_aware": {"preserve": ["clusters"]}}], "prune made sparsity"),
-        ([C, {"quantize_aware": {"preserve": ["sparsity", "clusters"]}}], "preserve: sparsity, but no earlier step makes any; put prune"),
-        ([{"quantize_aware": {"preserve": ["clusters"]}}], "no earlier step makes any; put cluster before"),
+        (
+            [C, {"quantize_aware": {"preserve": ["sparsity", "clusters"]}}],
+            "preserve: sparsity, but no earlier step makes any; put prune",
+        ),
+        (
+            [{"quantize_aware": {"preserve": ["clusters"]}}],
+            "no earlier step makes any; put cluster before",
+        ),
     ],
 )
 def test_a_preserve_that_contradicts_the_recipe_is_refused(recipe: list[Any], said: str) -> None:
@@ -76,7 +95,12 @@ def test_a_preserve_that_contradicts_the_recipe_is_refused(recipe: list[Any], sa
 
 
 @pytest.mark.parametrize(
-    ("after", "hint"), [({"quantize": {}}, "drop 'quantize'"), ({"prune": {}}, "move 'prune' before"), ({"quantize_aware": {}}, "before")]
+    ("after", "hint"),
+    [
+        ({"quantize": {}}, "drop 'quantize'"),
+        ({"prune": {}}, "move 'prune' before"),
+        ({"quantize_aware": {}}, "before"),
+    ],
 )
 def test_nothing_can_follow(after: Mapping[str, Any], hint: str) -> None:
     _, [mistake] = resolved(Q, after)
@@ -105,9 +129,16 @@ def test_every_layer_that_cannot_be_quantized_is_named_with_a_way_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "hint"), [("swish", "Activation layer of its own"), ("relu6", "layer of its own"), ("selu", "use one of gelu")]
+    ("kind", "hint"),
+    [
+        ("swish", "Activation layer of its own"),
+        ("relu6", "layer of its own"),
+        ("selu", "use one of gelu"),
+    ],
 )
-def test_an_activation_within_a_convolution_that_would_stay_float_is_refused(kind: str, hint: str) -> None:
+def test_an_activation_within_a_convolution_that_would_stay_float_is_refused(
+    kind: str, hint: str
+) -> None:
     net = Net("short", (8, 8, 3))
     net.conv(4, 3, name="conv", activation=kind)
     [found] = objected([Q], net.graph())
@@ -117,7 +148,9 @@ def test_an_activation_within_a_convolution_that_would_stay_float_is_refused(kin
 def test_rules_that_pick_nothing_are_refused() -> None:
     assert "classifier" in objected([{"quantize_aware": {"layers": [{"name": "clasifier"}]}}])[0]
     assert "stem_pad" in objected([{"quantize_aware": {"skip": [{"name": "stem_pat"}]}}])[0]
-    nothing = objected([{"quantize_aware": {"skip": [{"type": ["Conv2D", "DepthwiseConv2D", "Dense"]}]}}])
+    nothing = objected(
+        [{"quantize_aware": {"skip": [{"type": ["Conv2D", "DepthwiseConv2D", "Dense"]}]}}]
+    )
     assert "is left to quantize" in nothing[0]
 
 
@@ -134,9 +167,16 @@ def test_what_works_on_float_inputs_stays_float() -> None:
 
 def test_promises_leave_out_what_stays_float() -> None:
     whole = promises(GRAPH, Params(interface="int8"), ())
-    assert [(p.kind, p.value) for p in whole] == [("weights_dtype", "int8"), ("activations_dtype", "int8"), ("interface_dtype", "int8")]
+    assert [(p.kind, p.value) for p in whole] == [
+        ("weights_dtype", "int8"),
+        ("activations_dtype", "int8"),
+        ("interface_dtype", "int8"),
+    ]
     part = promises(GRAPH, Params.model_validate({"skip": [{"name": "stem_conv"}]}), ())
-    assert [(p.kind, p.besides) for p in part] == [("weights_dtype", ("stem_conv", "stem_bn")), ("interface_dtype", ())]
+    assert [(p.kind, p.besides) for p in part] == [
+        ("weights_dtype", ("stem_conv", "stem_bn")),
+        ("interface_dtype", ()),
+    ]
 
 
 def test_verdicts_say_what_is_preserved_where() -> None:
@@ -150,9 +190,13 @@ def test_verdicts_say_what_is_preserved_where() -> None:
 
 
 def test_what_becomes_of_hard_swish_is_remarked() -> None:
-    full, minimal = (NETWORKS.get("mobilenet_v3")(minimalistic=minimalistic) for minimalistic in (False, True))
+    full, minimal = (
+        NETWORKS.get("mobilenet_v3")(minimalistic=minimalistic) for minimalistic in (False, True)
+    )
     said = TECHNIQUES.get("quantize_aware").remarks
     [remark] = said(full, Params(), ())
-    assert remark.startswith("19 hard-swish (Conv_hard_swish, …) are trained and stored piece by piece")
+    assert remark.startswith(
+        "19 hard-swish (Conv_hard_swish, …) are trained and stored piece by piece"
+    )
     assert not said(minimal, Params(), ())
     assert check(full, Params(), ()) == []

@@ -1,4 +1,7 @@
-"""Which weights of a channel share a value: never more groups than asked for, zeros apart, near weights together."""
+"""Which weights of a channel share a value.
+
+Never more groups than asked for, zeros apart, near weights together.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from zoo_builders.techniques.cluster.shared_values import groups_by_channel, gro
 
 INITS = ["kmeans++", "linear", "density", "random"]
 KERNELS = hnp.arrays(
-    np.float32, st.tuples(*[st.integers(1, 4)] * 4), elements=st.sampled_from([0.0, 0.5, -0.25]) | st.floats(-2, 2, width=32)
+    np.float32,
+    st.tuples(*[st.integers(1, 4)] * 4),
+    elements=st.sampled_from([0.0, 0.5, -0.25]) | st.floats(-2, 2, width=32),
 )
 
 

@@ -1,4 +1,6 @@
-"""What operators cost, held against the networks of the golden files and against files with nothing to multiply."""
+"""What operators cost, held against the networks of the golden files and against files with
+nothing to multiply.
+"""
 
 from collections.abc import Mapping
 
@@ -28,7 +30,9 @@ def test_int8_moves_a_quarter_of_the_bytes(files: Mapping[str, bytes]) -> None:
     assert moved("int8") == pytest.approx(moved("fp32") / 4, rel=0.01)
 
 
-def test_zeros_are_skipped_only_where_a_sparse_path_is_predicted(files: Mapping[str, bytes]) -> None:
+def test_zeros_are_skipped_only_where_a_sparse_path_is_predicted(
+    files: Mapping[str, bytes],
+) -> None:
     sparse, dense = inspect(files["sparse"]), inspect(files["fp32"])
     assert sparse.xnnpack.predicted_sparse
     assert not dense.xnnpack.predicted_sparse
@@ -39,4 +43,8 @@ def test_zeros_are_skipped_only_where_a_sparse_path_is_predicted(files: Mapping[
     assert not sparse.costs[1].macs_skipped  # the 3x3 stem: XNNPACK has sparse kernels for 1x1 only
     assert not any("DENSIFY" in cost.operator for cost in sparse.costs)
     by_name = {cost.name: cost for cost in dense.costs}
-    assert all(by_name[cost.name].weight_bytes == cost.weight_bytes for cost in sparse.costs if cost.name in by_name)
+    assert all(
+        by_name[cost.name].weight_bytes == cost.weight_bytes
+        for cost in sparse.costs
+        if cost.name in by_name
+    )

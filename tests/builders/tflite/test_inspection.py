@@ -18,14 +18,29 @@ from zoo_registry.model.record import Structure
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "files"
 POINTWISE = 2
-ALL = ("fp32", "fp16", "dynamic", "int8", "int8-io", "int16x8", "sparse", "sparse-fp16", "sparse-int8")
+ALL = (
+    "fp32",
+    "fp16",
+    "dynamic",
+    "int8",
+    "int8-io",
+    "int16x8",
+    "sparse",
+    "sparse-fp16",
+    "sparse-int8",
+)
 
 
 @pytest.mark.golden
 @pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.tflite")))
-def test_structure_is_what_it_was(name: str, files: Mapping[str, bytes], golden: Callable[[Path, str], None]) -> None:
+def test_structure_is_what_it_was(
+    name: str, files: Mapping[str, bytes], golden: Callable[[Path, str], None]
+) -> None:
     structure = inspect(files[name])
-    golden(GOLDEN / f"{name}.json", json.dumps(structure.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    golden(
+        GOLDEN / f"{name}.json",
+        json.dumps(structure.model_dump(mode="json"), indent=1, sort_keys=True) + "\n",
+    )
 
 
 def test_the_committed_files_are_small_and_of_four_kinds(files: Mapping[str, bytes]) -> None:
@@ -37,7 +52,9 @@ def test_parameters_and_macs_are_those_of_the_network(files: Mapping[str, bytes]
     filters = 4 * 27 + 9 * 4 + 32 * 4 + 9 * 32 + 40 * 32 + 6 * 40
     biases = 4 + 4 + 32 + 32 + 40 + 6
     stem, first, second = 8 * 8, 8 * 8, 4 * 4
-    macs = stem * 4 * 27 + first * 4 * 9 + first * 32 * 4 + second * 32 * 9 + second * 40 * 32 + 6 * 40
+    macs = (
+        stem * 4 * 27 + first * 4 * 9 + first * 32 * 4 + second * 32 * 9 + second * 40 * 32 + 6 * 40
+    )
     for name in files:
         structure = inspect(files[name])
         assert structure.parameters == filters + biases
@@ -50,14 +67,22 @@ def test_sparse_files_hold_the_zeros_they_were_given(files: Mapping[str, bytes])
         pointwise = [weight for weight in structure.weights if weight.shape[1:3] == (1, 1)]
         assert structure.densify == len(pointwise) == POINTWISE
         assert all(weight.encoded_sparse and 0.79 < weight.sparsity < 0.81 for weight in pointwise)
-        assert not any(weight.encoded_sparse for weight in structure.weights if weight not in pointwise)
+        assert not any(
+            weight.encoded_sparse for weight in structure.weights if weight not in pointwise
+        )
 
 
-def test_half_floats_are_weights_of_the_operator_behind_the_dequantize(files: Mapping[str, bytes]) -> None:
+def test_half_floats_are_weights_of_the_operator_behind_the_dequantize(
+    files: Mapping[str, bytes],
+) -> None:
     weights = inspect(files["sparse-fp16"]).weights
     assert {weight.dtype for weight in weights} == {"float16"}
     assert [weight.operator for weight in weights].count("CONV_2D") == 3
-    assert {weight.operator for weight in weights} == {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+    assert {weight.operator for weight in weights} == {
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+    }
 
 
 def test_distinct_values_are_counted_per_tensor_and_per_channel(files: Mapping[str, bytes]) -> None:
@@ -81,7 +106,12 @@ def test_every_kind_of_file_is_read(name: str, converted: Mapping[str, bytes]) -
     seen = examine(converted[name])
     assert seen.structure.parameters == inspect(converted["fp32"]).parameters
     kind = name.removeprefix("sparse-")
-    stored = {"fp32": {"float32"}, "sparse": {"float32"}, "fp16": {"float16"}, "dynamic": {"int8", "float32"}}.get(kind, {"int8"})
+    stored = {
+        "fp32": {"float32"},
+        "sparse": {"float32"},
+        "fp16": {"float16"},
+        "dynamic": {"int8", "float32"},
+    }.get(kind, {"int8"})
     assert {weight.dtype for weight in seen.structure.weights} == stored
     assert {activation.dtype for activation in seen.activations} == {
         {"int8": "int8", "int8-io": "int8", "int16x8": "int16"}.get(kind, "float32")
@@ -91,22 +121,48 @@ def test_every_kind_of_file_is_read(name: str, converted: Mapping[str, bytes]) -
 
 
 @pytest.mark.train
-def test_the_committed_files_are_what_the_maker_makes_in_structure(files: Mapping[str, bytes], converted: Mapping[str, bytes]) -> None:
+def test_the_committed_files_are_what_the_maker_makes_in_structure(
+    files: Mapping[str, bytes], converted: Mapping[str, bytes]
+) -> None:
     for name, data in files.items():
         assert inspect(converted[name]) == inspect(data)
 
 
-def test_run_writes_structure_and_proofs(files: Mapping[str, bytes], make_job: Callable[..., Job]) -> None:
-    promise = {"technique": "prune", "kind": "sparsity_at_least", "value": 0.79, "pointwise_only": True}
+def test_run_writes_structure_and_proofs(
+    files: Mapping[str, bytes], make_job: Callable[..., Job]
+) -> None:
+    promise = {
+        "technique": "prune",
+        "kind": "sparsity_at_least",
+        "value": 0.79,
+        "pointwise_only": True,
+    }
     job = make_job("inspect", {"promises": [promise]}, file=files["sparse"])
     run(job)
-    assert Structure.model_validate_json((job.out / "structure.json").read_bytes()) == inspect(files["sparse"])
-    assert [finding["held"] for finding in json.loads((job.out / "proofs.json").read_bytes())] == [True, True]
+    assert Structure.model_validate_json((job.out / "structure.json").read_bytes()) == inspect(
+        files["sparse"]
+    )
+    assert [finding["held"] for finding in json.loads((job.out / "proofs.json").read_bytes())] == [
+        True,
+        True,
+    ]
 
 
-def test_run_fails_where_a_promise_is_broken_and_leaves_nothing(files: Mapping[str, bytes], make_job: Callable[..., Job]) -> None:
-    job = make_job("inspect", {"promises": [{"technique": "prune", "kind": "sparsity_at_least", "value": 0.5}]}, file=files["fp32"])
-    with pytest.raises(ProofFailed, match=r"tiny/conv2d_0/Conv2D: prune promised share of zeros at least 0\.5, found 0\.0000 \(0 of 108\)"):
+def test_run_fails_where_a_promise_is_broken_and_leaves_nothing(
+    files: Mapping[str, bytes], make_job: Callable[..., Job]
+) -> None:
+    job = make_job(
+        "inspect",
+        {"promises": [{"technique": "prune", "kind": "sparsity_at_least", "value": 0.5}]},
+        file=files["fp32"],
+    )
+    with pytest.raises(
+        ProofFailed,
+        match=(
+            r"tiny/conv2d_0/Conv2D: prune promised share of zeros at least 0\.5, found 0\.0000 \(0"
+            r" of 108\)"
+        ),
+    ):
         run(job)
     assert not list(job.out.iterdir())
 
@@ -136,11 +192,17 @@ def test_every_truncation_is_refused_or_read(files: Mapping[str, bytes]) -> None
             assert error.message  # noqa: PT017  both outcomes are right; a third one is not
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     name=st.sampled_from(["fp32", "int8", "sparse", "sparse-fp16"]),
     places=st.lists(
-        st.tuples(st.integers(0, 1 << 20), st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)), min_size=1, max_size=8
+        st.tuples(
+            st.integers(0, 1 << 20), st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]) | st.integers(0, 255)
+        ),
+        min_size=1,
+        max_size=8,
     ),
     tail=st.booleans(),
 )
@@ -157,9 +219,21 @@ def test_damaged_files_are_refused_or_read_but_never_crash(
     assert 0 <= structure.sparsity_overall <= 1
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(places=st.lists(st.tuples(st.integers(0, 1 << 20), st.sampled_from([0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 4, 0x1000000])), max_size=4))
-def test_huge_lengths_and_offsets_are_refused_or_read(places: list[tuple[int, int]], files: Mapping[str, bytes]) -> None:
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    places=st.lists(
+        st.tuples(
+            st.integers(0, 1 << 20),
+            st.sampled_from([0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 4, 0x1000000]),
+        ),
+        max_size=4,
+    )
+)
+def test_huge_lengths_and_offsets_are_refused_or_read(
+    places: list[tuple[int, int]], files: Mapping[str, bytes]
+) -> None:
     data = bytearray(files["sparse"])
     for place, value in places:
         start = place % (len(data) // 4) * 4

@@ -1,4 +1,7 @@
-"""Promises held against structures: each kind can hold and can fail, and nothing is proven by absence."""
+"""Promises held against structures.
+
+Each kind can hold and can fail, and nothing is proven by absence.
+"""
 
 from typing import Any
 
@@ -8,32 +11,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo_builders.tflite.layer_tensors import LayerTensor, belonging
-from zoo_builders.tflite.proof import Activation, Promise, Zeros, demand, fewest_zeros, judge, zero_blocks
+from zoo_builders.tflite.proof import (
+    Activation,
+    Promise,
+    Zeros,
+    demand,
+    fewest_zeros,
+    judge,
+    zero_blocks,
+)
 from zoo_registry.model.errors import ProofFailed
 from zoo_registry.model.record import Signature, Structure, TensorInfo, TensorSparsity, Xnnpack
 
 
 def weight(**changed: Any) -> TensorSparsity:
     plain = {
-        "name": "w", "operator": "CONV_2D", "shape": (4, 1, 1, 5), "dtype": "float32", "sparsity": 0.75, "distinct": 6,
-        "distinct_per_channel": 2, "encoded_sparse": False,
-    }  # fmt: skip
+        "name": "w",
+        "operator": "CONV_2D",
+        "shape": (4, 1, 1, 5),
+        "dtype": "float32",
+        "sparsity": 0.75,
+        "distinct": 6,
+        "distinct_per_channel": 2,
+        "encoded_sparse": False,
+    }
     return TensorSparsity.model_validate(plain | changed)
 
 
 def structure(*weights: TensorSparsity) -> Structure:
     return Structure(
-        parameters=1, macs=1, operators={}, tensors_by_dtype={}, sparsity_overall=0, weights=weights, densify=0,
+        parameters=1,
+        macs=1,
+        operators={},
+        tensors_by_dtype={},
+        sparsity_overall=0,
+        weights=weights,
+        densify=0,
         xnnpack=Xnnpack(predicted_sparse=False, reason=""),
-    )  # fmt: skip
+    )
 
 
 SIGNATURE = Signature(
-    inputs=(TensorInfo(name="image", shape=(1, 2), dtype="float32"),), outputs=(TensorInfo(name="scores", shape=(1, 3), dtype="int8"),)
+    inputs=(TensorInfo(name="image", shape=(1, 2), dtype="float32"),),
+    outputs=(TensorInfo(name="scores", shape=(1, 3), dtype="int8"),),
 )
 
 
-def held(promise: dict[str, Any], *weights: TensorSparsity, activations: tuple[Activation, ...] = ()) -> list[bool]:
+def held(
+    promise: dict[str, Any], *weights: TensorSparsity, activations: tuple[Activation, ...] = ()
+) -> list[bool]:
     made = Promise.model_validate({"technique": "t"} | promise)
     return [finding.held for finding in judge([made], structure(*weights), SIGNATURE, activations)]
 
@@ -68,27 +94,40 @@ def test_a_promise_that_speaks_of_no_tensor_fails(promise: dict[str, Any]) -> No
     assert held(promise, weight()) == [False]
 
 
-@pytest.mark.parametrize(("kind", "value"), [("sparsity_at_least", 0.5), ("blocks_at_least", 0.5), ("zeros_in_groups", "2:4")])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("sparsity_at_least", 0.5), ("blocks_at_least", 0.5), ("zeros_in_groups", "2:4")],
+)
 def test_a_kernel_that_is_zero_as_a_whole_keeps_no_promise_of_zeros(kind: str, value: Any) -> None:
     """PCQAT of TFMOT left such kernels, and each of them held its share of zeros."""
     made = [Promise.model_validate({"technique": "prune", "kind": kind, "value": value})]
     mask = np.ones((4, 1, 1, 5), bool)
     with pytest.raises(ProofFailed, match=r"found nothing but zeros \(20\)"):
-        demand(judge(made, structure(weight(sparsity=1.0, distinct=1)), SIGNATURE, zeros=[Zeros(mask)]))
+        demand(
+            judge(made, structure(weight(sparsity=1.0, distinct=1)), SIGNATURE, zeros=[Zeros(mask)])
+        )
     mask[0, 0, 0, 0] = False
-    wide = [finding.held for finding in judge(made, structure(weight(sparsity=0.95)), SIGNATURE, zeros=[Zeros(mask)])]
+    wide = [
+        finding.held
+        for finding in judge(made, structure(weight(sparsity=0.95)), SIGNATURE, zeros=[Zeros(mask)])
+    ]
     assert wide == [True]
 
 
 def test_pointwise_means_a_1x1_convolution() -> None:
-    others = weight(shape=(4, 3, 3, 5), sparsity=0), weight(operator="FULLY_CONNECTED", shape=(4, 5), sparsity=0)
+    others = (
+        weight(shape=(4, 3, 3, 5), sparsity=0),
+        weight(operator="FULLY_CONNECTED", shape=(4, 5), sparsity=0),
+    )
     promise = {"kind": "sparsity_at_least", "value": 0.75, "pointwise_only": True}
     assert held(promise, weight(), *others) == [True]
     assert held(promise, *others) == [False]
 
 
 @given(elements=st.integers(1, 5000), share=st.floats(0.01, 0.99))
-def test_pruning_may_round_down_to_a_whole_weight_but_no_further(elements: int, share: float) -> None:
+def test_pruning_may_round_down_to_a_whole_weight_but_no_further(
+    elements: int, share: float
+) -> None:
     zeros = int(share * elements + 1e-9)
     promise = {"kind": "sparsity_at_least", "value": share}
     assert held(promise, weight(shape=(elements,), sparsity=zeros / elements)) == [True]
@@ -98,15 +137,32 @@ def test_pruning_may_round_down_to_a_whole_weight_but_no_further(elements: int, 
 
 def test_interface_and_activations_name_each_tensor_that_differs() -> None:
     assert held({"kind": "interface_dtype", "value": "float32"}, weight()) == [True, False]
-    seen = (Activation("a", "ADD", "int8"), Activation("b", "CONV_2D", "float32"), Activation("a", "ADD", "int8"))
-    assert held({"kind": "activations_dtype", "value": "int8"}, weight(), activations=seen) == [True, False]
-    assert held({"kind": "activations_dtype", "value": "int8", "operators": ("ADD",)}, weight(), activations=seen) == [True]
+    seen = (
+        Activation("a", "ADD", "int8"),
+        Activation("b", "CONV_2D", "float32"),
+        Activation("a", "ADD", "int8"),
+    )
+    assert held({"kind": "activations_dtype", "value": "int8"}, weight(), activations=seen) == [
+        True,
+        False,
+    ]
+    assert held(
+        {"kind": "activations_dtype", "value": "int8", "operators": ("ADD",)},
+        weight(),
+        activations=seen,
+    ) == [True]
 
 
 def test_the_error_names_tensor_promise_and_value() -> None:
     promise = Promise(technique="cluster", kind="distinct_at_most", value=4)
     findings = judge([promise], structure(weight(name="conv/kernel")), SIGNATURE)
-    with pytest.raises(ProofFailed, match=r"1 of 1 promises: conv/kernel: cluster promised distinct values per tensor at most 4.*found 6"):
+    with pytest.raises(
+        ProofFailed,
+        match=(
+            r"1 of 1 promises: conv/kernel: cluster promised distinct values per tensor at most"
+            r" 4.*found 6"
+        ),
+    ):
         demand(findings)
     demand(judge([promise.model_copy(update={"value": 6.0})], structure(weight()), SIGNATURE))
 
@@ -156,22 +212,35 @@ def test_a_neighbour_that_is_named_along_is_not_the_layers_own() -> None:
 
 
 def test_a_pattern_means_several_layers_and_never_a_nameless_tensor() -> None:
-    weights = [named("model/block1_pw/Conv2D"), named("model/block2_pw/Conv2D"), named("arith.constant")]
+    weights = [
+        named("model/block1_pw/Conv2D"),
+        named("model/block2_pw/Conv2D"),
+        named("arith.constant"),
+    ]
     assert belonging(weights, LayerTensor(layer="block*_pw")) == (0, 1)
 
 
 def test_each_layer_is_held_to_its_promise_and_must_be_there() -> None:
-    promise = {"kind": "sparsity_at_least", "value": 0.7, "layers": [{"layer": "a"}, {"layer": "b"}]}
+    promise = {
+        "kind": "sparsity_at_least",
+        "value": 0.7,
+        "layers": [{"layer": "a"}, {"layer": "b"}],
+    }
     dense, sparse = named("m/b/Conv2D", sparsity=0.1), named("m/a/Conv2D")
     assert held(promise, sparse, named("m/c/Conv2D", sparsity=0)) == [False, True]
     assert held(promise, sparse, dense, named("m/c/Conv2D", sparsity=0)) == [True, False]
-    found = judge([Promise.model_validate({"technique": "t"} | promise)], structure(sparse), SIGNATURE)
+    found = judge(
+        [Promise.model_validate({"technique": "t"} | promise)], structure(sparse), SIGNATURE
+    )
     assert [finding.tensor for finding in found] == ["layer b", "m/a/Conv2D"]
 
 
 def test_a_broken_promise_comes_with_what_to_write_where_that_is_known() -> None:
     seen = [Activation("tfl.dequantize", "ELU", "float32")]
-    for technique, hint in (("quantize", "allow_float_fallback: true"), ("quantize_aware", "zoo plan MANIFEST")):
+    for technique, hint in (
+        ("quantize", "allow_float_fallback: true"),
+        ("quantize_aware", "zoo plan MANIFEST"),
+    ):
         promises = [Promise(technique=technique, kind="activations_dtype", value="int8")]
         with pytest.raises(ProofFailed) as caught:
             demand(judge(promises, structure(), SIGNATURE, seen))
@@ -180,12 +249,16 @@ def test_a_broken_promise_comes_with_what_to_write_where_that_is_known() -> None
 
 def test_what_is_left_out_by_name_is_not_held_to_it() -> None:
     promise = {"kind": "sparsity_at_least", "value": 0.7, "besides": ("head*",)}
-    assert held(promise, weight(name="m/a/Conv2D"), weight(name="m/head/MatMul", sparsity=0)) == [True]
+    assert held(promise, weight(name="m/a/Conv2D"), weight(name="m/head/MatMul", sparsity=0)) == [
+        True
+    ]
 
 
 def places(promise: dict[str, Any], zeros: Zeros) -> list[bool]:
     made = Promise.model_validate({"technique": "t"} | promise)
-    return [finding.held for finding in judge([made], structure(weight()), SIGNATURE, zeros=(zeros,))]
+    return [
+        finding.held for finding in judge([made], structure(weight()), SIGNATURE, zeros=(zeros,))
+    ]
 
 
 KERNEL = np.array([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 1, 1]], bool)  # 1 = zero
@@ -214,11 +287,22 @@ def test_a_layer_without_a_bias_adds_nothing_that_is_not_zero() -> None:
     assert places({"kind": "bias_sparsity_at_least", "value": 0.5}, Zeros(KERNEL)) == [True]
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**16))
-def test_blocks_and_groups_cover_a_kernel_of_any_size(rows: int, columns: int, down: int, across: int, seed: int) -> None:
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.integers(0, 2**16),
+)
+def test_blocks_and_groups_cover_a_kernel_of_any_size(
+    rows: int, columns: int, down: int, across: int, seed: int
+) -> None:
     zero = np.random.default_rng(seed).random((rows, columns)) < 0.6
     whole = zero_blocks(zero, (down, across))
-    expected = [[zero[r : r + down, c : c + across].all() for c in range(0, columns, across)] for r in range(0, rows, down)]
+    expected = [
+        [zero[r : r + down, c : c + across].all() for c in range(0, columns, across)]
+        for r in range(0, rows, down)
+    ]
     assert whole.tolist() == expected
     cut = [
         np.pad(row[c : c + across], (0, max(0, c + across - columns)), constant_values=True)
@@ -229,7 +313,8 @@ def test_blocks_and_groups_cover_a_kernel_of_any_size(rows: int, columns: int, d
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "expected"), [("parameters_at_most", 1, True), ("parameters_at_most", 0, False), ("macs_at_most", 1, True)]
+    ("kind", "value", "expected"),
+    [("parameters_at_most", 1, True), ("parameters_at_most", 0, False), ("macs_at_most", 1, True)],
 )
 def test_totals_of_the_file(kind: str, value: float, expected: bool) -> None:
     assert held({"kind": kind, "value": value}, weight()) == [expected]

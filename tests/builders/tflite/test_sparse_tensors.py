@@ -1,4 +1,7 @@
-"""The sparse tensor format: whatever is encoded comes back; whatever contradicts itself is refused."""
+"""The sparse tensor format: whatever is encoded comes back.
+
+Whatever contradicts itself is refused.
+"""
 
 import itertools
 from typing import Any
@@ -16,9 +19,16 @@ Array = np.ndarray[Any, Any]
 
 
 def encode(
-    dense: Array, order: tuple[int, ...], block_map: tuple[int, ...], blocks: tuple[int, ...], formats: list[str]
+    dense: Array,
+    order: tuple[int, ...],
+    block_map: tuple[int, ...],
+    blocks: tuple[int, ...],
+    formats: list[str],
 ) -> tuple[Array, Sparse]:
-    """Encode by the format's definition, element by element: a plain tree walk, unlike the decoder's array arithmetic."""
+    """Encode by the format's definition, element by element.
+
+    A plain tree walk, unlike the decoder's array arithmetic.
+    """
     rank = dense.ndim
     size = dict(zip(block_map, blocks, strict=True))
     sizes = [blocks[d - rank] if d >= rank else dense.shape[d] // size.get(d, 1) for d in order]
@@ -26,8 +36,9 @@ def encode(
     def at(path: tuple[int, ...]) -> tuple[int, ...]:
         along = dict(zip(order, path, strict=True))
         return tuple(
-            along[d] * size.get(d, 1) + (along[rank + block_map.index(d)] if d in size else 0) for d in range(rank)
-        )  # fmt: skip
+            along[d] * size.get(d, 1) + (along[rank + block_map.index(d)] if d in size else 0)
+            for d in range(rank)
+        )
 
     def filled(prefix: tuple[int, ...]) -> bool:
         rest = [range(n) for n in sizes[len(prefix) :]]
@@ -36,21 +47,34 @@ def encode(
     nodes: list[tuple[int, ...]] = [()]
     levels = []
     for depth, form in enumerate(formats):
-        children = [[i for i in range(sizes[depth]) if form == "dense" or filled((*node, i))] for node in nodes]
+        children = [
+            [i for i in range(sizes[depth]) if form == "dense" or filled((*node, i))]
+            for node in nodes
+        ]
         if form == "dense":
             levels.append(Level("dense", sizes[depth]))
         else:
             segments = np.cumsum([0, *(len(child) for child in children)])
-            levels.append(Level("csr", 0, segments, np.array([i for child in children for i in child], np.int64)))
+            levels.append(
+                Level(
+                    "csr", 0, segments, np.array([i for child in children for i in child], np.int64)
+                )
+            )
         nodes = [(*node, i) for node, child in zip(nodes, children, strict=True) for i in child]
-    return np.array([dense[at(node)] for node in nodes], dense.dtype), Sparse(order, block_map, tuple(levels))
+    return np.array([dense[at(node)] for node in nodes], dense.dtype), Sparse(
+        order, block_map, tuple(levels)
+    )
 
 
 @st.composite
-def tensors(draw: st.DrawFn) -> tuple[Array, tuple[int, ...], tuple[int, ...], tuple[int, ...], list[str]]:
+def tensors(
+    draw: st.DrawFn,
+) -> tuple[Array, tuple[int, ...], tuple[int, ...], tuple[int, ...], list[str]]:
     rank = draw(st.integers(1, 4))
     block_map = tuple(draw(st.lists(st.integers(0, rank - 1), unique=True, max_size=min(2, rank))))
-    blocks = tuple(draw(st.lists(st.integers(1, 3), min_size=len(block_map), max_size=len(block_map))))
+    blocks = tuple(
+        draw(st.lists(st.integers(1, 3), min_size=len(block_map), max_size=len(block_map)))
+    )
     size = dict(zip(block_map, blocks, strict=True))
     shape = tuple(draw(st.integers(1, 3)) * size.get(d, 1) for d in range(rank))
     dense = draw(arrays.arrays(np.int8, shape, elements=st.sampled_from([0, 0, 0, 1, -3])))
@@ -62,7 +86,9 @@ def tensors(draw: st.DrawFn) -> tuple[Array, tuple[int, ...], tuple[int, ...], t
 
 @settings(max_examples=300, deadline=None)
 @given(tensors())
-def test_decoding_gives_back_what_was_encoded(case: tuple[Array, tuple[int, ...], tuple[int, ...], tuple[int, ...], list[str]]) -> None:
+def test_decoding_gives_back_what_was_encoded(
+    case: tuple[Array, tuple[int, ...], tuple[int, ...], tuple[int, ...], list[str]],
+) -> None:
     dense, *layout = case
     values, sparse = encode(dense, *layout)
     assert np.array_equal(decode(values, dense.shape, sparse), dense)
@@ -73,7 +99,9 @@ VALUES = np.array([2, 1, 3], np.int8)
 
 
 def rows(segments: list[int], indices: list[int]) -> Sparse:
-    return Sparse((0, 1), (), (Level("dense", 3), Level("csr", 0, np.array(segments), np.array(indices))))
+    return Sparse(
+        (0, 1), (), (Level("dense", 3), Level("csr", 0, np.array(segments), np.array(indices)))
+    )
 
 
 def test_compressed_rows_by_hand() -> None:
@@ -91,8 +119,14 @@ def test_compressed_rows_by_hand() -> None:
         (rows([0, 1, 1, 2], [1, 0]), "3 values for 2 places"),
         (Sparse((0, 0), (), (Level("dense", 3), Level("dense", 3))), "belong together"),
         (Sparse((0, 1), (), (Level("dense", 1 << 30), Level("dense", 3))), "dense level"),
-        (Sparse((0, 1, 2), (0,), (Level("dense", 1), Level("dense", 3), Level("dense", 2))), "blocks of 2"),
-        (Sparse((0, 1, 2), (5,), (Level("dense", 3), Level("dense", 3), Level("dense", 1))), "block map"),
+        (
+            Sparse((0, 1, 2), (0,), (Level("dense", 1), Level("dense", 3), Level("dense", 2))),
+            "blocks of 2",
+        ),
+        (
+            Sparse((0, 1, 2), (5,), (Level("dense", 3), Level("dense", 3), Level("dense", 1))),
+            "block map",
+        ),
     ],
 )
 def test_contradictions_are_refused(sparse: Sparse, word: str) -> None:

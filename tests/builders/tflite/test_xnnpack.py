@@ -20,11 +20,15 @@ def change_options(code: str, which: int, **options: int) -> Change:
 
 
 def swap(graph: Subgraph, old: Operator, new: Operator) -> Subgraph:
-    return replace(graph, operators=tuple(new if operator is old else operator for operator in graph.operators))
+    return replace(
+        graph, operators=tuple(new if operator is old else operator for operator in graph.operators)
+    )
 
 
 def change_tensor(graph: Subgraph, tensor: Tensor) -> Subgraph:
-    return replace(graph, tensors=tuple(tensor if old.index == tensor.index else old for old in graph.tensors))
+    return replace(
+        graph, tensors=tuple(tensor if old.index == tensor.index else old for old in graph.tensors)
+    )
 
 
 def rename(code: str, new: str) -> Change:
@@ -36,10 +40,15 @@ def rename(code: str, new: str) -> Change:
 
 
 def densely_filled(graph: Subgraph) -> Subgraph:
-    """Give the dense layer weights without zeros of their own, three times as many: the share falls below two thirds."""
+    """Give the dense layer weights without zeros of their own, three times as many.
+
+    The share falls below two thirds.
+    """
     dense = next(operator for operator in graph.operators if operator.code == "FULLY_CONNECTED")
     weight = graph.tensors[dense.inputs[1]]
-    return change_tensor(graph, replace(weight, shape=(18, *weight.shape[1:]), data=weight.data * 3))
+    return change_tensor(
+        graph, replace(weight, shape=(18, *weight.shape[1:]), data=weight.data * 3)
+    )
 
 
 def graph_output_inside(graph: Subgraph) -> Subgraph:
@@ -65,7 +74,9 @@ def without_stem(graph: Subgraph) -> Subgraph:
 
 
 @pytest.mark.parametrize("name", ["sparse", "sparse-fp16"])
-def test_the_path_opens_for_float_files_with_sparse_weights(name: str, files: Mapping[str, bytes]) -> None:
+def test_the_path_opens_for_float_files_with_sparse_weights(
+    name: str, files: Mapping[str, bytes]
+) -> None:
     found = predict(read(files[name]).main)
     assert found.predicted_sparse
     assert found.cpus == CPUS
@@ -88,18 +99,26 @@ def test_without_sparse_storage_nobody_looks_for_it(name: str, files: Mapping[st
         (change_options("CONV_2D", 0, StrideH=1, StrideW=1), ["CONV_2D", "3x3", "stride (1, 1)"]),
         (change_options("CONV_2D", 1, StrideH=2, StrideW=2), ["CONV_2D", "1x1", "only stride 1"]),
         (change_options("CONV_2D", 2, DilationHFactor=2), ["CONV_2D", "dilation"]),
-        (change_options("DEPTHWISE_CONV_2D", 0, StrideH=2, StrideW=2), ["DEPTHWISE_CONV_2D", "padding SAME"]),
+        (
+            change_options("DEPTHWISE_CONV_2D", 0, StrideH=2, StrideW=2),
+            ["DEPTHWISE_CONV_2D", "padding SAME"],
+        ),
         (change_options("DEPTHWISE_CONV_2D", 0, StrideH=3, StrideW=3), ["stride (3, 3)"]),
         (change_options("DEPTHWISE_CONV_2D", 1, DepthMultiplier=2), ["depth multiplier 2"]),
         (rename("MEAN", "MAX_POOL_2D"), ["no mean or global pooling"]),
-        (rename("DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D"), ["AVERAGE_POOL_2D", "no sparse counterpart"]),
+        (
+            rename("DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D"),
+            ["AVERAGE_POOL_2D", "no sparse counterpart"],
+        ),
         (graph_output_inside, ["output of the graph"]),
         (read_outside, ["SOFTMAX", "also reads", "no sparse counterpart"]),
         (integer_inside, ["int8", "float only"]),
         (without_stem, ["DEPTHWISE_CONV_2D", "an input of the graph"]),
     ],
 )
-def test_one_obstacle_closes_it_and_is_named(change: Change, words: Sequence[str], files: Mapping[str, bytes]) -> None:
+def test_one_obstacle_closes_it_and_is_named(
+    change: Change, words: Sequence[str], files: Mapping[str, bytes]
+) -> None:
     found = predict(change(read(files["sparse"]).main))
     assert not found.predicted_sparse
     assert [word for word in words if word not in found.reason] == []

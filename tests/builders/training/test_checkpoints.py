@@ -1,4 +1,7 @@
-"""Checkpoints: what goes in comes out; what is damaged or belongs to another training is left alone, with a word why."""
+"""Checkpoints: what goes in comes out.
+
+What is damaged or belongs to another training is left alone, with a word why.
+"""
 
 import json
 from collections.abc import Callable
@@ -21,10 +24,16 @@ def variables() -> list[Any]:
     from zoo_builders import tf
 
     make = tf.tensorflow.Variable
-    return [make(np.arange(6, dtype=np.float32).reshape(2, 3), name="kernel"), make(np.int64(41), name="step"), make([True], name="on")]
+    return [
+        make(np.arange(6, dtype=np.float32).reshape(2, 3), name="kernel"),
+        make(np.int64(41), name="step"),
+        make([True], name="on"),
+    ]
 
 
-def a_checkpoint(folder: Path, variables: list[Any], said: list[str], **settings: Any) -> Checkpoint:
+def a_checkpoint(
+    folder: Path, variables: list[Any], said: list[str], **settings: Any
+) -> Checkpoint:
     return Checkpoint(folder, "prune", checkpoints.identity(settings, variables), said.append)
 
 
@@ -38,7 +47,9 @@ def test_what_goes_in_comes_out(variables: list[Any], tmp_path: Path) -> None:
     variables[0].assign(variables[0] * np.float32(1 / 3))
     variables[1].assign(2**60 + 1)
     expected = values(variables)
-    sums = [variables[0] + index for index in range(11)]  # more than ten: their order is that of numbers, not of text
+    sums = [
+        variables[0] + index for index in range(11)
+    ]  # more than ten: their order is that of numbers, not of text
     kept.save(variables, sums, AT)
     variables[0].assign(np.zeros((2, 3)))
     variables[1].assign(0)
@@ -127,7 +138,9 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_or_foreign_checkpoint_is_left_alone(damage: Callable[[Path], None], variables: list[Any], tmp_path: Path) -> None:
+def test_a_damaged_or_foreign_checkpoint_is_left_alone(
+    damage: Callable[[Path], None], variables: list[Any], tmp_path: Path
+) -> None:
     said: list[str] = []
     kept = a_checkpoint(tmp_path, variables, said)
     kept.save(variables, [], AT)
@@ -141,7 +154,9 @@ def test_a_damaged_or_foreign_checkpoint_is_left_alone(damage: Callable[[Path], 
     assert word.startswith(f"prune: the checkpoint {kept.path.name} is not used: ")
 
 
-def test_a_folder_in_its_place_costs_the_checkpoint_not_the_training(variables: list[Any], tmp_path: Path) -> None:
+def test_a_folder_in_its_place_costs_the_checkpoint_not_the_training(
+    variables: list[Any], tmp_path: Path
+) -> None:
     said: list[str] = []
     kept = a_checkpoint(tmp_path, variables, said)
     assert kept.path is not None
@@ -152,7 +167,9 @@ def test_a_folder_in_its_place_costs_the_checkpoint_not_the_training(variables: 
 
 
 @pytest.mark.parametrize("what", ["value", "name", "shape", "settings"])
-def test_only_the_same_training_from_the_same_bits_finds_it(what: str, variables: list[Any], tmp_path: Path) -> None:
+def test_only_the_same_training_from_the_same_bits_finds_it(
+    what: str, variables: list[Any], tmp_path: Path
+) -> None:
     from zoo_builders import tf
 
     said: list[str] = []
@@ -163,13 +180,17 @@ def test_only_the_same_training_from_the_same_bits_finds_it(what: str, variables
     elif what == "name":
         others[0] = tf.tensorflow.Variable(variables[0], name="bias")
     elif what == "shape":
-        others[0] = tf.tensorflow.Variable(np.arange(6, dtype=np.float32).reshape(3, 2), name="kernel")
+        others[0] = tf.tensorflow.Variable(
+            np.arange(6, dtype=np.float32).reshape(3, 2), name="kernel"
+        )
     other = a_checkpoint(tmp_path, others, said, learning_rate=2 if what == "settings" else 1)
     assert other.load(others) == (Position(), [])
     assert a_checkpoint(tmp_path, variables, said, learning_rate=1).load(variables)[0] == AT
 
 
-def test_checkpoints_become_rare_when_they_are_slow(variables: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_become_rare_when_they_are_slow(
+    variables: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     kept = a_checkpoint(tmp_path, variables, [])
@@ -195,19 +216,33 @@ def test_every_variable_of_a_wrapped_model_with_dropout_is_listed_once() -> None
 
     tf.deterministic(1)
     keras, layers = tf.keras, tf.keras.layers
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dropout(0.5), layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3), layers.Dropout(0.5), layers.Dense(2)]
+    )
     model = keras.models.clone_model(model, clone_function=_pruned)
     compile_classifier(model, Train())
     model.optimizer.build(model.trainable_variables)
     found = checkpoints.variables_of(model)
     names = sorted(variable.name.removesuffix(":0") for variable in found)
-    weights = [f"{layer}/{weight}" for layer in ("dense", "dense_1") for weight in ("kernel", "bias")]
-    wrapped = [f"prune_low_magnitude_{layer}/{what}" for layer in ("dense", "dense_1") for what in ("mask", "threshold", "pruning_step")]
+    weights = [
+        f"{layer}/{weight}" for layer in ("dense", "dense_1") for weight in ("kernel", "bias")
+    ]
+    wrapped = [
+        f"prune_low_magnitude_{layer}/{what}"
+        for layer in ("dense", "dense_1")
+        for what in ("mask", "threshold", "pruning_step")
+    ]
     slots = [f"{slot}/{weight}" for slot in "mv" for weight in weights]
-    assert names == sorted([*weights, *wrapped, *slots, "iteration", "learning_rate", "dropout/StateVar"])
+    assert names == sorted(
+        [*weights, *wrapped, *slots, "iteration", "learning_rate", "dropout/StateVar"]
+    )
 
 
 def _pruned(layer: Any) -> Any:
     from zoo_builders import tf
 
-    return tf.tfmot.sparsity.keras.prune_low_magnitude(layer) if layer.__class__.__name__ == "Dense" else layer
+    return (
+        tf.tfmot.sparsity.keras.prune_low_magnitude(layer)
+        if layer.__class__.__name__ == "Dense"
+        else layer
+    )

@@ -1,4 +1,7 @@
-"""Training loops of the user: what they are given, that they prune, are taken up again and watched; what is refused, and when."""
+"""Training loops of the user.
+
+What they are given, that they prune, are taken up again and watched; what is refused, and when.
+"""
 
 import json
 from collections.abc import Callable
@@ -35,11 +38,17 @@ def loop(training):
             step(inputs, labels)
 """
 SKIPS = LOOP.replace("            step(inputs, labels)\n", "            break\n")
-STOPS = LOOP.replace("            step(inputs, labels)\n", "            step(inputs, labels)\n        break\n")
+STOPS = LOOP.replace(
+    "            step(inputs, labels)\n", "            step(inputs, labels)\n        break\n"
+)
 SILENT = LOOP.replace("        training.measure(loss, labels, outputs)\n", "")
-IDLE = LOOP.replace("        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))\n", "")
+IDLE = LOOP.replace(
+    "        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))\n", ""
+)
 RAISES = "def loop(training):\n    raise RuntimeError('on purpose')\n"
-EXPLODES = LOOP.replace("loss = training.loss(labels, outputs)", "loss = training.loss(labels, outputs) * float('nan')")
+EXPLODES = LOOP.replace(
+    "loss = training.loss(labels, outputs)", "loss = training.loss(labels, outputs) * float('nan')"
+)
 
 
 @pytest.fixture
@@ -49,8 +58,16 @@ def stage(digits_base: Path, digits_data: Path, tmp_path: Path) -> Callable[...,
     def make(source: str, out: str = "out", **rest: Any) -> Job:
         (tmp_path / "loop.py").write_text(source)
         params = {"final": 0.6, "epochs": 2, "batch_size": 200}
-        stage = {"technique": "prune", "params": params, "train": {**TRAIN, "trainer": "file:loop"}, "seed": 7}
-        inputs, files = {"model": digits_base, "data": digits_data}, {"trainer": tmp_path / "loop.py"}
+        stage = {
+            "technique": "prune",
+            "params": params,
+            "train": {**TRAIN, "trainer": "file:loop"},
+            "seed": 7,
+        }
+        inputs, files = (
+            {"model": digits_base, "data": digits_data},
+            {"trainer": tmp_path / "loop.py"},
+        )
         return a_job("technique", tmp_path / out, stage, inputs=inputs, files=files, **rest)
 
     return make
@@ -78,7 +95,9 @@ def test_a_gradient_tape_loop_prunes_and_is_taken_up_again(
     report = json.loads((whole.out / "report.json").read_text())
     assert min(report["sparsity"].values()) >= 0.6
     assert report["accuracy"]["validation"] > 0.5
-    assert [set(epoch) for epoch in report["history"]["epochs"]] == [{"loss", "accuracy", "val_loss", "val_accuracy"}] * 2
+    assert [set(epoch) for epoch in report["history"]["epochs"]] == [
+        {"loss", "accuracy", "val_loss", "val_accuracy"}
+    ] * 2
     assert [done for done, _, _ in told] == list(range(1, told[0][1] + 1))
 
     monkeypatch.setattr(checkpoints.Checkpoint, "due", lambda *_, **__: True)
@@ -88,7 +107,9 @@ def test_a_gradient_tape_loop_prunes_and_is_taken_up_again(
         if done == total - 2:
             raise Killed
 
-    broken = replace(stage(LOOP, "broken", progress=killed), scratch=tmp_path / "scratch", say=said.append)
+    broken = replace(
+        stage(LOOP, "broken", progress=killed), scratch=tmp_path / "scratch", say=said.append
+    )
     with pytest.raises(Killed):
         technique_stage.run(broken)
     technique_stage.run(replace(broken, progress=lambda *_: None))
@@ -111,14 +132,21 @@ def test_a_gradient_tape_loop_prunes_and_is_taken_up_again(
     ],
     ids=["skips", "stops", "silent", "idle", "raises", "explodes"],
 )
-def test_a_loop_that_does_not_train_fails_the_build(source: str, words: str, stage: Callable[..., Job]) -> None:
+def test_a_loop_that_does_not_train_fails_the_build(
+    source: str, words: str, stage: Callable[..., Job]
+) -> None:
     from zoo_builders.stages import technique as technique_stage
 
     with pytest.raises(BuildFailed, match=words):
         technique_stage.run(stage(source))
 
 
-MANIFEST = (Path(__file__).parents[1] / "conftest.py").read_text().partition('MANIFEST = """\\\n')[2].partition('"""')[0]
+MANIFEST = (
+    (Path(__file__).parents[1] / "conftest.py")
+    .read_text()
+    .partition('MANIFEST = """\\\n')[2]
+    .partition('"""')[0]
+)
 
 
 def read(folder: Path, trainer: str, source: str | None) -> Any:
@@ -156,8 +184,12 @@ def test_what_a_loop_says_counts_and_not_where_it_lies(tmp_path: Path) -> None:
 
     def prints(trainer: str, source: str) -> tuple[str, ...]:
         resolved = read(tmp_path, trainer, source)
-        tools = toolchain.gather(resolved, code_digest.Code(WorkTree(Digests(tmp_path / "digests.json"))), "")
-        found = next(made for made in plan(resolved, tools, benchmark=False) if made.variant == "sparse")
+        tools = toolchain.gather(
+            resolved, code_digest.Code(WorkTree(Digests(tmp_path / "digests.json"))), ""
+        )
+        found = next(
+            made for made in plan(resolved, tools, benchmark=False) if made.variant == "sparse"
+        )
         return found.parts["base"], found.parts["prune"]
 
     first = prints("./loop.py", LOOP)

@@ -1,4 +1,7 @@
-"""A training whose process is killed, or told to end, goes on at its step: the same weights as one that ran through, bit for bit."""
+"""A training whose process is killed, or told to end, goes on at its step.
+
+The same weights as one that ran through, bit for bit.
+"""
 
 import json
 import random
@@ -21,12 +24,26 @@ from zoo_registry.model.errors import BuildFailed
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
-SPLITS = {"train": "train[:200]", "validation": "train[200:240]", "test": "test[:20]", "calibration": "train[:20]"}
-TRAIN = {"epochs": 2, "batch_size": 16, "learning_rate": 3e-3, "seed": 7, "augment": [{"crop": 1}], "schedule": "cosine"}
+SPLITS = {
+    "train": "train[:200]",
+    "validation": "train[200:240]",
+    "test": "test[:20]",
+    "calibration": "train[:20]",
+}
+TRAIN = {
+    "epochs": 2,
+    "batch_size": 16,
+    "learning_rate": 3e-3,
+    "seed": 7,
+    "augment": [{"crop": 1}],
+    "schedule": "cosine",
+}
 STEPS = 2 * 13
 RANDOM = random.Random("three steps")
 TRAINING = sorted(
-    name for name in TECHNIQUES.names() if TECHNIQUES.get(name).apply and "epochs" in TECHNIQUES.get(name).params.model_fields
+    name
+    for name in TECHNIQUES.names()
+    if TECHNIQUES.get(name).apply and "epochs" in TECHNIQUES.get(name).params.model_fields
 )
 """Every technique that trains, by being there."""
 
@@ -45,28 +62,55 @@ def drops():
 
 
 def a_stage(kind: Any, name: str, params: Mapping[str, Any], **rest: Any) -> Stage:
-    return Stage(kind=kind, name=name, params=dict(params), code=Digest.of(b"code"), tools={}, reproducible="weights", **rest)
+    return Stage(
+        kind=kind,
+        name=name,
+        params=dict(params),
+        code=Digest.of(b"code"),
+        tools={},
+        reproducible="weights",
+        **rest,
+    )
 
 
-DATA = a_stage("data", "data", {"source": "digits", "args": {}, "splits": SPLITS, "preprocess": [{"rescale": [0, 1]}]})
+DATA = a_stage(
+    "data",
+    "data",
+    {"source": "digits", "args": {}, "splits": SPLITS, "preprocess": [{"rescale": [0, 1]}]},
+)
 
 
 def base(**changes: Any) -> Stage:
-    params = {"network": "digits_cnn", "args": {"width": 4}, "weights": {"source": "train"}, "train": TRAIN, "task": "image-classification"}
+    params = {
+        "network": "digits_cnn",
+        "args": {"width": 4},
+        "weights": {"source": "train"},
+        "train": TRAIN,
+        "task": "image-classification",
+    }
     return a_stage("base", "base", params | changes, inputs={"data": DATA.fingerprint})
 
 
 def technique(name: str, below: Stage, **said: Any) -> Stage:
-    fields = TECHNIQUES.get(name).params.model_validate({"epochs": 2, **said}).model_dump(mode="json", by_alias=True)
+    fields = (
+        TECHNIQUES.get(name)
+        .params.model_validate({"epochs": 2, **said})
+        .model_dump(mode="json", by_alias=True)
+    )
     params = {"technique": name, "params": fields, "train": TRAIN, "seed": 7}
-    return a_stage("technique", name, params, inputs={"model": below.fingerprint, "data": DATA.fingerprint})
+    return a_stage(
+        "technique", name, params, inputs={"model": below.fingerprint, "data": DATA.fingerprint}
+    )
 
 
 class Place:
     """A stage cache with the real pipeline over it, whose stages can be sent signals."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.pipeline, self._patch = Pipeline(StageCache(folder / "stages"), folder / "logs"), monkeypatch
+        self.pipeline, self._patch = (
+            Pipeline(StageCache(folder / "stages"), folder / "logs"),
+            monkeypatch,
+        )
         self.said: list[str] = []
         self.pipeline.said = lambda _stage, text: self.said.append(text)
 
@@ -114,11 +158,15 @@ def hold(place: Callable[[str], Place], stages: list[Stage]) -> None:
     assert history(resumed) == history(straight), f"killed at steps {steps}"
     assert len(broken.said) == 3, f"resumed after each of {steps}"
     assert through.said == []
-    assert list((broken.pipeline.cache.root).glob("??/.*.scratch")) == [], "what a kill leaves is gone with the result"
+    assert list((broken.pipeline.cache.root).glob("??/.*.scratch")) == [], (
+        "what a kill leaves is gone with the result"
+    )
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_a_technique_killed_at_three_steps_ends_with_the_same_bits(name: str, place: Callable[[str], Place]) -> None:
+def test_a_technique_killed_at_three_steps_ends_with_the_same_bits(
+    name: str, place: Callable[[str], Place]
+) -> None:
     below = [DATA, base(train=TRAIN | {"epochs": 1})]
     said: dict[str, Any] = {}
     if name == "quantize_aware":  # what it holds while it trains must be found again too
@@ -126,10 +174,20 @@ def test_a_technique_killed_at_three_steps_ends_with_the_same_bits(name: str, pl
     hold(place, [*below, technique(name, below[-1], **said)])
 
 
-def test_a_base_with_dropout_killed_at_three_steps_ends_with_the_same_bits(place: Callable[[str], Place], tmp_path: Path) -> None:
+def test_a_base_with_dropout_killed_at_three_steps_ends_with_the_same_bits(
+    place: Callable[[str], Place], tmp_path: Path
+) -> None:
     (tmp_path / "drops.py").write_text(DROPS)
     source = SourceFile(path=str(tmp_path / "drops.py"), sha256=Digest.of(DROPS.encode()))
-    hold(place, [DATA, base(network="file:drops", args={}).model_copy(update={"files": {"network_source": source}})])
+    hold(
+        place,
+        [
+            DATA,
+            base(network="file:drops", args={}).model_copy(
+                update={"files": {"network_source": source}}
+            ),
+        ],
+    )
 
 
 def test_a_training_that_is_told_to_end_keeps_the_very_step(place: Callable[[str], Place]) -> None:

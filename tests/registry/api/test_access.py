@@ -35,11 +35,15 @@ def settings(folder: Path) -> Settings:
 def token(api: TestClient) -> Callable[..., dict[str, str]]:
     """Make a token with scopes; give the header that carries it."""
     engine = api.app.state.registry.catalogue.engine  # type: ignore[attr-defined]
-    return lambda *scopes: {"Authorization": f"Bearer {tokens.create(engine, 'test', scopes, '2026-01-01T00:00:00Z')}"}
+    return lambda *scopes: {
+        "Authorization": f"Bearer {tokens.create(engine, 'test', scopes, '2026-01-01T00:00:00Z')}"
+    }
 
 
 @pytest.mark.parametrize(("method", "url", "scope"), WRITES)
-def test_writes_need_the_scope(api: TestClient, token: Callable[..., dict[str, str]], method: str, url: str, scope: str) -> None:
+def test_writes_need_the_scope(
+    api: TestClient, token: Callable[..., dict[str, str]], method: str, url: str, scope: str
+) -> None:
     for header in (None, "", "Bearer", "Bearer zoo_wrong", "Basic abc", "Bearer zoo_é"):
         headers = [] if header is None else [(b"Authorization", header.encode())]
         without = api.request(method, url, headers=headers)
@@ -70,7 +74,9 @@ def test_reads_can_be_private(private: TestClient) -> None:
         assert private.get(url).status_code == 401
     assert private.get("/healthz").status_code == 200
     made = tokens.create(engine, "reader", ("measure",), "2026-01-01T00:00:00Z")
-    assert private.get("/v1/artifacts", headers={"Authorization": f"bearer {made}"}).status_code == 200
+    assert (
+        private.get("/v1/artifacts", headers={"Authorization": f"bearer {made}"}).status_code == 200
+    )
 
 
 def test_the_page_that_asks_for_a_token_has_its_style_and_gives_no_name_away(
@@ -87,7 +93,12 @@ def test_the_page_that_asks_for_a_token_has_its_style_and_gives_no_name_away(
     made = tokens.create(registry.catalogue.engine, "reader", ("measure",), "2026-01-01T00:00:00Z")
     for path in (f"/{record.name}s", f"/static/{record.name}s", f"/artifacts/{record.name}s"):
         assert record.name + '"' not in private.get(path, headers=browser).text
-    assert record.name + '"' in private.get(f"/{record.name}s", headers={**browser, "Authorization": f"Bearer {made}"}).text
+    assert (
+        record.name + '"'
+        in private.get(
+            f"/{record.name}s", headers={**browser, "Authorization": f"Bearer {made}"}
+        ).text
+    )
 
 
 def test_tokens_are_kept_as_digests_and_can_be_revoked(api: TestClient, folder: Path) -> None:
@@ -110,20 +121,45 @@ def test_unknown_scopes_are_refused(api: TestClient, scopes: tuple[str, ...]) ->
         tokens.create(engine, "x", scopes, "")
 
 
-@pytest.mark.parametrize(("device", "status"), [("web-wasm:firefox-android", 201), ("web-wasm", 401), ("host-cpu", 401)])
+@pytest.mark.parametrize(
+    ("device", "status"), [("web-wasm:firefox-android", 201), ("web-wasm", 401), ("host-cpu", 401)]
+)
 def test_where_visitors_may_submit_they_speak_of_their_browsers_alone(
-    folder: Path, make_record: Callable[..., Record], make_measurement: Callable[..., Measurement], device: str, status: int
+    folder: Path,
+    make_record: Callable[..., Record],
+    make_measurement: Callable[..., Measurement],
+    device: str,
+    status: int,
 ) -> None:
     app = create_app(Settings(db=str(folder / "zoo.db"), store=str(folder), open_measurements=True))
     record = stock(app.state.registry, make_record(), blob("digits-cnn-int8@1.0.0"))
     body = make_measurement(record.file.sha256, device=device).model_dump_json()
     with TestClient(app) as client:
-        assert client.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=body).status_code == status
-        assert client.put("/v1/artifacts/digits-cnn-int8/aliases/stable", json={"version": "1.0.0"}).status_code == 401
-        other = make_measurement(Digest.of(b"another file"), device="web-wasm:firefox-android").model_dump_json()
-        assert client.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=other).status_code == 422
+        assert (
+            client.post(
+                "/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=body
+            ).status_code
+            == status
+        )
+        assert (
+            client.put(
+                "/v1/artifacts/digits-cnn-int8/aliases/stable", json={"version": "1.0.0"}
+            ).status_code
+            == 401
+        )
+        other = make_measurement(
+            Digest.of(b"another file"), device="web-wasm:firefox-android"
+        ).model_dump_json()
+        assert (
+            client.post(
+                "/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=other
+            ).status_code
+            == 422
+        )
 
 
-def test_visitors_need_a_token_unless_told_otherwise(api: TestClient, make_measurement: Callable[..., Measurement]) -> None:
+def test_visitors_need_a_token_unless_told_otherwise(
+    api: TestClient, make_measurement: Callable[..., Measurement]
+) -> None:
     body = make_measurement(Digest.of(b"file"), device="web-wasm:firefox-android").model_dump_json()
     assert api.post("/v1/artifacts/a-b/1.0.0/measurements", content=body).status_code == 401

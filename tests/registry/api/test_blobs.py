@@ -23,24 +23,43 @@ def there(upload: Callable[[bytes], Digest]) -> None:
 
 def test_whole(api: TestClient) -> None:
     got = api.get(URL)
-    assert (got.status_code, got.content, got.headers["etag"], got.headers["accept-ranges"]) == (200, DATA, ETAG, "bytes")
+    assert (got.status_code, got.content, got.headers["etag"], got.headers["accept-ranges"]) == (
+        200,
+        DATA,
+        ETAG,
+        "bytes",
+    )
     assert "immutable" in got.headers["cache-control"]
 
 
 def test_head(api: TestClient) -> None:
     got = api.head(URL)
-    assert (got.status_code, got.content, got.headers["content-length"], got.headers["etag"]) == (200, b"", "1024", ETAG)
+    assert (got.status_code, got.content, got.headers["content-length"], got.headers["etag"]) == (
+        200,
+        b"",
+        "1024",
+        ETAG,
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [("bytes=0-0", DATA[:1]), ("bytes=1000-", DATA[1000:]), ("bytes=-24", DATA[-24:]), ("bytes=-9999", DATA), ("bytes=5-99999", DATA[5:])],
+    [
+        ("bytes=0-0", DATA[:1]),
+        ("bytes=1000-", DATA[1000:]),
+        ("bytes=-24", DATA[-24:]),
+        ("bytes=-9999", DATA),
+        ("bytes=5-99999", DATA[5:]),
+    ],
 )
 def test_one_range(api: TestClient, asked: str, expected: bytes) -> None:
     got = api.get(URL, headers={"Range": asked})
     start = DATA.rindex(expected)
     assert (got.status_code, got.content) == (206, expected)
-    assert got.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/1024" or asked == "bytes=0-0"
+    assert (
+        got.headers["content-range"] == f"bytes {start}-{start + len(expected) - 1}/1024"
+        or asked == "bytes=0-0"
+    )
 
 
 @pytest.mark.parametrize("asked", ["bytes=1024-", "bytes=-0", "bytes=99999-100000"])
@@ -49,7 +68,18 @@ def test_a_range_beyond_the_end(api: TestClient, asked: str) -> None:
     assert (got.status_code, got.headers["content-range"]) == (416, "bytes */1024")
 
 
-@pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=5-1", "bytes=-", "items=0-1", "bytes=a-b", "bytes=0-1;", f"bytes={10**50}-"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "bytes=0-1,5-6",
+        "bytes=5-1",
+        "bytes=-",
+        "items=0-1",
+        "bytes=a-b",
+        "bytes=0-1;",
+        f"bytes={10**50}-",
+    ],
+)
 def test_what_is_no_single_range_is_ignored(api: TestClient, asked: str) -> None:
     got = api.get(URL, headers={"Range": asked})
     assert (got.status_code, got.content) == (200, DATA)
@@ -95,7 +125,11 @@ def test_a_damaged_blob_is_not_given(api: TestClient, folder: Path) -> None:
     assert digest in got.json()["detail"]
 
 
-@given(start=st.none() | st.integers(0, 50), end=st.none() | st.integers(0, 50), size=st.integers(0, 40))
+@given(
+    start=st.none() | st.integers(0, 50),
+    end=st.none() | st.integers(0, 50),
+    size=st.integers(0, 40),
+)
 def test_every_range_is_a_slice_or_refused(start: int | None, end: int | None, size: int) -> None:
     header = f"bytes={'' if start is None else start}-{'' if end is None else end}"
     data = bytes(range(size))
@@ -108,7 +142,9 @@ def test_every_range_is_a_slice_or_refused(start: int | None, end: int | None, s
         assert (start is not None and start >= size) or (start is None and (end == 0 or size == 0))
     else:
         assert found.end == size
-        assert (start is None and end is None) or (start is not None and end is not None and end < start)
+        assert (start is None and end is None) or (
+            start is not None and end is not None and end < start
+        )
 
 
 def test_content_ranges() -> None:

@@ -11,7 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi, ModelCard, hf_hub_download, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from plugins.records import blob, make
 from plugins.registry_server import RegistryServer, stock
@@ -48,10 +53,18 @@ def hf(registry_server: RegistryServer, published: dict[str, Record]) -> HfApi:
     return HfApi(endpoint=registry_server.url, token=False)
 
 
-def command(server: RegistryServer, home: Path, *arguments: str, xet: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")} | more
-    environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home)} | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
-    return subprocess.run([HF, *arguments], env=environment, check=False, capture_output=True, text=True, timeout=120)
+def command(
+    server: RegistryServer, home: Path, *arguments: str, xet: bool = True, **more: str
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("HF_")
+    } | more
+    environment |= {"HF_ENDPOINT": server.url, "HF_HOME": str(home)} | (
+        {} if xet else {"HF_HUB_DISABLE_XET": "1"}
+    )
+    return subprocess.run(
+        [HF, *arguments], env=environment, check=False, capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.mark.skipif(not HF, reason="needs the hf command: pip install 'edgezoo[hub]'")
@@ -60,17 +73,26 @@ def test_the_hf_command_downloads_what_was_published(
     registry_server: RegistryServer, published: dict[str, Record], tmp_path: Path, xet: bool
 ) -> None:
     out = tmp_path / "out"
-    done = command(registry_server, tmp_path / "hf", "download", REPO, "--local-dir", str(out), xet=xet)
+    done = command(
+        registry_server, tmp_path / "hf", "download", REPO, "--local-dir", str(out), xet=xet
+    )
     assert done.returncode == 0, done.stderr
     record = published["1.1.0"]
-    assert {path.name for path in out.iterdir() if path.is_file()} == {FILE, "golden.npz", "record.json", "README.md"}
+    assert {path.name for path in out.iterdir() if path.is_file()} == {
+        FILE,
+        "golden.npz",
+        "record.json",
+        "README.md",
+    }
     assert Digest.of((out / FILE).read_bytes()) == record.file.sha256
     assert (out / "golden.npz").read_bytes() == GOLDEN
     assert (out / "record.json").read_bytes() == record.to_bytes()
 
 
 @pytest.mark.skipif(not HF, reason="needs the hf command: pip install 'edgezoo[hub]'")
-def test_the_hf_command_says_what_is_missing(registry_server: RegistryServer, published: dict[str, Record], tmp_path: Path) -> None:
+def test_the_hf_command_says_what_is_missing(
+    registry_server: RegistryServer, published: dict[str, Record], tmp_path: Path
+) -> None:
     for arguments, said in (
         (("zoo/digits-cnn-int9",), "'zoo/digits-cnn-int9' not found"),
         ((REPO, "--revision", "v9.9.9"), f"Revision not found in model '{REPO}'"),
@@ -81,13 +103,22 @@ def test_the_hf_command_says_what_is_missing(registry_server: RegistryServer, pu
         assert said in " ".join((done.stdout + done.stderr).split())
 
 
-def test_a_snapshot_is_whole_and_passes_the_clients_own_check(hf: HfApi, published: dict[str, Record], tmp_path: Path) -> None:
+def test_a_snapshot_is_whole_and_passes_the_clients_own_check(
+    hf: HfApi, published: dict[str, Record], tmp_path: Path
+) -> None:
     folder = Path(snapshot_download(REPO, endpoint=hf.endpoint, cache_dir=tmp_path, token=False))
     assert Digest.of((folder / FILE).read_bytes()) == published["1.1.0"].file.sha256
     found = hf.verify_repo_checksums(REPO, cache_dir=tmp_path)
-    assert (found.checked_count, found.mismatches, found.missing_paths, found.extra_paths) == (4, [], [], [])
+    assert (found.checked_count, found.mismatches, found.missing_paths, found.extra_paths) == (
+        4,
+        [],
+        [],
+        [],
+    )
     (folder / FILE).resolve().write_bytes(b"other bytes")
-    assert [entry["path"] for entry in hf.verify_repo_checksums(REPO, cache_dir=tmp_path).mismatches] == [FILE]
+    assert [
+        entry["path"] for entry in hf.verify_repo_checksums(REPO, cache_dir=tmp_path).mismatches
+    ] == [FILE]
 
 
 @pytest.mark.parametrize(
@@ -102,13 +133,24 @@ def test_a_snapshot_is_whole_and_passes_the_clients_own_check(hf: HfApi, publish
         ("v2.0.0", "2.0.0"),
     ],
 )
-def test_revisions(hf: HfApi, published: dict[str, Record], tmp_path: Path, revision: str | None, version: str) -> None:
+def test_revisions(
+    hf: HfApi, published: dict[str, Record], tmp_path: Path, revision: str | None, version: str
+) -> None:
     record = published[version]
-    path = hf_hub_download(REPO, FILE, revision=revision, endpoint=hf.endpoint, cache_dir=tmp_path, token=False)
+    path = hf_hub_download(
+        REPO, FILE, revision=revision, endpoint=hf.endpoint, cache_dir=tmp_path, token=False
+    )
     assert Digest.of(Path(path).read_bytes()) == record.file.sha256
     info = hf.model_info(REPO, revision=revision)
     assert info.sha == Path(path).parent.name == commit_of(Digest.of(record.to_bytes()))
-    pinned = hf_hub_download(REPO, "record.json", revision=info.sha, endpoint=hf.endpoint, cache_dir=tmp_path, token=False)
+    pinned = hf_hub_download(
+        REPO,
+        "record.json",
+        revision=info.sha,
+        endpoint=hf.endpoint,
+        cache_dir=tmp_path,
+        token=False,
+    )
     assert Path(pinned).read_bytes() == record.to_bytes()
 
 
@@ -131,13 +173,22 @@ def test_the_description(hf: HfApi, published: dict[str, Record]) -> None:
 
 def test_branches_and_tags(hf: HfApi, published: dict[str, Record]) -> None:
     found = hf.list_repo_refs(REPO)
-    commits = {version: commit_of(Digest.of(record.to_bytes())) for version, record in published.items()}
-    assert {branch.name: branch.target_commit for branch in found.branches} == {"main": commits["1.1.0"], "stable": commits["1.0.0"]}
-    assert {tag.name: tag.target_commit for tag in found.tags} == {f"v{version}": commit for version, commit in commits.items()}
+    commits = {
+        version: commit_of(Digest.of(record.to_bytes())) for version, record in published.items()
+    }
+    assert {branch.name: branch.target_commit for branch in found.branches} == {
+        "main": commits["1.1.0"],
+        "stable": commits["1.0.0"],
+    }
+    assert {tag.name: tag.target_commit for tag in found.tags} == {
+        f"v{version}": commit for version, commit in commits.items()
+    }
 
 
 def test_the_card_is_read_by_the_hubs_own_parser(hf: HfApi, tmp_path: Path) -> None:
-    text = Path(hf_hub_download(REPO, "README.md", endpoint=hf.endpoint, cache_dir=tmp_path, token=False)).read_text(encoding="utf-8")
+    text = Path(
+        hf_hub_download(REPO, "README.md", endpoint=hf.endpoint, cache_dir=tmp_path, token=False)
+    ).read_text(encoding="utf-8")
     assert "license: apache-2.0" in ModelCard(text).data.to_yaml()
     assert "Fällt auf:" in text
     assert "<b>" not in text
@@ -146,7 +197,9 @@ def test_the_card_is_read_by_the_hubs_own_parser(hf: HfApi, tmp_path: Path) -> N
 
 def test_what_is_not_there(hf: HfApi, tmp_path: Path) -> None:
     for repo in ("zoo/digits-cnn-int9", "zoo/UPPER", "google/digits-cnn-int8"):
-        with pytest.raises(RepositoryNotFoundError, match=r"no artifact|not an artifact name|all repositories here"):
+        with pytest.raises(
+            RepositoryNotFoundError, match=r"no artifact|not an artifact name|all repositories here"
+        ):
             hf.model_info(repo)
     for revision in ("v9.9.9", "nightly", "0" * 40, "^3", "not a revision", "1.0.0#sha256:x", "ü"):
         with pytest.raises(RevisionNotFoundError):
@@ -165,7 +218,9 @@ def test_all_versions_yanked_says_why(hf: HfApi, registry_server: RegistryServer
     assert [branch.name for branch in hf.list_repo_refs(REPO).branches] == ["stable"]
 
 
-def test_private_reads_take_a_token_the_hubs_way(serve_registry: Callable[..., RegistryServer], tmp_path: Path) -> None:
+def test_private_reads_take_a_token_the_hubs_way(
+    serve_registry: Callable[..., RegistryServer], tmp_path: Path
+) -> None:
     server = serve_registry("private", trusted=False, public_reads=False)
     registry: Registry = server.app.state.registry
     record = publish(registry, "1.0.0")
@@ -174,7 +229,10 @@ def test_private_reads_take_a_token_the_hubs_way(serve_registry: Callable[..., R
         HfApi(endpoint=server.url, token=False).model_info(REPO)
     api = HfApi(endpoint=server.url, token=token)
     assert api.model_info(REPO).private
-    assert Digest.of(Path(api.hf_hub_download(REPO, FILE, cache_dir=tmp_path)).read_bytes()) == record.file.sha256
+    assert (
+        Digest.of(Path(api.hf_hub_download(REPO, FILE, cache_dir=tmp_path)).read_bytes())
+        == record.file.sha256
+    )
 
 
 @pytest.mark.s3
@@ -184,7 +242,11 @@ def test_a_store_that_presigns_sends_large_files_itself(
     server = serve_registry("s3", store=s3_prefix(), presign=60)
     record = publish(server.app.state.registry, "1.0.0")
     with httpx.Client(base_url=server.url) as client:
-        assert client.head(f"/{REPO}/resolve/main/{FILE}").headers["location"].startswith("http://127.0.0.1:")
+        assert (
+            client.head(f"/{REPO}/resolve/main/{FILE}")
+            .headers["location"]
+            .startswith("http://127.0.0.1:")
+        )
     folder = Path(snapshot_download(REPO, endpoint=server.url, cache_dir=tmp_path, token=False))
     assert Digest.of((folder / FILE).read_bytes()) == record.file.sha256
     assert (folder / "record.json").read_bytes() == record.to_bytes()
@@ -197,12 +259,20 @@ def filled(api: Any) -> Record:
 
 def test_headers_of_large_and_small_files(api: Any, filled: Record) -> None:
     large = api.head(f"/{REPO}/resolve/main/{FILE}")
-    assert (large.status_code, large.content, large.headers["content-length"]) == (200, b"", str(filled.file.size))
+    assert (large.status_code, large.content, large.headers["content-length"]) == (
+        200,
+        b"",
+        str(filled.file.size),
+    )
     assert large.headers["etag"] == large.headers["x-linked-etag"] == f'"{filled.file.sha256}"'
     assert large.headers["x-linked-size"] == str(filled.file.size)
     small = api.head(f"/{REPO}/resolve/main/record.json")
     assert "x-linked-etag" not in small.headers
-    assert small.headers["x-repo-commit"] == large.headers["x-repo-commit"] == commit_of(Digest.of(filled.to_bytes()))
+    assert (
+        small.headers["x-repo-commit"]
+        == large.headers["x-repo-commit"]
+        == commit_of(Digest.of(filled.to_bytes()))
+    )
 
 
 @pytest.mark.parametrize("path", [FILE, "golden.npz", "record.json", "README.md"])
@@ -219,14 +289,26 @@ def test_ranges_and_conditions_hold_for_every_file(api: Any, filled: Record, pat
 def test_errors_are_problem_documents_with_the_hubs_headers(api: Any, filled: Record) -> None:
     found = api.get(f"/{REPO}/resolve/main/%C3%BC.bin", headers={"Accept": "text/html"})
     assert (found.status_code, found.json()["type"]) == (404, "urn:edgezoo:not-found")
-    assert (found.headers["x-error-code"], found.headers["x-repo-commit"]) == ("EntryNotFound", commit_of(Digest.of(filled.to_bytes())))
+    assert (found.headers["x-error-code"], found.headers["x-repo-commit"]) == (
+        "EntryNotFound",
+        commit_of(Digest.of(filled.to_bytes())),
+    )
     assert found.headers["x-error-message"].startswith("digits-cnn-int8@1.0.0 has no file")
 
 
 def test_the_tree_is_spelled_as_the_hub_spells_it(api: Any, filled: Record) -> None:
-    tree = {entry["path"]: entry for entry in api.get(f"/api/models/{REPO}/tree/main", params={"recursive": True}).json()}
-    assert tree[FILE]["lfs"] == {"oid": filled.file.sha256, "size": filled.file.size, "pointerSize": 128}
-    git = subprocess.run(["git", "hash-object", "--stdin"], input=filled.to_bytes(), check=True, capture_output=True)
+    tree = {
+        entry["path"]: entry
+        for entry in api.get(f"/api/models/{REPO}/tree/main", params={"recursive": True}).json()
+    }
+    assert tree[FILE]["lfs"] == {
+        "oid": filled.file.sha256,
+        "size": filled.file.size,
+        "pointerSize": 128,
+    }
+    git = subprocess.run(
+        ["git", "hash-object", "--stdin"], input=filled.to_bytes(), check=True, capture_output=True
+    )
     assert tree["record.json"] == {
         "type": "file",
         "path": "record.json",

@@ -34,13 +34,19 @@ def test_an_upload_at_once(api: TestClient) -> None:
 def test_an_upload_in_parts(api: TestClient) -> None:
     url = begin(api)
     for start, end in ((0, 50), (50, 51), (51, len(DATA))):
-        sent = api.put(url, content=DATA[start:end], headers={"Content-Range": f"bytes {start}-{end - 1}/{len(DATA)}"})
+        sent = api.put(
+            url,
+            content=DATA[start:end],
+            headers={"Content-Range": f"bytes {start}-{end - 1}/{len(DATA)}"},
+        )
         assert sent.json()["offset"] == end, sent.text
     assert sent.json()["done"]
     assert api.get(f"/v1/blobs/{DIGEST}").content == DATA
 
 
-def test_an_upload_is_done_when_the_blob_is_here(api: TestClient, upload: Callable[[bytes], Digest]) -> None:
+def test_an_upload_is_done_when_the_blob_is_here(
+    api: TestClient, upload: Callable[[bytes], Digest]
+) -> None:
     upload(DATA)
     again = api.post("/v1/uploads", json={"sha256": DIGEST, "size": len(DATA)})
     assert (again.status_code, again.json()["done"]) == (200, True)
@@ -49,7 +55,9 @@ def test_an_upload_is_done_when_the_blob_is_here(api: TestClient, upload: Callab
 def test_a_part_out_of_place_is_refused(api: TestClient) -> None:
     url = begin(api)
     api.put(url, content=DATA[:10], headers={"Content-Range": f"bytes 0-9/{len(DATA)}"})
-    wrong = api.put(url, content=DATA[20:], headers={"Content-Range": f"bytes 20-{len(DATA) - 1}/{len(DATA)}"})
+    wrong = api.put(
+        url, content=DATA[20:], headers={"Content-Range": f"bytes 20-{len(DATA) - 1}/{len(DATA)}"}
+    )
     assert wrong.status_code == 409
     assert "10" in wrong.json()["detail"]
     assert api.get(url).json()["offset"] == 10
@@ -72,9 +80,13 @@ def test_more_than_announced_is_refused(api: TestClient) -> None:
     assert api.head(f"/v1/blobs/{DIGEST}").status_code == 404
 
 
-@pytest.mark.parametrize("header", ["bytes 0-9/10", "bytes */204", "x", "bytes 5-1/204", "bytes 0-9/*"])
+@pytest.mark.parametrize(
+    "header", ["bytes 0-9/10", "bytes */204", "x", "bytes 5-1/204", "bytes 0-9/*"]
+)
 def test_a_hostile_content_range(api: TestClient, header: str) -> None:
-    assert api.put(begin(api), content=DATA[:10], headers={"Content-Range": header}).status_code == 422
+    assert (
+        api.put(begin(api), content=DATA[:10], headers={"Content-Range": header}).status_code == 422
+    )
 
 
 NAMED = f'"sha256": "{DIGEST}"'.encode()
@@ -82,9 +94,21 @@ NAMED = f'"sha256": "{DIGEST}"'.encode()
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b'{"sha256": "x", "size": 1}', b"{%s}" % NAMED, b'{%s, "size": -1}' % NAMED, b'{%s, "size": "9"}' % NAMED,
-     b'{%s, "size": 1, "path": "/etc"}' % NAMED, b'{%s, "size": 1, "size": 2}' % NAMED, b"\xff", b'{"size": NaN}', b"[" * 5000],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"sha256": "x", "size": 1}',
+        b"{%s}" % NAMED,
+        b'{%s, "size": -1}' % NAMED,
+        b'{%s, "size": "9"}' % NAMED,
+        b'{%s, "size": 1, "path": "/etc"}' % NAMED,
+        b'{%s, "size": 1, "size": 2}' % NAMED,
+        b"\xff",
+        b'{"size": NaN}',
+        b"[" * 5000,
+    ],
+)
 def test_a_hostile_announcement(api: TestClient, body: bytes) -> None:
     answer = api.post("/v1/uploads", content=body)
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
@@ -105,16 +129,36 @@ def test_a_record_is_given_with_what_was_said_since(
     api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement]
 ) -> None:
     record = publish()
-    added = make_measurement(record.file.sha256, device="web-wasm", median=7.5).model_dump_json().encode()
+    added = (
+        make_measurement(record.file.sha256, device="web-wasm", median=7.5)
+        .model_dump_json()
+        .encode()
+    )
     url = "/v1/artifacts/digits-cnn-int8/1.0.0/measurements"
-    assert [api.post(url, content=added).json() for _ in range(2)] == [{"added": True}, {"added": False}]
-    assert api.put("/v1/artifacts/digits-cnn-int8/aliases/stable", json={"version": "1.0.0"}).status_code == 200
+    assert [api.post(url, content=added).json() for _ in range(2)] == [
+        {"added": True},
+        {"added": False},
+    ]
+    assert (
+        api.put(
+            "/v1/artifacts/digits-cnn-int8/aliases/stable", json={"version": "1.0.0"}
+        ).status_code
+        == 200
+    )
     shown = api.get("/v1/artifacts/digits-cnn-int8/stable").json()
-    assert Record.read(json.dumps({k: v for k, v in shown.items() if k != "measurements"}).encode()).file == record.file
+    assert (
+        Record.read(
+            json.dumps({k: v for k, v in shown.items() if k != "measurements"}).encode()
+        ).file
+        == record.file
+    )
     assert [m["device"] for m in shown["measurements"]] == ["host-cpu", "web-wasm"]
     assert shown["release"]["aliases"] == ["stable"]
     assert api.get(f"/v1/blobs/{shown['release']['record_sha256']}").content == record.to_bytes()
-    assert [item["timings"][1]["device"] for item in api.get("/v1/artifacts?device=web-wasm").json()["items"]] == ["web-wasm"]
+    assert [
+        item["timings"][1]["device"]
+        for item in api.get("/v1/artifacts?device=web-wasm").json()["items"]
+    ] == ["web-wasm"]
 
 
 def test_a_record_has_an_etag_that_changes_with_it(api: TestClient, publish: Publish) -> None:
@@ -127,7 +171,10 @@ def test_a_record_has_an_etag_that_changes_with_it(api: TestClient, publish: Pub
 
 
 def test_releasing_twice_is_no_change_and_other_bytes_are_refused(
-    api: TestClient, publish: Publish, upload: Callable[[bytes], Digest], make_record: Callable[..., Record]
+    api: TestClient,
+    publish: Publish,
+    upload: Callable[[bytes], Digest],
+    make_record: Callable[..., Record],
 ) -> None:
     record = publish()
     assert api.post("/v1/releases", content=record.to_bytes()).json()["created"] is False
@@ -135,7 +182,10 @@ def test_releasing_twice_is_no_change_and_other_bytes_are_refused(
     refused = api.post("/v1/releases", content=make_record(data=DATA).to_bytes())
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:edgezoo:release-exists")
     assert "zoo bump" in refused.json()["hint"]
-    assert api.get("/v1/artifacts/digits-cnn-int8/1.0.0").json()["file"]["sha256"] == record.file.sha256
+    assert (
+        api.get("/v1/artifacts/digits-cnn-int8/1.0.0").json()["file"]["sha256"]
+        == record.file.sha256
+    )
 
 
 def test_a_release_needs_its_file(api: TestClient, make_record: Callable[..., Record]) -> None:
@@ -144,7 +194,9 @@ def test_a_release_needs_its_file(api: TestClient, make_record: Callable[..., Re
     assert api.get("/v1/artifacts").json()["items"] == []
 
 
-def test_a_measurement_of_another_file_is_refused(api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement]) -> None:
+def test_a_measurement_of_another_file_is_refused(
+    api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement]
+) -> None:
     publish()
     wrong = make_measurement(DIGEST).model_dump_json()
     answer = api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=wrong)
@@ -159,9 +211,15 @@ HOSTILE: dict[str, tuple[Change, str]] = {
     "huge": (lambda m: m["latency_ms"].update(max=1e300, std=1e300), "latency_ms.max"),
     "out of order": (lambda m: m["latency_ms"].update(median=1e5, max=1e6), "latency_ms.median"),
     "many runs": (lambda m: m.update(runs=10**12), "runs"),
-    "more nodes than there are": (lambda m: m.update(nodes_delegated=99, nodes_total=9), "nodes_delegated"),
+    "more nodes than there are": (
+        lambda m: m.update(nodes_delegated=99, nodes_total=9),
+        "nodes_delegated",
+    ),
     "an interval beside the value": (lambda m: m["ratio"].update(ci95=[7.0, 8.0]), "ratio.ci95"),
-    "an impossible ratio": (lambda m: m.update(ratio={"value": 1e12, "ci95": [1e12, 1e12]}), "ratio.value"),
+    "an impossible ratio": (
+        lambda m: m.update(ratio={"value": 1e12, "ci95": [1e12, 1e12]}),
+        "ratio.value",
+    ),
     "no host": (lambda m: m.pop("host"), "host"),
     "a host that is a text": (lambda m: m.update(host="laptop"), "host"),
     "another protocol": (lambda m: m.update(protocol="once/v1"), "protocol"),
@@ -193,11 +251,20 @@ def test_a_hostile_measurement_is_refused_with_the_field_named(
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_no_number_is_no_measurement(api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement], text: str) -> None:
+def test_no_number_is_no_measurement(
+    api: TestClient, publish: Publish, make_measurement: Callable[..., Measurement], text: str
+) -> None:
     record = publish()
-    spelled = make_measurement(record.file.sha256, device="web-wasm").model_dump_json().replace('"init_ms":3.0', f'"init_ms":{text}')
+    spelled = (
+        make_measurement(record.file.sha256, device="web-wasm")
+        .model_dump_json()
+        .replace('"init_ms":3.0', f'"init_ms":{text}')
+    )
     assert text in spelled
-    assert api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=spelled).status_code == 422
+    assert (
+        api.post("/v1/artifacts/digits-cnn-int8/1.0.0/measurements", content=spelled).status_code
+        == 422
+    )
 
 
 def test_versions(api: TestClient, publish: Publish) -> None:
@@ -225,7 +292,9 @@ def test_versions(api: TestClient, publish: Publish) -> None:
         ("POST", "/v1/artifacts/digits-cnn-int8/1.0.0/yank", 422, "wrong-use"),
     ],
 )
-def test_mistakes_are_problems(api: TestClient, publish: Publish, method: str, url: str, status: int, slug: str) -> None:
+def test_mistakes_are_problems(
+    api: TestClient, publish: Publish, method: str, url: str, status: int, slug: str
+) -> None:
     publish()
     answer = api.request(method, url, content=b'{"version": "1.0.0"}' if method != "GET" else None)
     assert (answer.status_code, answer.json()["type"]) == (status, f"urn:edgezoo:{slug}")

@@ -10,13 +10,22 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from zoo_registry.app import create_app
 from zoo_registry.settings import Settings
 
 PHASES = [Phase.explicit, Phase.generate]
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 
 
 OPERATIONS = 15
@@ -36,7 +45,12 @@ def test_the_api_keeps_its_description(app: FastAPI) -> None:
         operation = found.ok()
 
         @hypothesis_settings(
-            max_examples=12, derandomize=True, deadline=None, database=None, phases=PHASES, suppress_health_check=list(HealthCheck)
+            max_examples=12,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy())
         def keeps_it(case: Any) -> None:

@@ -14,7 +14,9 @@ Publish = Callable[..., Record]
 def family(publish: Publish) -> None:
     publish(variant="fp32", technique=None, top1=0.98, medians={"host-cpu": 4.0, "web-wasm": 9.0})
     publish(variant="int8", technique="quantize", top1=0.96, medians={"host-cpu": 1.5})
-    publish(variant="sparse75", technique="prune", top1=0.95, medians={"host-cpu": 4.1, "web-wasm": 3.0})
+    publish(
+        variant="sparse75", technique="prune", top1=0.95, medians={"host-cpu": 4.1, "web-wasm": 3.0}
+    )
 
 
 def names(answer: object) -> list[str]:
@@ -48,7 +50,9 @@ def test_nothing_fits_gives_near_misses(api: TestClient, family: None) -> None:
     assert answer["items"] == []
     nearest = answer["near_misses"][0]
     assert nearest["item"]["variant"] == "int8"
-    assert nearest["misses"] == [{"limit": "max_latency_ms", "wanted": 1.0, "found": 1.5, "by": 0.5}]
+    assert nearest["misses"] == [
+        {"limit": "max_latency_ms", "wanted": 1.0, "found": 1.5, "by": 0.5}
+    ]
 
 
 def test_resolve_chooses_the_most_accurate_that_fits(api: TestClient, family: None) -> None:
@@ -76,8 +80,14 @@ def test_the_front_marks_what_nothing_beats(api: TestClient, family: None) -> No
 
 def test_pages_follow_each_other(api: TestClient, family: None) -> None:
     first = api.get("/v1/artifacts?limit=2&sort=-latency").json()
-    second = api.get("/v1/artifacts", params={"limit": 2, "sort": "-latency", "cursor": first["next_cursor"]}).json()
-    assert [item["variant"] for item in (*first["items"], *second["items"])] == ["fp32", "sparse75", "int8"]
+    second = api.get(
+        "/v1/artifacts", params={"limit": 2, "sort": "-latency", "cursor": first["next_cursor"]}
+    ).json()
+    assert [item["variant"] for item in (*first["items"], *second["items"])] == [
+        "fp32",
+        "sparse75",
+        "int8",
+    ]
     assert second["next_cursor"] is None
 
 
@@ -85,8 +95,13 @@ def test_only_the_latest_version_is_listed(api: TestClient, publish: Publish) ->
     for version in ("1.0.0", "1.1.0", "1.2.0-rc.1"):
         publish(version=version)
     assert [item["version"] for item in api.get("/v1/artifacts").json()["items"]] == ["1.1.0"]
-    assert [item["version"] for item in api.get("/v1/artifacts?all_versions=true").json()["items"]] == ["1.2.0-rc.1", "1.1.0", "1.0.0"]
-    assert api.post("/v1/artifacts/digits-cnn-int8/1.1.0/yank", json={"reason": "wrong"}).status_code == 200
+    assert [
+        item["version"] for item in api.get("/v1/artifacts?all_versions=true").json()["items"]
+    ] == ["1.2.0-rc.1", "1.1.0", "1.0.0"]
+    assert (
+        api.post("/v1/artifacts/digits-cnn-int8/1.1.0/yank", json={"reason": "wrong"}).status_code
+        == 200
+    )
     assert [item["version"] for item in api.get("/v1/artifacts").json()["items"]] == ["1.0.0"]
 
 
@@ -103,11 +118,7 @@ def test_devices_and_facets(api: TestClient, family: None) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [
-        ("max_latncy_ms=3", "max_latency_ms"),
-        ("min_=3", "known:"),
-        ("MAX_SIZE=3", "known:"),
-    ],
+    [("max_latncy_ms=3", "max_latency_ms"), ("min_=3", "known:"), ("MAX_SIZE=3", "known:")],
 )
 def test_unknown_parameters_are_refused(api: TestClient, asked: str, said: str) -> None:
     answer = api.get(f"/v1/artifacts?{asked}")
@@ -117,10 +128,29 @@ def test_unknown_parameters_are_refused(api: TestClient, asked: str, said: str) 
 
 @pytest.mark.parametrize(
     "asked",
-    ["max_latency_ms=fast", "max_latency_ms=-1", "max_latency_ms=nan", "max_latency_ms=inf", "max_latency_ms=1e999", "max_ratio=0",
-     "max_latency_ms=1_0", "threads=0", "threads=1.5", "threads=9999999999999999999999", "threads=%D9%A1", "max_size=4XB", "max_size=-4",
-     "min_top1=x", "pareto=maybe", "sort=name;drop", "q=%00", "task=a&task=b", "q=" + "x" * 201, "device=a%0Ab"],
-)  # fmt: skip
+    [
+        "max_latency_ms=fast",
+        "max_latency_ms=-1",
+        "max_latency_ms=nan",
+        "max_latency_ms=inf",
+        "max_latency_ms=1e999",
+        "max_ratio=0",
+        "max_latency_ms=1_0",
+        "threads=0",
+        "threads=1.5",
+        "threads=9999999999999999999999",
+        "threads=%D9%A1",
+        "max_size=4XB",
+        "max_size=-4",
+        "min_top1=x",
+        "pareto=maybe",
+        "sort=name;drop",
+        "q=%00",
+        "task=a&task=b",
+        "q=" + "x" * 201,
+        "device=a%0Ab",
+    ],
+)
 def test_hostile_values_are_refused_with_a_reason(api: TestClient, asked: str) -> None:
     for route in ("artifacts", "resolve", "pareto"):
         answer = api.get(f"/v1/{route}?{asked}")
@@ -135,7 +165,10 @@ def test_sorting_by_what_nobody_has_is_refused(api: TestClient, family: None) ->
     assert "top1" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("asked", ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=%F0", "cursor=" + "A" * 3000, "x=size"])
+@pytest.mark.parametrize(
+    "asked",
+    ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=%F0", "cursor=" + "A" * 3000, "x=size"],
+)
 def test_hostile_paging_is_refused(api: TestClient, asked: str) -> None:
     assert api.get(f"/v1/artifacts?{asked}").json()["type"] == "urn:edgezoo:invalid-query"
 
@@ -143,7 +176,10 @@ def test_hostile_paging_is_refused(api: TestClient, asked: str) -> None:
 def test_a_cursor_belongs_to_its_search(api: TestClient, family: None) -> None:
     cursor = api.get("/v1/artifacts?limit=1").json()["next_cursor"]
     assert api.get("/v1/artifacts", params={"limit": 2, "cursor": cursor}).status_code == 200
-    assert api.get("/v1/artifacts", params={"limit": 1, "cursor": cursor, "q": "int8"}).status_code == 422
+    assert (
+        api.get("/v1/artifacts", params={"limit": 1, "cursor": cursor, "q": "int8"}).status_code
+        == 422
+    )
 
 
 @pytest.mark.parametrize("text", ["%", "_", "'; DROP TABLE releases; --", '" OR 1=1', "\\", "%25"])

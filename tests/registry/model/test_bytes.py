@@ -13,7 +13,11 @@ from zoo_registry.model.errors import DigestMismatch, InvalidRecord, WrongUse
 from zoo_registry.model.files import appearing, digest_file, keep_verified, write_bytes
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -31,13 +35,17 @@ def test_the_order_of_keys_does_not_count(value: dict[str, int]) -> None:
     assert digest_of(value) == digest_of(dict(reversed(value.items())))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**60, {1, 2}, b"x", {"a": object()}])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 2**60, {1, 2}, b"x", {"a": object()}]
+)
 def test_what_is_not_json_is_refused(value: object) -> None:
     with pytest.raises(InvalidRecord):
         canonical(value)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b'{"a":1,"a":2}', b"NaN", b"\xff", b"[" * 100_000, b'{"a": Infinity}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"a":1,"a":2}', b"NaN", b"\xff", b"[" * 100_000, b'{"a": Infinity}']
+)
 def test_broken_json_is_a_clear_error(data: bytes) -> None:
     with pytest.raises(InvalidRecord):
         parse(data)

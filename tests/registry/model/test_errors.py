@@ -7,7 +7,9 @@ from zoo_registry.model import errors
 from zoo_registry.model.errors import InvalidManifest, OtherSide, ZooError, from_problem
 from zoo_registry.model.plugins import Kind
 
-CLASSES = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ZooError)]
+CLASSES = [
+    kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, ZooError)
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
@@ -34,8 +36,16 @@ def test_slugs_are_unique() -> None:
 
 
 def test_a_manifest_error_starts_where_editors_jump() -> None:
-    error = InvalidManifest("expected a number", file="m.yaml", line=3, key="base.train.epochs", hint="zoo validate m.yaml")
-    assert str(error) == "m.yaml:3: base.train.epochs: expected a number\n  hint: zoo validate m.yaml"
+    error = InvalidManifest(
+        "expected a number",
+        file="m.yaml",
+        line=3,
+        key="base.train.epochs",
+        hint="zoo validate m.yaml",
+    )
+    assert (
+        str(error) == "m.yaml:3: base.train.epochs: expected a number\n  hint: zoo validate m.yaml"
+    )
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

@@ -1,4 +1,7 @@
-"""What a record says of latency: what came later leaves older records their bytes, and every row is bound to its file."""
+"""What a record says of latency.
+
+What came later leaves older records their bytes, and every row is bound to its file.
+"""
 
 from collections.abc import Callable
 
@@ -39,4 +42,11 @@ def test_a_row_without_a_number_is_of_this_file(make_record: Callable[..., Recor
 
 def _row(digest: Digest) -> NotMeasured:
     told = "LiteRT.js takes no int8 tensors"
-    return NotMeasured(file_sha256=digest, device="web-wasm", threads=1, kind="interface", message=told, when="2026-01-01T00:00:00Z")
+    return NotMeasured(
+        file_sha256=digest,
+        device="web-wasm",
+        threads=1,
+        kind="interface",
+        message=told,
+        when="2026-01-01T00:00:00Z",
+    )

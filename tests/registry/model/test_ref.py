@@ -36,10 +36,26 @@ def test_a_ref_picks_the_highest_version_it_allows(ref: str, picked: str | None)
 @pytest.mark.parametrize(
     "text",
     [
-        "", "@1.0.0", "M-V", "m v", "-m", "m-", "m@", "m@1.2.3.4", "m@^", "m@latest@1", "m@>=1", "m#abc", "m#sha256:12",
-        "../m", "m/v", "m@01.2.3", "m" * 97, "m@Stable",
+        "",
+        "@1.0.0",
+        "M-V",
+        "m v",
+        "-m",
+        "m-",
+        "m@",
+        "m@1.2.3.4",
+        "m@^",
+        "m@latest@1",
+        "m@>=1",
+        "m#abc",
+        "m#sha256:12",
+        "../m",
+        "m/v",
+        "m@01.2.3",
+        "m" * 97,
+        "m@Stable",
     ],
-)  # fmt: skip
+)
 def test_what_is_not_a_ref_is_refused(text: str) -> None:
     with pytest.raises(WrongUse):
         Ref.parse(text)
@@ -52,7 +68,10 @@ def test_a_pin_travels_with_the_ref() -> None:
     assert Ref.parse(str(ref)) == ref
 
 
-@given(st.from_regex(NAME, fullmatch=True), st.sampled_from(["latest", "stable", "1", "1.2", "^1.2", "~0.3", "1.2.3", "1.0.0-rc.1+b5"]))
+@given(
+    st.from_regex(NAME, fullmatch=True),
+    st.sampled_from(["latest", "stable", "1", "1.2", "^1.2", "~0.3", "1.2.3", "1.0.0-rc.1+b5"]),
+)
 def test_refs_round_trip(name: str, selector: str) -> None:
     assert Ref.parse(str(Ref(name, selector))) == Ref(name, selector)
 

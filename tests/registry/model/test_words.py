@@ -8,15 +8,31 @@ from zoo_registry.model.query import parse_size
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (812, "812 B"), (999, "999 B"), (1000, "1.00 kB"), (14872, "14.9 kB"),
-     (999_499, "999 kB"), (999_600, "1.00 MB"), (13_900_000, "13.9 MB")],
-)  # fmt: skip
+    [
+        (0, "0 B"),
+        (812, "812 B"),
+        (999, "999 B"),
+        (1000, "1.00 kB"),
+        (14872, "14.9 kB"),
+        (999_499, "999 kB"),
+        (999_600, "1.00 MB"),
+        (13_900_000, "13.9 MB"),
+    ],
+)
 def test_sizes_use_the_decimal_units_of_the_query(count: int, text: str) -> None:
     assert words.size(count) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(3.5412, "3.54"), (0.01234, "0.0123"), (1234.5, "1234"), (0.0, "0"), (99.96, "100"), (9.996, "10.0")]
+    ("value", "text"),
+    [
+        (3.5412, "3.54"),
+        (0.01234, "0.0123"),
+        (1234.5, "1234"),
+        (0.0, "0"),
+        (99.96, "100"),
+        (9.996, "10.0"),
+    ],
 )
 def test_three_digits_and_never_an_exponent(value: float, text: str) -> None:
     assert words.significant(value) == text
@@ -42,7 +58,9 @@ def test_a_difference_that_prints_as_zero_has_no_direction() -> None:
     assert words.points(-0.012) == f"{words.MINUS}1.2"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (1.5, "1.5 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (1.5, "1.5 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")]
+)
 def test_durations(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
 

@@ -7,7 +7,15 @@ import pytest
 
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, Forbidden, InvalidRecord, NotFound, UnknownPlugin, Unreachable, WrongUse
+from zoo_registry.model.errors import (
+    DigestMismatch,
+    Forbidden,
+    InvalidRecord,
+    NotFound,
+    UnknownPlugin,
+    Unreachable,
+    WrongUse,
+)
 from zoo_registry.model.files import CHUNK
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
@@ -23,7 +31,9 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def released(store: Store, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]) -> Record:
+def released(
+    store: Store, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]
+) -> Record:
     record = make_record()
     store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
     shelf.release(store, record.to_bytes(), shelf.now())
@@ -35,8 +45,13 @@ def rewrite(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("change", [lambda data: data[:-1] + b"!", lambda data: data[: len(data) // 2], lambda data: data + b"!"])
-def test_a_damaged_blob_is_never_given_whole(store: Store, tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [lambda data: data[:-1] + b"!", lambda data: data[: len(data) // 2], lambda data: data + b"!"],
+)
+def test_a_damaged_blob_is_never_given_whole(
+    store: Store, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
     digest = Digest.of(BIG)
     store.put([BIG], digest)
     rewrite(tmp_path / "blobs" / "sha256" / digest[:2] / digest, change(BIG))
@@ -59,20 +74,28 @@ def test_blobs_are_read_only_and_in_their_place(store: Store, tmp_path: Path) ->
 
 def test_a_damaged_record_is_refused(store: Store, released: Record, tmp_path: Path) -> None:
     digest = Digest.of(released.to_bytes())
-    rewrite(tmp_path / "blobs" / "sha256" / digest[:2] / digest, released.to_bytes().replace(b"0.97", b"0.99"))
+    rewrite(
+        tmp_path / "blobs" / "sha256" / digest[:2] / digest,
+        released.to_bytes().replace(b"0.97", b"0.99"),
+    )
     with pytest.raises(DigestMismatch, match=digest):
         shelf.find(store, Ref.parse(released.name))
     assert shelf.index(store) == ()
 
 
 def test_a_record_under_another_name_is_refused(store: Store, released: Record) -> None:
-    store.create("releases/other-model/1.0.0.json", canonical({"record": Digest.of(released.to_bytes()), "published": "x"}))
+    store.create(
+        "releases/other-model/1.0.0.json",
+        canonical({"record": Digest.of(released.to_bytes()), "published": "x"}),
+    )
     with pytest.raises(InvalidRecord, match="other-model"):
         shelf.find(store, Ref.parse("other-model"))
     assert [item.name for item in shelf.index(store)] == [released.name]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"record": "x", "published": ""}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"record": "x", "published": ""}', b"\xff"]
+)
 def test_a_broken_claim_is_refused(store: Store, content: bytes) -> None:
     store.create("releases/other-model/1.0.0.json", content)
     with pytest.raises(InvalidRecord):
@@ -88,7 +111,12 @@ def test_a_record_that_is_gone(store: Store, released: Record) -> None:
 
 
 def test_strange_files_are_no_releases(store: Store, released: Record, tmp_path: Path) -> None:
-    for name in ("releases/UPPER/1.0.0.json", "releases/digits-cnn-int8/latest.json", "releases/deep/er/1.0.0.json", "releases/x.json"):
+    for name in (
+        "releases/UPPER/1.0.0.json",
+        "releases/digits-cnn-int8/latest.json",
+        "releases/deep/er/1.0.0.json",
+        "releases/x.json",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"{}")

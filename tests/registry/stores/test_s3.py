@@ -28,7 +28,9 @@ class Careless(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_PUT(self) -> None:
-        size = int(self.headers.get("x-amz-decoded-content-length") or self.headers["Content-Length"])
+        size = int(
+            self.headers.get("x-amz-decoded-content-length") or self.headers["Content-Length"]
+        )
         self.kept[self.path] = self.rfile.read(int(self.headers["Content-Length"]))[-size:]
         self._answer(200, b"")
 
@@ -55,7 +57,11 @@ def careless(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Careless) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+        for name, value in (
+            ("ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}"),
+            ("ACCESS_KEY_ID", "a"),
+            ("SECRET_ACCESS_KEY", "b"),
+        ):
             monkeypatch.setenv(f"AWS_{name}", value)
         yield
         server.shutdown()
@@ -86,14 +92,21 @@ def test_a_bucket_that_is_not_there(s3_environment: object) -> None:
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize(("name", "value"), [("AWS_SECRET_ACCESS_KEY", "wrong"), ("AWS_ACCESS_KEY_ID", "nobody")])
-def test_wrong_credentials(s3_prefix: Callable[[], str], monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_SECRET_ACCESS_KEY", "wrong"), ("AWS_ACCESS_KEY_ID", "nobody")]
+)
+def test_wrong_credentials(
+    s3_prefix: Callable[[], str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(name, value)
     store = open_store(s3_prefix())
     attempts: list[Callable[[], object]] = [
-        lambda: store.put([DATA], DIGEST), lambda: store.create("index.json", b"{}"), lambda: store.load("index.json"),
-        lambda: list(store.keys("releases/")), lambda: store.stat(DIGEST),
-    ]  # fmt: skip
+        lambda: store.put([DATA], DIGEST),
+        lambda: store.create("index.json", b"{}"),
+        lambda: store.load("index.json"),
+        lambda: list(store.keys("releases/")),
+        lambda: store.stat(DIGEST),
+    ]
     for attempt in attempts:
         with pytest.raises(Forbidden) as caught:
             attempt()
@@ -109,7 +122,12 @@ def test_no_credentials(s3_prefix: Callable[[], str], monkeypatch: pytest.Monkey
 
 
 def test_a_server_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("ENDPOINT_URL", "http://127.0.0.1:9"), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("MAX_ATTEMPTS", "1")):
+    for name, value in (
+        ("ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("ACCESS_KEY_ID", "a"),
+        ("SECRET_ACCESS_KEY", "b"),
+        ("MAX_ATTEMPTS", "1"),
+    ):
         monkeypatch.setenv(f"AWS_{name}", value)
     with pytest.raises(Unreachable) as caught:
         open_store("s3://bucket/zoo").load("index.json")
@@ -128,20 +146,29 @@ def test_a_presigned_address_gives_the_blob_to_anyone(s3_prefix: Callable[[], st
 
 @pytest.mark.s3
 def test_a_registry_over_s3_is_the_prefix_that_others_read(
-    s3_prefix: Callable[[], str], tmp_path: Path, make_record: Callable[..., Record], blob_bytes: Callable[..., bytes]
+    s3_prefix: Callable[[], str],
+    tmp_path: Path,
+    make_record: Callable[..., Record],
+    blob_bytes: Callable[..., bytes],
 ) -> None:
     place, record = s3_prefix(), make_record()
     data = blob_bytes(f"{record.name}@{record.version}")
     settings = Settings(db=str(tmp_path / "zoo.db"), store=place, trusted=True, presign=60)
     with TestClient(create_app(settings)) as api:
-        begun = api.post("/v1/uploads", json={"sha256": record.file.sha256, "size": len(data)}).json()
+        begun = api.post(
+            "/v1/uploads", json={"sha256": record.file.sha256, "size": len(data)}
+        ).json()
         api.put(f"/v1/uploads/{begun['id']}", content=data).raise_for_status()
         api.post("/v1/releases", content=record.to_bytes()).raise_for_status()
         sent = api.get(f"/v1/blobs/{record.file.sha256}", follow_redirects=False)
         assert sent.status_code == 307
         assert httpx.get(sent.headers["location"]).content == data
         itself = api.get(f"/v1/blobs/{record.file.sha256}?direct=true", follow_redirects=False)
-        assert (itself.status_code, itself.content) == (200, data), "a page of the registry may not load from elsewhere"
-        assert api.head(f"/v1/blobs/{record.file.sha256}").headers["content-length"] == str(len(data))
+        assert (itself.status_code, itself.content) == (200, data), (
+            "a page of the registry may not load from elsewhere"
+        )
+        assert api.head(f"/v1/blobs/{record.file.sha256}").headers["content-length"] == str(
+            len(data)
+        )
         assert api.get("/v1/resolve").json()["chosen"]["name"] == record.name
     assert [item.name for item in shelf.index(open_store(place))] == [record.name]

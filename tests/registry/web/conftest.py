@@ -42,7 +42,10 @@ def filled(_full: TestClient) -> Registry:
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TestClient]:
-    """Give a browser without JavaScript, at an empty registry of its own or, where a test asks for `filled`, at that one."""
+    """Give a browser without JavaScript, at an empty registry of its own or.
+
+    Where a test asks for `filled`, at that one.
+    """
     if "filled" in request.fixturenames:
         yield request.getfixturevalue("_full")
         return

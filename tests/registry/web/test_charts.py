@@ -18,7 +18,8 @@ positive = st.floats(min_value=1e-4, max_value=1e4)
 
 
 def draw(dots: list[Dot], x: Axis = X, y: Axis = Y) -> ET.Element:
-    return ET.fromstring(str(charts.scatter(dots, x, y, FRAME)))  # noqa: S314  our own output; that it is well formed is the point
+    # our own output; that it is well formed is the point
+    return ET.fromstring(str(charts.scatter(dots, x, y, FRAME)))  # noqa: S314
 
 
 def dot(x: float, y: float, label: str = "a", kind: charts.Kind = "front") -> Dot:
@@ -41,7 +42,9 @@ def test_every_point_is_a_link_with_words() -> None:
 
 def test_hostile_labels_are_text() -> None:
     root = draw([Dot(1, 0.4, "<script>x</script>", '"><img src=x>', 'javascript:"<', "front")])
-    assert not [element for element in root.iter() if element.tag.removeprefix(SVG) in {"script", "img"}]
+    assert not [
+        element for element in root.iter() if element.tag.removeprefix(SVG) in {"script", "img"}
+    ]
     assert "<script>x</script>" in [text.text for text in root.iter("text")]
 
 
@@ -49,7 +52,12 @@ def test_the_front_is_a_stair_that_passes_the_front_points_only() -> None:
     root = draw([dot(1, 0.4), dot(2, 0.5), dot(1.5, 0.1, "b", "beaten")])
     (line,) = [path for path in by_class(root, "front") if path.tag == "path"]
     corners = [tuple(map(float, pair.split())) for pair in line.get("d", "")[1:].split("L")]
-    marks = {(float(c.get("cx", "")), float(c.get("cy", ""))) for a in by_class(root, "front") for c in a if "mark" in c.get("class", "")}
+    marks = {
+        (float(c.get("cx", "")), float(c.get("cy", "")))
+        for a in by_class(root, "front")
+        for c in a
+        if "mark" in c.get("class", "")
+    }
     assert marks == {corners[0], corners[-1]}
     assert corners[1] == (corners[2][0], corners[0][1]), "right first, then up"
 
@@ -57,7 +65,12 @@ def test_the_front_is_a_stair_that_passes_the_front_points_only() -> None:
 def test_the_budget_shades_the_corner_of_fast_and_good() -> None:
     root = draw([dot(1, 0.4), dot(3, 0.6)], Axis("ms", limit=2.0), Axis("top-1", limit=0.5))
     (budget,) = by_class(root, "budget")
-    inside = [a for a in by_class(root, "dot") for c in a if "mark" in c.get("class", "") and _inside(budget, c)]
+    inside = [
+        a
+        for a in by_class(root, "dot")
+        for c in a
+        if "mark" in c.get("class", "") and _inside(budget, c)
+    ]
     assert not inside, "one point is too bad, the other too slow"
 
 
@@ -68,7 +81,9 @@ def _inside(budget: ET.Element, circle: ET.Element) -> bool:
 
 
 @given(st.lists(st.tuples(positive, st.floats(min_value=0, max_value=1)), min_size=1, max_size=30))
-def test_whatever_the_numbers_the_drawing_is_whole_and_inside_its_frame(points: list[tuple[float, float]]) -> None:
+def test_whatever_the_numbers_the_drawing_is_whole_and_inside_its_frame(
+    points: list[tuple[float, float]],
+) -> None:
     root = draw([dot(x, y, f"model-{index}") for index, (x, y) in enumerate(points)])
     for circle in root.iter("circle"):
         assert 0 <= float(circle.get("cx", "")) <= FRAME.width
@@ -76,9 +91,13 @@ def test_whatever_the_numbers_the_drawing_is_whole_and_inside_its_frame(points: 
 
 
 @given(st.lists(st.tuples(st.floats(40, 640), st.floats(20, 240)), min_size=1, max_size=25))
-def test_labels_never_cover_one_another_or_leave_the_plot(points: list[tuple[float, float]]) -> None:
+def test_labels_never_cover_one_another_or_leave_the_plot(
+    points: list[tuple[float, float]],
+) -> None:
     plot = Box(30, 10, 660, 260)
-    placed = [label.box for label in place([(x, y, "a-model-name") for x, y in points], plot) if label]
+    placed = [
+        label.box for label in place([(x, y, "a-model-name") for x, y in points], plot) if label
+    ]
     assert all(plot.holds(box) for box in placed)
     assert not any(a.overlaps(b) for a, b in combinations(placed, 2))
 
@@ -110,9 +129,15 @@ def test_there_are_always_ticks_to_read(low: float, high: float) -> None:
 
 def test_interval_bars_of_one_table_can_be_compared() -> None:
     scale = charts.interval_scale([0.4, 0.5, 2.0], 1.0)
-    faster, slower = (ET.fromstring(str(charts.interval_bar(scale, v, v * 0.9, v * 1.1, 1.0))) for v in (0.5, 2.0))  # noqa: S314  our own output
+    faster, slower = (
+        ET.fromstring(str(charts.interval_bar(scale, v, v * 0.9, v * 1.1, 1.0)))  # noqa: S314
+        for v in (0.5, 2.0)
+    )
     at = [float(next(bar.iter("circle")).get("cx", "")) for bar in (faster, slower)]
-    lines = [next(path for path in bar.iter("path") if path.get("class") == "reference").get("d") for bar in (faster, slower)]
+    lines = [
+        next(path for path in bar.iter("path") if path.get("class") == "reference").get("d")
+        for bar in (faster, slower)
+    ]
     assert at[0] < scale.at(1.0) < at[1]
     assert lines[0] == lines[1]
 

@@ -1,4 +1,7 @@
-"""What a page holds for measuring in the browser: chosen purely, spelled safely, and honest about what is missing."""
+"""What a page holds for measuring in the browser.
+
+Chosen purely, spelled safely, and honest about what is missing.
+"""
 
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -42,14 +45,26 @@ class Held(HTMLParser):
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("lab")
-    settings = Settings(db=str(folder / "zoo.db"), store=str(folder), litertjs=install(folder / "litertjs"))
+    settings = Settings(
+        db=str(folder / "zoo.db"), store=str(folder), litertjs=install(folder / "litertjs")
+    )
     app = create_app(settings)
     for record in family():
         stock(app.state.registry, record, file_of(record))
     for version in ("1.0.0", "2.0.0"):
         for variant, technique in (("fp32", None), ("int8", "quantize")):
             data = f"{variant} {version}".encode()
-            stock(app.state.registry, make(variant=variant, version=version, technique=technique, data=data, description=HOSTILE), data)
+            stock(
+                app.state.registry,
+                make(
+                    variant=variant,
+                    version=version,
+                    technique=technique,
+                    data=data,
+                    description=HOSTILE,
+                ),
+                data,
+            )
     with TestClient(app, headers={"accept": "text/html"}) as found:
         yield found
 
@@ -68,21 +83,36 @@ def test_the_page_is_about_its_own_release_first_and_knows_the_baseline(client: 
     assert [entry["name"] for entry in found][:2] == ["cifar10-cnn-sparse75", "cifar10-cnn-fp32"]
     assert [entry["float"] for entry in found][:2] == [False, True]
     assert found[0]["record"] == "/v1/artifacts/cifar10-cnn-sparse75/1.0.0"
-    assert found[0]["published"]["ratio"] == pytest.approx(0.66), "on web-wasm, where it was measured there"
+    assert found[0]["published"]["ratio"] == pytest.approx(0.66), (
+        "on web-wasm, where it was measured there"
+    )
     assert sum(entry["ticked"] for entry in found) == 8
 
 
 def test_relatives_are_of_the_same_version(client: TestClient) -> None:
     for version in ("1.0.0", "2.0.0"):
         found = entries(client, f"/artifacts/digits-cnn-int8/{version}")
-        assert {(entry["name"], entry["version"]) for entry in found} == {("digits-cnn-int8", version), ("digits-cnn-fp32", version)}
+        assert {(entry["name"], entry["version"]) for entry in found} == {
+            ("digits-cnn-int8", version),
+            ("digits-cnn-fp32", version),
+        }
         compared = entries(client, f"/compare?ref=digits-cnn-int8@{version}")
-        assert {(entry["name"], entry["version"]) for entry in compared} == {("digits-cnn-int8", version), ("digits-cnn-fp32", version)}
+        assert {(entry["name"], entry["version"]) for entry in compared} == {
+            ("digits-cnn-int8", version),
+            ("digits-cnn-fp32", version),
+        }
 
 
-def test_a_comparison_measures_what_is_compared_and_the_baseline_of_each_model(client: TestClient) -> None:
+def test_a_comparison_measures_what_is_compared_and_the_baseline_of_each_model(
+    client: TestClient,
+) -> None:
     found = entries(client, "/compare?ref=cifar10-cnn-int8&ref=digits-cnn-int8")
-    assert {entry["name"] for entry in found} == {"cifar10-cnn-int8", "digits-cnn-int8", "cifar10-cnn-fp32", "digits-cnn-fp32"}
+    assert {entry["name"] for entry in found} == {
+        "cifar10-cnn-int8",
+        "digits-cnn-int8",
+        "cifar10-cnn-fp32",
+        "digits-cnn-fp32",
+    }
     assert all(entry["ticked"] for entry in found)
     assert Held(client.get("/compare").text).data is None, "nothing is compared"
 
@@ -103,7 +133,9 @@ def test_the_runtime_is_where_it_was_installed_and_its_size_is_told(client: Test
 
 
 def test_without_the_runtime_the_page_tells_its_operator_and_has_no_button(tmp_path: Path) -> None:
-    app = create_app(Settings(db=str(tmp_path / "zoo.db"), store=str(tmp_path), litertjs=tmp_path / "nothing"))
+    app = create_app(
+        Settings(db=str(tmp_path / "zoo.db"), store=str(tmp_path), litertjs=tmp_path / "nothing")
+    )
     record = family()[0]
     stock(app.state.registry, record, file_of(record))
     text = TestClient(app, headers={"accept": "text/html"}).get(f"/artifacts/{record.name}").text
@@ -112,10 +144,19 @@ def test_without_the_runtime_the_page_tells_its_operator_and_has_no_button(tmp_p
     assert Held(text).data is None
 
 
-@pytest.mark.parametrize(("settings", "asks"), [({}, True), ({"open_measurements": True}, False), ({"trusted": True}, False)])
-def test_the_page_knows_whether_submitting_needs_a_token(tmp_path: Path, settings: dict[str, bool], asks: bool) -> None:
+@pytest.mark.parametrize(
+    ("settings", "asks"),
+    [({}, True), ({"open_measurements": True}, False), ({"trusted": True}, False)],
+)
+def test_the_page_knows_whether_submitting_needs_a_token(
+    tmp_path: Path, settings: dict[str, bool], asks: bool
+) -> None:
     folder = install(tmp_path / "litertjs")
-    app = create_app(Settings.model_validate({"db": str(tmp_path / "zoo.db"), "store": str(tmp_path), "litertjs": folder, **settings}))
+    app = create_app(
+        Settings.model_validate(
+            {"db": str(tmp_path / "zoo.db"), "store": str(tmp_path), "litertjs": folder, **settings}
+        )
+    )
     record = family()[0]
     stock(app.state.registry, record, file_of(record))
     text = TestClient(app, headers={"accept": "text/html"}).get(f"/artifacts/{record.name}").text
@@ -126,12 +167,18 @@ def test_large_relatives_are_left_for_the_visitor_to_tick() -> None:
     known = [item.model_copy(update={"size": 15_000_000}) for item in items()]
     held = lab(known[5:6], known, RUNTIME, needs_token=True)
     assert held is not None
-    assert [entry["variant"] for entry in held.data["entries"] if entry["ticked"]] == ["sparse75", "fp32"]
+    assert [entry["variant"] for entry in held.data["entries"] if entry["ticked"]] == [
+        "sparse75",
+        "fp32",
+    ]
 
 
 def test_the_published_device_is_one_that_has_numbers() -> None:
     def device(kept: Callable[[str], bool]) -> str:
-        timed = [item.model_copy(update={"timings": tuple(t for t in item.timings if kept(t.device))}) for item in items()]
+        timed = [
+            item.model_copy(update={"timings": tuple(t for t in item.timings if kept(t.device))})
+            for item in items()
+        ]
         held = lab(timed[:1], timed, RUNTIME, needs_token=True)
         assert held is not None
         return str(held.data["device"])

@@ -1,4 +1,7 @@
-"""The chart of what quantizing did to each layer: every layer has its row, numbers and words agree, hostile names are text."""
+"""The chart of what quantizing did to each layer.
+
+Every layer has its row, numbers and words agree, hostile names are text.
+"""
 
 import io
 import xml.etree.ElementTree as ET
@@ -17,26 +20,43 @@ from zoo_registry.web.layer_errors import MOST, chart, layer_errors
 INT8 = next(record for record in family() if record.variant == "int8")
 
 
-def error(layer: str, channels: float = 40.0, *, whole: float = 43.0, kept: bool = False) -> LayerError:
+def error(
+    layer: str, channels: float = 40.0, *, whole: float = 43.0, kept: bool = False
+) -> LayerError:
     return LayerError(
-        layer=layer, tensor=f"net/{layer}/Conv2D", operator="CONV_2D", rmse_over_scale=0.09, sqnr_db=whole, sqnr_channels_db=channels,
+        layer=layer,
+        tensor=f"net/{layer}/Conv2D",
+        operator="CONV_2D",
+        rmse_over_scale=0.09,
+        sqnr_db=whole,
+        sqnr_channels_db=channels,
         kept_float=kept,
-    )  # fmt: skip
+    )
 
 
 def quantization(*layers: LayerError, search: tuple[Trial, ...] = ()) -> Quantization:
     return Quantization(
-        engine="tensorflow", engine_version="2.21.0", split="calibration", examples=50, layers=layers, metric="top1", search=search
+        engine="tensorflow",
+        engine_version="2.21.0",
+        split="calibration",
+        examples=50,
+        layers=layers,
+        metric="top1",
+        search=search,
     )
 
 
 FOUND = quantization(
-    error("stem"), error("drowned", 3.0, kept=True), error("poor", 8.0), search=(Trial(kept=0, drop=0.7), Trial(kept=1, drop=0.004))
+    error("stem"),
+    error("drowned", 3.0, kept=True),
+    error("poor", 8.0),
+    search=(Trial(kept=0, drop=0.7), Trial(kept=1, drop=0.004)),
 )
 
 
 def rows(errors: list[LayerError]) -> dict[str, ET.Element]:
-    root = ET.fromstring(str(chart(errors)))  # noqa: S314  our own output; that it is well formed is the point
+    # our own output; that it is well formed is the point
+    root = ET.fromstring(str(chart(errors)))  # noqa: S314
     groups = [group for group in root.iter("g") if "layer" in group.get("class", "").split()]
     return {next(text.text or "" for text in group.iter("text")): group for group in groups}
 
@@ -52,8 +72,10 @@ def test_a_row_a_layer_in_the_order_of_the_network_with_both_marks_on_one_scale(
     assert at == sorted(at)
     assert len({marks(group)["whole"] for group in drawn.values()}) == 1
     assert {name: group.get("class") for name, group in drawn.items()} == {
-        "stem": "layer even", "drowned": "layer kept", "poor": "layer bad",
-    }  # fmt: skip
+        "stem": "layer even",
+        "drowned": "layer kept",
+        "poor": "layer bad",
+    }
 
 
 def test_hostile_names_are_text() -> None:
@@ -80,8 +102,10 @@ def test_the_page_says_what_was_left_in_float_and_what_that_brought() -> None:
     [summary] = summaries((record,))
     shown = artifact_page(record, summary, record.measurements, [summary]).errors
     assert shown is not None
-    assert shown.search == (
-        "Left in float, found in 2 trials: drowned. top-1 falls by 70.0 points with all layers in integers, by 0.4 with these in float."
+    assert (
+        shown.search
+        == "Left in float, found in 2 trials: drowned. top-1 falls by 70.0 points with all layers"
+        " in integers, by 0.4 with these in float."
     )
     assert "50 examples of calibration" in shown.about
 

@@ -46,7 +46,11 @@ class Seen(HTMLParser):
 
     def form(self) -> dict[str, str]:
         """What the budget form would send if it were sent as it stands."""
-        sent = {str(i["name"]): i.get("value") or "" for i in self.all("input") if i.get("name") not in (None, "ref") and _is_sent(i)}
+        sent = {
+            str(i["name"]): i.get("value") or ""
+            for i in self.all("input")
+            if i.get("name") not in (None, "ref") and _is_sent(i)
+        }
         name = ""
         for tag, attributes in self.tags:
             if tag == "select":
@@ -73,11 +77,21 @@ def test_an_empty_registry_says_how_to_fill_it(client: TestClient) -> None:
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(
-    "path", ["/", f"/artifacts/{NAME}", "/compare", "/artifacts/nothing-here", "/?max_latency_ms=fast", "/static/zoo.css"]
+    "path",
+    [
+        "/",
+        f"/artifacts/{NAME}",
+        "/compare",
+        "/artifacts/nothing-here",
+        "/?max_latency_ms=fast",
+        "/static/zoo.css",
+    ],
 )
 def test_nothing_but_our_own_files_can_run(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
-    policy = dict(part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";"))
+    policy = dict(
+        part.strip().partition(" ")[::2] for part in headers["content-security-policy"].split(";")
+    )
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == policy["style-src"] == "'self'"
     assert headers["x-content-type-options"] == "nosniff"
@@ -85,7 +99,13 @@ def test_nothing_but_our_own_files_can_run(client: TestClient, path: str) -> Non
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(
-    "path", ["/", "/?device=host-cpu&max_latency_ms=0.001", f"/artifacts/{NAME}", f"/compare?ref={NAME}&ref=cifar10-cnn-fp32"]
+    "path",
+    [
+        "/",
+        "/?device=host-cpu&max_latency_ms=0.001",
+        f"/artifacts/{NAME}",
+        f"/compare?ref={NAME}&ref=cifar10-cnn-fp32",
+    ],
 )
 def test_pages_keep_their_own_policy(client: TestClient, path: str) -> None:
     page = see(client, path)
@@ -97,10 +117,23 @@ def test_pages_keep_their_own_policy(client: TestClient, path: str) -> None:
 
 
 QUESTION = {
-    "q": "cnn", "task": "image-classification", "model": "cifar10-cnn", "technique": "quantize", "license": "apache-2.0",
-    "device": "host-cpu", "threads": "1", "max_latency_ms": "0.5", "max_ratio": "2", "max_size": "10MB", "max_size_gzip": "4MB",
-    "min_top1": "0.1", "sort": "-top1", "all_versions": "true", "yanked": "true", "pareto": "true",
-}  # fmt: skip
+    "q": "cnn",
+    "task": "image-classification",
+    "model": "cifar10-cnn",
+    "technique": "quantize",
+    "license": "apache-2.0",
+    "device": "host-cpu",
+    "threads": "1",
+    "max_latency_ms": "0.5",
+    "max_ratio": "2",
+    "max_size": "10MB",
+    "max_size_gzip": "4MB",
+    "min_top1": "0.1",
+    "sort": "-top1",
+    "all_versions": "true",
+    "yanked": "true",
+    "pareto": "true",
+}
 
 
 @pytest.mark.usefixtures("filled")
@@ -110,7 +143,9 @@ def test_sending_the_form_again_asks_the_same_question(client: TestClient) -> No
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(("name", "value"), QUESTION.items())
-def test_every_filter_reaches_the_address_the_command_and_the_rest_call(client: TestClient, name: str, value: str) -> None:
+def test_every_filter_reaches_the_address_the_command_and_the_rest_call(
+    client: TestClient, name: str, value: str
+) -> None:
     page = see(client, f"/?{urlencode({name: value})}")
     assert page.form() == {name: value}
     assert f"/v1/artifacts?{urlencode({name: value})}" in page.text
@@ -127,11 +162,15 @@ def test_a_budget_is_answered_with_the_best_and_how_to_get_it(client: TestClient
     page = see(client, "/?device=host-cpu&max_latency_ms=0.02&max_size_gzip=6kB")
     assert "zoo pull cifar10-cnn-sparse75-int8@1.0.0" in page.text
     assert "zoo search --device host-cpu --max-latency 0.02 --max-size-gzip 6kB" in page.text
-    assert "cifar10-cnn-int16x8" not in [*page.text.split()], "too slow: in the drawing only by its variant"
+    assert "cifar10-cnn-int16x8" not in [*page.text.split()], (
+        "too slow: in the drawing only by its variant"
+    )
 
 
 @pytest.mark.usefixtures("filled")
-def test_when_nothing_fits_the_nearest_are_shown_and_the_widened_budget_has_them(client: TestClient) -> None:
+def test_when_nothing_fits_the_nearest_are_shown_and_the_widened_budget_has_them(
+    client: TestClient,
+) -> None:
     page = see(client, "/?device=host-cpu&max_latency_ms=0.001")
     assert "Nothing fits" in page.text
     widened = [a["href"] for a in page.all("a") if a.get("class") == "widen"]
@@ -141,9 +180,16 @@ def test_when_nothing_fits_the_nearest_are_shown_and_the_widened_budget_has_them
 
 @pytest.mark.usefixtures("filled")
 def test_every_link_of_every_page_leads_somewhere(client: TestClient) -> None:
-    pages = [see(client, path) for path in ("/", f"/artifacts/{NAME}/1.0.0", f"/compare?ref={NAME}&ref=cifar10-cnn-fp32")]
-    links = {link for page in pages for link in page.links if not link.startswith(("#", "/v1/", "/docs"))}
-    broken = {link: client.get(link).status_code for link in links if client.get(link).status_code != 200}
+    pages = [
+        see(client, path)
+        for path in ("/", f"/artifacts/{NAME}/1.0.0", f"/compare?ref={NAME}&ref=cifar10-cnn-fp32")
+    ]
+    links = {
+        link for page in pages for link in page.links if not link.startswith(("#", "/v1/", "/docs"))
+    }
+    broken = {
+        link: client.get(link).status_code for link in links if client.get(link).status_code != 200
+    }
     assert not broken
 
 
@@ -153,13 +199,25 @@ def test_paging_walks_through_everything_once(client: TestClient, filled: Regist
         page = see(client, path)
         names += [str(i["value"]) for i in page.all("input") if i.get("name") == "ref"]
         path = next((str(a["href"]) for a in page.all("a") if a.get("rel") == "next"), "")
-    assert names == [f"{item.name}@{item.version}" for item in filled.search(Query(), limit=100).items]
+    assert names == [
+        f"{item.name}@{item.version}" for item in filled.search(Query(), limit=100).items
+    ]
 
 
 def test_hostile_words_in_a_record_are_text(client: TestClient, registry: Registry) -> None:
-    record = make(description=HOSTILE, recipe=[{"technique": HOSTILE, "params": {HOSTILE: HOSTILE}}], license=HOSTILE, task=HOSTILE)
+    record = make(
+        description=HOSTILE,
+        recipe=[{"technique": HOSTILE, "params": {HOSTILE: HOSTILE}}],
+        license=HOSTILE,
+        task=HOSTILE,
+    )
     publish(registry, record)
-    for path in ("/", f"/artifacts/{record.name}", f"/compare?ref={record.name}", f"/?{urlencode({'q': HOSTILE})}"):
+    for path in (
+        "/",
+        f"/artifacts/{record.name}",
+        f"/compare?ref={record.name}",
+        f"/?{urlencode({'q': HOSTILE})}",
+    ):
         page = see(client, path)
         assert HOSTILE in page.text
         assert not page.all("img")
@@ -167,9 +225,17 @@ def test_hostile_words_in_a_record_are_text(client: TestClient, registry: Regist
 
 
 @pytest.mark.parametrize(
-    "path", ["/artifacts/%3Cscript%3E", "/artifacts/cifar10-cnn-int8/%3Cscript%3E", "/compare?ref=%3Cscript%3E", "/?sort=%3Cscript%3E"]
+    "path",
+    [
+        "/artifacts/%3Cscript%3E",
+        "/artifacts/cifar10-cnn-int8/%3Cscript%3E",
+        "/compare?ref=%3Cscript%3E",
+        "/?sort=%3Cscript%3E",
+    ],
 )
-def test_hostile_addresses_are_refused_with_a_page(client: TestClient, filled: Registry, path: str) -> None:
+def test_hostile_addresses_are_refused_with_a_page(
+    client: TestClient, filled: Registry, path: str
+) -> None:
     answer = client.get(path)
     assert answer.status_code in (404, 422)
     assert "<script>" not in answer.text
@@ -183,15 +249,29 @@ def test_a_wrong_name_finds_the_near_ones(client: TestClient) -> None:
 
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize(
-    "query", ["max_latency_ms=fast", "max_size=4+parsecs", "bogus=1", "threads=0", "sort=colour", "min_top1=high", "cursor=abc", "limit=x"]
+    "query",
+    [
+        "max_latency_ms=fast",
+        "max_size=4+parsecs",
+        "bogus=1",
+        "threads=0",
+        "sort=colour",
+        "min_top1=high",
+        "cursor=abc",
+        "limit=x",
+    ],
 )
-def test_a_search_that_means_nothing_keeps_the_form_and_says_why(client: TestClient, query: str) -> None:
+def test_a_search_that_means_nothing_keeps_the_form_and_says_why(
+    client: TestClient, query: str
+) -> None:
     page = see(client, f"/?{query}", 422)
     assert "This search cannot be understood" in page.text
     assert page.all("form")
 
 
-def test_an_artifact_page_carries_every_condition_of_its_measurements(client: TestClient, filled: Registry) -> None:
+def test_an_artifact_page_carries_every_condition_of_its_measurements(
+    client: TestClient, filled: Registry
+) -> None:
     page = see(client, "/artifacts/cifar10-cnn-sparse75-fp16/1.0.0")
     measurement = filled.release(Ref("cifar10-cnn-sparse75-fp16")).record.measurements[0]
     spelled = [
@@ -204,27 +284,49 @@ def test_an_artifact_page_carries_every_condition_of_its_measurements(client: Te
         "x86_64",
         "A/A control",
     ]
-    assert not [condition for condition in (*spelled, *measurement.noise_causes) if condition not in page.text]
+    assert not [
+        condition
+        for condition in (*spelled, *measurement.noise_causes)
+        if condition not in page.text
+    ]
     assert measurement.file_sha256 in page.text
 
 
 FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
 
 
-def test_a_device_that_cannot_run_a_file_is_named_on_its_page(client: TestClient, registry: Registry) -> None:
+def test_a_device_that_cannot_run_a_file_is_named_on_its_page(
+    client: TestClient, registry: Registry
+) -> None:
     data = b"a file with int8 inputs"
     told = "LiteRT.js has no <int8> tensors at an interface"
-    row = {"file_sha256": Digest.of(data), "device": "web-wasm", "threads": 1, "kind": "interface", "message": told, "when": WHEN}
+    row = {
+        "file_sha256": Digest.of(data),
+        "device": "web-wasm",
+        "threads": 1,
+        "kind": "interface",
+        "message": told,
+        "when": WHEN,
+    }
     stock(registry, make(data=data, not_measured=[row]), data)
     page = client.get("/artifacts/digits-cnn-int8").text
     assert f"Not runnable on <code>web-wasm</code>: {escape(told)}" in page
 
 
-def test_an_artifact_without_labels_is_known_by_its_fidelity(client: TestClient, registry: Registry) -> None:
+def test_an_artifact_without_labels_is_known_by_its_fidelity(
+    client: TestClient, registry: Registry
+) -> None:
     for variant, agreement in (("int8", 0.98), ("masks", None)):
-        record = make(data=variant.encode(), variant=variant, metrics=[], fidelity={**FIDELITY, "top1_agreement": agreement})
+        record = make(
+            data=variant.encode(),
+            variant=variant,
+            metrics=[],
+            fidelity={**FIDELITY, "top1_agreement": agreement},
+        )
         stock(registry, record, variant.encode())
-    scores, masks = (client.get(f"/artifacts/digits-cnn-{variant}").text for variant in ("int8", "masks"))
+    scores, masks = (
+        client.get(f"/artifacts/digits-cnn-{variant}").text for variant in ("int8", "masks")
+    )
     assert "21.5 dB" in scores
     assert "same top-1" in scores
     assert "21.5 dB" in masks
@@ -232,10 +334,23 @@ def test_an_artifact_without_labels_is_known_by_its_fidelity(client: TestClient,
     assert client.get("/").status_code == 200
 
 
-def test_a_metric_made_of_classes_shows_each_the_worst_first(client: TestClient, registry: Registry) -> None:
-    classes = [{"label": "yes", "examples": 30, "value": 0.9}, {"label": "st<b>op", "examples": 20, "value": 0.4}]
-    metric = {"dataset": "words", "dataset_sha256": "cd" * 32, "split": "test", "examples": 50, "metric": "macro_recall", "value": 0.65,
-              "ci95": [0.5, 0.8], "classes": classes}  # fmt: skip
+def test_a_metric_made_of_classes_shows_each_the_worst_first(
+    client: TestClient, registry: Registry
+) -> None:
+    classes = [
+        {"label": "yes", "examples": 30, "value": 0.9},
+        {"label": "st<b>op", "examples": 20, "value": 0.4},
+    ]
+    metric = {
+        "dataset": "words",
+        "dataset_sha256": "cd" * 32,
+        "split": "test",
+        "examples": 50,
+        "metric": "macro_recall",
+        "value": 0.65,
+        "ci95": [0.5, 0.8],
+        "classes": classes,
+    }
     stock(registry, make(data=b"words", metrics=[metric]), b"words")
     page = client.get("/artifacts/digits-cnn-int8").text
     assert "macro recall, class by class" in page
@@ -243,7 +358,9 @@ def test_a_metric_made_of_classes_shows_each_the_worst_first(client: TestClient,
     assert "<b>op" not in page
 
 
-def test_a_yanked_release_says_so_and_why_and_names_the_better_one(client: TestClient, registry: Registry) -> None:
+def test_a_yanked_release_says_so_and_why_and_names_the_better_one(
+    client: TestClient, registry: Registry
+) -> None:
     for version in ("1.0.0", "1.1.0"):
         record = make(version=version)
         publish(registry, record)
@@ -254,7 +371,9 @@ def test_a_yanked_release_says_so_and_why_and_names_the_better_one(client: TestC
     assert "Yanked" not in see(client, "/artifacts/digits-cnn-int8").text
 
 
-def test_when_all_versions_are_yanked_the_page_still_explains(client: TestClient, registry: Registry) -> None:
+def test_when_all_versions_are_yanked_the_page_still_explains(
+    client: TestClient, registry: Registry
+) -> None:
     record = make()
     publish(registry, record)
     registry.yank(record.name, record.version, "broken")
@@ -264,9 +383,16 @@ def test_when_all_versions_are_yanked_the_page_still_explains(client: TestClient
 @pytest.mark.usefixtures("filled")
 def test_a_lost_browser_gets_a_page_and_a_program_a_problem_document(client: TestClient) -> None:
     assert "All artifacts" in see(client, "/cifar10-cnn-int8", 404).text
-    for path, accept in (("/nowhere", "application/json"), ("/v1/nowhere", "text/html"), ("/v1/artifacts/nowhere", "text/html")):
+    for path, accept in (
+        ("/nowhere", "application/json"),
+        ("/v1/nowhere", "text/html"),
+        ("/v1/artifacts/nowhere", "text/html"),
+    ):
         answer = client.get(path, headers={"accept": accept})
-        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            404,
+            "application/problem+json",
+        )
 
 
 @pytest.mark.usefixtures("filled")
@@ -276,7 +402,9 @@ def test_comparing_too_many_is_refused_and_none_is_explained(client: TestClient)
     assert "Tick two or more" in see(client, "/compare").text
 
 
-def test_static_files_may_be_kept_for_ever_because_their_address_changes(client: TestClient) -> None:
+def test_static_files_may_be_kept_for_ever_because_their_address_changes(
+    client: TestClient,
+) -> None:
     page = see(client, "/")
     (style,) = [str(link["href"]) for link in page.all("link") if link.get("rel") == "stylesheet"]
     assert "?v=" in style

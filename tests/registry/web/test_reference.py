@@ -1,4 +1,7 @@
-"""The page of the API says all that the OpenAPI document says, and loads nothing from anybody else."""
+"""The page of the API says all that the OpenAPI document says.
+
+And loads nothing from anybody else.
+"""
 
 import html
 import re
@@ -27,13 +30,27 @@ def page(client: TestClient) -> str:
     return answer.text
 
 
-def test_every_operation_is_there_with_its_parameters_and_problems(document: dict[str, Any]) -> None:
-    shown = {(op.method.lower(), op.path): op for group in reference(document).groups for op in group.operations}
-    told = {(method, path): op for path, item in document["paths"].items() for method, op in item.items()}
+def test_every_operation_is_there_with_its_parameters_and_problems(
+    document: dict[str, Any],
+) -> None:
+    shown = {
+        (op.method.lower(), op.path): op
+        for group in reference(document).groups
+        for op in group.operations
+    }
+    told = {
+        (method, path): op
+        for path, item in document["paths"].items()
+        for method, op in item.items()
+    }
     assert set(shown) == set(told)
     for key, op in told.items():
-        assert [field.name for field in shown[key].parameters] == [parameter["name"] for parameter in op.get("parameters", ())]
-        assert {*shown[key].problems, *(reply.status for reply in shown[key].replies)} == set(op["responses"])
+        assert [field.name for field in shown[key].parameters] == [
+            parameter["name"] for parameter in op.get("parameters", ())
+        ]
+        assert {*shown[key].problems, *(reply.status for reply in shown[key].replies)} == set(
+            op["responses"]
+        )
         assert bool(shown[key].bodies) == ("requestBody" in op)
 
 
@@ -58,11 +75,15 @@ def test_nothing_comes_from_elsewhere(client: TestClient, page: str) -> None:
     assert not [address for address in addresses if not re.match(r"[/#](?!/)", address)]
     assert "default-src 'none'" in client.get("/docs").headers["content-security-policy"]
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page)
-    assert client.get("/redoc").status_code == client.get("/docs/oauth2-redirect").status_code == 404
+    assert (
+        client.get("/redoc").status_code == client.get("/docs/oauth2-redirect").status_code == 404
+    )
 
 
 def test_whoever_has_no_token_reads_how_to_get_one(tmp_path: Path) -> None:
-    settings = Settings(db=str(tmp_path / "zoo.db"), store=str(tmp_path / "store"), public_reads=False)
+    settings = Settings(
+        db=str(tmp_path / "zoo.db"), store=str(tmp_path / "store"), public_reads=False
+    )
     with TestClient(create_app(settings)) as client:
         answer = client.get("/docs")
     assert (answer.status_code, "Reading needs a token" in answer.text) == (200, True)
@@ -77,9 +98,15 @@ def test_whoever_has_no_token_reads_how_to_get_one(tmp_path: Path) -> None:
         ({"type": "string", "pattern": "^(sha256:)?[0-9a-f]{64}$"}, "sha256"),
         ({"type": "string", "format": "binary"}, "bytes"),
         ({"enum": ["a", "b"]}, "<code>a</code> or <code>b</code>"),
-        ({"anyOf": [{"$ref": "#/components/schemas/TreeLfs"}, {"type": "null"}]}, '<a href="#shape-treelfs">TreeLfs</a> or null'),
+        (
+            {"anyOf": [{"$ref": "#/components/schemas/TreeLfs"}, {"type": "null"}]},
+            '<a href="#shape-treelfs">TreeLfs</a> or null',
+        ),
         ({"type": "array", "items": {"type": "string"}}, "list of string"),
-        ({"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]}, "[number, number]"),
+        (
+            {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}]},
+            "[number, number]",
+        ),
         ({"type": "object", "additionalProperties": {"type": "number"}}, "map of string to number"),
         ({"type": "object", "additionalProperties": True}, "object"),
         ({}, "any"),

@@ -1,4 +1,7 @@
-"""The program on an artifact's page is run, on real files, and held against the builders' own preprocessing."""
+"""The program on an artifact's page is run, on real files.
+
+And held against the builders' own preprocessing.
+"""
 
 import ast
 import io
@@ -21,19 +24,28 @@ LABELS = [f"class {index}" for index in range(3)]
 
 @pytest.fixture(scope="module")
 def convert() -> Convert:
-    """Convert a network that gives the mean of each channel; with a representative input, to int8 from end to end."""
+    """Convert a network that gives the mean of each channel.
+
+    With a representative input, to int8 from end to end.
+    """
     from zoo_builders.tf import tensorflow as tf
 
     def mean(shape: tuple[int, ...], sample: Any = None) -> bytes:
-        traced = tf.function(lambda x: tf.reduce_mean(x, [1, 2]), input_signature=[tf.TensorSpec(shape, tf.float32)])
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], traced)
+        traced = tf.function(
+            lambda x: tf.reduce_mean(x, [1, 2]), input_signature=[tf.TensorSpec(shape, tf.float32)]
+        )
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [traced.get_concrete_function()], traced
+        )
         if sample is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = lambda: iter([[sample], [-sample]])
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = converter.inference_output_type = tf.int8
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # TensorFlow warns of statistics that its own int8 path does not use
+            warnings.simplefilter(
+                "ignore"
+            )  # TensorFlow warns of statistics that its own int8 path does not use
             found: bytes = converter.convert()
         return found
 
@@ -48,15 +60,22 @@ def ports(data: bytes) -> dict[str, list[dict[str, Any]]]:
     found = {"inputs": interpreter.get_input_details(), "outputs": interpreter.get_output_details()}
     return {
         kind: [
-            {"name": d["name"], "shape": d["shape"].tolist(), "dtype": np.dtype(d["dtype"]).name, "scale": d["quantization"][0],
-             "zero_point": d["quantization"][1]}
+            {
+                "name": d["name"],
+                "shape": d["shape"].tolist(),
+                "dtype": np.dtype(d["dtype"]).name,
+                "scale": d["quantization"][0],
+                "zero_point": d["quantization"][1],
+            }
             for d in details
         ]
         for kind, details in found.items()
-    }  # fmt: skip
+    }
 
 
-def run(data: bytes, image: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **signature: Any) -> tuple[dict[str, Any], str]:
+def run(
+    data: bytes, image: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **signature: Any
+) -> tuple[dict[str, Any], str]:
     """Run the program of a record of `data` on `image`; give its variables and what it printed."""
     from PIL import Image
 
@@ -67,7 +86,8 @@ def run(data: bytes, image: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("sys.argv", ["run.py", "input.png"])
     variables: dict[str, Any] = {}
     with redirect_stdout(io.StringIO()) as printed:
-        exec(compile(snippet.python(record), "run.py", "exec"), variables)  # noqa: S102  running it is the test
+        # running it is the test
+        exec(compile(snippet.python(record), "run.py", "exec"), variables)  # noqa: S102
     return variables, printed.getvalue()
 
 
@@ -81,50 +101,94 @@ MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]
     [
         [{"resize": [32, 32]}, {"rescale": [-1, 1]}],
         [{"resize": 32}],
-        [{"center_crop": [32, 32]}, {"rescale": [0, 1]}, {"standardize": {"mean": MEAN, "std": STD}}],
+        [
+            {"center_crop": [32, 32]},
+            {"rescale": [0, 1]},
+            {"standardize": {"mean": MEAN, "std": STD}},
+        ],
         [{"resize": [24, 28]}, {"pad": [32, 32]}, {"rescale": [0, 1]}, {"rescale": [-2, 2]}],
         [{"resize": [32, 32]}, {"grayscale": {}}, {"rescale": [-1, 1]}],
     ],
 )
 @pytest.mark.parametrize("recorded", [False, True], ids=["steps", "value map"])
 def test_the_program_prepares_its_input_as_the_builders_do(
-    steps: list[dict[str, Any]], recorded: bool, convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    steps: list[dict[str, Any]],
+    recorded: bool,
+    convert: Convert,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from zoo_builders.data import preprocess
 
     values = preprocess.value_map(steps, (0.0, 255.0), None)
     expected = values(preprocess.geometry(steps, PHOTO[None]))
-    kept = {"scale": values.scale, "offset": values.offset, "low": 0, "high": 255} if recorded else None
-    seen, _ = run(convert(expected.shape), PHOTO, tmp_path, monkeypatch, preprocess=steps, values=kept)
+    kept = (
+        {"scale": values.scale, "offset": values.offset, "low": 0, "high": 255}
+        if recorded
+        else None
+    )
+    seen, _ = run(
+        convert(expected.shape), PHOTO, tmp_path, monkeypatch, preprocess=steps, values=kept
+    )
     # Grey values round once in Pillow and once here: half a step of 255 apart, at most one.
-    assert seen["x"] == pytest.approx(expected, abs=1.01 * float(np.max(values.scale)) if "grayscale" in str(steps) else 1e-5)
+    assert seen["x"] == pytest.approx(
+        expected, abs=1.01 * float(np.max(values.scale)) if "grayscale" in str(steps) else 1e-5
+    )
     assert seen["y"] == pytest.approx(expected.mean(axis=(0, 1, 2)), abs=0.01)
 
 
 @pytest.mark.train
-def test_values_of_another_range_reach_the_model_in_that_range(convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_another_range_reach_the_model_in_that_range(
+    convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     white = np.full((8, 8), 255, np.uint8)
     kept = {"scale": 1 / 16, "offset": 0.0, "low": 0, "high": 16}
-    seen, _ = run(convert((1, 8, 8, 1)), white, tmp_path, monkeypatch, preprocess=[{"rescale": [0, 1]}], values=kept)
+    seen, _ = run(
+        convert((1, 8, 8, 1)),
+        white,
+        tmp_path,
+        monkeypatch,
+        preprocess=[{"rescale": [0, 1]}],
+        values=kept,
+    )
     assert seen["x"] == pytest.approx(np.ones((1, 8, 8, 1)))
 
 
 @pytest.mark.train
-def test_an_int8_interface_is_fed_and_read_with_its_scales(convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_int8_interface_is_fed_and_read_with_its_scales(
+    convert: Convert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     red = np.zeros((8, 8, 3), np.uint8)
     red[..., 0] = 255
     data = convert((1, 8, 8, 3), np.ones((1, 8, 8, 3), np.float32))
-    seen, printed = run(data, red, tmp_path, monkeypatch, preprocess=[{"rescale": [-1, 1]}], labels=LABELS)
+    seen, printed = run(
+        data, red, tmp_path, monkeypatch, preprocess=[{"rescale": [-1, 1]}], labels=LABELS
+    )
     assert seen["y"] == pytest.approx([1, -1, -1], abs=0.02)
     assert printed.splitlines()[0].endswith("class 0")
 
 
 def test_hostile_names_stay_inside_strings_and_comments() -> None:
     evil = 'a"\nimport os  # \u2028'
-    tensors = [{"name": evil, "shape": [1, 4], "dtype": "float32"}, {"name": evil, "shape": [2], "dtype": "int32"}]
+    tensors = [
+        {"name": evil, "shape": [1, 4], "dtype": "float32"},
+        {"name": evil, "shape": [2], "dtype": "int32"},
+    ]
     steps = [{'x")\nimport os': [1]}]
-    record = make(signature={"inputs": tensors, "outputs": [tensors[0]], "preprocess": steps, "labels": [evil] * 4})
-    modules = {alias.name for node in ast.walk(ast.parse(snippet.python(record))) if isinstance(node, ast.Import) for alias in node.names}
+    record = make(
+        signature={
+            "inputs": tensors,
+            "outputs": [tensors[0]],
+            "preprocess": steps,
+            "labels": [evil] * 4,
+        }
+    )
+    modules = {
+        alias.name
+        for node in ast.walk(ast.parse(snippet.python(record)))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
     assert modules <= {"sys", "numpy"}
 
 
@@ -132,32 +196,51 @@ def test_a_step_nobody_knows_raises_instead_of_being_left_out() -> None:
     picture = [{"name": "image", "shape": [1, 8, 8, 1], "dtype": "float32"}]
     scores = [{"name": "scores", "shape": [1, 10], "dtype": "float32"}]
     record = make(signature={"inputs": picture, "outputs": scores, "preprocess": [{"swirl": 3}]})
-    raised = [node for node in ast.walk(ast.parse(snippet.python(record))) if isinstance(node, ast.Raise)]
+    raised = [
+        node for node in ast.walk(ast.parse(snippet.python(record))) if isinstance(node, ast.Raise)
+    ]
     assert len(raised) == 1
 
 
-def heard(pcm: Any, steps: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch, **values: Any) -> tuple[Any, Any]:
-    """Give the input that the program of a speech model's record makes of a recording, and the builders' own."""
+def heard(
+    pcm: Any,
+    steps: list[dict[str, Any]],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    **values: Any,
+) -> tuple[Any, Any]:
+    """Give the input that the program of a speech model's record makes of a recording.
+
+    And the builders' own.
+    """
     from zoo_builders.data import preprocess
     from zoo_builders.data.audio_features import fitted
 
     made = preprocess.geometry(steps, fitted(pcm, 4000)[None, :, None, None], 8000)
     told = preprocess.completed(steps, (4000, 1, 1), 8000)
     shape = made.shape
-    tensors = {kind: [{"name": kind, "shape": shape, "dtype": "float32"}] for kind in ("inputs", "outputs")}
-    record = make(signature={**tensors, "preprocess": told, "values": {"low": -40, "high": 20, **values}})
+    tensors = {
+        kind: [{"name": kind, "shape": shape, "dtype": "float32"}] for kind in ("inputs", "outputs")
+    }
+    record = make(
+        signature={**tensors, "preprocess": told, "values": {"low": -40, "high": 20, **values}}
+    )
     found = run_program(record, pcm, folder, monkeypatch)
     return found, made * np.float32(values["scale"]) + np.float32(values["offset"])
 
 
 def run_program(record: Any, pcm: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Give what the program of a record makes of a recording, up to where it hands it to the interpreter."""
+    """Give what the program of a record makes of a recording.
+
+    Up to where it hands it to the interpreter.
+    """
     write_wav(folder / "word.wav", pcm)
     monkeypatch.setattr("sys.argv", ["run.py", str(folder / "word.wav")])
     before, _, _ = snippet.python(record).partition("interpreter.set_tensor")
     lines = [line for line in before.splitlines() if "nterpreter" not in line]
     variables: dict[str, Any] = {}
-    exec(compile("\n".join(lines), "run.py", "exec"), variables)  # noqa: S102  running it is the test
+    # running it is the test
+    exec(compile("\n".join(lines), "run.py", "exec"), variables)  # noqa: S102
     return variables["x"]
 
 
@@ -168,16 +251,27 @@ def write_wav(path: Path, pcm: Any, rate: int = 8000) -> None:
 
 
 @pytest.mark.parametrize("length", [1500, 1501, 4000, 7003])
-@pytest.mark.parametrize("step", [{"mfcc": {}}, {"mfcc": {"lifter": 0, "coefficients": 13}}, {"log_mel": {"bins": 20, "high_hz": 3000}}])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"mfcc": {}},
+        {"mfcc": {"lifter": 0, "coefficients": 13}},
+        {"log_mel": {"bins": 20, "high_hz": 3000}},
+    ],
+)
 def test_a_recording_is_prepared_as_the_builders_do(
     length: int, step: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pcm = np.random.default_rng(length).integers(-20000, 20000, length).astype(np.int16)
-    found, expected = heard(pcm, [step, {"standardize": {}}], tmp_path, monkeypatch, scale=[0.5], offset=[0.25])
+    found, expected = heard(
+        pcm, [step, {"standardize": {}}], tmp_path, monkeypatch, scale=[0.5], offset=[0.25]
+    )
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_recording_of_another_rate_is_told_how_to_get_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recording_of_another_rate_is_told_how_to_get_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_wav(tmp_path / "other.wav", np.zeros(100), rate=16_000)
     with pytest.raises(SystemExit, match="ffmpeg"):
         heard_file(tmp_path / "other.wav", monkeypatch)
@@ -186,7 +280,15 @@ def test_a_recording_of_another_rate_is_told_how_to_get_there(tmp_path: Path, mo
 def heard_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoo_registry.web import snippet_sound
 
-    step = {"sample_rate": 8000, "samples": 4000, "window_ms": 40.0, "stride_ms": 20.0, "bins": 8, "low_hz": 20.0, "high_hz": 4000.0}
+    step = {
+        "sample_rate": 8000,
+        "samples": 4000,
+        "window_ms": 40.0,
+        "stride_ms": 20.0,
+        "bins": 8,
+        "low_hz": 20.0,
+        "high_hz": 4000.0,
+    }
     found = snippet_sound.step_of([("log_mel", {**step, "floor": 0.01})])
     assert found is not None
     monkeypatch.setattr("sys.argv", ["run.py", str(path)])
@@ -195,9 +297,15 @@ def heard_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_raw_recordings_and_incomplete_features_are_not_taken_for_pictures() -> None:
-    tensors = {kind: [{"name": kind, "shape": [1, 8000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    tensors = {
+        kind: [{"name": kind, "shape": [1, 8000, 1, 1], "dtype": "float32"}]
+        for kind in ("inputs", "outputs")
+    }
     pcm = {"scale": 1 / 32768, "offset": 0.0, "low": -32768, "high": 32767}
-    for signature in ({"values": pcm}, {"preprocess": [{"mfcc": {"sample_rate": "__import__('os')"}}]}):
+    for signature in (
+        {"values": pcm},
+        {"preprocess": [{"mfcc": {"sample_rate": "__import__('os')"}}]},
+    ):
         program = snippet.python(make(signature={**tensors, **signature}))
         assert "Image" not in program
         assert "np.zeros" in program
@@ -205,12 +313,19 @@ def test_raw_recordings_and_incomplete_features_are_not_taken_for_pictures() -> 
 
 
 @pytest.mark.parametrize("length", [1500, 4000, 7003])
-def test_a_file_that_hears_itself_is_given_the_recording(length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_hears_itself_is_given_the_recording(
+    length: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from zoo_builders.data.audio_features import fitted
 
     pcm = np.random.default_rng(length).integers(-20000, 20000, length).astype(np.int16)
-    tensors = {kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}] for kind in ("inputs", "outputs")}
+    tensors = {
+        kind: [{"name": kind, "shape": [1, 4000, 1, 1], "dtype": "float32"}]
+        for kind in ("inputs", "outputs")
+    }
     values = {"scale": 1 / 32768, "offset": 0.0, "low": -32768, "high": 32767}
     sound = {"sample_rate": 8000, "samples": 4000, "front_end": {"mfcc": {}}}
-    found = run_program(make(signature={**tensors, "values": values, "sound": sound}), pcm, tmp_path, monkeypatch)
+    found = run_program(
+        make(signature={**tensors, "values": values, "sound": sound}), pcm, tmp_path, monkeypatch
+    )
     assert found == pytest.approx((fitted(pcm, 4000) / 32768)[None, :, None, None], abs=1e-7)

@@ -8,16 +8,24 @@ from zoo_client.cli import BY_NAME, load
 from zoo_registry.routes.params import PAGING, READERS
 from zoo_registry.web import urls
 
-params = st.lists(st.tuples(st.sampled_from(["q", "device", "license", "min_top1"]), st.text(min_size=1)), max_size=5).map(tuple)
+params = st.lists(
+    st.tuples(st.sampled_from(["q", "device", "license", "min_top1"]), st.text(min_size=1)),
+    max_size=5,
+).map(tuple)
 
 
 @given(params)
 def test_an_address_gives_back_its_parameters(given_params: urls.Params) -> None:
-    assert tuple(parse_qsl(urlsplit(urls.address("/", given_params)).query, keep_blank_values=True)) == given_params
+    assert (
+        tuple(parse_qsl(urlsplit(urls.address("/", given_params)).query, keep_blank_values=True))
+        == given_params
+    )
 
 
 def test_fields_left_empty_are_no_question() -> None:
-    assert urls.clean([("task", ""), ("q", "  "), ("device", " host-cpu ")]) == (("device", "host-cpu"),)
+    assert urls.clean([("task", ""), ("q", "  "), ("device", " host-cpu ")]) == (
+        ("device", "host-cpu"),
+    )
 
 
 def test_a_changed_question_starts_on_its_first_page() -> None:
@@ -27,12 +35,25 @@ def test_a_changed_question_starts_on_its_first_page() -> None:
 
 
 def test_the_command_asks_the_same_question() -> None:
-    asked = (("device", "host-cpu"), ("max_latency_ms", "8"), ("min_top1", "0.7"), ("pareto", "true"), ("cursor", "x"), ("sort", "-size"))
-    assert urls.search_command(asked) == "zoo search --device host-cpu --max-latency 8 --min-top1 0.7 --pareto --sort=-size"
+    asked = (
+        ("device", "host-cpu"),
+        ("max_latency_ms", "8"),
+        ("min_top1", "0.7"),
+        ("pareto", "true"),
+        ("cursor", "x"),
+        ("sort", "-size"),
+    )
+    assert (
+        urls.search_command(asked)
+        == "zoo search --device host-cpu --max-latency 8 --min-top1 0.7 --pareto --sort=-size"
+    )
 
 
 def test_words_come_last_and_never_look_like_options() -> None:
-    assert urls.search_command((("q", "small -cat"), ("device", "d"))) == "zoo search --device d small -cat"
+    assert (
+        urls.search_command((("q", "small -cat"), ("device", "d")))
+        == "zoo search --device d small -cat"
+    )
     assert urls.search_command((("q", "-rf x;y"),)) == "zoo search -- -rf 'x;y'"
 
 
@@ -52,7 +73,9 @@ def test_names_are_quoted_in_paths() -> None:
 
 def test_every_option_a_page_prints_is_one_the_client_has() -> None:
     known = {option for parameter in load(BY_NAME["search"]).params for option in parameter.opts}
-    values = tuple((name, "true" if name in {"pareto", "all_versions", "yanked"} else "1") for name in READERS)
+    values = tuple(
+        (name, "true" if name in {"pareto", "all_versions", "yanked"} else "1") for name in READERS
+    )
     printed = {word for word in urls.search_command(values).split() if word.startswith("--")}
     assert len(printed) == len(READERS) - 1, "all but the words"
     assert printed <= known

@@ -1,4 +1,7 @@
-"""Where a file's work goes, drawn: shares add up, words and bars agree, hostile names are text, old records have no chart."""
+"""Where a file's work goes, drawn.
+
+Shares add up, words and bars agree, hostile names are text, old records have no chart.
+"""
 
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
@@ -12,13 +15,31 @@ from zoo_registry.web.work import HEAVIEST, MOST, Work, kinds_of, work
 FP32 = next(record for record in family() if record.variant == "fp32")
 
 
-def cost(operator: str, macs: int = 0, *, skipped: int = 0, weights: int = 10, activations: int = 30, name: str = "out") -> OperatorCost:
+def cost(
+    operator: str,
+    macs: int = 0,
+    *,
+    skipped: int = 0,
+    weights: int = 10,
+    activations: int = 30,
+    name: str = "out",
+) -> OperatorCost:
     return OperatorCost(
-        name=name, operator=operator, macs=macs, macs_skipped=skipped, weight_bytes=weights, activation_bytes=activations
-    )  # fmt: skip
+        name=name,
+        operator=operator,
+        macs=macs,
+        macs_skipped=skipped,
+        weight_bytes=weights,
+        activation_bytes=activations,
+    )
 
 
-COSTS = (cost("CONV_2D", 600, skipped=300), cost("CONV_2D", 200), cost("DEPTHWISE_CONV_2D", 200), cost("ADD", weights=0, activations=80))
+COSTS = (
+    cost("CONV_2D", 600, skipped=300),
+    cost("CONV_2D", 200),
+    cost("DEPTHWISE_CONV_2D", 200),
+    cost("ADD", weights=0, activations=80),
+)
 
 
 def with_costs(*costs: OperatorCost) -> Record:
@@ -71,8 +92,13 @@ def test_many_types_are_summed_up_and_the_table_lists_the_heaviest_operators() -
 
 
 def test_a_measured_profile_is_drawn_by_kernel() -> None:
-    steps = tuple(OperatorTime(name=str(at), kind=kind, ms=ms) for at, (kind, ms) in enumerate([("F32 SPMM", 3.0), ("ADD", 1.0)]))
-    measured = FP32.measurements[0].model_copy(update={"profile": steps, "device": "android:pixel", "when": datetime.now(UTC)})
+    steps = tuple(
+        OperatorTime(name=str(at), kind=kind, ms=ms)
+        for at, (kind, ms) in enumerate([("F32 SPMM", 3.0), ("ADD", 1.0)])
+    )
+    measured = FP32.measurements[0].model_copy(
+        update={"profile": steps, "device": "android:pixel", "when": datetime.now(UTC)}
+    )
     found = shown(with_costs(*COSTS), (FP32.measurements[0], measured))
     assert [profile.title.startswith("android:pixel") for profile in found.profiles] == [True]
     assert "F32 SPMM" in str(found.profiles[0].chart)

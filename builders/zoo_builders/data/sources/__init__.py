@@ -1,6 +1,9 @@
-"""Data sources, one file each: where examples come from. A source is a `Source` object, added to `SOURCES`.
+"""Data sources, one file each: where examples come from.
 
-A source gives its own splits (`train`, `test`, …); the manifest's splits are slices of those (see `splits`).
+A source is a `Source` object, added to `SOURCES`.
+
+A source gives its own splits (`train`, `test`, …); the manifest's splits are slices of those (see
+`splits`).
 """
 
 import hashlib
@@ -31,7 +34,10 @@ class BadData(WrongUse):
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """One split of a source: images [N, H, W, C] (uint8 or float32) or recordings [N, samples, 1, 1] (int16), and labels int64 [N].
+    """One split of a source.
+
+    Images [N, H, W, C] (uint8 or float32) or recordings [N, samples, 1, 1] (int16), and labels
+    int64 [N].
 
     Where a source knows no classes every label is `UNLABELLED`.
     """
@@ -40,7 +46,10 @@ class Examples:
     labels: "np.ndarray[Any, Any]"
 
     def mixed(self) -> "Examples":
-        """Give the same examples in an order that depends on their number alone (PCG64, seed 0), so that any slice holds all classes."""
+        """Give the same examples in an order that depends on their number alone (PCG64, seed 0).
+
+        So that any slice holds all classes.
+        """
         import numpy as np
 
         order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.labels))
@@ -84,27 +93,44 @@ class Dataset:
 
         if self.sample_rate:
             if values.ndim != _RANK or values.dtype != np.int16 or values.shape[2:] != (1, 1):
-                raise BadData(f"split {name!r}: expected int16 recordings [N, samples, 1, 1], found {values.dtype} {values.shape}")
+                raise BadData(
+                    f"split {name!r}: expected int16 recordings [N, samples, 1, 1], found"
+                    f" {values.dtype} {values.shape}"
+                )
         elif values.ndim != _RANK or values.dtype not in (np.uint8, np.float32):
-            raise BadData(f"split {name!r}: expected uint8 or float32 images [N, H, W, C], found {values.dtype} {values.shape}")
+            raise BadData(
+                f"split {name!r}: expected uint8 or float32 images [N, H, W, C], found"
+                f" {values.dtype} {values.shape}"
+            )
 
     def _check_labels(self, name: str, examples: Examples) -> None:
         import numpy as np
 
         labels = examples.labels
         if labels.dtype != np.int64 or labels.shape != examples.images.shape[:1]:
-            raise BadData(f"split {name!r}: expected {len(examples.images)} int64 labels, found {labels.dtype} {labels.shape}")
+            raise BadData(
+                f"split {name!r}: expected {len(examples.images)} int64 labels, found"
+                f" {labels.dtype} {labels.shape}"
+            )
         low, high = (0, len(self.classes) - 1) if self.classes else (UNLABELLED, UNLABELLED)
         if len(labels) and not (low <= int(labels.min()) <= int(labels.max()) <= high):
-            raise BadData(f"split {name!r}: labels {labels.min()}..{labels.max()} for {len(self.classes)} classes")
+            raise BadData(
+                f"split {name!r}: labels {labels.min()}..{labels.max()} for {len(self.classes)}"
+                " classes"
+            )
 
     @property
     def digest(self) -> Digest:
-        """Sha256 over names, types, shapes and bytes of everything it holds: the same data from another file is the same data."""
+        """Sha256 over names, types, shapes and bytes of everything it holds.
+
+        The same data from another file is the same data.
+        """
         import numpy as np
 
         rate = (self.sample_rate,) if self.sample_rate else ()
-        hasher = hashlib.sha256(repr((self.classes, tuple(map(float, self.value_range)), *rate)).encode())
+        hasher = hashlib.sha256(
+            repr((self.classes, tuple(map(float, self.value_range)), *rate)).encode()
+        )
         for name in sorted(self.splits):
             for array in (self.splits[name].images, self.splits[name].labels):
                 hasher.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
@@ -114,7 +140,10 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class FileArg:
-    """A file or folder that a source's arguments name: as written in the manifest, and the digest it must have (if given)."""
+    """A file or folder that a source's arguments name.
+
+    As written in the manifest, and the digest it must have (if given).
+    """
 
     path: str
     sha256: str | None = None
@@ -129,8 +158,8 @@ class Source:
         load: (arguments, role → path of each file, report) → dataset; raises BadData.
         files: role → file, from the arguments; none for sources that carry or fetch their own data.
         splits: the source's split names where they are known before reading, else empty.
-        shape: arguments → shape of one example (H, W, C), or (samples, 1, 1) of a recording, where they say it; None where only the
-            data do.
+        shape: arguments → shape of one example (H, W, C), or (samples, 1, 1) of a recording, where
+            they say it; None where only the data do.
         sample_rate: arguments → samples a second, for sources of recordings; 0 for images.
         tools: distributions whose version can change what it gives.
         doc: one line for `zoo list data`.

@@ -1,12 +1,14 @@
 """`audio-folder`: recordings as `.wav` files, in folders named after their classes.
 
     FOLDER/CLASS/*.wav           one split, called `all`
-    FOLDER/SPLIT/CLASS/*.wav     one split a folder (train, test, …), when every folder of the first level holds folders
+    FOLDER/SPLIT/CLASS/*.wav     one split a folder (train, test, …), when every folder of the first
+                                 level holds folders
 
-Files are uncompressed PCM of 8, 16, 24 or 32 bits, any sample rate, any number of channels. Channels are averaged, the rate is brought to
-`sample_rate` by a polyphase filter (SciPy's `resample_poly`), the length to `seconds`: a longer recording is cropped to its middle, a
-shorter one put in the middle of silence. Files are taken in the order of class, then file name, then mixed within each split by a
-permutation that is always the same, so that any slice holds all classes.
+Files are uncompressed PCM of 8, 16, 24 or 32 bits, any sample rate, any number of channels.
+Channels are averaged, the rate is brought to `sample_rate` by a polyphase filter (SciPy's
+`resample_poly`), the length to `seconds`: a longer recording is cropped to its middle, a shorter
+one put in the middle of silence. Files are taken in the order of class, then file name, then mixed
+within each split by a permutation that is always the same, so that any slice holds all classes.
 """
 
 import math
@@ -33,10 +35,19 @@ class AudioFolderArgs(Spec):
     """What `data.args` says about `audio-folder`."""
 
     path: str = Field(description="the folder: relative to the manifest, or ${ZOO_DATA}/…")
-    sample_rate: Annotated[int, Field(ge=1000, le=192_000)] = Field(default=16_000, description="samples a second of every example")
-    seconds: Seconds = Field(default=1.0, description="length of every example: longer ones are cropped, shorter ones padded, centred")
+    sample_rate: Annotated[int, Field(ge=1000, le=192_000)] = Field(
+        default=16_000, description="samples a second of every example"
+    )
+    seconds: Seconds = Field(
+        default=1.0,
+        description=(
+            "length of every example: longer ones are cropped, shorter ones padded, centred"
+        ),
+    )
     classes: ClassList = None
-    sha256: Sha256 | None = Field(default=None, description="digest of the folder as `zoo plan` prints it")
+    sha256: Sha256 | None = Field(
+        default=None, description="digest of the folder as `zoo plan` prints it"
+    )
 
     @property
     def samples(self) -> int:
@@ -56,7 +67,10 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     found = untrusted.find(root, frozenset({".wav", ".wave"}))
     classes = untrusted.listed(found, files.get("classes"))
     if not classes:
-        raise BadData(f"{root.name} holds no .wav files in class folders", hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav")
+        raise BadData(
+            f"{root.name} holds no .wav files in class folders",
+            hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav",
+        )
     like = np.empty((args.samples, 1, 1), np.int16)
 
     def one(file: Path) -> Any:
@@ -91,15 +105,27 @@ def _decoded(file: Path) -> tuple[Any, int]:
         with wave.open(str(file), "rb") as sound:
             channels, width, rate, frames = sound.getparams()[:4]
             if not (channels and rate and frames):
-                raise BadData(f"{told} is empty: {channels} channels, {frames} frames at {rate} Hz", hint=f"remove {told}")
+                raise BadData(
+                    f"{told} is empty: {channels} channels, {frames} frames at {rate} Hz",
+                    hint=f"remove {told}",
+                )
             if frames > LONGEST * rate:
-                raise BadData(f"{told} lasts {frames / rate:.0f} s; at most {LONGEST} s are read", hint="cut it into keywords")
+                raise BadData(
+                    f"{told} lasts {frames / rate:.0f} s; at most {LONGEST} s are read",
+                    hint="cut it into keywords",
+                )
             data = sound.readframes(frames)
     except (OSError, EOFError, wave.Error) as error:
-        raise BadData(f"{told} is not an uncompressed PCM wav: {str(error) or 'it ends too early'}", hint=_TO_WAV) from error
+        raise BadData(
+            f"{told} is not an uncompressed PCM wav: {str(error) or 'it ends too early'}",
+            hint=_TO_WAV,
+        ) from error
     if len(data) != frames * channels * width:
         expected = frames * channels * width
-        raise BadData(f"{told} is cut short: its header promises {expected} bytes, it holds {len(data)}", hint=f"fetch {told} again")
+        raise BadData(
+            f"{told} is cut short: its header promises {expected} bytes, it holds {len(data)}",
+            hint=f"fetch {told} again",
+        )
     return _values(data, width, told).reshape(-1, channels), rate
 
 
@@ -115,17 +141,25 @@ def _values(data: bytes, width: int, told: str) -> Any:
         return padded.view("<i4")[:, 0] / 65536.0
     if width not in (2, 4):
         raise BadData(f"{told}: {8 * width} bits a sample; expected 8, 16, 24 or 32", hint=_TO_WAV)
-    return np.frombuffer(data, f"<i{width}") / (1.0 if width == 2 else 65536.0)  # noqa: PLR2004  bytes of int16
+    # bytes of int16
+    return np.frombuffer(data, f"<i{width}") / (1.0 if width == 2 else 65536.0)  # noqa: PLR2004
 
 
 def _files(args: AudioFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)} | ({"classes": FileArg(args.classes)} if args.classes else {})
+    return {"path": FileArg(args.path, args.sha256)} | (
+        {"classes": FileArg(args.classes)} if args.classes else {}
+    )
 
 
 SOURCES.add(
     "audio-folder",
     Source(
-        AudioFolderArgs, load, _files, shape=lambda args: (args.samples, 1, 1), sample_rate=lambda args: args.sample_rate,
-        tools=("numpy", "scipy"), doc="wav files, one folder a class",
+        AudioFolderArgs,
+        load,
+        _files,
+        shape=lambda args: (args.samples, 1, 1),
+        sample_rate=lambda args: args.sample_rate,
+        tools=("numpy", "scipy"),
+        doc="wav files, one folder a class",
     ),
-)  # fmt: skip
+)

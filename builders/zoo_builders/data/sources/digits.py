@@ -1,8 +1,11 @@
-"""`digits`: scikit-learn's handwritten digits, 1,797 grey images of 8x8, values 0 to 16; offline, inside the wheel.
+"""`digits`: scikit-learn's handwritten digits, 1,797 grey images of 8x8, values 0 to 16.
 
-The source is one list (the test half of UCI's "Optical Recognition of Handwritten Digits", Alpaydin & Kaynak 1998). It is
-split here once for all: within each digit a seeded permutation sends one fifth (rounded down) to `test` and the rest to
-`train`; both keep a seeded mixed order, so any slice holds all digits. 1,797 images give 1,442 for train and 355 for test.
+Offline, inside the wheel.
+
+The source is one list (the test half of UCI's "Optical Recognition of Handwritten Digits", Alpaydin
+& Kaynak 1998). It is split here once for all: within each digit a seeded permutation sends one
+fifth (rounded down) to `test` and the rest to `train`; both keep a seeded mixed order, so any slice
+holds all digits. 1,797 images give 1,442 for train and 355 for test.
 """
 
 from collections.abc import Mapping
@@ -31,7 +34,10 @@ def load(_args: DigitsArgs, _files: Mapping[str, Path], report: Report) -> Datas
     labels = bunch.target.astype(np.int64)
     train, test = _split(labels)
     report(1, 1, "digits")
-    splits = {"train": Examples(images[train], labels[train]), "test": Examples(images[test], labels[test])}
+    splits = {
+        "train": Examples(images[train], labels[train]),
+        "test": Examples(images[test], labels[test]),
+    }
     return Dataset(splits, tuple(str(digit) for digit in range(10)), (0.0, 16.0))
 
 
@@ -51,7 +57,11 @@ def _split(labels: Any) -> tuple[Any, Any]:
 SOURCES.add(
     "digits",
     Source(
-        DigitsArgs, load, splits=("train", "test"), shape=lambda _args: (8, 8, 1), tools=("scikit-learn", "numpy"),
+        DigitsArgs,
+        load,
+        splits=("train", "test"),
+        shape=lambda _args: (8, 8, 1),
+        tools=("scikit-learn", "numpy"),
         doc="scikit-learn's 8x8 digits; offline",
     ),
-)  # fmt: skip
+)

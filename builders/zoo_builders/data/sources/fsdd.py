@@ -1,7 +1,10 @@
-"""`fsdd`: the Free Spoken Digit Dataset in one `.npz`: 3,000 recordings of ten digits by six speakers, 8 kHz mono, 16 bit.
+"""`fsdd`: the Free Spoken Digit Dataset in one `.npz`.
 
-Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0. Its official test set is what every speaker said of
-every digit with index 0 to 4: 300 recordings; the other 2,700 are `train`.
+3,000 recordings of ten digits by six speakers, 8 kHz mono, 16 bit.
+
+Jackson and others, github.com/Jakobovski/free-spoken-digit-dataset, CC BY-SA 4.0. Its official test
+set is what every speaker said of every digit with index 0 to 4: 300 recordings; the other 2,700 are
+`train`.
 
     pcm      int16, all recordings end to end
     offsets  integers [N+1]; recording i = pcm[offsets[i]:offsets[i+1]]
@@ -9,8 +12,9 @@ every digit with index 0 to 4: 300 recordings; the other 2,700 are `train`.
     speaker  names [N]
     index    integers [N]: which take of that digit by that speaker
 
-Recordings are of many lengths (0.14 to 2.3 seconds): each is brought to `seconds`, a longer one cropped to its middle, a shorter one
-put in the middle of silence. Both splits are mixed by a permutation that depends on their length alone.
+Recordings are of many lengths (0.14 to 2.3 seconds): each is brought to `seconds`, a longer one
+cropped to its middle, a shorter one put in the middle of silence. Both splits are mixed by a
+permutation that depends on their length alone.
 """
 
 from collections.abc import Mapping
@@ -35,8 +39,13 @@ class FsddArgs(Spec):
     """What `data.args` says about `fsdd`."""
 
     path: str = Field(description="the .npz file: relative to the manifest, or ${ZOO_DATA}/…")
-    sha256: Sha256 = Field(description="its sha256: what a build is bound to, wherever the file lies")
-    seconds: Seconds = Field(default=1.0, description="length of every example; 99 % of the recordings are shorter than 1")
+    sha256: Sha256 = Field(
+        description="its sha256: what a build is bound to, wherever the file lies"
+    )
+    seconds: Seconds = Field(
+        default=1.0,
+        description="length of every example; 99 % of the recordings are shorter than 1",
+    )
 
 
 def load(args: FsddArgs, files: Mapping[str, Path], report: Report) -> Dataset:
@@ -50,10 +59,15 @@ def load(args: FsddArgs, files: Mapping[str, Path], report: Report) -> Dataset:
     arrays = _checked(untrusted.arrays(files["path"], LIMIT))
     count, samples = len(arrays["digit"]), round(args.seconds * RATE)
     pcm, offsets = arrays["pcm"], arrays["offsets"]
-    recordings = np.stack([fitted(pcm[offsets[i] : offsets[i + 1]], samples) for i in range(count)])[..., None, None]
+    recordings = np.stack(
+        [fitted(pcm[offsets[i] : offsets[i + 1]], samples) for i in range(count)]
+    )[..., None, None]
     labels, is_test = arrays["digit"].astype(np.int64), arrays["index"] < TEST_TAKES
     report(count, count, "read recordings")
-    splits = {name: Examples(recordings[mask], labels[mask]).mixed() for name, mask in (("train", ~is_test), ("test", is_test))}
+    splits = {
+        name: Examples(recordings[mask], labels[mask]).mixed()
+        for name, mask in (("train", ~is_test), ("test", is_test))
+    }
     return Dataset(splits, tuple(str(digit) for digit in range(DIGITS)), (-32768.0, 32767.0), RATE)
 
 
@@ -68,9 +82,14 @@ def _checked(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
         raise BadData(f"pcm: expected int16 [samples], found {pcm.dtype} {pcm.shape}")
     for name, array in (("offsets", offsets), ("digit", digit), ("index", index)):
         if array.dtype.kind not in "iu" or array.ndim != 1:
-            raise BadData(f"{name}: expected integers in one dimension, found {array.dtype} {array.shape}")
+            raise BadData(
+                f"{name}: expected integers in one dimension, found {array.dtype} {array.shape}"
+            )
     if not len(digit) or len(offsets) != len(digit) + 1 or len(index) != len(digit):
-        raise BadData(f"{len(offsets)} offsets, {len(digit)} digits, {len(index)} indices: expected N+1, N and N")
+        raise BadData(
+            f"{len(offsets)} offsets, {len(digit)} digits, {len(index)} indices: expected N+1, N"
+            " and N"
+        )
     offsets = offsets.astype(np.int64)
     if offsets[0] < 0 or offsets[-1] > len(pcm) or (np.diff(offsets) <= 0).any():
         raise BadData(f"offsets must rise strictly within 0..{len(pcm)}")
@@ -86,7 +105,13 @@ def _files(args: FsddArgs) -> Mapping[str, FileArg]:
 SOURCES.add(
     "fsdd",
     Source(
-        FsddArgs, load, _files, splits=("train", "test"), shape=lambda args: (round(args.seconds * RATE), 1, 1),
-        sample_rate=lambda _args: RATE, tools=("numpy",), doc="spoken digits: the Free Spoken Digit Dataset in one .npz",
+        FsddArgs,
+        load,
+        _files,
+        splits=("train", "test"),
+        shape=lambda args: (round(args.seconds * RATE), 1, 1),
+        sample_rate=lambda _args: RATE,
+        tools=("numpy",),
+        doc="spoken digits: the Free Spoken Digit Dataset in one .npz",
     ),
-)  # fmt: skip
+)

@@ -2,11 +2,14 @@
 
     FOLDER/train/cat/1.jpg   …/test/dog/2.png        a folder for each split, or
     FOLDER/cat/1.jpg         FOLDER/dog/2.png        one split, called `all`, or
-    FOLDER/1.jpg             FOLDER/2.png            one split, called `all`, without labels: for tasks that ask for none
+    FOLDER/1.jpg             FOLDER/2.png            one split, called `all`, without labels: for
+                             tasks that ask for none
 
-A network whose weights come from elsewhere has its own order of classes: `classes` names a file with that order, and then the folders may
-be some of them only. Images are read as RGB (or grey, with `channels: 1`) and brought to `size`. Order: class, then file name, then mixed
-within each split by a permutation that is always the same, so that any slice holds all classes.
+A network whose weights come from elsewhere has its own order of classes: `classes` names a file
+    with that order, and then the folders may
+be some of them only. Images are read as RGB (or grey, with `channels: 1`) and brought to `size`.
+Order: class, then file name, then mixed within each split by a permutation that is always the same,
+so that any slice holds all classes.
 """
 
 from collections.abc import Mapping
@@ -28,13 +31,21 @@ class ImageFolderArgs(Spec):
     """What `data.args` says about `image-folder`."""
 
     path: str = Field(description="the folder: relative to the manifest, or ${ZOO_DATA}/…")
-    size: tuple[Pixels, Pixels] = Field(description="[height, width] of every image, resized with Pillow's bilinear filter")
+    size: tuple[Pixels, Pixels] = Field(
+        description="[height, width] of every image, resized with Pillow's bilinear filter"
+    )
     channels: Literal[1, 3] = 3
     crop: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        default=None, description="keep this share of the middle, cut to the shape of `size`; else the whole image is stretched to it"
+        default=None,
+        description=(
+            "keep this share of the middle, cut to the shape of `size`; else the whole image is"
+            " stretched to it"
+        ),
     )
     classes: ClassList = None
-    sha256: Sha256 | None = Field(default=None, description="digest of the folder as `zoo plan` prints it")
+    sha256: Sha256 | None = Field(
+        default=None, description="digest of the folder as `zoo plan` prints it"
+    )
 
 
 def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Dataset:
@@ -52,10 +63,16 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
         found = {"all": [("", file) for file in untrusted.files_in(root, _SUFFIXES)]}
     if not any(found.values()):
         raise BadData(
-            f"{root.name} holds no images", hint="FOLDER/CLASS/FILE.jpg, FOLDER/SPLIT/CLASS/FILE.jpg, or FOLDER/FILE.jpg without labels"
+            f"{root.name} holds no images",
+            hint=(
+                "FOLDER/CLASS/FILE.jpg, FOLDER/SPLIT/CLASS/FILE.jpg, or FOLDER/FILE.jpg without"
+                " labels"
+            ),
         )
     like = np.empty((*args.size, args.channels), np.uint8)
-    splits = untrusted.read(found, classes, like, lambda file: _image(file, args), report, "read images")
+    splits = untrusted.read(
+        found, classes, like, lambda file: _image(file, args), report, "read images"
+    )
     return Dataset(splits, classes, (0.0, 255.0))
 
 
@@ -66,8 +83,16 @@ def _image(file: Path, args: ImageFolderArgs) -> Any:
     height, width = args.size
     try:
         with Image.open(file) as image:
-            converted = _fitted(image.convert("RGB" if args.channels > 1 else "L"), (width, height), args.crop)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            converted = _fitted(
+                image.convert("RGB" if args.channels > 1 else "L"), (width, height), args.crop
+            )
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as error:
         raise BadData(f"{file.parent.name}/{file.name} is not an image: {error}") from error
     return np.asarray(converted, np.uint8).reshape(height, width, args.channels)
 
@@ -82,13 +107,19 @@ def _fitted(image: Any, size: tuple[int, int], crop: float | None) -> Any:
 
 
 def _files(args: ImageFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)} | ({"classes": FileArg(args.classes)} if args.classes else {})
+    return {"path": FileArg(args.path, args.sha256)} | (
+        {"classes": FileArg(args.classes)} if args.classes else {}
+    )
 
 
 SOURCES.add(
     "image-folder",
     Source(
-        ImageFolderArgs, load, _files, shape=lambda args: (*args.size, args.channels), tools=("numpy", "pillow"),
+        ImageFolderArgs,
+        load,
+        _files,
+        shape=lambda args: (*args.size, args.channels),
+        tools=("numpy", "pillow"),
         doc="image files, one folder a class, or one folder without labels",
     ),
-)  # fmt: skip
+)

@@ -1,6 +1,9 @@
-"""`keras`: the image sets of `keras.datasets` (mnist, fashion_mnist, cifar10, cifar100); downloaded once by Keras.
+"""`keras`: the image sets of `keras.datasets` (mnist, fashion_mnist, cifar10, cifar100).
 
-Needs the network the first time; Keras checks the download's digest and keeps it in `~/.keras/datasets`.
+Downloaded once by Keras.
+
+Needs the network the first time; Keras checks the download's digest and keeps it in
+`~/.keras/datasets`.
 """
 
 import importlib
@@ -32,7 +35,9 @@ def load(args: KerasArgs, _files: Mapping[str, Path], report: Report) -> Dataset
         train, test = getattr(tf.keras.datasets, args.name).load_data()
     except Exception as error:
         hint = "connect once so that Keras can download it, or use npz-images with a file you have"
-        raise BadData(f"keras.datasets.{args.name} could not be loaded: {error}", hint=hint) from error
+        raise BadData(
+            f"keras.datasets.{args.name} could not be loaded: {error}", hint=hint
+        ) from error
     report(1, 1, f"keras.datasets.{args.name}")
     splits = {"train": _examples(*train), "test": _examples(*test)}
     count = int(max(examples.labels.max() for examples in splits.values())) + 1
@@ -43,9 +48,19 @@ def _examples(images: Any, labels: Any) -> Examples:
     import numpy as np
 
     images = np.asarray(images, np.uint8)
-    return Examples(images[..., None] if images.ndim == _GREY else images, np.asarray(labels, np.int64).reshape(-1))
+    return Examples(
+        images[..., None] if images.ndim == _GREY else images,
+        np.asarray(labels, np.int64).reshape(-1),
+    )
 
 
 SOURCES.add(
-    "keras", Source(KerasArgs, load, splits=("train", "test"), tools=("tf_keras",), doc="keras.datasets: mnist, cifar10, …; downloaded")
+    "keras",
+    Source(
+        KerasArgs,
+        load,
+        splits=("train", "test"),
+        tools=("tf_keras",),
+        doc="keras.datasets: mnist, cifar10, …; downloaded",
+    ),
 )

@@ -1,9 +1,13 @@
-"""`photographs`: square cut-outs of the photographs that scikit-learn and scikit-image ship, without labels; offline.
+"""`photographs`: square cut-outs of the photographs that scikit-learn and scikit-image ship.
 
-Seven colour photographs: astronaut, chelsea (a cat), coffee, motorcycle and rocket from scikit-image, china and flower from scikit-learn.
-Every cut-out is a square of 60 to 100 % of the shorter side at a seeded random place, resized with Pillow's bilinear filter, every second
-one mirrored. The splits `train` and `test` are drawn apart, from the same photographs. Enough to fix the ranges of activations and to
-compare files with each other on real images; no measure of accuracy.
+Without labels; offline.
+
+Seven colour photographs: astronaut, chelsea (a cat), coffee, motorcycle and rocket from
+    scikit-image, china and flower from scikit-learn.
+Every cut-out is a square of 60 to 100 % of the shorter side at a seeded random place, resized with
+Pillow's bilinear filter, every second one mirrored. The splits `train` and `test` are drawn apart,
+from the same photographs. Enough to fix the ranges of activations and to compare files with each
+other on real images; no measure of accuracy.
 """
 
 from collections.abc import Mapping
@@ -37,7 +41,12 @@ class PhotographsArgs(Spec):
     """What `data.args` says about `photographs`."""
 
     size: tuple[Pixels, Pixels] = Field(description="[height, width] of every image")
-    count: int = Field(default=210, ge=len(FILES), le=100_000, description="cut-outs in each split, the same number of every photograph")
+    count: int = Field(
+        default=210,
+        ge=len(FILES),
+        le=100_000,
+        description="cut-outs in each split, the same number of every photograph",
+    )
 
 
 def load(args: PhotographsArgs, _files: Mapping[str, Path], report: Report) -> Dataset:
@@ -62,7 +71,10 @@ def _read(package: str, name: str) -> Any:
         with resources.files(package).joinpath(name).open("rb") as file:
             return Image.open(file).convert("RGB")
     except (ModuleNotFoundError, FileNotFoundError) as error:
-        message = f"the photograph {name.rpartition('/')[2]} is in {package}, which is not installed (or lacks it)"
+        message = (
+            f"the photograph {name.rpartition('/')[2]} is in {package}, which is not installed (or"
+            " lacks it)"
+        )
         raise MissingExtra(message, hint="pip install 'edgezoo[weights]'") from error
 
 
@@ -71,7 +83,9 @@ def _cut(photographs: list[Any], args: PhotographsArgs, seed: int) -> Examples:
 
     random = np.random.Generator(np.random.PCG64(seed))
     each = args.count // len(photographs)
-    images = np.stack([_cut_out(photograph, args.size, random) for photograph in photographs for _ in range(each)])
+    images = np.stack(
+        [_cut_out(photograph, args.size, random) for photograph in photographs for _ in range(each)]
+    )
     images[1::2] = images[1::2, :, ::-1]
     return Examples(images, np.full(len(images), UNLABELLED, np.int64)).mixed()
 
@@ -83,15 +97,23 @@ def _cut_out(photograph: Any, size: tuple[int, int], random: Any) -> Any:
     width, height = photograph.size
     side = int(min(width, height) * random.uniform(_SMALLEST, 1))
     left, top = (int(random.integers(0, room - side + 1)) for room in (width, height))
-    part = photograph.resize(size[::-1], Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    part = photograph.resize(
+        size[::-1], Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+    )
     return np.asarray(part, np.uint8)
 
 
 SOURCES.add(
     "photographs",
     Source(
-        PhotographsArgs, load, splits=tuple(_SEEDS), shape=lambda args: (*args.size, 3),
+        PhotographsArgs,
+        load,
+        splits=tuple(_SEEDS),
+        shape=lambda args: (*args.size, 3),
         tools=("numpy", "pillow", "scikit-image", "scikit-learn"),
-        doc="cut-outs of seven photographs from scikit-learn and scikit-image, without labels; offline",
+        doc=(
+            "cut-outs of seven photographs from scikit-learn and scikit-image, without labels;"
+            " offline"
+        ),
     ),
-)  # fmt: skip
+)

@@ -1,6 +1,9 @@
-"""`tfds`: image classification sets of TensorFlow Datasets; downloaded and prepared by that package.
+"""`tfds`: image classification sets of TensorFlow Datasets.
 
-Needs `tensorflow-datasets` installed, and the network the first time. Features `image` and `label` are read.
+Downloaded and prepared by that package.
+
+Needs `tensorflow-datasets` installed, and the network the first time. Features `image` and `label`
+are read.
 """
 
 import importlib
@@ -19,8 +22,13 @@ from zoo_registry.model.errors import MissingExtra
 class TfdsArgs(Spec):
     """What `data.args` says about `tfds`."""
 
-    name: str = Field(pattern=r"^[a-z0-9_]+(/[a-z0-9_.-]+)?(:\d+\.\d+\.\d+)?$", description="such as mnist or cifar10:3.0.2")
-    size: tuple[Pixels, Pixels] | None = Field(default=None, description="[height, width], for sets whose images differ in size")
+    name: str = Field(
+        pattern=r"^[a-z0-9_]+(/[a-z0-9_.-]+)?(:\d+\.\d+\.\d+)?$",
+        description="such as mnist or cifar10:3.0.2",
+    )
+    size: tuple[Pixels, Pixels] | None = Field(
+        default=None, description="[height, width], for sets whose images differ in size"
+    )
 
 
 def load(args: TfdsArgs, _files: Mapping[str, Path], report: Report) -> Dataset:
@@ -33,7 +41,9 @@ def load(args: TfdsArgs, _files: Mapping[str, Path], report: Report) -> Dataset:
     try:
         tfds: Any = importlib.import_module("tensorflow_datasets")
     except ModuleNotFoundError as error:
-        raise MissingExtra("the source tfds needs tensorflow-datasets", hint="pip install 'edgezoo[tfds]'") from error
+        raise MissingExtra(
+            "the source tfds needs tensorflow-datasets", hint="pip install 'edgezoo[tfds]'"
+        ) from error
     report(0, 1, f"tfds {args.name}")
     try:
         loaded, info = tfds.load(args.name, with_info=True)
@@ -56,10 +66,20 @@ def _examples(rows: Any, args: TfdsArgs) -> Examples:
         if args.size is not None:
             height, width = args.size
             shown = Image.fromarray(image if image.shape[-1] > 1 else image[..., 0])
-            image = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, -1)
+            image = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR)).reshape(
+                height, width, -1
+            )
         images.append(image)
         labels.append(row["label"])
     return Examples(np.stack(images), np.asarray(labels, np.int64))
 
 
-SOURCES.add("tfds", Source(TfdsArgs, load, tools=("tensorflow-datasets",), doc="TensorFlow Datasets; needs that package"))
+SOURCES.add(
+    "tfds",
+    Source(
+        TfdsArgs,
+        load,
+        tools=("tensorflow-datasets",),
+        doc="TensorFlow Datasets; needs that package",
+    ),
+)

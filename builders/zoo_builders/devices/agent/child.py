@@ -1,20 +1,29 @@
-"""The measuring child: loads one file, proves that it computes the golden outputs, then times runs when told to.
+"""The measuring child: loads one file, proves that it computes the golden outputs.
 
-`python -m zoo_builders.devices.agent.child`, one JSON object a line on stdin, one answer a line on stdout, beginning with a greeting:
+Then times runs when told to.
 
-    (nothing)                                                      → {"awake": true, "agent": AGENT, "edgezoo": version}
-    {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"} → {"init_ms", "first_ms", "delegate", …}
+`python -m zoo_builders.devices.agent.child`, one JSON object a line on stdin, one answer a line on
+stdout, beginning with a greeting:
+
+    (nothing)                                                      → {"awake": true, "agent": AGENT,
+    "edgezoo": version} {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"} →
+    {"init_ms", "first_ms", "delegate", …}
     {"do": "run", "count"}                                         → {"seconds": […]}
     {"do": "memory"}                                               → {"peak_memory_mb"}
 
 On another machine it also keeps files and speaks of the machine (see `agent_keeper`):
 
-    {"do": "store", "sha256", "size"}, then that many bytes        → {"file": path there, until stdin ends}
-    {"do": "host"}                                                 → {"host", "cores", "runtime_version"}
-    {"do": "busy", "own_s"}                                        → {"others", "stolen"}, less `own_s` of its other agents
-    {"do": "spent"}                                                → {"cpu_s", "pid"} of this agent so far
+    {"do": "store", "sha256", "size"}, then that many bytes        → {"file": path there, until
+    stdin ends}
+    {"do": "host"}                                                 → {"host", "cores",
+    "runtime_version"}
+    {"do": "busy", "own_s"}                                        → {"others", "stolen"}, less
+    `own_s` of its other agents
+    {"do": "spent"}                                                → {"cpu_s", "pid"} of this agent
+    so far
 
-An error is answered as {"error": message, "kind"}, and ends the child. It imports LiteRT and numpy, nothing else that weighs.
+An error is answered as {"error": message, "kind"}, and ends the child. It imports LiteRT and numpy,
+nothing else that weighs.
 """
 
 import json
@@ -42,7 +51,9 @@ class Agent:
 
     def __init__(self) -> None:
         import numpy as np
-        from ai_edge_litert import interpreter  # noqa: F401  loaded before the clock and the memory mark
+
+        # loaded before the clock and the memory mark
+        from ai_edge_litert import interpreter  # noqa: F401
 
         self._numpy = np
         self._session: litert.Session | None = None
@@ -58,7 +69,11 @@ class Agent:
         pinned = _pin(order["cores"])
         inputs, outputs = self._golden(Path(order["golden"]))
         started = time.perf_counter()
-        session = litert.Session(Path(order["file"]), threads=int(order["threads"]), kernels=order.get("kernels", "xnnpack"))
+        session = litert.Session(
+            Path(order["file"]),
+            threads=int(order["threads"]),
+            kernels=order.get("kernels", "xnnpack"),
+        )
         loaded = time.perf_counter()
         session.feed([array[0] for array in inputs])
         first = time.perf_counter()
@@ -68,8 +83,18 @@ class Agent:
         session.feed([array[0] for array in inputs])
         self._session, coverage = session, session.coverage()
         delegate = "XNNPACK" if coverage.partitions else "none"
-        counted = {"nodes_delegated": coverage.delegated, "nodes_total": coverage.total, "partitions": coverage.partitions}
-        return {"init_ms": (loaded - started) * 1e3, "first_ms": (ended - first) * 1e3, "delegate": delegate, "pinned": pinned, **counted}
+        counted = {
+            "nodes_delegated": coverage.delegated,
+            "nodes_total": coverage.total,
+            "partitions": coverage.partitions,
+        }
+        return {
+            "init_ms": (loaded - started) * 1e3,
+            "first_ms": (ended - first) * 1e3,
+            "delegate": delegate,
+            "pinned": pinned,
+            **counted,
+        }
 
     def _golden(self, path: Path) -> tuple[list[Any], list[Any]]:
         with self._numpy.load(path, allow_pickle=False) as archive:
@@ -78,9 +103,12 @@ class Agent:
         return inputs, [array for name, array in arrays.items() if name.startswith("output_")]
 
     def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Time single inferences on the input that is set; see at the end that the output still is made of numbers.
+        """Time single inferences on the input that is set.
 
-        A turn begins with a few runs that do not count: the caches are still those of whoever ran before.
+        See at the end that the output still is made of numbers.
+
+        A turn begins with a few runs that do not count: the caches are still those of whoever ran
+            before.
         """
         if self._session is None:
             raise ValueError("run before load")
@@ -117,13 +145,18 @@ def _pin(cores: list[int]) -> bool:
 
 
 def _peak_mb() -> float:
-    """Highest resident memory so far. From /proc where it is: getrusage on Linux carries the parent's peak over exec."""
+    """Highest resident memory so far.
+
+    From /proc where it is: getrusage on Linux carries the parent's peak over exec.
+    """
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024**2 if sys.platform == "darwin" else 1024
+    )
 
 
 def main() -> int:
@@ -140,7 +173,10 @@ def _serve(orders: IO[bytes], answers: IO[str], keeper: remote_child.Keeper) -> 
     try:
         agent = Agent()
     except ImportError as error:
-        answers.write(json.dumps({"error": f"LiteRT is not installed there: {error}", "kind": "device"}) + "\n")
+        answers.write(
+            json.dumps({"error": f"LiteRT is not installed there: {error}", "kind": "device"})
+            + "\n"
+        )
         return 1
     known = {"load": agent.load, "run": agent.run, "memory": agent.memory} | keeper.orders()
     answers.write(json.dumps({"awake": True, "agent": AGENT, "edgezoo": _version()}) + "\n")
@@ -156,7 +192,10 @@ def _serve(orders: IO[bytes], answers: IO[str], keeper: remote_child.Keeper) -> 
 
 
 def _failure(error: Exception, *, loaded: bool) -> dict[str, str]:
-    """Spell an error: the runtime's own with its kind; what numpy or the system says before a file is loaded is of that file."""
+    """Spell an error: the runtime's own with its kind.
+
+    What numpy or the system says before a file is loaded is of that file.
+    """
     message = getattr(error, "message", "") or f"{type(error).__name__}: {error}"
     return {"error": message, "kind": getattr(error, "kind", "runtime" if loaded else "load")}
 

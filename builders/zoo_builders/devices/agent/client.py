@@ -1,6 +1,9 @@
-"""A conversation with an agent (see `agent`): a process, orders to it and its answers, with deadlines and failures that say their kind.
+"""A conversation with an agent (see `agent`).
 
-The process may run here or, through `ssh` or an emulator, elsewhere: all that is asked of it is a stdin, a stdout and an end.
+A process, orders to it and its answers, with deadlines and failures that say their kind.
+
+The process may run here or, through `ssh` or an emulator, elsewhere: all that is asked of it is a
+stdin, a stdout and an end.
 """
 
 import json
@@ -49,7 +52,8 @@ class Conversation:
     Attributes:
         command: the process to start.
         about: what the talk is about; failures begin with it.
-        timeout_s: how long an answer may take, and how long sending may stand still; may be changed while it runs.
+        timeout_s: how long an answer may take, and how long sending may stand still; may be changed
+            while it runs.
         environment: the process's environment; None = this process's own.
     """
 
@@ -70,15 +74,25 @@ class Conversation:
         self._words = tempfile.TemporaryFile()
         pipe = subprocess.PIPE
         try:
-            self._process = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=self._words, env=self.environment)
+            self._process = subprocess.Popen(
+                self.command, stdin=pipe, stdout=pipe, stderr=self._words, env=self.environment
+            )
         except OSError as error:
             self._words.close()
-            raise MeasureFailed(f"{self.about}: {self.command[0]} cannot be started: {error.strerror}", kind="device") from error
+            raise MeasureFailed(
+                f"{self.about}: {self.command[0]} cannot be started: {error.strerror}",
+                kind="device",
+            ) from error
         if self._process.stdin is not None:
             os.set_blocking(self._process.stdin.fileno(), False)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Kill the process and collect it."""
         if self._process is not None:
             self._process.kill()
@@ -87,7 +101,10 @@ class Conversation:
             self._words.close()
 
     def part(self, within_s: float = _GOODBYE_S) -> None:
-        """Close its stdin and give it time to put things away by itself, before `__exit__` kills it."""
+        """Close its stdin and give it time to put things away by itself.
+
+        Before `__exit__` kills it.
+        """
         if self._process is None or self._process.stdin is None:
             return
         with suppress(OSError):
@@ -110,19 +127,25 @@ class Conversation:
         """Send an order and give its answer.
 
         Raises:
-            MeasureFailed: the answer is an error, none came in time, it is none of ours, or the process ended.
+            MeasureFailed: the answer is an error, none came in time, it is none of ours, or the
+                process ended.
         """
         self._send(json.dumps({"do": what, **order}).encode() + b"\n")
         return self.answer()
 
     def hand_over(self, file: Path, sha256: str) -> str:
-        """Have the agent keep `file`, which has this digest, for as long as it lives; give its path there.
+        """Have the agent keep `file`, which has this digest, for as long as it lives.
+
+        Give its path there.
 
         Raises:
             MeasureFailed: as `ask`; also when what arrived there has another digest.
         """
         with file.open("rb") as source:
-            self._send(json.dumps({"do": "store", "sha256": sha256, "size": file.stat().st_size}).encode() + b"\n")
+            self._send(
+                json.dumps({"do": "store", "sha256": sha256, "size": file.stat().st_size}).encode()
+                + b"\n"
+            )
             while piece := source.read(_PIECE):
                 self._send(piece)
         return str(self.answer()["file"])
@@ -137,7 +160,9 @@ class Conversation:
         while b"\n" not in self._unread:
             self._unread += self._more(deadline)
             if len(self._unread) > _LONGEST_ANSWER:
-                raise MeasureFailed(f"{self.about}: an answer of more than {_LONGEST_ANSWER} bytes", kind="device")
+                raise MeasureFailed(
+                    f"{self.about}: an answer of more than {_LONGEST_ANSWER} bytes", kind="device"
+                )
         line, _, self._unread = self._unread.partition(b"\n")
         return self._understood(bytes(line))
 
@@ -147,13 +172,22 @@ class Conversation:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise MeasureFailed(f"{self.about}: not an answer of the agent: {line[:80].decode('utf-8', 'replace')!r}", kind="device")
+            raise MeasureFailed(
+                f"{self.about}: not an answer of the agent:"
+                f" {line[:80].decode('utf-8', 'replace')!r}",
+                kind="device",
+            )
         if "error" in answer:
-            raise MeasureFailed(f"{self.about}: {answer['error']}", kind=str(answer.get("kind", "runtime")))
+            raise MeasureFailed(
+                f"{self.about}: {answer['error']}", kind=str(answer.get("kind", "runtime"))
+            )
         return answer
 
     def _send(self, data: bytes) -> None:
-        """Write all of `data`; the other side may be slow, but not stand still for longer than `timeout_s`."""
+        """Write all of `data`; the other side may be slow.
+
+        But not stand still for longer than `timeout_s`.
+        """
         process, rest = self.process, memoryview(data)
         if process.stdin is None or process.stdin.closed:
             raise self._died()
@@ -181,12 +215,18 @@ class Conversation:
         return piece
 
     def _silent(self) -> MeasureFailed:
-        return MeasureFailed(f"{self.about}: no answer within {self.timeout_s:g} s; the process was ended", kind="hang")
+        return MeasureFailed(
+            f"{self.about}: no answer within {self.timeout_s:g} s; the process was ended",
+            kind="hang",
+        )
 
     def _died(self) -> MeasureFailed:
         ended = self.ended()
         reason = ended.words or "without a word"
-        return MeasureFailed(f"{self.about}: the measuring process ended with code {ended.how}: {reason}", kind="died")
+        return MeasureFailed(
+            f"{self.about}: the measuring process ended with code {ended.how}: {reason}",
+            kind="died",
+        )
 
     def ended(self) -> Ended:
         """Wait for a process that said it ends (or kill it), and say how it did."""

@@ -1,4 +1,6 @@
-"""What an agent does for a session on another machine: keep files by digest until the session ends, describe the machine and its load.
+"""What an agent does for a session on another machine.
+
+Keep files by digest until the session ends, describe the machine and its load.
 
 Standard library only, until it is asked for the machine's description.
 """
@@ -27,7 +29,10 @@ Order = Mapping[str, Any]
 
 
 class Keeper:
-    """Files of one session, in a private folder that `__exit__` removes; `stream` is where orders, and the bytes of files, come from."""
+    """Files of one session, in a private folder that `__exit__` removes.
+
+    `stream` is where orders, and the bytes of files, come from.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._folder = stream, ""
@@ -37,17 +42,28 @@ class Keeper:
         """Give itself; the folder is made when the first file comes."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Remove the files."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def end_when_alone(self) -> None:
-        """From now on watch for the other side to leave: a run that never ends must not outlive the session, nor its files."""
+        """From now on watch for the other side to leave.
+
+        A run that never ends must not outlive the session, nor its files.
+        """
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
     def _watch(self) -> None:
-        """Sleep until nobody can write orders any more; whoever is still busy some seconds later is ended."""
+        """Sleep until nobody can write orders any more.
+
+        Whoever is still busy some seconds later is ended.
+        """
         watched = select.poll()
         watched.register(self._stream.fileno(), getattr(select, "POLLRDHUP", 0))
         watched.poll()
@@ -90,7 +106,9 @@ class Keeper:
             raise MeasureFailed(f"the file ended {rest} of {size} bytes early", kind="device")
         if found.hexdigest() != sha256:
             target.unlink()
-            raise DigestMismatch("a file that came over the wire", expected=sha256, actual=found.hexdigest())
+            raise DigestMismatch(
+                "a file that came over the wire", expected=sha256, actual=found.hexdigest()
+            )
 
     def host(self, order: Order) -> dict[str, Any]:
         """Describe the machine, and watch from now on how busy it is."""
@@ -99,10 +117,16 @@ class Keeper:
         from zoo_builders.tflite import litert
 
         self._since = host.Clock.look()
-        return {"host": host.describe().model_dump(mode="json"), "cores": host.usable_cores(), "runtime_version": litert.version()}
+        return {
+            "host": host.describe().model_dump(mode="json"),
+            "cores": host.usable_cores(),
+            "runtime_version": litert.version(),
+        }
 
     def busy(self, order: Order) -> dict[str, Any]:
-        """Say how busy the machine was since `host`, without this agent and the `own_s` CPU seconds of the session's other agents.
+        """Say how busy the machine was since `host`.
+
+        Without this agent and the `own_s` CPU seconds of the session's other agents.
 
         Raises:
             ValueError: asked before `host`.
@@ -118,4 +142,7 @@ class Keeper:
         """Say how much CPU time this agent took so far, and its process id."""
         del order
         times = os.times()
-        return {"cpu_s": times.user + times.system + times.children_user + times.children_system, "pid": os.getpid()}
+        return {
+            "cpu_s": times.user + times.system + times.children_user + times.children_system,
+            "pid": os.getpid(),
+        }

@@ -1,4 +1,7 @@
-"""A contender whose file is run by an agent (see `agent`), wherever that agent is: devices say how to start it and where the file lies."""
+"""A contender whose file is run by an agent (see `agent`), wherever that agent is.
+
+Devices say how to start it and where the file lies.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +23,9 @@ class Where:
 
 
 class AgentContender:
-    """One agent process: started on `__enter__`, loaded by the first look at `ready`, ended on `__exit__`.
+    """One agent process: started on `__enter__`, loaded by the first look at `ready`.
+
+    Ended on `__exit__`.
 
     Args:
         subject: what is measured.
@@ -29,7 +34,13 @@ class AgentContender:
         options: what else the load order says, such as `threads`.
     """
 
-    def __init__(self, subject: Subject, talk: Conversation, where: Callable[[Subject], Where], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        talk: Conversation,
+        where: Callable[[Subject], Where],
+        options: Mapping[str, Any],
+    ) -> None:
         self._subject, self._talk, self._where, self._options = subject, talk, where, dict(options)
         self._ready: Ready | None = None
 
@@ -38,7 +49,12 @@ class AgentContender:
         self._talk.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """End the process."""
         self._talk.__exit__(kind, error, trace)
 
@@ -52,7 +68,12 @@ class AgentContender:
         if self._ready is None:
             self._talk.answer()
             where = self._where(self._subject)
-            order = {"file": where.file, "golden": where.golden, "atol": self._subject.atol, "cores": list(where.cores)}
+            order = {
+                "file": where.file,
+                "golden": where.golden,
+                "atol": self._subject.atol,
+                "cores": list(where.cores),
+            }
             self._ready = Ready(**self._talk.ask("load", **order, **self._options))
         return self._ready
 

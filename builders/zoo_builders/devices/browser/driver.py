@@ -1,17 +1,23 @@
-"""The process that drives the measuring browser: Chromium by Playwright, a page in a profile of its own for each file.
+"""The process that drives the measuring browser.
 
-`python -m zoo_builders.devices.browser.driver`, one JSON object a line on stdin, one answer a line on stdout:
+Chromium by Playwright, a page in a profile of its own for each file.
 
-    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}   → {"browser", "features"}
+`python -m zoo_builders.devices.browser.driver`, one JSON object a line on stdin, one answer a line
+on stdout:
+
+    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}   → {"browser",
+    "features"}
     {"do": "open", "id"}                                                       → {}
     {"do": "load", "id", "name", "file", "golden", "atol"}                     → as `devices.Ready`
-    {"do": "run", "id", "count"}                                               → {"seconds", "batch"}
+    {"do": "run", "id", "count"}                                               → {"seconds",
+    "batch"}
     {"do": "memory", "id"}                                                     → {"mb"}
     {"do": "close", "id"}                                                      → {}
 
-What goes wrong with one file is answered as {"failed": {"kind", "message"}} and leaves the others alone; {"error", "kind"} ends the
-process. A process apart, because Playwright wants a thread without an event loop, and so that whatever happens to the one who asks, the
-end of stdin ends the browser too. It leaves the terminal's group: Ctrl-C is for the one who asks, who then closes stdin.
+What goes wrong with one file is answered as {"failed": {"kind", "message"}} and leaves the others
+alone; {"error", "kind"} ends the process. A process apart, because Playwright wants a thread
+without an event loop, and so that whatever happens to the one who asks, the end of stdin ends the
+browser too. It leaves the terminal's group: Ctrl-C is for the one who asks, who then closes stdin.
 """
 
 import json
@@ -31,7 +37,13 @@ if TYPE_CHECKING:
 
 Order = Mapping[str, Any]
 
-FLAGS = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+FLAGS = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 _LAST_WORDS = 400
 _WORKER = "DedicatedWorker"
 """What Chromium calls the thread of a web worker: ours, and those that threaded WASM starts."""
@@ -60,7 +72,8 @@ async ({file, golden, atol, name}) => {
     return answer.arrayBuffer();
   };
   const [model, vectors] = [await bytes(file), await bytes(golden)];
-  window.contender = await runtime.prepare({bytes: new Uint8Array(model), golden: await lab.readGolden(vectors), atol, name});
+  const golden = await lab.readGolden(vectors);
+  window.contender = await runtime.prepare({bytes: new Uint8Array(model), golden, atol, name});
   return contender.ready;
 }
 """
@@ -114,7 +127,10 @@ class Agent:
         return tab
 
     def load(self, order: Order) -> dict[str, Any]:
-        """Load a file into a fresh WASM instance, check the golden outputs, and pin the threads that will compute."""
+        """Load a file into a fresh WASM instance, check the golden outputs.
+
+        And pin the threads that will compute.
+        """
         tab, start, files = self._page(order), self.start_order, self._files()
         tab.evaluate(_OPEN, [start["threads"], 1e3 * start["timeout_s"]])
         before = processes.threads(os.getpid(), _WORKER)
@@ -124,7 +140,11 @@ class Agent:
         finally:
             for path in paths.values():
                 files.withdraw(path)
-        return ready | {"pinned": processes.pin(processes.threads(os.getpid(), _WORKER) - before, start["cores"])}
+        return ready | {
+            "pinned": processes.pin(
+                processes.threads(os.getpid(), _WORKER) - before, start["cores"]
+            )
+        }
 
     def run(self, order: Order) -> dict[str, Any]:
         """Time runs."""
@@ -176,8 +196,14 @@ class _Tab:
         try:
             answer: dict[str, Any] = self.page.evaluate(_GUARDED % script, given)
         except Error as error:
-            gone = self.crashed or any(word in error.message for word in ("crashed", "closed", "disconnected"))
-            what = "the browser's process that ran the file ended, as when memory runs out" if gone else error.message
+            gone = self.crashed or any(
+                word in error.message for word in ("crashed", "closed", "disconnected")
+            )
+            what = (
+                "the browser's process that ran the file ended, as when memory runs out"
+                if gone
+                else error.message
+            )
             raise FailedError("died" if gone else "runtime", what) from error
         if "failed" in answer:
             raise FailedError(answer["failed"]["kind"], answer["failed"]["message"])
@@ -214,7 +240,14 @@ def main() -> int:
 def _answer(agent: Agent, order: Order) -> dict[str, Any]:
     from playwright.sync_api import Error
 
-    doers = {"start": agent.start, "open": agent.open, "load": agent.load, "run": agent.run, "memory": agent.memory, "close": agent.close}
+    doers = {
+        "start": agent.start,
+        "open": agent.open,
+        "load": agent.load,
+        "run": agent.run,
+        "memory": agent.memory,
+        "close": agent.close,
+    }
     try:
         return doers[order["do"]](order)
     except FailedError as error:

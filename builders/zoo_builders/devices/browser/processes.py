@@ -1,4 +1,7 @@
-"""A process and all that descends from it, as Linux tells in /proc (see proc(5)); elsewhere nothing is told, and nothing is found."""
+"""A process and all that descends from it, as Linux tells in /proc (see proc(5)).
+
+Elsewhere nothing is told, and nothing is found.
+"""
 
 import os
 import signal
@@ -8,17 +11,26 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _PARENT, _TIMES, _STARTED = 1, slice(11, 15), 19
-"""Where /proc/PID/stat says them, counted from the state: parent; user and system time, of itself and of children that ended; start."""
+"""Where /proc/PID/stat says them, counted from the state: parent.
+
+User and system time, of itself and of children that ended; start.
+"""
 
 
 def cpu_seconds(root: int) -> float:
-    """What a process, all that descend from it, and those of them that ended took of processors; 0 where the system does not tell."""
+    """What a process, all that descend from it, and those of them that ended took of processors.
+
+    0 where the system does not tell.
+    """
     ticks = sum(int(value) for fields in _family(root).values() for value in fields[_TIMES])
     return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
 
 
 def family(root: int) -> dict[int, str]:
-    """List a process and all that descend from it, each with the moment it started, which tells it from a later one of the same number."""
+    """List a process and all that descend from it, each with the moment it started.
+
+    Which tells it from a later one of the same number.
+    """
     return {pid: fields[_STARTED] for pid, fields in _family(root).items()}
 
 
@@ -31,7 +43,10 @@ def end(known: Mapping[int, str]) -> None:
 
 
 def threads(root: int, name: str) -> set[int]:
-    """List the threads of a process and of its descendants whose name begins so (the system keeps 15 letters of it)."""
+    """List the threads of a process and of its descendants whose name begins so.
+
+    The system keeps 15 letters of a name.
+    """
     found = set[int]()
     for pid in _family(root):
         for task in _PROC.glob(f"{pid}/task/*/comm"):
@@ -66,4 +81,7 @@ def _family(root: int) -> dict[int, list[str]]:
 def _processes() -> Iterator[tuple[int, list[str]]]:
     for entry in _PROC.glob("[0-9]*/stat"):
         with suppress(OSError):
-            yield int(entry.parent.name), entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split()
+            yield (
+                int(entry.parent.name),
+                entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split(),
+            )

@@ -1,7 +1,10 @@
-"""What a measuring browser loads: the lab's modules, LiteRT.js, and the files under test, over loopback, for one session.
+"""What a measuring browser loads.
 
-Every answer isolates the page from other origins (COOP, COEP), which threads and a fine clock need. Only what was named is ever
-opened: modules of `litertjs.LAB`, files of `litertjs.FILES`, and what `offer` was given, under a name that nobody can guess.
+The lab's modules, LiteRT.js, and the files under test, over loopback, for one session.
+
+Every answer isolates the page from other origins (COOP, COEP), which threads and a fine clock need.
+Only what was named is ever opened: modules of `litertjs.LAB`, files of `litertjs.FILES`, and what
+`offer` was given, under a name that nobody can guess.
 """
 
 import secrets
@@ -20,7 +23,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "max-age=3600",
 }
-_PAGE = b"<!doctype html><html lang=en><meta charset=utf-8><title>edgezoo: web-wasm</title><link rel=icon href=data:,>"
+_PAGE = (
+    b"<!doctype html><html lang=en><meta charset=utf-8><title>edgezoo: web-wasm</title><link"
+    b" rel=icon href=data:,>"
+)
 _BYTES = "application/octet-stream"
 
 
@@ -39,7 +45,11 @@ class BrowserFiles:
                 found = files.find(self.path)
                 self.send_response(200 if found else 404)
                 media, body = found or ("text/plain", b"")
-                for name, value in {**HEADERS, "Content-Type": media, "Content-Length": str(len(body))}.items():
+                for name, value in {
+                    **HEADERS,
+                    "Content-Type": media,
+                    "Content-Length": str(len(body)),
+                }.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
@@ -82,14 +92,23 @@ class BrowserFiles:
         return "text/javascript", known.get(name)
 
     def _library(self, name: str) -> tuple[str, Path | None]:
-        return litertjs.FILES.get(name, _BYTES), self._runtime / name if name in litertjs.FILES else None
+        return litertjs.FILES.get(name, _BYTES), (
+            self._runtime / name if name in litertjs.FILES else None
+        )
 
     def __enter__(self) -> Self:
         """Start to serve."""
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+        ).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Stop."""
         self._server.shutdown()
         self._server.server_close()

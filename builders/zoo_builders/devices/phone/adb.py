@@ -1,7 +1,10 @@
-"""The one door to Android devices: Google's `adb`, which finds its server by its own variables (ANDROID_ADB_SERVER_PORT and so on).
+"""The one door to Android devices.
 
-Every call ends by its deadline, whatever the server or the phone does. The server and the permission to debug come with `adb` anyway;
-a library in its place would be a second client of another age.
+Google's `adb`, which finds its server by its own variables (ANDROID_ADB_SERVER_PORT and so on).
+
+Every call ends by its deadline, whatever the server or the phone does. The server and the
+permission to debug come with `adb` anyway; a library in its place would be a second client of
+another age.
 """
 
 import re
@@ -17,15 +20,22 @@ _LAST_WORDS = 400
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:\-]*")
 _LINE = re.compile(r"(?P<serial>\S+)\s+(?P<state>no permissions|[a-z]+)(?P<rest>.*)")
 _LOST = re.compile(
-    r"device (?:'[^']*' )?(?:not found|offline|unauthorized|still authorizing)|no devices|protocol fault|connection reset|closed|EOF|"
+    r"device (?:'[^']*' )?(?:not found|offline|unauthorized|still authorizing)|no devices|protocol"
+    r" fault|connection reset|closed|EOF|"
     r"cannot connect to daemon|failed to (?:read|write)",
     re.IGNORECASE,
 )
 
 READY = "device"
 WHAT_TO_DO = {
-    "unauthorized": ("the phone has not allowed this computer", "unlock it and accept 'Allow USB debugging?', then: adb devices"),
-    "authorizing": ("the phone is being asked", "unlock it and accept 'Allow USB debugging?', then: adb devices"),
+    "unauthorized": (
+        "the phone has not allowed this computer",
+        "unlock it and accept 'Allow USB debugging?', then: adb devices",
+    ),
+    "authorizing": (
+        "the phone is being asked",
+        "unlock it and accept 'Allow USB debugging?', then: adb devices",
+    ),
     "offline": ("the phone does not answer", "adb reconnect offline   # or plug it in again"),
     "no permissions": (
         "this user may not use the USB device",
@@ -39,7 +49,10 @@ WHAT_TO_DO = {
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A line of `adb devices -l`: `state` is `device` when it can be used; `model` as the phone says it, empty when it does not."""
+    """A line of `adb devices -l`: `state` is `device` when it can be used.
+
+    `model` as the phone says it, empty when it does not.
+    """
 
     serial: str
     state: str
@@ -49,7 +62,9 @@ class Phone:
         """Say why it cannot be used and what to do about it; empty when it can."""
         if self.state == READY:
             return ("", "")
-        return WHAT_TO_DO.get(self.state, (f"the phone is in the state {self.state!r}", "adb devices -l"))
+        return WHAT_TO_DO.get(
+            self.state, (f"the phone is in the state {self.state!r}", "adb devices -l")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Adb:
-    """The `adb` at `binary`, for one phone (`serial`) or for none in particular; `patience_s` is how long its server may take to answer."""
+    """The `adb` at `binary`, for one phone (`serial`) or for none in particular.
+
+    `patience_s` is how long its server may take to answer.
+    """
 
     binary: str
     serial: str = field(default="")
@@ -120,7 +138,12 @@ class Adb:
             MeasureFailed: (kind `device`) the phone is lost; (kind `hang`) it did not end in time.
         """
         said = self._run(("shell", "-T", "-n", command), timeout_s)
-        if said.code and not said.out and _LOST.search(said.err) and said.err.lstrip().startswith(("error:", "adb:", "* ")):
+        if (
+            said.code
+            and not said.out
+            and _LOST.search(said.err)
+            and said.err.lstrip().startswith(("error:", "adb:", "* "))
+        ):
             raise self._lost(f"android:{self.serial}", said)
         return said
 
@@ -128,7 +151,8 @@ class Adb:
         """Copy a file to the phone.
 
         Raises:
-            MeasureFailed: (kind `load`) the file is not here; (kind `device`) it did not arrive whole.
+            MeasureFailed: (kind `load`) the file is not here; (kind `device`) it did not arrive
+                whole.
         """
         if not file.is_file():
             raise MeasureFailed(f"no such file: {file}", kind="load")
@@ -144,25 +168,45 @@ class Adb:
         """
         said = self._run(("pull", source, str(file)), timeout_s)
         if said.code or not file.is_file():
-            raise self._lost(f"android:{self.serial}: {source.rpartition('/')[2]} cannot be read", said)
+            raise self._lost(
+                f"android:{self.serial}: {source.rpartition('/')[2]} cannot be read", said
+            )
 
     def _run(self, arguments: Sequence[str], timeout_s: float) -> Said:
         chosen = ("-s", self.serial) if self.serial else ()
         command = (self.binary, *chosen, *arguments)
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False)
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+            )
         except subprocess.TimeoutExpired as error:
             raise MeasureFailed(
-                f"adb {arguments[0]}: no answer within {timeout_s:g} s", kind="hang", hint="adb kill-server; adb devices"
+                f"adb {arguments[0]}: no answer within {timeout_s:g} s",
+                kind="hang",
+                hint="adb kill-server; adb devices",
             ) from error
         except OSError as error:
-            raise MeasureFailed(f"adb cannot be started: {error.strerror}", kind="device") from error
-        return Said(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+            raise MeasureFailed(
+                f"adb cannot be started: {error.strerror}", kind="device"
+            ) from error
+        return Said(
+            done.returncode,
+            done.stdout.decode("utf-8", "replace"),
+            done.stderr.decode("utf-8", "replace"),
+        )
 
     @staticmethod
     def _lost(what: str, said: Said) -> MeasureFailed:
-        words = (said.err.strip() or said.out.strip())[-_LAST_WORDS:] or f"adb ended with code {said.code}"
-        return MeasureFailed(f"{what}: {words}", kind="device", hint="adb devices -l   # is it still connected?")
+        words = (said.err.strip() or said.out.strip())[
+            -_LAST_WORDS:
+        ] or f"adb ended with code {said.code}"
+        return MeasureFailed(
+            f"{what}: {words}", kind="device", hint="adb devices -l   # is it still connected?"
+        )
 
 
 def _phone(found: "re.Match[str]") -> Phone:

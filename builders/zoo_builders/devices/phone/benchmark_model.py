@@ -1,11 +1,14 @@
 """Google's `benchmark_model`: how it is asked, and what its output says. Pure.
 
-Source of flags and formats: tflite/tools/benchmark (benchmark_model.cc, benchmark_tflite_model.cc) and tflite/profiling
-(profile_summary_formatter.cc) of LiteRT, and tsl/util/stats_calculator.h of TensorFlow, which they print with.
+Source of flags and formats: tflite/tools/benchmark (benchmark_model.cc, benchmark_tflite_model.cc)
+    and tflite/profiling
+(profile_summary_formatter.cc) of LiteRT, and tsl/util/stats_calculator.h of TensorFlow, which they
+print with.
 
-It reports no list of runs, only statistics of a block. Of a block of at most three runs they tell each run: least, median and
-greatest, whole microseconds. So a run is timed as one of three in a process of its own, behind that process's warm-up: nothing is
-made up, at the price of loading the file more often.
+It reports no list of runs, only statistics of a block. Of a block of at most three runs they tell
+each run: least, median and greatest, whole microseconds. So a run is timed as one of three in a
+process of its own, behind that process's warm-up: nothing is made up, at the price of loading the
+file more often.
 """
 
 import re
@@ -23,8 +26,13 @@ WARMUP_RUNS, WARMUP_S = 3, 0.05
 _BLOCK_STARTS = re.compile(r"Running benchmark for at least \d+ iterations")
 _STATISTICS = re.compile(r"count=(?P<count>\d+)(?P<rest>[^\n]*)")
 _FIELD = re.compile(r"\b(first|curr|min|max|avg|median)=([-+.\deE]+)")
-_TIMINGS = re.compile(r"Inference timings in us: Init: (?P<init>\d+), First inference: (?P<first>\d+)")
-_MEMORY = re.compile(r"Memory footprint delta from the start of the tool \(MB\): init=(?P<init>[-.\deE+]+) overall=(?P<overall>[-.\deE+]+)")
+_TIMINGS = re.compile(
+    r"Inference timings in us: Init: (?P<init>\d+), First inference: (?P<first>\d+)"
+)
+_MEMORY = re.compile(
+    r"Memory footprint delta from the start of the tool \(MB\): init=(?P<init>[-.\deE+]+)"
+    r" overall=(?P<overall>[-.\deE+]+)"
+)
 _RUN_SECTION = "Operator-wise Profiling Info for Regular Benchmark Runs:"
 _DELEGATE_SECTION = "Delegate internal:"
 _TITLE = re.compile(r"=+ (?P<title>[A-Za-z ]+) =+")
@@ -43,7 +51,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What loading a file took: microseconds, and MB that the process grew by (0 where the tool does not say)."""
+    """What loading a file took.
+
+    Microseconds, and MB that the process grew by (0 where the tool does not say).
+    """
 
     init_us: float
     first_us: float
@@ -52,7 +63,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where time went: the operators the runtime ran itself, those inside delegates, and how many delegate nodes there were."""
+    """Where time went: the operators the runtime ran itself, those inside delegates.
+
+    And how many delegate nodes there were.
+    """
 
     own: tuple[OperatorTime, ...]
     delegated: tuple[OperatorTime, ...]
@@ -68,16 +82,30 @@ class Profile:
 
 
 def flags(graph: str, threads: int, inputs: Sequence[Input]) -> list[str]:
-    """Say what to run: the file with XNNPACK, fed with `inputs` under names of ours (it matches inputs by their order)."""
+    """Say what to run: the file with XNNPACK.
+
+    Fed with `inputs` under names of ours (it matches inputs by their order).
+    """
     names = [f"in{index}" for index in range(len(inputs))]
     shapes = ":".join(",".join(map(str, one.shape)) for one in inputs)
     files = ",".join(f"{name}:{one.path}" for name, one in zip(names, inputs, strict=True))
-    fed = [f"--input_layer={','.join(names)}", f"--input_layer_shape={shapes}", f"--input_layer_value_files={files}"] if inputs else []
+    fed = (
+        [
+            f"--input_layer={','.join(names)}",
+            f"--input_layer_shape={shapes}",
+            f"--input_layer_value_files={files}",
+        ]
+        if inputs
+        else []
+    )
     return [f"--graph={graph}", f"--num_threads={threads}", "--use_xnnpack=true", *fed]
 
 
 def once(output: str) -> list[str]:
-    """Say how often: one run to warm up (the first inference), one more, whose outputs are written to the path `output`."""
+    """Say how often: one run to warm up (the first inference), one more.
+
+    Whose outputs are written to the path `output`.
+    """
     return [*_often(1, 1, 0.0), f"--output_filepath={output}"]
 
 
@@ -88,11 +116,21 @@ def block(runs: int) -> list[str]:
 
 def profiled(runs: int, table: str) -> list[str]:
     """Say how often, and that the time of each operator be written to the path `table`, as CSV."""
-    return [*_often(runs, 1, 0.0), "--enable_op_profiling=true", "--op_profiling_output_mode=csv", f"--op_profiling_output_file={table}"]
+    return [
+        *_often(runs, 1, 0.0),
+        "--enable_op_profiling=true",
+        "--op_profiling_output_mode=csv",
+        f"--op_profiling_output_file={table}",
+    ]
 
 
 def _often(runs: int, warmup_runs: int, warmup_s: float) -> list[str]:
-    return [f"--num_runs={runs}", "--min_secs=0", f"--warmup_runs={warmup_runs}", f"--warmup_min_secs={warmup_s:g}"]
+    return [
+        f"--num_runs={runs}",
+        "--min_secs=0",
+        f"--warmup_runs={warmup_runs}",
+        f"--warmup_min_secs={warmup_s:g}",
+    ]
 
 
 def blocks(count: int) -> list[int]:
@@ -101,7 +139,9 @@ def blocks(count: int) -> list[int]:
 
 
 def times(output: str) -> list[float]:
-    """Give seconds of each timed run of all processes whose output this is; of each, the first block is its warm-up.
+    """Give seconds of each timed run of all processes whose output this is.
+
+    Of each, the first block is its warm-up.
 
     Raises:
         MeasureFailed: (kind `device`) it is not the output of `benchmark_model`.
@@ -119,7 +159,10 @@ def times(output: str) -> list[float]:
 
 
 def _runs(found: "re.Match[str]", output: str) -> list[float]:
-    """Give the runs of one block. `count=3 first=64 curr=56 min=54 max=65 avg=58.3 std=4 p5=54 median=56 p95=65`, or `(all same)`."""
+    """Give the runs of one block.
+
+    `count=3 first=64 curr=56 min=54 max=65 avg=58.3 std=4 p5=54 median=56 p95=65`, or `(all same)`.
+    """
     count = int(found["count"])
     fields = {name: float(value) for name, value in _FIELD.findall(found["rest"])}
     try:
@@ -128,7 +171,10 @@ def _runs(found: "re.Match[str]", output: str) -> list[float]:
     except KeyError as error:
         raise _not_understood(f"{error} of a block", output) from error
     if min(microseconds, default=0) <= 0:
-        raise MeasureFailed("benchmark_model timed a run at 0 µs: the file is too small for its clock", kind="runtime")
+        raise MeasureFailed(
+            "benchmark_model timed a run at 0 µs: the file is too small for its clock",
+            kind="runtime",
+        )
     return [value / 1e6 for value in microseconds]
 
 
@@ -140,7 +186,9 @@ def _sorted_runs(count: int, fields: Mapping[str, float]) -> list[float]:
         raise KeyError(f"count={count}")
     if "median" in fields:
         return [least, fields["median"], greatest]
-    middle = round(BLOCK * fields["avg"] - least - greatest)  # of an average with six digits: it may miss by some microseconds
+    middle = round(
+        BLOCK * fields["avg"] - least - greatest
+    )  # of an average with six digits: it may miss by some microseconds
     return [least, min(max(middle, least), greatest), greatest]
 
 
@@ -153,11 +201,17 @@ def load(output: str) -> Load:
     timings, memory = _TIMINGS.search(output), _MEMORY.search(output)
     if timings is None:
         raise _not_understood("'Inference timings in us'", output)
-    return Load(float(timings["init"]), float(timings["first"]), max(0.0, float(memory["overall"])) if memory else 0.0)
+    return Load(
+        float(timings["init"]),
+        float(timings["first"]),
+        max(0.0, float(memory["overall"])) if memory else 0.0,
+    )
 
 
 def profile(table: str) -> Profile:
-    """Read the operators of a profile, in the order they ran. Names hold commas, so a row is read around its run of numbers.
+    """Read the operators of a profile, in the order they ran.
+
+    Names hold commas, so a row is read around its run of numbers.
 
     Raises:
         MeasureFailed: (kind `device`) it is no such table.
@@ -173,7 +227,10 @@ def profile(table: str) -> Profile:
 
 
 def _rows(section: str) -> list[OperatorTime]:
-    """Read the rows below `Run Order`: type, [start,] first, avg ms, %, cdf %, mem KB, times called, name."""
+    """Read the rows below `Run Order`.
+
+    Type, [start,] first, avg ms, %, cdf %, mem KB, times called, name.
+    """
     rows, reading, average = [], False, 1
     for line in section.splitlines():
         if title := _TITLE.search(line):
@@ -182,7 +239,9 @@ def _rows(section: str) -> list[OperatorTime]:
             average = 2 if "start" in line else 1
         elif reading and (row := _ROW.fullmatch(line.strip())):
             numbers = row["numbers"].split(", ")[1:]
-            rows.append(OperatorTime(name=row["name"], kind=row["kind"].strip(), ms=float(numbers[average])))
+            rows.append(
+                OperatorTime(name=row["name"], kind=row["kind"].strip(), ms=float(numbers[average]))
+            )
     return rows
 
 
@@ -194,22 +253,36 @@ def delegate_nodes(total: int, found: Profile) -> int:
 def failure(code: int, output: str) -> MeasureFailed:
     """Say why a process ended with `code` (128 + n: by signal n), by its own last words."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("ERROR", "FATAL")) and "Benchmarking failed" not in line]
+    told = [
+        line
+        for line in lines
+        if line.startswith(("ERROR", "FATAL")) and "Benchmarking failed" not in line
+    ]
     words = "; ".join((told or lines)[-2:]) or "without a word"
     loading = any(sign in output for sign in _LOADING)
     if code > _SIGNAL:
-        return MeasureFailed(f"benchmark_model was ended by signal {code - _SIGNAL}: {words}", kind="died")
-    return MeasureFailed(f"benchmark_model ended with code {code}: {words}", kind="load" if loading else "runtime")
+        return MeasureFailed(
+            f"benchmark_model was ended by signal {code - _SIGNAL}: {words}", kind="died"
+        )
+    return MeasureFailed(
+        f"benchmark_model ended with code {code}: {words}", kind="load" if loading else "runtime"
+    )
 
 
 _SIGNAL = 128
-_LOADING = ("Failed to load model", "Failed to allocate tensors", "Failed to initialize", "Failed to apply")
+_LOADING = (
+    "Failed to load model",
+    "Failed to allocate tensors",
+    "Failed to initialize",
+    "Failed to apply",
+)
 
 
 def _not_understood(wanted: str, output: str) -> MeasureFailed:
     last = output.strip().splitlines()[-1:] or ["nothing"]
     return MeasureFailed(
-        f"benchmark_model said something else than expected: no {wanted}; its last line: {last[0][:200]}",
+        f"benchmark_model said something else than expected: no {wanted}; its last line:"
+        f" {last[0][:200]}",
         kind="device",
         hint="is it a current benchmark_model of the Interpreter? docs/latency.md",
     )

@@ -1,4 +1,6 @@
-"""What an Android phone says of itself, read from the output of one shell line: processor, cores, heat, power. Pure.
+"""What an Android phone says of itself, read from the output of one shell line.
+
+Processor, cores, heat, power. Pure.
 
 Names nobody: no serial number, no build fingerprint, no account.
 """
@@ -19,9 +21,9 @@ QUESTIONS: Mapping[str, str] = {
     "cpuinfo": "cat /proc/cpuinfo",
     "meminfo": "cat /proc/meminfo",
     "cores": (
-        f"for c in {_CPU}/cpu[0-9]*; do echo $c $(cat $c/online 2>/dev/null || echo 1) "
-        "$(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_max_freq 2>/dev/null || echo 0) "
-        "$(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
+        f"for c in {_CPU}/cpu[0-9]*; do echo $c $(cat $c/online 2>/dev/null || echo 1) $(cat"
+        " $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_max_freq"
+        " 2>/dev/null || echo 0) $(cat $c/cpufreq/scaling_governor 2>/dev/null || echo -); done"
     ),
     "tools": "for t in taskset timeout sha256sum; do command -v $t >/dev/null && echo $t; done",
 }
@@ -33,7 +35,14 @@ STATE: Mapping[str, str] = {
     "cores": QUESTIONS["cores"],
 }
 
-_ARCH = {"arm64-v8a": "arm64", "armeabi-v7a": "arm", "armeabi": "arm", "x86_64": "x86_64", "x86": "x86", "riscv64": "riscv64"}
+_ARCH = {
+    "arm64-v8a": "arm64",
+    "armeabi-v7a": "arm",
+    "armeabi": "arm",
+    "x86_64": "x86_64",
+    "x86": "x86",
+    "riscv64": "riscv64",
+}
 _PROPERTY = re.compile(r"\[([^\]]+)\]: \[([^\]]*)\]")
 _CORE = re.compile(rf"{_CPU}/cpu(\d+) (\d+) (\d+) (\d+) (\S+)")
 _THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
@@ -43,7 +52,10 @@ _LOW_BATTERY = 20
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """A core: clocks in kHz, 0 where the system does not tell; `allowed_khz` is what it may reach now."""
+    """A core: clocks in kHz, 0 where the system does not tell.
+
+    `allowed_khz` is what it may reach now.
+    """
 
     index: int
     highest_khz: int
@@ -52,7 +64,10 @@ class Core:
 
 
 def ask(questions: Mapping[str, str]) -> str:
-    """Spell questions as one line of shell; `answers` takes its output apart. A question that fails is answered by nothing."""
+    """Spell questions as one line of shell; `answers` takes its output apart.
+
+    A question that fails is answered by nothing.
+    """
     return "; ".join(f"echo {MARK}{name}; ({line}) 2>/dev/null" for name, line in questions.items())
 
 
@@ -73,7 +88,9 @@ def properties(text: str) -> dict[str, str]:
 def cores(text: str) -> list[Core]:
     """Read the cores that are switched on, the fastest last."""
     found = [
-        Core(int(index), int(highest), int(allowed), governor) for index, on, highest, allowed, governor in _CORE.findall(text) if int(on)
+        Core(int(index), int(highest), int(allowed), governor)
+        for index, on, highest, allowed, governor in _CORE.findall(text)
+        if int(on)
     ]
     return sorted(found, key=lambda core: (core.highest_khz, core.index))
 
@@ -86,7 +103,9 @@ def abi(said: Mapping[str, str]) -> str:
 def describe(said: Mapping[str, str], chosen: Sequence[Core]) -> Host:
     """Describe the phone; the governor is that of the cores which will run."""
     known_as, info = properties(said.get("properties", "")), said.get("cpuinfo", "")
-    flags = set(" ".join(re.findall(r"^(?:Features|flags)\s*:\s*(.*)$", info, re.MULTILINE)[:1]).split())
+    flags = set(
+        " ".join(re.findall(r"^(?:Features|flags)\s*:\s*(.*)$", info, re.MULTILINE)[:1]).split()
+    )
     memory = re.search(r"MemTotal:\s+(\d+) kB", said.get("meminfo", ""))
     known: dict[str, Any] = {
         "cpu": _chip(known_as),
@@ -96,22 +115,52 @@ def describe(said: Mapping[str, str], chosen: Sequence[Core]) -> Host:
         "memory_gb": round(int(memory[1]) * 1024 / 1e9, 1) if memory else 0.0,
         "os": f"Android {known_as.get('ro.build.version.release', '')}".strip(),
         "governor": ", ".join(sorted({core.governor for core in chosen} - {"-"})),
-        "virtual": "emulator" if "1" in (known_as.get("ro.kernel.qemu"), known_as.get("ro.boot.qemu")) else "",
+        "virtual": (
+            "emulator"
+            if "1" in (known_as.get("ro.kernel.qemu"), known_as.get("ro.boot.qemu"))
+            else ""
+        ),
     }
-    return Host.model_validate({**known, "fingerprint": digest_of({**known, "features": list(known["features"])})})
+    return Host.model_validate(
+        {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
+    )
 
 
 def _chip(known_as: Mapping[str, str]) -> str:
     """Name chip and phone: `Qualcomm SM8550 (Xiaomi 13)`; older systems only tell the board."""
-    chip = " ".join(filter(None, (known_as.get("ro.soc.manufacturer", ""), known_as.get("ro.soc.model", ""))))
-    chip = chip or known_as.get("ro.board.platform", "") or known_as.get("ro.hardware", "") or "unknown"
-    phone = " ".join(filter(None, (known_as.get("ro.product.manufacturer", ""), known_as.get("ro.product.model", ""))))
+    chip = " ".join(
+        filter(None, (known_as.get("ro.soc.manufacturer", ""), known_as.get("ro.soc.model", "")))
+    )
+    chip = (
+        chip
+        or known_as.get("ro.board.platform", "")
+        or known_as.get("ro.hardware", "")
+        or "unknown"
+    )
+    phone = " ".join(
+        filter(
+            None,
+            (known_as.get("ro.product.manufacturer", ""), known_as.get("ro.product.model", "")),
+        )
+    )
     return f"{chip} ({phone})" if phone else chip
 
 
 def causes(said: Mapping[str, str], chosen: Sequence[int]) -> tuple[str, ...]:
-    """List why what is measured now is not what the phone can do: heat, capped clocks, saving power."""
-    return tuple(filter(None, (_thermal(said.get("thermal", "")), _capped(said.get("cores", ""), chosen), *_power(said))))
+    """List why what is measured now is not what the phone can do.
+
+    Heat, capped clocks, saving power.
+    """
+    return tuple(
+        filter(
+            None,
+            (
+                _thermal(said.get("thermal", "")),
+                _capped(said.get("cores", ""), chosen),
+                *_power(said),
+            ),
+        )
+    )
 
 
 def _thermal(text: str) -> str:
@@ -119,13 +168,19 @@ def _thermal(text: str) -> str:
     status = int(found[1]) if found else 0
     if not status:
         return ""
-    return f"heat: the phone throttles (thermal status {status}, {_THERMAL[min(status, len(_THERMAL) - 1)]})"
+    return (
+        f"heat: the phone throttles (thermal status {status},"
+        f" {_THERMAL[min(status, len(_THERMAL) - 1)]})"
+    )
 
 
 def _capped(text: str, chosen: Sequence[int]) -> str:
     for core in cores(text):
         if core.index in chosen and 0 < core.allowed_khz < core.highest_khz:
-            return f"clock: core {core.index} may reach {core.allowed_khz // 1000} of its {core.highest_khz // 1000} MHz"
+            return (
+                f"clock: core {core.index} may reach {core.allowed_khz // 1000} of its"
+                f" {core.highest_khz // 1000} MHz"
+            )
     return ""
 
 
@@ -149,4 +204,7 @@ def mask(chosen: Sequence[int]) -> str:
 
 def spent_s(text: str) -> float:
     """Read the shell's `times`: seconds that it and its ended children took."""
-    return sum(int(minutes) * 60 + float(seconds) for minutes, seconds in re.findall(r"(\d+)m\s*([\d.]+)s", text))
+    return sum(
+        int(minutes) * 60 + float(seconds)
+        for minutes, seconds in re.findall(r"(\d+)m\s*([\d.]+)s", text)
+    )

@@ -1,4 +1,6 @@
-"""A file on a phone, run by `benchmark_model`: every run is timed by its own clock, one of three in a process of its own (see there).
+"""A file on a phone, run by `benchmark_model`.
+
+Every run is timed by its own clock, one of three in a process of its own (see there).
 
 Golden outputs are written by the tool, fetched, and compared here before anything is timed.
 """
@@ -63,12 +65,19 @@ class PhoneContender:
         """Give itself: processes start when they are needed."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """There is nothing to end."""
 
     @property
     def ready(self) -> Ready:
-        """Send the file, have it compute the golden examples, compare here, and look at who takes its operators.
+        """Send the file, have it compute the golden examples, compare here.
+
+        And look at who takes its operators.
 
         Raises:
             MeasureFailed: the file cannot be loaded, or computes something else.
@@ -80,7 +89,9 @@ class PhoneContender:
     def _load(self) -> Ready:
         self._bench.keep(self._subject.file)
         inputs, outputs = _golden(self._subject.golden)
-        self._inputs = [self._send([array[example] for array in inputs]) for example in range(len(inputs[0]))]
+        self._inputs = [
+            self._send([array[example] for array in inputs]) for example in range(len(inputs[0]))
+        ]
         loads = [self._check(example, outputs) for example in range(len(self._inputs))]
         self._memory_mb = max(one.memory_mb for one in loads)
         look, total = self._look(_LOOK_RUNS), self._nodes()
@@ -113,12 +124,21 @@ class PhoneContender:
     def _check(self, example: int, outputs: "Sequence[Array]") -> benchmark_model.Load:
         """Run one example and compare what it gave."""
         name = f"outputs-{secrets.token_hex(4)}"
-        said = self._bench.measure([self._flags(example) + benchmark_model.once(self._bench.path(name))])
-        _compare(self._bench.fetch(name), [output[example] for output in outputs], example, self._subject.atol)
+        said = self._bench.measure(
+            [self._flags(example) + benchmark_model.once(self._bench.path(name))]
+        )
+        _compare(
+            self._bench.fetch(name),
+            [output[example] for output in outputs],
+            example,
+            self._subject.atol,
+        )
         return benchmark_model.load(said)
 
     def _flags(self, example: int = 0) -> list[str]:
-        return benchmark_model.flags(self._bench.keep(self._subject.file), self._setting.threads, self._inputs[example])
+        return benchmark_model.flags(
+            self._bench.keep(self._subject.file), self._setting.threads, self._inputs[example]
+        )
 
     def run(self, count: int) -> Sequence[float]:
         """Run `count` inferences of the first golden example; seconds each.
@@ -131,9 +151,15 @@ class PhoneContender:
 
     def _timed(self, count: int) -> list[float]:
         flags, found = self._flags(), list[float]()
-        found += benchmark_model.times(self._bench.measure([flags + benchmark_model.block(size) for size in benchmark_model.blocks(count)]))
+        found += benchmark_model.times(
+            self._bench.measure(
+                [flags + benchmark_model.block(size) for size in benchmark_model.blocks(count)]
+            )
+        )
         if len(found) != count:
-            raise MeasureFailed(f"benchmark_model timed {len(found)} runs, asked for {count}", kind="device")
+            raise MeasureFailed(
+                f"benchmark_model timed {len(found)} runs, asked for {count}", kind="device"
+            )
         return found
 
     def peak_memory_mb(self) -> float:
@@ -141,7 +167,9 @@ class PhoneContender:
         return self._memory_mb
 
     def profile(self, count: int) -> Sequence[OperatorTime]:
-        """Say where the time of a run goes: XNNPACK's own operators with their kernels; `SPMM` in them is the sparse path.
+        """Say where the time of a run goes: XNNPACK's own operators with their kernels.
+
+        `SPMM` in them is the sparse path.
 
         Raises:
             MeasureFailed: a process hung or died, or the runtime reported an error.
@@ -151,7 +179,9 @@ class PhoneContender:
 
     def _look(self, count: int) -> benchmark_model.Profile:
         name = f"profile-{secrets.token_hex(4)}.csv"
-        self._bench.measure([self._flags() + benchmark_model.profiled(count, self._bench.path(name))])
+        self._bench.measure(
+            [self._flags() + benchmark_model.profiled(count, self._bench.path(name))]
+        )
         return benchmark_model.profile(self._bench.fetch(name).decode("utf-8", "replace"))
 
     def _blamed(self, work: Callable[[], T]) -> T:
@@ -159,7 +189,9 @@ class PhoneContender:
         try:
             return work()
         except MeasureFailed as error:
-            raise MeasureFailed(f"{self._subject.file.name}: {error.message}", kind=error.kind, hint=error.hint) from error
+            raise MeasureFailed(
+                f"{self._subject.file.name}: {error.message}", kind=error.kind, hint=error.hint
+            ) from error
 
 
 def _golden(path: Path) -> "tuple[list[Array], list[Array]]":
@@ -170,8 +202,12 @@ def _golden(path: Path) -> "tuple[list[Array], list[Array]]":
             arrays = {name: archive[name] for name in sorted(archive.files, key=_port)}
     except (OSError, ValueError) as error:
         raise MeasureFailed(f"the golden vectors cannot be read: {error}", kind="load") from error
-    by_kind = {kind: list(names) for kind, names in groupby(arrays, lambda name: name.rpartition("_")[0])}
-    return [arrays[name] for name in by_kind.get("input", [])], [arrays[name] for name in by_kind.get("output", [])]
+    by_kind = {
+        kind: list(names) for kind, names in groupby(arrays, lambda name: name.rpartition("_")[0])
+    }
+    return [arrays[name] for name in by_kind.get("input", [])], [
+        arrays[name] for name in by_kind.get("output", [])
+    ]
 
 
 def _port(name: str) -> tuple[str, int]:
@@ -189,7 +225,10 @@ def _compare(data: bytes, wanted: "Sequence[Array]", example: int, atol: float) 
 
     expected = sum(array.nbytes for array in wanted)
     if len(data) != expected:
-        raise MeasureFailed(f"golden example {example}: {len(data)} bytes of outputs, expected {expected}", kind="wrong-output")
+        raise MeasureFailed(
+            f"golden example {example}: {len(data)} bytes of outputs, expected {expected}",
+            kind="wrong-output",
+        )
     start = 0
     for port, array in enumerate(wanted):
         found = np.frombuffer(data, array.dtype, array.size, start).reshape(array.shape)

@@ -1,4 +1,6 @@
-"""A connected phone, for one session: what it is, how busy and how hot, and Google's `benchmark_model` run on its fastest cores.
+"""A connected phone, for one session.
+
+What it is, how busy and how hot, and Google's `benchmark_model` run on its fastest cores.
 
 Everything goes to one folder of random name in /data/local/tmp, which is removed at the end.
 """
@@ -29,7 +31,10 @@ QUESTION_S = 30.0
 _TEMPORARY = "/data/local/tmp"
 _GRACE_S = 10.0
 _TIMED_OUT = (124, 143)
-"""What `timeout` ends with when it ended a program: its own code, or of older phones that of SIGTERM."""
+"""What `timeout` ends with when it ended a program.
+
+Its own code, or of older phones that of SIGTERM.
+"""
 
 
 class Handset:
@@ -54,19 +59,28 @@ class Handset:
             MeasureFailed: as `Android.connect`.
         """
         if "shell_v2" not in self._adb.features():
-            raise Unsupported(f"android:{self._adb.serial} is older than Android 7, and tells no exit codes", hint="use a newer phone")
+            raise Unsupported(
+                f"android:{self._adb.serial} is older than Android 7, and tells no exit codes",
+                hint="use a newer phone",
+            )
         self._said = self._ask(facts.QUESTIONS)
         self._choose_cores()
         self._tool = tool_phone.find(settings, facts.abi(self._said))
         if self._shell(f"mkdir -m 700 {self._folder}").code:
-            raise MeasureFailed(f"android:{self._adb.serial}: {_TEMPORARY} cannot be written", kind="device", hint="adb shell df /data")
+            raise MeasureFailed(
+                f"android:{self._adb.serial}: {_TEMPORARY} cannot be written",
+                kind="device",
+                hint="adb shell df /data",
+            )
         self._shell(f"chmod 700 {self.keep(self._tool.file)}")
         self._since = self._clock(self._state())
 
     def _choose_cores(self) -> None:
         cores, wanted = facts.cores(self._said.get("cores", "")), self._setting.threads
         if max(len(cores), 1) < wanted:
-            raise Unsupported(f"{wanted} threads on {len(cores)} cores of the phone", hint="ask for fewer threads")
+            raise Unsupported(
+                f"{wanted} threads on {len(cores)} cores of the phone", hint="ask for fewer threads"
+            )
         self._chosen = cores[-wanted:]
 
     def leave(self) -> None:
@@ -88,27 +102,36 @@ class Handset:
     @property
     def version(self) -> str:
         """The tool tells no version: its digest names it."""
-        return f"benchmark_model sha256:{self._tool.sha256[:12]}" if self._tool else "benchmark_model"
+        return (
+            f"benchmark_model sha256:{self._tool.sha256[:12]}" if self._tool else "benchmark_model"
+        )
 
     def busy(self) -> Load:
-        """How busy the phone was with other things since connecting, and whether heat or saving power hold it back now.
+        """How busy the phone was with other things since connecting.
+
+        And whether heat or saving power hold it back now.
 
         Raises:
             MeasureFailed: the phone is lost.
         """
         state = self._state()
         load = self._clock(state).since(self._since, cores=self.host.cores)
-        return Load(load.others, load.stolen, facts.causes(state, [core.index for core in self._chosen]))
+        return Load(
+            load.others, load.stolen, facts.causes(state, [core.index for core in self._chosen])
+        )
 
     def prepare(self, subject: Subject) -> PhoneContender:
         """Give a contender; its files go to the phone when it is loaded, once a session."""
         return PhoneContender(subject, self, self._setting)
 
     def keep(self, file: Path) -> str:
-        """Send `file` to the phone under its digest, once, and see that it arrived; give its path there.
+        """Send `file` to the phone under its digest, once, and see that it arrived.
+
+        Give its path there.
 
         Raises:
-            MeasureFailed: (kind `load`) it is not here; (kind `device`) it did not arrive as it left.
+            MeasureFailed: (kind `load`) it is not here; (kind `device`) it did not arrive as it
+                left.
         """
         if not file.is_file():
             raise MeasureFailed(f"no such file: {file}", kind="load")
@@ -125,20 +148,32 @@ class Handset:
             return
         found = self._shell(f"sha256sum {target}").out.partition(" ")[0].strip()
         if found != sha256:
-            raise MeasureFailed(f"{name} arrived on the phone as sha256:{found or 'nothing'}, expected sha256:{sha256}", kind="device")
+            raise MeasureFailed(
+                f"{name} arrived on the phone as sha256:{found or 'nothing'}, expected"
+                f" sha256:{sha256}",
+                kind="device",
+            )
 
     def measure(self, lines: Sequence[Sequence[str]]) -> str:
-        """Run the tool once for each of `lines` (its arguments), pinned, one after the other; give all it printed.
+        """Run the tool once for each of `lines` (its arguments), pinned, one after the other.
+
+        Give all it printed.
 
         Raises:
             MeasureFailed: it crashed, failed, hung or was lost; kinds as in `MEASURE_FAILURES`.
         """
         command = "; ".join(f"{self._prefix()}{shlex.join(line)} 2>&1 || exit $?" for line in lines)
-        said = self._shell(f"cd {self._folder}; {command}; echo {facts.MARK}; times", self._setting.timeout_s + _GRACE_S)
+        said = self._shell(
+            f"cd {self._folder}; {command}; echo {facts.MARK}; times",
+            self._setting.timeout_s + _GRACE_S,
+        )
         output, _, times = said.text.partition(facts.MARK)
         self._spent_s += facts.spent_s(times)
         if said.code in _TIMED_OUT and self._has("timeout"):
-            raise MeasureFailed(f"no answer within {self._setting.timeout_s:g} s; the process was ended", kind="hang")
+            raise MeasureFailed(
+                f"no answer within {self._setting.timeout_s:g} s; the process was ended",
+                kind="hang",
+            )
         if said.code:
             raise benchmark_model.failure(said.code, said.text)
         return output
@@ -172,7 +207,11 @@ class Handset:
             try:
                 self._adb.pull(self.path(name), here, self._setting.timeout_s)
             except MeasureFailed as error:
-                raise MeasureFailed(f"benchmark_model wrote no {name}: {error.message}", kind="runtime", hint=tool_phone.WHICH) from error
+                raise MeasureFailed(
+                    f"benchmark_model wrote no {name}: {error.message}",
+                    kind="runtime",
+                    hint=tool_phone.WHICH,
+                ) from error
             self._shell(f"rm -f {self.path(name)}")
             return here.read_bytes()
 
@@ -188,7 +227,9 @@ class Handset:
         if found.keys() != questions.keys():
             last = said.text.strip()[-80:] or "nothing"
             raise MeasureFailed(
-                f"android:{self._adb.serial} did not answer all questions; it said: {last}", kind="device", hint="adb shell id"
+                f"android:{self._adb.serial} did not answer all questions; it said: {last}",
+                kind="device",
+                hint="adb shell id",
             )
         return found
 
@@ -199,6 +240,11 @@ class Handset:
         """Give itself."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         """Leave."""
         self.leave()

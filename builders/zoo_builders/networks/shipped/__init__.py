@@ -1,4 +1,7 @@
-"""Base networks, one file each. A network is a function that gives a `Graph`, decorated with `@network`."""
+"""Base networks, one file each.
+
+A network is a function that gives a `Graph`, decorated with `@network`.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""The small CNN of TensorFlow's guide "Pruning for on-device inference with XNNPACK", layer by layer."""
+"""The small CNN of TensorFlow's guide "Pruning for on-device inference with XNNPACK".
+
+Layer by layer.
+"""
 
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
@@ -9,8 +12,9 @@ from zoo_builders.networks.shipped import network
 def cifar10_cnn(*, classes: int = 10) -> Graph:
     """For 32x32 RGB images: 1.9 thousand weights, ends in logits.
 
-    Every layer between the stem and the pooling is one that XNNPACK runs sparse, padding included; the guide's fixed model
-    (`keepdims=True` before the classifier) is the one written here. Convolutions carry biases, as in the guide.
+    Every layer between the stem and the pooling is one that XNNPACK runs sparse, padding included;
+    the guide's fixed model (`keepdims=True` before the classifier) is the one written here.
+    Convolutions carry biases, as in the guide.
     """
     net = Net("cifar10_cnn", (32, 32, 3))
     net.zero_pad(1, name="stem_pad")

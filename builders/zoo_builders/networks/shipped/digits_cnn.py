@@ -5,16 +5,20 @@ from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import network
 
 MOMENTUM = 0.9
-"""Of the moving statistics: an epoch of digits is a few dozen steps, too few for Keras' 0.99 to arrive."""
+"""Of the moving statistics.
+
+An epoch of digits is a few dozen steps, too few for Keras' 0.99 to arrive.
+"""
 
 
 @network("digits_cnn")
 def digits_cnn(*, classes: int = 10, width: int = 32) -> Graph:
     """For 8x8 grey images: a stem and two depthwise-separable blocks, ends in logits.
 
-    Built like a network that XNNPACK runs sparse (symmetric padding, 1x1 convolutions, pooling with `keepdims`), but not one:
-    the sparse path starts at a stem with three input channels and digits have one. `prune` with `policy: xnnpack` therefore
-    refuses it; `policy: whole-model` shrinks the compressed file and changes no latency.
+    Built like a network that XNNPACK runs sparse (symmetric padding, 1x1 convolutions, pooling with
+    `keepdims`), but not one: the sparse path starts at a stem with three input channels and digits
+    have one. `prune` with `policy: xnnpack` therefore refuses it; `policy: whole-model` shrinks the
+    compressed file and changes no latency.
     """
     net = Net("digits_cnn", (8, 8, 1))
     net.zero_pad(1, name="stem_pad")

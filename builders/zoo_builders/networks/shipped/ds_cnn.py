@@ -1,7 +1,10 @@
-"""DS-CNN: depthwise-separable networks for keyword spotting on microcontrollers, in the three sizes of their paper.
+"""DS-CNN: depthwise-separable networks for keyword spotting on microcontrollers.
 
-Zhang, Suda, Lai, Chandra 2017, "Hello Edge: Keyword Spotting on Microcontrollers" (arXiv:1711.07128), table 5 and the commands of its
-published code: a 10x4 convolution over (time, coefficients), depthwise-separable blocks of 3x3, average pooling, one fully connected layer.
+In the three sizes of their paper.
+
+Zhang, Suda, Lai, Chandra 2017, "Hello Edge: Keyword Spotting on Microcontrollers"
+(arXiv:1711.07128), table 5 and the commands of its published code: a 10x4 convolution over (time,
+coefficients), depthwise-separable blocks of 3x3, average pooling, one fully connected layer.
 """
 
 from dataclasses import dataclass
@@ -14,7 +17,10 @@ from zoo_builders.networks.shipped import network
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """What differs between the sizes: channels everywhere, stride of the stem, stride of each block."""
+    """What differs between the sizes.
+
+    Channels everywhere, stride of the stem, stride of each block.
+    """
 
     channels: int
     stem: int | tuple[int, int]
@@ -38,11 +44,15 @@ def ds_cnn(
     momentum: float = 0.9,
     dropout: float = 0.0,
 ) -> Graph:
-    """For speech features [frames, coefficients, 1], such as 49 x 10 MFCCs of one second; 24, 138 or 416 thousand weights, ends in logits.
+    """For speech features [frames, coefficients, 1], such as 49 x 10 MFCCs of one second.
 
-    Never run sparse by XNNPACK: its sparse path starts at a 3x3 stem with three input channels. Pruning shrinks the compressed file.
-    `momentum` is that of batch normalisation's moving statistics: small data sets have few steps an epoch, and Keras' 0.99 does not arrive.
-    `dropout` is the share of the pooled features left out while training.
+    24, 138 or 416 thousand weights, ends in logits.
+
+    Never run sparse by XNNPACK: its sparse path starts at a 3x3 stem with three input channels.
+        Pruning shrinks the compressed file.
+    `momentum` is that of batch normalisation's moving statistics: small data sets have few steps an
+    epoch, and Keras' 0.99 does not arrive. `dropout` is the share of the pooled features left out
+    while training.
     """
     if size not in _SIZES:
         raise ValueError(f"size {size!r}: expected one of {', '.join(_SIZES)}")

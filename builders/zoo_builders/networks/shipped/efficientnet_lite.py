@@ -1,4 +1,7 @@
-"""EfficientNet-Lite0 to Lite4 (Liu 2020, github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)."""
+"""EfficientNet-Lite0 to Lite4 (Liu 2020.
+
+Github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite).
+"""
 
 import math
 from typing import Literal
@@ -8,10 +11,27 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import network
 
-_STAGES = ((1, 16, 1, 3, 1), (2, 24, 6, 3, 2), (2, 40, 6, 5, 2), (3, 80, 6, 3, 2), (3, 112, 6, 5, 1), (4, 192, 6, 5, 2), (1, 320, 6, 3, 1))
-"""(blocks, channels, expansion, kernel, stride of the first block) of EfficientNet-B0 (Tan & Le 2019, table 1)."""
+_STAGES = (
+    (1, 16, 1, 3, 1),
+    (2, 24, 6, 3, 2),
+    (2, 40, 6, 5, 2),
+    (3, 80, 6, 3, 2),
+    (3, 112, 6, 5, 1),
+    (4, 192, 6, 5, 2),
+    (1, 320, 6, 3, 1),
+)
+"""(blocks, channels, expansion, kernel.
 
-_SIZES = ((1.0, 1.0, 224, 0.2), (1.0, 1.1, 240, 0.2), (1.1, 1.2, 260, 0.3), (1.2, 1.4, 280, 0.3), (1.4, 1.8, 300, 0.3))
+Stride of the first block) of EfficientNet-B0 (Tan & Le 2019, table 1).
+"""
+
+_SIZES = (
+    (1.0, 1.0, 224, 0.2),
+    (1.0, 1.1, 240, 0.2),
+    (1.1, 1.2, 260, 0.3),
+    (1.2, 1.4, 280, 0.3),
+    (1.4, 1.8, 300, 0.3),
+)
 """(width, depth, resolution, dropout) of Lite0 to Lite4."""
 
 _STEM, _HEAD = 32, 1280
@@ -19,14 +39,21 @@ _STEM, _HEAD = 32, 1280
 
 @network("efficientnet_lite")
 def efficientnet_lite(
-    *, size: Literal[0, 1, 2, 3, 4] = 0, resolution: int | None = None, classes: int = 1000, variant: Variant = "xnnpack"
+    *,
+    size: Literal[0, 1, 2, 3, 4] = 0,
+    resolution: int | None = None,
+    classes: int = 1000,
+    variant: Variant = "xnnpack",
 ) -> Graph:
-    """For RGB images, (x - 127) / 128: 4.7, 5.4, 6.1, 8.2 or 13.0 million weights, ends in logits; `variant: xnnpack` runs sparse.
+    """For RGB images, (x - 127) / 128.
 
-    EfficientNet without squeeze-excite and with ReLU6 instead of swish, made to be quantized. `size` is the number behind Lite,
-    `resolution` the published one unless given (224, 240, 260, 280, 300). `variant: stock` pads with TensorFlow's `same`: the published
-    ImageNet weights fit exactly (75.1 % Lite0, `weights: {source: package}`); it never runs sparse. The published weights in
-    `variant: xnnpack` need fine-tuning.
+    4.7, 5.4, 6.1, 8.2 or 13.0 million weights, ends in logits; `variant: xnnpack` runs sparse.
+
+    EfficientNet without squeeze-excite and with ReLU6 instead of swish, made to be quantized.
+    `size` is the number behind Lite, `resolution` the published one unless given (224, 240, 260,
+    280, 300). `variant: stock` pads with TensorFlow's `same`: the published ImageNet weights fit
+    exactly (75.1 % Lite0, `weights: {source: package}`); it never runs sparse. The published
+    weights in `variant: xnnpack` need fine-tuning.
     """
     check_variant(variant)
     if size not in range(len(_SIZES)):
@@ -46,10 +73,16 @@ def efficientnet_lite(
 
 def _body(windows: Windows, width: float, depth: float) -> None:
     for stage, (count, channels, expansion, kernel, first) in enumerate(_STAGES, start=1):
-        deeper = count if stage in (1, len(_STAGES)) else math.ceil(count * depth)  # Lite keeps the first and the last stage
+        deeper = (
+            count if stage in (1, len(_STAGES)) else math.ceil(count * depth)
+        )  # Lite keeps the first and the last stage
         for index in range(deeper):
             name = f"block{stage}{chr(ord('a') + index)}"
-            _block(windows, name, (divisible(channels * width), expansion, kernel, first if index == 0 else 1))
+            _block(
+                windows,
+                name,
+                (divisible(channels * width), expansion, kernel, first if index == 0 else 1),
+            )
 
 
 def _block(windows: Windows, name: str, row: tuple[int, int, int, int]) -> None:

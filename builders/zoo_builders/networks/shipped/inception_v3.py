@@ -1,4 +1,7 @@
-"""InceptionV3 (Szegedy et al. 2016, "Rethinking the Inception Architecture"), layer for layer as keras.applications has it."""
+"""InceptionV3 (Szegedy et al.
+
+2016, "Rethinking the Inception Architecture"), layer for layer as keras.applications has it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +16,12 @@ _Step = tuple[int, Size]
 
 @network("inception_v3")
 def inception_v3(*, resolution: int = 299, classes: int = 1000) -> Graph:
-    """For RGB images in [-1, 1], at least 75x75: 23.9 million weights, ends in logits; keras.applications' weights fit exactly.
+    """For RGB images in [-1, 1], at least 75x75: 23.9 million weights, ends in logits.
 
-    There is one variant: its 3x3, 1x7 and 7x1 convolutions and its joins have no sparse form, so XNNPACK's sparse path stays shut.
+    Keras.applications' weights fit exactly.
+
+    There is one variant: its 3x3, 1x7 and 7x1 convolutions and its joins have no sparse form, so
+        XNNPACK's sparse path stays shut.
     Pruning and clustering shrink the file; int8 shortens the latency. 77.9 % top-1 as published.
     """
     net = Net("inception_v3", (resolution, resolution, 3))
@@ -28,11 +34,21 @@ def inception_v3(*, resolution: int = 299, classes: int = 1000) -> Graph:
     writer.conv(192, 3, padding="valid")
     net.max_pool(3, 2, name="pool_2")
     for number, pooled in enumerate((32, 64, 64)):
-        writer.mixed(f"mixed{number}", ((64, 1),), ((48, 1), (64, 5)), ((64, 1), (96, 3), (96, 3)), pooled=pooled)
+        writer.mixed(
+            f"mixed{number}",
+            ((64, 1),),
+            ((48, 1), (64, 5)),
+            ((64, 1), (96, 3), (96, 3)),
+            pooled=pooled,
+        )
     writer.shrink("mixed3", ((384, 3),), ((64, 1), (96, 3), (96, 3)))
     for number, width in enumerate((128, 160, 160, 192), start=4):
-        writer.mixed(f"mixed{number}", ((192, 1),), _seven(width, 192), _twice_seven(width, 192), pooled=192)
-    writer.shrink("mixed8", ((192, 1), (320, 3)), ((192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3)))
+        writer.mixed(
+            f"mixed{number}", ((192, 1),), _seven(width, 192), _twice_seven(width, 192), pooled=192
+        )
+    writer.shrink(
+        "mixed8", ((192, 1), (320, 3)), ((192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3))
+    )
     for number in (9, 10):
         writer.wide(f"mixed{number}")
     net.global_pool(keepdims=False, name="avg_pool")
@@ -50,15 +66,34 @@ def _twice_seven(width: int, last: int) -> tuple[_Step, ...]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Convolutions are numbered in the order they are written, which is that of keras.applications."""
+    """Convolutions are numbered in the order they are written.
+
+    Which is that of keras.applications.
+    """
 
     net: Net
     count: int = 0
 
-    def conv(self, filters: int, kernel: Size, stride: int = 1, *, padding: str = "same", after: str | None = None) -> str:
+    def conv(
+        self,
+        filters: int,
+        kernel: Size,
+        stride: int = 1,
+        *,
+        padding: str = "same",
+        after: str | None = None,
+    ) -> str:
         """Add a convolution, batch normalisation without scale, and ReLU."""
         self.count += 1
-        self.net.conv(filters, kernel, stride, padding=padding, bias=False, name=f"conv2d_{self.count}", after=after)
+        self.net.conv(
+            filters,
+            kernel,
+            stride,
+            padding=padding,
+            bias=False,
+            name=f"conv2d_{self.count}",
+            after=after,
+        )
         self.net.batch_norm(scale=False, name=f"batch_normalization_{self.count}")
         return self.net.relu(name=f"activation_{self.count}")
 
@@ -67,12 +102,16 @@ class _Writer:
         end = origin
         for index, (filters, kernel) in enumerate(steps):
             last = shrinks and index == len(steps) - 1
-            end = self.conv(filters, kernel, 2 if last else 1, padding="valid" if last else "same", after=end)
+            end = self.conv(
+                filters, kernel, 2 if last else 1, padding="valid" if last else "same", after=end
+            )
         return end
 
     def pooled(self, origin: str, filters: int, name: str) -> str:
         """Add a branch of average pooling and a 1x1 convolution."""
-        return self.conv(filters, 1, after=self.net.avg_pool(3, 1, padding="same", name=name, after=origin))
+        return self.conv(
+            filters, 1, after=self.net.avg_pool(3, 1, padding="same", name=name, after=origin)
+        )
 
     def mixed(self, name: str, *branches: Sequence[_Step], pooled: int) -> None:
         """Add branches side by side, one of them pooling, and join them."""
@@ -84,7 +123,9 @@ class _Writer:
         """Add branches that halve the image, one of them pooling, and join them."""
         origin = self.net.last
         ends = [self.branch(origin, steps, shrinks=True) for steps in branches]
-        self.net.concat([*ends, self.net.max_pool(3, 2, name=f"{name}_pool", after=origin)], name=name)
+        self.net.concat(
+            [*ends, self.net.max_pool(3, 2, name=f"{name}_pool", after=origin)], name=name
+        )
 
     def wide(self, name: str) -> None:
         """Add one of the two last modules, whose branches fork once more."""

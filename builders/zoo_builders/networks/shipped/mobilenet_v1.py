@@ -5,7 +5,17 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import network
 
-_BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
+_BLOCKS = (
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
 """(channels at width 1, stride) of the depthwise-separable blocks, table 1 of the paper."""
 
 _STOCK_PAD = ((0, 1), (0, 1))
@@ -13,11 +23,16 @@ _DROPOUT = 1e-3
 
 
 @network("mobilenet_v1")
-def mobilenet_v1(*, alpha: float = 1.0, resolution: int = 224, classes: int = 1000, variant: Variant = "xnnpack") -> Graph:
-    """For RGB images: 4.3 million weights at `alpha: 1.0`, ends in logits; XNNPACK runs `variant: xnnpack` sparse.
+def mobilenet_v1(
+    *, alpha: float = 1.0, resolution: int = 224, classes: int = 1000, variant: Variant = "xnnpack"
+) -> Graph:
+    """For RGB images: 4.3 million weights at `alpha: 1.0`, ends in logits.
 
-    `alpha` scales the channels. `variant: stock` pads as keras.applications does, so that its weights fit exactly (accuracy 70.4 %
-    at 224); it never runs sparse. The classifier is a 1x1 convolution in both.
+    XNNPACK runs `variant: xnnpack` sparse.
+
+    `alpha` scales the channels. `variant: stock` pads as keras.applications does, so that its
+    weights fit exactly (accuracy 70.4 % at 224); it never runs sparse. The classifier is a 1x1
+    convolution in both.
     """
     check_variant(variant)
     net = Net("mobilenet_v1", (resolution, resolution, 3))
@@ -36,7 +51,9 @@ def _separable(windows: Windows, block: int, filters: int, stride: int) -> None:
     net = windows.net
     if stride > 1:
         net.zero_pad(1 if windows.sparse else _STOCK_PAD, name=f"conv_pad_{block}")
-    net.depthwise(3, stride, padding="same" if stride == 1 else "valid", bias=False, name=f"conv_dw_{block}")
+    net.depthwise(
+        3, stride, padding="same" if stride == 1 else "valid", bias=False, name=f"conv_dw_{block}"
+    )
     windows.relu6(f"conv_dw_{block}_bn", f"conv_dw_{block}_relu")
     net.conv(filters, padding="same", bias=False, name=f"conv_pw_{block}")
     windows.relu6(f"conv_pw_{block}_bn", f"conv_pw_{block}_relu")

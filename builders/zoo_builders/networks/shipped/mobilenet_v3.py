@@ -1,4 +1,7 @@
-"""MobileNetV3 (Howard et al. 2019, "Searching for MobileNetV3"), layer for layer as keras.applications has it."""
+"""MobileNetV3 (Howard et al.
+
+2019, "Searching for MobileNetV3"), layer for layer as keras.applications has it.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +17,10 @@ _SQUEEZE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A row of tables 1 and 2 of the paper: expansion, channels, kernel (of the full network), stride, squeeze-excite, hard-swish."""
+    """A row of tables 1 and 2 of the paper.
+
+    Expansion, channels, kernel (of the full network), stride, squeeze-excite, hard-swish.
+    """
 
     expansion: float
     channels: int
@@ -59,22 +65,33 @@ _SIZES = {"small": (_SMALL, 1024), "large": (_LARGE, 1280)}
 
 @network("mobilenet_v3")
 def mobilenet_v3(
-    *, size: Literal["small", "large"] = "small", minimalistic: bool = True, alpha: float = 1.0, resolution: int = 224,
-    classes: int = 1000, variant: Variant = "xnnpack",
-) -> Graph:  # fmt: skip
-    """For RGB images in [-1, 1]: 2.1 (small) or 3.9 (large) million weights when minimalistic, 2.6 or 5.5 in full; ends in logits.
+    *,
+    size: Literal["small", "large"] = "small",
+    minimalistic: bool = True,
+    alpha: float = 1.0,
+    resolution: int = 224,
+    classes: int = 1000,
+    variant: Variant = "xnnpack",
+) -> Graph:
+    """For RGB images in [-1, 1].
 
-    `minimalistic: true` has 3x3 kernels and ReLU only: XNNPACK runs its `variant: xnnpack` sparse, and every technique takes it. The full
-    network has squeeze-excite, hard-swish (converted to one HARD_SWISH operator) and 5x5 kernels: more accurate, but its shifts are
-    refused by pruning's XNNPACK policy, and quantization-aware training leaves every hard-swish in the file as the products and
-    shifts it is made of. `variant: stock` pads as keras.applications does, so that its weights fit exactly (75.6 % full large at 224,
-    inputs rescaled to [-1, 1] by the manifest).
+    2.1 (small) or 3.9 (large) million weights when minimalistic, 2.6 or 5.5 in full; ends in
+    logits.
+
+    `minimalistic: true` has 3x3 kernels and ReLU only: XNNPACK runs its `variant: xnnpack` sparse,
+    and every technique takes it. The full network has squeeze-excite, hard-swish (converted to one
+    HARD_SWISH operator) and 5x5 kernels: more accurate, but its shifts are refused by pruning's
+    XNNPACK policy, and quantization-aware training leaves every hard-swish in the file as the
+    products and shifts it is made of. `variant: stock` pads as keras.applications does, so that its
+    weights fit exactly (75.6 % full large at 224, inputs rescaled to [-1, 1] by the manifest).
     """
     check_variant(variant)
     if size not in _SIZES:
         raise ValueError(f"size is {size!r}, expected small or large")
     blocks, last = _SIZES[size]
-    net = Net(f"mobilenet_v3_{size}{'_minimalistic' if minimalistic else ''}", (resolution, resolution, 3))
+    net = Net(
+        f"mobilenet_v3_{size}{'_minimalistic' if minimalistic else ''}", (resolution, resolution, 3)
+    )
     writer = _Writer(Windows(net, variant), minimalistic, alpha)
     writer.windows.stem(16, name="Conv", pad="Conv_pad")
     writer.norm("Conv", swish=True)
@@ -125,7 +142,9 @@ class _Writer:
             net.conv(wide, padding="same", bias=False, name=f"{name}_expand")
             self.norm(f"{name}_expand", swish=row.swish)
         kernel = 3 if self.minimalistic else row.kernel
-        self.windows.depthwise(kernel, row.stride, name=f"{name}_depthwise", pad=f"{name}_depthwise_pad")
+        self.windows.depthwise(
+            kernel, row.stride, name=f"{name}_depthwise", pad=f"{name}_depthwise_pad"
+        )
         self.norm(f"{name}_depthwise", swish=row.swish)
         if row.squeeze and not self.minimalistic:
             self.squeeze_excite(wide, f"{name}_squeeze_excite")

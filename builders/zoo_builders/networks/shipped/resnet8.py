@@ -1,4 +1,7 @@
-"""ResNet8, the image classifier of MLPerf Tiny (Banbury et al. 2021), layer for layer as its reference has it."""
+"""ResNet8, the image classifier of MLPerf Tiny (Banbury et al.
+
+2021), layer for layer as its reference has it.
+"""
 
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
@@ -7,10 +10,13 @@ from zoo_builders.networks.shipped import network
 
 @network("resnet8")
 def resnet8(*, resolution: int = 32, classes: int = 10, width: int = 16) -> Graph:
-    """For RGB images of 32x32 pixels (CIFAR-10): 79 thousand weights, ends in logits; MLPerf Tiny asks 85 % top-1 of it.
+    """For RGB images of 32x32 pixels (CIFAR-10): 79 thousand weights, ends in logits.
 
-    Three residual blocks of 3x3 convolutions, `width`, 2 and 4 times `width` channels wide. Dense 3x3 convolutions have no sparse
-    form, so XNNPACK's sparse path stays shut; pruning and clustering shrink the file, int8 shortens the latency.
+    MLPerf Tiny asks 85 % top-1 of it.
+
+    Three residual blocks of 3x3 convolutions, `width`, 2 and 4 times `width` channels wide. Dense
+    3x3 convolutions have no sparse form, so XNNPACK's sparse path stays shut; pruning and
+    clustering shrink the file, int8 shortens the latency.
     """
     net = Net("resnet8", (resolution, resolution, 3))
     net.conv(width, 3, padding="same", name="stem_conv")
@@ -32,6 +38,10 @@ def _block(net: Net, name: str, filters: int, stride: int) -> None:
     net.relu(name=f"{name}_relu1")
     net.conv(filters, 3, padding="same", name=f"{name}_conv2")
     inner = net.batch_norm(name=f"{name}_bn2")
-    shortcut = net.conv(filters, 1, stride, padding="same", name=f"{name}_shortcut", after=entered) if stride > 1 else entered
+    shortcut = (
+        net.conv(filters, 1, stride, padding="same", name=f"{name}_shortcut", after=entered)
+        if stride > 1
+        else entered
+    )
     net.add(shortcut, inner, name=f"{name}_add")
     net.relu(name=f"{name}_relu2")

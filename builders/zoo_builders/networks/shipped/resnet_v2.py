@@ -1,4 +1,7 @@
-"""ResNet50V2 and ResNet101V2 (He et al. 2016, "Identity Mappings in Deep Residual Networks"), as keras.applications has them."""
+"""ResNet50V2 and ResNet101V2 (He et al.
+
+2016, "Identity Mappings in Deep Residual Networks"), as keras.applications has them.
+"""
 
 from typing import Literal
 
@@ -12,10 +15,14 @@ _EPSILON = 1.001e-5
 
 @network("resnet_v2")
 def resnet_v2(*, depth: Literal[50, 101] = 50, resolution: int = 224, classes: int = 1000) -> Graph:
-    """For RGB images in [-1, 1]: 25.6 (50) or 44.7 (101) million weights, ends in logits; keras.applications' weights fit exactly.
+    """For RGB images in [-1, 1]: 25.6 (50) or 44.7 (101) million weights, ends in logits.
 
-    There is one variant: it pads evenly as it is, but its 7x7 stem and 3x3 convolutions have no sparse form, so XNNPACK's sparse
-    path stays shut. Pruning and clustering shrink the file; int8 shortens the latency. 76.0 % and 77.2 % top-1 as published.
+    Keras.applications' weights fit exactly.
+
+    There is one variant: it pads evenly as it is, but its 7x7 stem and 3x3 convolutions have no
+        sparse form, so XNNPACK's sparse
+    path stays shut. Pruning and clustering shrink the file; int8 shortens the latency. 76.0 % and
+    77.2 % top-1 as published.
     """
     if depth not in _STACKS:
         raise ValueError(f"depth is {depth!r}, expected 50 or 101")
@@ -46,7 +53,9 @@ def _block(net: Net, name: str, filters: int, stride: int, *, projected: bool) -
     if projected:
         shortcut = net.conv(4 * filters, 1, stride, name=f"{name}_0_conv")
     else:
-        shortcut = net.max_pool(1, stride, name=f"{name}_0_pool", after=entered) if stride > 1 else entered
+        shortcut = (
+            net.max_pool(1, stride, name=f"{name}_0_pool", after=entered) if stride > 1 else entered
+        )
     net.conv(filters, bias=False, name=f"{name}_1_conv", after=active)
     _norm(net, f"{name}_1")
     net.zero_pad(1, name=f"{name}_2_pad")

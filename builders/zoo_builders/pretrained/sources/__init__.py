@@ -1,7 +1,10 @@
-"""Where a base's weights come from, one file each. A source is a `WeightsSource` object, added to `WEIGHTS`.
+"""Where a base's weights come from, one file each.
 
-A source says at plan time which file it means (by sha256: what is fetched is demanded to be that) and whether it fits the network;
-while building it brings the file and reads arrays out of it. It never trains: `fine_tune` does, with the base's `train` block.
+A source is a `WeightsSource` object, added to `WEIGHTS`.
+
+A source says at plan time which file it means (by sha256: what is fetched is demanded to be that)
+and whether it fits the network; while building it brings the file and reads arrays out of it. It
+never trains: `fine_tune` does, with the base's `train` block.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +61,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Why a source cannot serve: the key below `weights` that is to blame (empty: the source itself), what is wrong, what to write."""
+    """Why a source cannot serve: the key below `weights` that is to blame (empty.
+
+    The source itself), what is wrong, what to write.
+    """
 
     key: str
     message: str
@@ -71,11 +77,14 @@ class WeightsSource:
 
     Attributes:
         params: what a manifest may say below `weights`, beside `source` and `fine_tune`.
-        path: the user's file that it names, relative to the manifest or ${ZOO_DATA}/…; None for everything that is brought.
+        path: the user's file that it names, relative to the manifest or ${ZOO_DATA}/…; None for
+            everything that is brought.
         check: why it cannot serve this network; empty when it can. Touches no network.
-        remarks: what a user should know although nothing is wrong, such as that the padding differs.
+        remarks: what a user should know although nothing is wrong, such as that the padding
+            differs.
         bring: gives the file, verified, from wherever it lies; not asked when there is a `path`.
-        read: takes the arrays out of the file; None for whole Keras files, which Keras itself reads.
+        read: takes the arrays out of the file; None for whole Keras files, which Keras itself
+            reads.
         module: where its code is; with what that imports it counts in the fingerprint.
         doc: one line for `zoo list weights`.
     """
@@ -94,5 +103,8 @@ WEIGHTS: Kind[WeightsSource] = Kind("weights source", __name__)
 
 
 def epochs(asked: Mapping[str, Any] | None, train: int) -> int:
-    """How many epochs a base is trained: those of `train` from scratch, `fine_tune` of them after borrowing."""
+    """How many epochs a base is trained.
+
+    Those of `train` from scratch, `fine_tune` of them after borrowing.
+    """
     return train if asked is None or asked["source"] == TRAIN else int(asked.get("fine_tune", 0))

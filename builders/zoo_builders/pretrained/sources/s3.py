@@ -17,9 +17,15 @@ _PIECE = 1 << 20
 class S3Params(Spec):
     """What `weights` says about `s3`."""
 
-    url: str = Field(pattern=r"^s3://[^/]+/.+\.(keras|h5|hdf5|safetensors|pth|pt|bin)$", description="s3://bucket/path/NAME.h5, .keras, …")
+    url: str = Field(
+        pattern=r"^s3://[^/]+/.+\.(keras|h5|hdf5|safetensors|pth|pt|bin)$",
+        description="s3://bucket/path/NAME.h5, .keras, …",
+    )
     sha256: Sha256 = Field(description="what `sha256sum` says of the file")
-    layout: str | None = Field(default=None, description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …")
+    layout: str | None = Field(
+        default=None,
+        description="whose names a PyTorch file uses, where they fit several: timm, timm-tf, …",
+    )
 
 
 def bring(wanted: Wanted, report: Report) -> Path:
@@ -39,7 +45,9 @@ def _pieces(url: str) -> Iterator[bytes]:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError as error:
-        raise MissingExtra(f"{url} needs boto3, which is not installed", hint="pip install 'edgezoo[s3]'") from error
+        raise MissingExtra(
+            f"{url} needs boto3, which is not installed", hint="pip install 'edgezoo[s3]'"
+        ) from error
     bucket, _, key = url.removeprefix("s3://").partition("/")
     try:
         session = boto3.session.Session()
@@ -49,4 +57,13 @@ def _pieces(url: str) -> Iterator[bytes]:
         raise Unreachable(f"{url}: {error}", hint=f"aws s3 ls {url}") from error
 
 
-WEIGHTS.add("s3", WeightsSource(S3Params, doc="an object in a bucket, by sha256", bring=bring, read=weight_files.read, module=__name__))
+WEIGHTS.add(
+    "s3",
+    WeightsSource(
+        S3Params,
+        doc="an object in a bucket, by sha256",
+        bring=bring,
+        read=weight_files.read,
+        module=__name__,
+    ),
+)

@@ -11,7 +11,14 @@ class TrainParams(Spec):
 def check(wanted: Wanted) -> list[Complaint]:
     """Refuse to tune what is not borrowed."""
     fix = "write base.train.epochs, or a source of weights"
-    return [Complaint("fine_tune", "a network trained from scratch is not fine-tuned", fix)] if wanted.fine_tune else []
+    return (
+        [Complaint("fine_tune", "a network trained from scratch is not fine-tuned", fix)]
+        if wanted.fine_tune
+        else []
+    )
 
 
-WEIGHTS.add("train", WeightsSource(TrainParams, doc="trained here, from a seed", check=check, module=__name__))
+WEIGHTS.add(
+    "train",
+    WeightsSource(TrainParams, doc="trained here, from a seed", check=check, module=__name__),
+)

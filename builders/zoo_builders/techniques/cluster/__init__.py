@@ -1,4 +1,7 @@
-"""`cluster`: let the weights of each kernel share a few values (Han et al. 2016, "Deep Compression")."""
+"""`cluster`: let the weights of each kernel share a few values (Han et al.
+
+2016, "Deep Compression").
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,11 +22,12 @@ from zoo_builders.training.context import Context
 
 DOC = """Weight clustering with fine-tuning.
 
-Shrinks the compressed download (few distinct values compress well); changes neither the file's raw size nor its latency. Batch
-normalisation is folded into the convolution before it first, because the converter would otherwise multiply every channel by its own factor
-and make the shared values distinct again. Depthwise kernels and biases are not clustered. `per_channel` gives each output channel of a
-Conv2D values of its own: better accuracy and more values in the file, free of charge where int8 scales each channel anyway.
-"""
+Shrinks the compressed download (few distinct values compress well); changes neither the file's raw
+size nor its latency. Batch normalisation is folded into the convolution before it first, because
+the converter would otherwise multiply every channel by its own factor and make the shared values
+distinct again. Depthwise kernels and biases are not clustered. `per_channel` gives each output
+channel of a Conv2D values of its own: better accuracy and more values in the file, free of charge
+where int8 scales each channel anyway."""
 
 _CLUSTERABLE = ("Conv2D", "Dense")
 _PER_CHANNEL = ("int8", "int16x8", "dynamic", "int4")
@@ -35,31 +39,57 @@ Clusters = Annotated[int, Field(ge=3, le=1024)]
 class LayerRule(layer_selection.Rule):
     """One rule of `layers`: which layers, and what is different there."""
 
-    clusters: Clusters | None = Field(default=None, description="distinct values in these layers; default: the step's")
-    per_channel: bool | None = Field(default=None, description="values for each output channel in these layers; default: the step's")
+    clusters: Clusters | None = Field(
+        default=None, description="distinct values in these layers; default: the step's"
+    )
+    per_channel: bool | None = Field(
+        default=None,
+        description="values for each output channel in these layers; default: the step's",
+    )
 
 
 class Params(Spec):
     """What a manifest may say about `cluster`."""
 
-    clusters: Clusters = Field(default=16, description="distinct values in each clustered tensor (or channel), zero included")
-    per_channel: bool = Field(default=False, description="values for each output channel of a Conv2D instead of for the whole kernel")
+    clusters: Clusters = Field(
+        default=16,
+        description="distinct values in each clustered tensor (or channel), zero included",
+    )
+    per_channel: bool = Field(
+        default=False,
+        description="values for each output channel of a Conv2D instead of for the whole kernel",
+    )
     init: Literal["kmeans++", "linear", "density", "random"] = Field(
         default="kmeans++", description="how the first shared values are found"
     )
     preserve: Literal["none", "sparsity"] | None = Field(
-        default=None, description="sparsity: weights that prune set to zero stay zero; inferred from the recipe"
+        default=None,
+        description="sparsity: weights that prune set to zero stay zero; inferred from the recipe",
     )
     fold_batch_norm: bool = Field(
-        default=True, description="fold batch normalisation first, so that values stay shared in the finished file"
+        default=True,
+        description=(
+            "fold batch normalisation first, so that values stay shared in the finished file"
+        ),
     )
     layers: tuple[LayerRule, ...] = Field(
-        default=(), description="cluster only layers that a rule picks, each as its first rule says; empty: all"
+        default=(),
+        description=(
+            "cluster only layers that a rule picks, each as its first rule says; empty: all"
+        ),
     )
-    skip: tuple[layer_selection.Rule, ...] = Field(default=(), description="layers to leave as they are")
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(default=3, description="epochs of fine-tuning")
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(default=1e-4, description="small: the shared values only drift into place")
+    skip: tuple[layer_selection.Rule, ...] = Field(
+        default=(), description="layers to leave as they are"
+    )
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=3, description="epochs of fine-tuning"
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        default=None, description="default: the base's"
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = Field(
+        default=1e-4, description="small: the shared values only drift into place"
+    )
 
     @property
     def most(self) -> int:
@@ -76,7 +106,10 @@ class Target:
 
 
 def clustered_layers(graph: Graph, params: Params) -> dict[str, Target]:
-    """Name the layers whose kernels are clustered, in graph order: those picked that have more weights than values to share."""
+    """Name the layers whose kernels are clustered, in graph order.
+
+    Those picked that have more weights than values to share.
+    """
     nodes = _candidates(graph)
     left = {name for rule in params.skip for name in rule.picks(nodes)}
     found = {
@@ -84,7 +117,11 @@ def clustered_layers(graph: Graph, params: Params) -> dict[str, Target]:
         for name, rule in layer_selection.chosen(params.layers, nodes).items()
         if name not in left
     }
-    return {name: target for name, target in found.items() if _weights(graph.node(name), target) > target.clusters}
+    return {
+        name: target
+        for name, target in found.items()
+        if _weights(graph.node(name), target) > target.clusters
+    }
 
 
 def _candidates(graph: Graph) -> list[Node]:
@@ -93,7 +130,9 @@ def _candidates(graph: Graph) -> list[Node]:
 
 def _target(node: Node, rule: LayerRule | None, params: Params) -> Target:
     clusters = params.clusters if rule is None or rule.clusters is None else rule.clusters
-    per_channel = params.per_channel if rule is None or rule.per_channel is None else rule.per_channel
+    per_channel = (
+        params.per_channel if rule is None or rule.per_channel is None else rule.per_channel
+    )
     return Target(clusters, per_channel and node.op == "Conv2D")
 
 
@@ -107,24 +146,51 @@ def infer(params: Params, before: Sequence[Step]) -> Params:
     """Keep the zeros of an earlier `prune`, where the manifest says nothing."""
     if params.preserve is not None:
         return params
-    return params.model_copy(update={"preserve": "sparsity" if any(step.technique == "prune" for step in before) else "none"})
+    return params.model_copy(
+        update={
+            "preserve": "sparsity" if any(step.technique == "prune" for step in before) else "none"
+        }
+    )
 
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-    """Refuse what would lose the zeros of `prune`, rules that pick nothing, and networks without kernels to cluster."""
+    """Refuse what would lose the zeros of `prune`, rules that pick nothing.
+
+    And networks without kernels to cluster.
+    """
     names = {step.technique for step in before}
     keeps = infer(params, before).preserve == "sparsity"
     found = targets_prune.biases_lost(graph, "cluster", before)
     if "prune" in names and not keeps:
-        found.append(Objection(graph.name, "clustering after prune moves its zeros", "drop preserve: it is inferred from the recipe"))
+        found.append(
+            Objection(
+                graph.name,
+                "clustering after prune moves its zeros",
+                "drop preserve: it is inferred from the recipe",
+            )
+        )
     if keeps and "prune" not in names:
         found.append(
-            Objection(graph.name, "preserve: sparsity, but no earlier step makes zeros", "put prune before cluster, or drop preserve")
+            Objection(
+                graph.name,
+                "preserve: sparsity, but no earlier step makes zeros",
+                "put prune before cluster, or drop preserve",
+            )
         )
     if "cluster" in names:
-        found.append(Objection(graph.name, "the recipe clusters twice", "keep one cluster step; its layers say what differs"))
+        found.append(
+            Objection(
+                graph.name,
+                "the recipe clusters twice",
+                "keep one cluster step; its layers say what differs",
+            )
+        )
     if names & set(_SCALED):
-        found.append(Objection(graph.name, "clustering after quantization would undo it", "put cluster first"))
+        found.append(
+            Objection(
+                graph.name, "clustering after quantization would undo it", "put cluster first"
+            )
+        )
     return found + _unfit(graph, params)
 
 
@@ -137,16 +203,27 @@ def _unfit(graph: Graph, params: Params) -> list[Objection]:
     ]
     if graph.nodes and not clustered_layers(graph, params):
         found.append(
-            Objection(graph.name, f"no Conv2D or Dense it picks has more than {params.clusters} weights", "drop cluster, or lower clusters")
+            Objection(
+                graph.name,
+                f"no Conv2D or Dense it picks has more than {params.clusters} weights",
+                "drop cluster, or lower clusters",
+            )
         )
     return found
 
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-    """State the number of distinct values: per tensor in float files; per channel once int8 scales are per channel, or unfolded."""
+    """State the number of distinct values: per tensor in float files.
+
+    Per channel once int8 scales are per channel, or unfolded.
+    """
     stored = [getattr(step.params, "dtype", "int8") for step in steps if step.technique in _SCALED]
     scaled = any(dtype in _PER_CHANNEL for dtype in stored) or not params.fold_batch_norm
-    targets = clustered_layers(graph, params) if graph.nodes else {"": Target(params.most, params.per_channel)}
+    targets = (
+        clustered_layers(graph, params)
+        if graph.nodes
+        else {"": Target(params.most, params.per_channel)}
+    )
     return [
         Promise(
             technique="cluster",
@@ -165,7 +242,11 @@ def layers(graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str,
     targets = clustered_layers(graph, params)
     kept = "; keeps the zeros of prune" if infer(params, before).preserve == "sparsity" else ""
     return {
-        node.name: _clustered(targets[node.name], kept) if node.name in targets else _left(graph, node, params)
+        node.name: (
+            _clustered(targets[node.name], kept)
+            if node.name in targets
+            else _left(graph, node, params)
+        )
         for node in graph.nodes
         if _kernel(node)
     }
@@ -184,12 +265,24 @@ def _left(graph: Graph, node: Node, params: Params) -> Verdict:
     if node.is_fixed:
         return Verdict(applies=False, reason=FORMULA, fix=verdicts.NOTHING_LEARNED)
     if node.op not in _CLUSTERABLE:
-        return Verdict(applies=False, reason=f"{node.op} kernels lose too much by sharing values", fix=verdicts.few(graph, node.op))
+        return Verdict(
+            applies=False,
+            reason=f"{node.op} kernels lose too much by sharing values",
+            fix=verdicts.few(graph, node.op),
+        )
     rule = layer_selection.chosen(params.layers, [node])
-    if rule and _weights(node, _target(node, rule[node.name], params)) <= _target(node, rule[node.name], params).clusters:
-        return Verdict(applies=False, reason="has no more weights than values to share", fix="lower clusters")
+    if (
+        rule
+        and _weights(node, _target(node, rule[node.name], params))
+        <= _target(node, rule[node.name], params).clusters
+    ):
+        return Verdict(
+            applies=False, reason="has no more weights than values to share", fix="lower clusters"
+        )
     return Verdict(
-        applies=False, reason="no rule picks it, or skip leaves it out", fix=f"add {{name: {node.name}}} to layers, or drop it from skip"
+        applies=False,
+        reason="no rule picks it, or skip leaves it out",
+        fix=f"add {{name: {node.name}}} to layers, or drop it from skip",
     )
 
 
@@ -200,7 +293,8 @@ def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     targets = clustered_layers(graph, params)
     if not asked or not targets or any(target.per_channel for target in targets.values()):
         return []
-    return [f"per_channel: only a Conv2D has channels with values of their own; {', '.join(targets)}: values for the whole kernel"]
+    others = f"{', '.join(targets)}: values for the whole kernel"
+    return [f"per_channel: only a Conv2D has channels with values of their own; {others}"]
 
 
 def rewrites(graph: Graph, params: Params, before: Sequence[Step]) -> Graph:
@@ -214,10 +308,13 @@ def rewrites(graph: Graph, params: Params, before: Sequence[Step]) -> Graph:
 
 
 def apply(model: Any, params: Params, context: Context) -> Any:
-    """Fold batch normalisation, let kernels share values, fine-tune, and insist on the distinct values and kept zeros.
+    """Fold batch normalisation, let kernels share values, fine-tune.
+
+    And insist on the distinct values and kept zeros.
 
     Raises:
-        BuildFailed: the network has layers nobody can describe, or none to cluster; all such are named.
+        BuildFailed: the network has layers nobody can describe, or none to cluster; all such are
+            named.
         ProofFailed: a kernel ended with more distinct values than clusters.
     """
     from zoo_builders.keras_models.weights import render_with, weights_of
@@ -226,12 +323,19 @@ def apply(model: Any, params: Params, context: Context) -> Any:
 
     graph, weights, plain = _folded(model, params)
     targets = clustered_layers(graph, params)
-    zeros = {name: weights[name]["kernel"] == 0 for name in targets} if params.preserve == "sparsity" else {}
+    zeros = (
+        {name: weights[name]["kernel"] == 0 for name in targets}
+        if params.preserve == "sparsity"
+        else {}
+    )
     train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
     sharing = wrappers.wrap(plain, targets, params.init, zeros=zeros, seed=context.seed)
     history = fit(sharing, context, train, note="cluster")
     found = weights_of(wrappers.strip(sharing), graph)
-    distinct = {name: wrappers.settle(name, found[name], zeros.get(name), target) for name, target in targets.items()}
+    distinct = {
+        name: wrappers.settle(name, found[name], zeros.get(name), target)
+        for name, target in targets.items()
+    }
     context.keep("history", {"epochs": history})
     context.keep("distinct", distinct)
     return render_with(graph, found)
@@ -253,8 +357,21 @@ def _folded(model: Any, params: Params) -> tuple[Graph, dict[str, dict[str, Any]
 CLUSTER = TECHNIQUES.add(
     "cluster",
     Technique(
-        "cluster", Params, apply, check, promises, DOC,
-        modules=("zoo_builders.training.fit", "zoo_builders.networks.fold", "zoo_builders.keras_models.weights", "zoo_builders.techniques.cluster.wrappers"),
-        remarks=remarks, layers=layers, rewrites=rewrites, infer=infer,
+        "cluster",
+        Params,
+        apply,
+        check,
+        promises,
+        DOC,
+        modules=(
+            "zoo_builders.training.fit",
+            "zoo_builders.networks.fold",
+            "zoo_builders.keras_models.weights",
+            "zoo_builders.techniques.cluster.wrappers",
+        ),
+        remarks=remarks,
+        layers=layers,
+        rewrites=rewrites,
+        infer=infer,
     ),
-)  # fmt: skip
+)

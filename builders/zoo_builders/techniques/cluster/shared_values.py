@@ -1,4 +1,7 @@
-"""Which weights of an output channel shall share a value: one-dimensional k-means. Pure: numpy arrays in and out."""
+"""Which weights of an output channel shall share a value: one-dimensional k-means.
+
+Pure: numpy arrays in and out.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,15 +13,20 @@ _ROUNDS = 30
 
 
 def groups_by_channel(kernel: Any, values: int, init: str, seed: int, *, keep_zeros: bool) -> Any:
-    """Number the weights of each output channel (the last axis) so that at most `values` numbers occur in it; equal numbers share a value.
+    """Number the weights of each output channel (the last axis); equal numbers share a value.
 
-    Numbers of different channels differ. With `keep_zeros` the zeros of a channel are a group of their own, with nothing else in it.
+    At most `values` numbers occur in a channel.
+
+    Numbers of different channels differ. With `keep_zeros` the zeros of a channel are a group of
+    their own, with nothing else in it.
     """
     columns = np.asarray(kernel, np.float64).reshape(-1, kernel.shape[-1])
     numbers = np.empty(columns.shape, np.int64)
     for channel, column in enumerate(columns.T):
         random = np.random.default_rng([seed, channel])
-        numbers[:, channel] = _groups(column, values, init, random, keep_zeros=keep_zeros) + channel * (values + 1)
+        numbers[:, channel] = _groups(
+            column, values, init, random, keep_zeros=keep_zeros
+        ) + channel * (values + 1)
     return np.unique(numbers, return_inverse=True)[1].reshape(kernel.shape)
 
 
@@ -31,9 +39,12 @@ def _groups(column: Any, values: int, init: str, random: Any, *, keep_zeros: boo
 
 
 def groups_in(kernel: Any, most: int) -> tuple[Any, int]:
-    """Find which weights share a value: (a number for each weight, how many values), in the whole kernel or else in each output channel.
+    """Find which weights share a value.
 
-    (None, 0) where neither has at most `most` values and fewer than weights: the kernel is not clustered.
+    (a number for each weight, how many values), in the whole kernel or else in each output channel.
+
+    (None, 0) where neither has at most `most` values and fewer than weights: the kernel is not
+    clustered.
     """
     values, numbers = np.unique(kernel, return_inverse=True)
     if len(values) <= most and len(values) < kernel.size:
@@ -47,7 +58,10 @@ def groups_in(kernel: Any, most: int) -> tuple[Any, int]:
 
 
 def kmeans(weights: Any, values: int, init: str, random: Any) -> Any:
-    """Number each weight [n] by the nearest of at most `values` centres, which are the means of their weights (Lloyd 1982)."""
+    """Number each weight [n] by the nearest of at most `values` centres.
+
+    Which are the means of their weights (Lloyd 1982).
+    """
     distinct = np.unique(weights)
     if len(distinct) <= values:
         return np.searchsorted(distinct, weights)
@@ -68,7 +82,10 @@ def _nearest(weights: Any, centres: Any) -> Any:
 
 
 def _spread(weights: Any, values: int, random: Any) -> Any:
-    """k-means++ (Arthur & Vassilvitskii 2007): each next centre is drawn with the square of the distance to those drawn."""
+    """k-means++ (Arthur & Vassilvitskii 2007).
+
+    Each next centre is drawn with the square of the distance to those drawn.
+    """
     centres = [random.choice(weights)]
     distance = (weights - centres[0]) ** 2
     for _ in range(values - 1):

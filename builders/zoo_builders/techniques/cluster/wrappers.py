@@ -1,10 +1,13 @@
-"""Kernels that share values while they train: TFMOT's wrapper for whole kernels, a constraint for values of each channel.
+"""Kernels that share values while they train.
 
-TFMOT's own per-channel clustering builds a graph that grows with the channels, fails on a channel of nothing but zeros, and silently
-leaves out convolutions without bias, so it is not used.
+TFMOT's wrapper for whole kernels, a constraint for values of each channel.
 
-Everything that is no variable (which weights are zero, which group a weight is in) follows from what `wrap` is given: a killed training is
-resumed by `wrap` with the same arguments, then the variables of the checkpoint.
+TFMOT's own per-channel clustering builds a graph that grows with the channels, fails on a channel
+of nothing but zeros, and silently leaves out convolutions without bias, so it is not used.
+
+Everything that is no variable (which weights are zero, which group a weight is in) follows from
+what `wrap` is given: a killed training is resumed by `wrap` with the same arguments, then the
+variables of the checkpoint.
 """
 
 from collections.abc import Mapping
@@ -26,7 +29,9 @@ class Target(Protocol):
         """Whether each output channel has values of its own."""
 
 
-def wrap(model: Any, targets: Mapping[str, Target], init: str, *, zeros: Mapping[str, Any], seed: int) -> Any:
+def wrap(
+    model: Any, targets: Mapping[str, Target], init: str, *, zeros: Mapping[str, Any], seed: int
+) -> Any:
     """Give the model with shared values in the layers of `targets`.
 
     Args:
@@ -42,7 +47,11 @@ def wrap(model: Any, targets: Mapping[str, Target], init: str, *, zeros: Mapping
         if target is None:
             return layer
         kept = zeros.get(layer.name)
-        return _constrained(layer, target, init, kept, seed) if target.per_channel else _wrapper(layer, target, init, kept)
+        return (
+            _constrained(layer, target, init, kept, seed)
+            if target.per_channel
+            else _wrapper(layer, target, init, kept)
+        )
 
     clone = tf.keras.models.clone_model(model, clone_function=changed)
     for name, target in targets.items():
@@ -54,18 +63,28 @@ def wrap(model: Any, targets: Mapping[str, Target], init: str, *, zeros: Mapping
 
 def _wrapper(layer: Any, target: Target, init: str, zeros: Any) -> Any:
     kinds = tf.tfmot.clustering.keras.CentroidInitialization
-    start = {"kmeans++": kinds.KMEANS_PLUS_PLUS, "linear": kinds.LINEAR, "density": kinds.DENSITY_BASED, "random": kinds.RANDOM}[init]
+    start = {
+        "kmeans++": kinds.KMEANS_PLUS_PLUS,
+        "linear": kinds.LINEAR,
+        "density": kinds.DENSITY_BASED,
+        "random": kinds.RANDOM,
+    }[init]
     return tf.clustering.cluster_weights(
-        layer, number_of_clusters=target.clusters, cluster_centroids_init=start, preserve_sparsity=zeros is not None
+        layer,
+        number_of_clusters=target.clusters,
+        cluster_centroids_init=start,
+        preserve_sparsity=zeros is not None,
     )
 
 
 def _constrained(layer: Any, target: Target, init: str, zeros: Any, seed: int) -> Any:
-    """Make the layer anew, with a constraint that gives each weight the mean of its group after every step."""
+    """Make the layer anew, with a constraint that keeps each group of weights at its mean."""
     from zoo_builders.techniques.cluster.shared_values import groups_by_channel
     from zoo_builders.techniques.projection import projection
 
-    groups = groups_by_channel(layer.kernel.numpy(), target.clusters, init, seed, keep_zeros=zeros is not None)
+    groups = groups_by_channel(
+        layer.kernel.numpy(), target.clusters, init, seed, keep_zeros=zeros is not None
+    )
     new = type(layer).from_config(layer.get_config())
     new.kernel_constraint = projection(zeros, groups)
     return new
@@ -77,7 +96,9 @@ def strip(model: Any) -> Any:
 
 
 def settle(name: str, weights: dict[str, Any], zeros: Any, target: Target) -> int:
-    """Put the kept zeros of a kernel (in place) back to exactly zero; give how many values it has, or its channel with the most.
+    """Put the kept zeros of a kernel (in place) back to exactly zero.
+
+    Give how many values it has, or its channel with the most.
 
     Raises:
         ProofFailed: more than the target's.
@@ -89,6 +110,9 @@ def settle(name: str, weights: dict[str, Any], zeros: Any, target: Target) -> in
     columns = np.moveaxis(weights["kernel"], -1, 0) if target.per_channel else [weights["kernel"]]
     distinct = max(len(np.unique(column)) for column in columns)
     if distinct > target.clusters:
-        message = f"layer {name}: {distinct} distinct weights after clustering; expected at most {target.clusters}"
+        message = (
+            f"layer {name}: {distinct} distinct weights after clustering; expected at most"
+            f" {target.clusters}"
+        )
         raise ProofFailed(message, hint="use init: linear or density, or more clusters")
     return distinct

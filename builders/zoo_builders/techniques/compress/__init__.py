@@ -1,4 +1,7 @@
-"""Every compression algorithm is a technique of its own name: one file in `compression/` and nothing here."""
+"""Every compression algorithm is a technique of its own name.
+
+One file in `compression/` and nothing here.
+"""
 
 from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS

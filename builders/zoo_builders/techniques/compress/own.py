@@ -1,12 +1,14 @@
 """Compression algorithms of a user, named in a recipe where a technique stands.
 
-    - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one `Algorithm`
+    - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one
+                                              `Algorithm`
     - ./rounding.py:Rounding: {epochs: 2}     or the one of that name
     - python:package.module:Rounding: {…}     importable where zoo runs
 
-The class says what an algorithm of `compression/` says, and becomes a technique called `<name>@<first digits of the file's sha256>`: other
-code is another technique, in fingerprints and in records. What the file imports does not count. Planning runs the file, so it must not
-import TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
+The class says what an algorithm of `compression/` says, and becomes a technique called
+`<name>@<first digits of the file's sha256>`: other code is another technique, in fingerprints and
+in records. What the file imports does not count. Planning runs the file, so it must not import
+TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
 """
 
 import ast
@@ -30,7 +32,9 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 
 def adopt(name: str, spelled: str, file: Path) -> None:
-    """Make the technique `name` known to a stage's process, from what its params and files say (`Own`).
+    """Make the technique `name` known to a stage's process.
+
+    From what its params and files say (`Own`).
 
     Raises:
         WrongUse: as for `Finder`.
@@ -56,12 +60,20 @@ def algorithm(spelled: str, file: Path) -> Algorithm:
     _refuse_heavy(file)
     wanted = spelled.rpartition(":")[2]
     scope = _defined(spelled, file)
-    own = {key: value for key, value in scope.items() if _is_algorithm(value) and not key.startswith("_")}
+    own = {
+        key: value
+        for key, value in scope.items()
+        if _is_algorithm(value) and not key.startswith("_")
+    }
     here = {key: value for key, value in own.items() if value.__module__ == scope["__name__"]}
     kind = own.get(wanted) if wanted else next(iter(here.values()), None)
     if kind is None or (not wanted and len(here) > 1):
         have = ", ".join(sorted(here)) or "none"
-        message = f"{file.name} holds no algorithm {wanted!r}" if wanted else f"{file.name} holds {len(here)} algorithms, expected one"
+        message = (
+            f"{file.name} holds no algorithm {wanted!r}"
+            if wanted
+            else f"{file.name} holds {len(here)} algorithms, expected one"
+        )
         raise WrongUse(message, hint=f"its algorithms: {have}; {GUIDE}")
     return _checked(kind, file)
 
@@ -75,12 +87,17 @@ def _defined(spelled: str, file: Path) -> dict[str, Any]:
         if spelled.startswith(_PYTHON):
             import importlib
 
-            return dict(vars(importlib.import_module(spelled.removeprefix(_PYTHON).partition(":")[0])))
+            return dict(
+                vars(importlib.import_module(spelled.removeprefix(_PYTHON).partition(":")[0]))
+            )
         scope: dict[str, Any] = {"__name__": f"zoo_algorithm_{file.stem}", "__file__": str(file)}
-        exec(compile(file.read_bytes(), str(file), "exec"), scope)  # noqa: S102  the user's own code, named to be run
+        # the user's own code, named to be run
+        exec(compile(file.read_bytes(), str(file), "exec"), scope)  # noqa: S102
         return scope
 
-    with ALGORITHMS.collecting():  # a file that registers itself, as those in compression/ do, is as good
+    with (
+        ALGORITHMS.collecting()
+    ):  # a file that registers itself, as those in compression/ do, is as good
         scope: dict[str, Any] = _told(file, run)
     return scope
 
@@ -96,7 +113,11 @@ def _told(file: Path, work: Callable[[], Any]) -> Any:
     except ZooError:
         raise
     except Exception as error:
-        frames = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        frames = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if frame.filename == str(file)
+        ]
         line = error.lineno if isinstance(error, SyntaxError) else (frames or [0])[-1]
         message = f"{file.name}, line {line}: {type(error).__name__}: {error}"
         raise WrongUse(message, hint=f"python {file.name}") from error
@@ -107,16 +128,33 @@ def _refuse_heavy(file: Path) -> None:
     source = file.read_bytes()
     if lookup.is_light(source):
         return
-    tops = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    line = next((node.lineno for node in tops if not lookup.is_light(ast.unparse(node).encode())), 0)
+    tops = [
+        node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    line = next(
+        (node.lineno for node in tops if not lookup.is_light(ast.unparse(node).encode())), 0
+    )
     if line:
-        message = f"{file.name}, line {line}: it imports a deep-learning framework, and planning runs this file"
-        raise WrongUse(message, hint="import it inside the method that needs it; weights come and go as numpy arrays")
+        message = (
+            f"{file.name}, line {line}: it imports a deep-learning framework, and planning runs"
+            " this file"
+        )
+        raise WrongUse(
+            message,
+            hint="import it inside the method that needs it; weights come and go as numpy arrays",
+        )
 
 
 def _checked(kind: type[Algorithm], file: Path) -> Algorithm:
     """Insist that a class says what an algorithm must."""
-    line = next((n.lineno for n in ast.walk(ast.parse(file.read_bytes())) if isinstance(n, ast.ClassDef) and n.name == kind.__name__), 0)
+    line = next(
+        (
+            n.lineno
+            for n in ast.walk(ast.parse(file.read_bytes()))
+            if isinstance(n, ast.ClassDef) and n.name == kind.__name__
+        ),
+        0,
+    )
     name, doc = getattr(kind, "name", None), getattr(kind, "doc", None)
     wrong = ""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -126,7 +164,9 @@ def _checked(kind: type[Algorithm], file: Path) -> Algorithm:
     elif not (isinstance(kind.params, type) and issubclass(kind.params, Params)):
         wrong = "its `params` are no subclass of zoo_builders.techniques.compress.algorithms.Params"
     elif kind.fits is Algorithm.fits:
-        known = [key for key in vars(kind) if callable(getattr(kind, key)) and not key.startswith("_")]
+        known = [
+            key for key in vars(kind) if callable(getattr(kind, key)) and not key.startswith("_")
+        ]
         wrong = f"it has no method fits(self, node, params); {nearest('fits', known)}"
     if wrong:
         raise WrongUse(f"{file.name}, line {line}: {kind.__name__}: {wrong}", hint=GUIDE)

@@ -1,4 +1,7 @@
-"""Compression algorithms as techniques: choosing layers, rewriting the network, fine-tuning under projection, checking, promising."""
+"""Compression algorithms as techniques.
+
+Choosing layers, rewriting the network, fine-tuning under projection, checking, promising.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,19 +20,33 @@ from zoo_builders.training.context import Context
 ASKED = ("Conv2D", "Dense")
 """Layers an algorithm is asked about."""
 
-_PROMISE = "write promises(self, before, after, layers, params) in its class: see docs/guides/algorithm-author.md"
+_PROMISE = (
+    "write promises(self, before, after, layers, params) in its class: see"
+    " docs/guides/algorithm-author.md"
+)
 
 _DENSE_OPS = {"Dense", "Conv2D", "Conv2DTranspose"}
 
 
 def technique_of(algorithm: Algorithm) -> Technique:
-    """Make the technique that stands in recipes under the algorithm's name; nothing is registered."""
+    """Make the technique that stands in recipes under the algorithm's name.
+
+    Nothing is registered.
+    """
     work = Compressor(algorithm)
     return Technique(
-        algorithm.name, algorithm.params, work.apply, work.check, work.promises, algorithm.doc, work.remarks,
-        modules=(type(algorithm).__module__,), layers=work.layers, rewrites=work.rewrites,
+        algorithm.name,
+        algorithm.params,
+        work.apply,
+        work.check,
+        work.promises,
+        algorithm.doc,
+        work.remarks,
+        modules=(type(algorithm).__module__,),
+        layers=work.layers,
+        rewrites=work.rewrites,
         outlasts=work.outlasts,
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +58,66 @@ class Compressor:
     def chosen(self, graph: Graph, params: Params) -> tuple[Node, ...]:
         """List the layers that are compressed: that fit, are picked and are not skipped."""
         nodes = self._fitting(graph, params)
-        picked, skipped = layer_selection.chosen(params.layers, nodes), {name for rule in params.skip for name in rule.picks(nodes)}
+        picked, skipped = (
+            layer_selection.chosen(params.layers, nodes),
+            {name for rule in params.skip for name in rule.picks(nodes)},
+        )
         return tuple(node for node in nodes if node.name in picked and node.name not in skipped)
 
     def _fitting(self, graph: Graph, params: Params) -> tuple[Node, ...]:
-        return tuple(node for node in graph.nodes if _asked(node) and not self.algorithm.fits(node, params))
+        return tuple(
+            node for node in graph.nodes if _asked(node) and not self.algorithm.fits(node, params)
+        )
 
     def check(self, graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-        """Refuse what would undo earlier steps, rules that pick nothing, and networks in which nothing fits or nothing is saved."""
+        """Refuse what would undo earlier steps, rules that pick nothing.
+
+        And networks in which nothing fits or nothing is saved.
+        """
         name, nodes = self.algorithm.name, self._fitting(graph, params)
         found = [
-            Objection(graph.name, f"{name} after {step.technique} would undo it", _order(name, step.technique.partition("@")[0]))
+            Objection(
+                graph.name,
+                f"{name} after {step.technique} would undo it",
+                _order(name, step.technique.partition("@")[0]),
+            )
             for step in before
             if step.technique.partition("@")[0] in self.algorithm.undoes | {name}
         ]
         found += layer_selection.objections(name, [*params.layers, *params.skip], graph, nodes)
         found += layer_selection.idle(params.layers, params.skip, graph, nodes)
         if not self.chosen(graph, params):
-            why = "; ".join(f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}" for n in graph.nodes if _asked(n))
-            found.append(Objection(graph.name, f"{name} fits no layer ({why or 'no Dense or Conv2D'})", "use a network with wider layers"))
+            why = "; ".join(
+                f"{n.name}: {self.algorithm.fits(n, params) or 'left out'}"
+                for n in graph.nodes
+                if _asked(n)
+            )
+            found.append(
+                Objection(
+                    graph.name,
+                    f"{name} fits no layer ({why or 'no Dense or Conv2D'})",
+                    "use a network with wider layers",
+                )
+            )
         elif not self.promises(graph, params, ()):
-            found.append(Objection(graph.name, f"{name} replaces no layer and promises nothing that the file could prove", _PROMISE))
+            found.append(
+                Objection(
+                    graph.name,
+                    f"{name} replaces no layer and promises nothing that the file could prove",
+                    _PROMISE,
+                )
+            )
         return found
 
     def layers(self, graph: Graph, params: Params, before: Sequence[Step]) -> Mapping[str, Verdict]:
         """Say of every layer with weights whether it is compressed, and why not."""
         del before
         chosen = {node.name for node in self.chosen(graph, params)}
-        return {node.name: self._verdict(graph, node, params, chosen) for node in graph.nodes if node.weights}
+        return {
+            node.name: self._verdict(graph, node, params, chosen)
+            for node in graph.nodes
+            if node.weights
+        }
 
     def _verdict(self, graph: Graph, node: Node, params: Params, chosen: set[str]) -> Verdict:
         if node.name in chosen:
@@ -78,31 +127,56 @@ class Compressor:
         if node.op == "BatchNormalization":
             return Verdict(applies=False, reason="it has no kernel", fix=verdicts.FOLDED)
         if node.op not in ASKED:
-            reason = f"{self.algorithm.name} takes kernels of {' and '.join(ASKED)}; {node.op} is another"
+            reason = (
+                f"{self.algorithm.name} takes kernels of {' and '.join(ASKED)}; {node.op} is"
+                " another"
+            )
             return Verdict(applies=False, reason=reason, fix=verdicts.few(graph, node.op))
         reason = self.algorithm.fits(node, params)
-        fix = self.algorithm.instead(node, params) if reason else f"add {{name: {node.name}}} to layers, and take it out of skip"
+        fix = (
+            self.algorithm.instead(node, params)
+            if reason
+            else f"add {{name: {node.name}}} to layers, and take it out of skip"
+        )
         return Verdict(applies=False, reason=reason or "layers and skip leave it out", fix=fix)
 
     def rewrites(self, graph: Graph, params: Params, before: Sequence[Step]) -> Graph:
         """Give the network afterwards; sizes that the weights decide are 0."""
         del before
-        return replaced(graph, {node.name: self.algorithm.replace(node, params) for node in self.chosen(graph, params)})
+        return replaced(
+            graph,
+            {
+                node.name: self.algorithm.replace(node, params)
+                for node in self.chosen(graph, params)
+            },
+        )
 
     def promises(self, graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-        """State that the file has no more parameters and work than the network it should hold, and what the algorithm adds.
+        """State that the file has no more parameters and work than the network it should hold.
 
-        Where no layer is replaced those bounds would hold of any file: then they are stated only beside what the algorithm promises.
+        And what the algorithm adds.
+
+        Where no layer is replaced those bounds would hold of any file: then they are stated only
+            beside what the algorithm promises.
         """
         del steps
         name = self.algorithm.name
-        if not graph.nodes:  # such a network is refused when the step runs: there is no bound it could hold
+        if (
+            not graph.nodes
+        ):  # such a network is refused when the step runs: there is no bound it could hold
             return [Promise(technique=name, kind="parameters_at_most", value=0)]
-        after, chosen = self.rewrites(graph, params, ()), [node.name for node in self.chosen(graph, params)]
+        after, chosen = (
+            self.rewrites(graph, params, ()),
+            [node.name for node in self.chosen(graph, params)],
+        )
         own = self.algorithm.promises(graph, after, chosen, params)
         if not own and after == graph:
             return []
-        bound = graph if any(0 in shape for node in after.nodes for shape in node.weights.values()) else after
+        bound = (
+            graph
+            if any(0 in shape for node in after.nodes for shape in node.weights.values())
+            else after
+        )
         return [
             Promise(technique=name, kind="parameters_at_most", value=stored_parameters(bound)),
             Promise(technique=name, kind="macs_at_most", value=macs(bound)),
@@ -110,26 +184,40 @@ class Compressor:
         ]
 
     def outlasts(self, step: Step) -> bool:
-        """Whether a later step leaves the values made here as they are: one that neither trains nor moves weights while rounding does."""
+        """Whether a later step leaves the values made here as they are.
+
+        One that neither trains nor moves weights while rounding does.
+        """
         kind = type(self.algorithm)
         values = kind.project is not Algorithm.project or kind.replace is Algorithm.replace
         trains = TECHNIQUES.get(step.technique).apply is not None
         moves = trains or getattr(step.params, "rounding", "nearest") != "nearest"
-        return not (values and moves) or step.technique.partition("@")[0] in self.algorithm.lasts_through
+        return (
+            not (values and moves)
+            or step.technique.partition("@")[0] in self.algorithm.lasts_through
+        )
 
     def remarks(self, graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
         """Say what is saved, as far as that is known."""
         del steps
         after = self.rewrites(graph, params, ())
-        if not graph.nodes or any(0 in shape for node in after.nodes for shape in node.weights.values()):
+        if not graph.nodes or any(
+            0 in shape for node in after.nodes for shape in node.weights.values()
+        ):
             return []
-        return [f"parameters {graph.parameters:,} → {after.parameters:,}, multiplications {macs(graph):,} → {macs(after):,}"]
+        return [
+            (
+                f"parameters {graph.parameters:,} → {after.parameters:,}, multiplications"
+                f" {macs(graph):,} → {macs(after):,}"
+            )
+        ]
 
     def apply(self, model: Any, params: Params, context: Context) -> Any:
         """Rewrite the network, bake the weights, fine-tune under the projection, and insist on it.
 
         Raises:
-            BuildFailed: the network cannot be described, the algorithm's layers do not fit together, or it left every weight as it was.
+            BuildFailed: the network cannot be described, the algorithm's layers do not fit
+                together, or it left every weight as it was.
             ProofFailed: fine-tuned weights are not what the projection allows.
         """
         from zoo_builders.keras_models.render import graph_of
@@ -138,33 +226,53 @@ class Compressor:
 
         graph = graph_of(model)
         weights = weights_of(model, graph)
-        made = {node.name: self.algorithm.replace(node, params, weights[node.name]) for node in self.chosen(graph, params)}
+        made = {
+            node.name: self.algorithm.replace(node, params, weights[node.name])
+            for node in self.chosen(graph, params)
+        }
         baked = self._baked(graph, params, weights, made)
         changed = render_with(replaced(graph, made), {**weights, **baked})
         projected = [one for into in made.values() for one in into if one.weights]
         moved = {
-            name for name, into in made.items() if into != (graph.node(name),) or not _equal(baked.get(name, weights[name]), weights[name])
+            name
+            for name, into in made.items()
+            if into != (graph.node(name),)
+            or not _equal(baked.get(name, weights[name]), weights[name])
         }
         project = partial(self._project, changed, projected, params, moved)
         project()
         train = fine_tuning(context.train, params.epochs, params.batch_size, params.learning_rate)
-        history = fit(changed, context, train, [_after_each_step(project)], note=self.algorithm.name) if params.epochs else []
+        history = (
+            fit(changed, context, train, [_after_each_step(project)], note=self.algorithm.name)
+            if params.epochs
+            else []
+        )
         self._insist(changed, projected, params)
         self._refuse_idle(moved, list(made))
         context.keep("history", {"epochs": history})
-        context.keep("layers", {name: {one.name: _shape(one) for one in into} for name, into in made.items()})
+        context.keep(
+            "layers", {name: {one.name: _shape(one) for one in into} for name, into in made.items()}
+        )
         return changed
 
     def _baked(
-        self, graph: Graph, params: Params, weights: Mapping[str, Arrays], made: Mapping[str, tuple[Node, ...]]
+        self,
+        graph: Graph,
+        params: Params,
+        weights: Mapping[str, Arrays],
+        made: Mapping[str, tuple[Node, ...]],
     ) -> dict[str, Arrays]:
         return {
             layer: arrays
             for name, into in made.items()
-            for layer, arrays in self.algorithm.bake(graph.node(name), params, weights[name], into).items()
+            for layer, arrays in self.algorithm.bake(
+                graph.node(name), params, weights[name], into
+            ).items()
         }
 
-    def _projections(self, model: Any, nodes: Sequence[Node], params: Params) -> Iterator[tuple[Any, Sequence[Any], Sequence[Any]]]:
+    def _projections(
+        self, model: Any, nodes: Sequence[Node], params: Params
+    ) -> Iterator[tuple[Any, Sequence[Any], Sequence[Any]]]:
         for node in nodes:
             layer = model.get_layer(node.name)
             now = dict(zip(node.weights, layer.get_weights(), strict=True))
@@ -181,15 +289,23 @@ class Compressor:
         from zoo_registry.model.errors import BuildFailed
 
         if not moved:
-            message = f"{self.algorithm.name} changed no weight of {', '.join(layers)}: the file would be the one without it"
-            raise BuildFailed(message, hint="drop the step, or let replace, bake or project change something")
+            message = (
+                f"{self.algorithm.name} changed no weight of {', '.join(layers)}: the file would be"
+                " the one without it"
+            )
+            raise BuildFailed(
+                message, hint="drop the step, or let replace, bake or project change something"
+            )
 
     def _insist(self, model: Any, nodes: Sequence[Node], params: Params) -> None:
         from zoo_registry.model.errors import ProofFailed
 
         for layer, now, allowed in self._projections(model, nodes, params):
             if not _same(now, allowed):
-                message = f"layer {layer.name}: {self.algorithm.name} would still change its weights after projecting them"
+                message = (
+                    f"layer {layer.name}: {self.algorithm.name} would still change its weights"
+                    " after projecting them"
+                )
                 raise ProofFailed(message, hint="make project(project(w)) equal project(w)")
 
 
@@ -208,7 +324,9 @@ def _same(left: Sequence[Any], right: Sequence[Any]) -> bool:
 
 
 def _equal(left: Arrays, right: Arrays) -> bool:
-    return left.keys() == right.keys() and _same(list(left.values()), [right[name] for name in left])
+    return left.keys() == right.keys() and _same(
+        list(left.values()), [right[name] for name in left]
+    )
 
 
 def _after_each_step(project: Callable[[], None]) -> Any:
@@ -225,7 +343,9 @@ def _after_each_step(project: Callable[[], None]) -> Any:
 
 
 def replaced(graph: Graph, made: Mapping[str, Sequence[Node]]) -> Graph:
-    """Give the network with other layers in the place of some: name → layers, of which the last keeps name and shape.
+    """Give the network with other layers in the place of some.
+
+    Name → layers, of which the last keeps name and shape.
 
     Raises:
         BuildFailed: the last one does not.
@@ -235,19 +355,32 @@ def replaced(graph: Graph, made: Mapping[str, Sequence[Node]]) -> Graph:
     for name, into in made.items():
         if (into[-1].name, into[-1].shape) != (name, graph.node(name).shape):
             raise BuildFailed(
-                f"in the place of {name}: the last layer is {into[-1].name} {into[-1].shape}, expected name and shape as they were"
+                f"in the place of {name}: the last layer is {into[-1].name} {into[-1].shape},"
+                " expected name and shape as they were"
             )
-    return Graph(graph.name, tuple(one for node in graph.nodes for one in made.get(node.name, (node,))))
+    return Graph(
+        graph.name, tuple(one for node in graph.nodes for one in made.get(node.name, (node,)))
+    )
 
 
 def stored_parameters(graph: Graph) -> int:
-    """Bound the parameters of the file: those of the network, and a bias for every kernel that has none (the converter adds zeros)."""
-    without = [node for node in graph.nodes if node.op in _DENSE_OPS | {"DepthwiseConv2D"} and "bias" not in node.weights]
+    """Bound the parameters of the file.
+
+    Those of the network, and a bias for every kernel that has none (the converter adds zeros).
+    """
+    without = [
+        node
+        for node in graph.nodes
+        if node.op in _DENSE_OPS | {"DepthwiseConv2D"} and "bias" not in node.weights
+    ]
     return graph.parameters + sum(node.shape[-1] for node in without)
 
 
 def macs(graph: Graph) -> int:
-    """Count multiply-accumulates of one inference: convolutions (depthwise ones too) and Dense layers."""
+    """Count multiply-accumulates of one inference.
+
+    Convolutions (depthwise ones too) and Dense layers.
+    """
     total = 0
     for node in graph.nodes:
         kernel = node.weights.get("kernel") or node.weights.get("depthwise_kernel")

@@ -1,13 +1,18 @@
-"""Pruning masks on Keras layers: TFMOT's wrapper and schedule, with masks of our own. The state of a training is in variables only.
+"""Pruning masks on Keras layers: TFMOT's wrapper and schedule, with masks of our own.
+
+The state of a training is in variables only.
 
 What TFMOT 0.8.1 does otherwise, and why it does not serve:
 
-- which layers: by exact class, so a subclass of Conv2D is refused. Here a layer says itself what is pruned (`get_prunable_weights`, as
-  TFMOT's `PrunableLayer` has it), or its kernel is.
-- ties: a threshold keeps every weight that equals it, so kernels with many equal values stay too dense. Here indices are kept, not values.
-- blocks: rank-2 kernels only, counted as Keras holds them. Here also 1x1 convolutions, and counted as TFLite stores them, [outputs,
-  inputs]: those are the blocks the converter can store as such (1x4 in float32, 1x16 in int8).
-- m by n: the schedule is ignored (masks are made at step 1 and never again), and a clone forgets it. Here it follows the schedule.
+- which layers: by exact class, so a subclass of Conv2D is refused. Here a layer says itself what is
+  pruned (`get_prunable_weights`, as TFMOT's `PrunableLayer` has it), or its kernel is.
+- ties: a threshold keeps every weight that equals it, so kernels with many equal values stay too
+  dense. Here indices are kept, not values.
+- blocks: rank-2 kernels only, counted as Keras holds them. Here also 1x1 convolutions, and counted
+  as TFLite stores them, [outputs, inputs]: those are the blocks the converter can store as such
+  (1x4 in float32, 1x16 in int8).
+- m by n: the schedule is ignored (masks are made at step 1 and never again), and a clone forgets
+  it. Here it follows the schedule.
 """
 
 import math
@@ -21,7 +26,10 @@ from zoo_builders.tflite.proof import fewest_zeros, zero_blocks
 from zoo_registry.model.errors import ProofFailed
 
 KERNELS = {"Conv1D": "kernel", "Conv2D": "kernel", "Conv2DTranspose": "kernel", "Dense": "kernel"}
-"""Keras classes whose kernels are pruned → the attribute that holds it. Subclasses count as their class."""
+"""Keras classes whose kernels are pruned → the attribute that holds it.
+
+Subclasses count as their class.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +54,27 @@ class Target:
 
 
 def prunable(layer: Any, *, bias: bool = False) -> list[Any]:
-    """List the variables of a built layer that pruning may touch: what it says itself, or its kernel, and its bias if wanted."""
+    """List the variables of a built layer that pruning may touch.
+
+    What it says itself, or its kernel, and its bias if wanted.
+    """
     if hasattr(type(layer), "get_prunable_weights"):
         return list(type(layer).get_prunable_weights(layer))
-    name = next((KERNELS[kind.__name__] for kind in type(layer).__mro__ if kind.__name__ in KERNELS), None)
+    name = next(
+        (KERNELS[kind.__name__] for kind in type(layer).__mro__ if kind.__name__ in KERNELS), None
+    )
     if name is None:
         return []
     return [getattr(layer, name), *([layer.bias] if bias and layer.bias is not None else [])]
 
 
 def mask(weights: Any, share: Any, target: Target) -> Any:
-    """Give the mask (1 = kept) that leaves out `share` of the weights of least magnitude, alone, by blocks or in groups, as `target` says.
+    """Give the mask (1 = kept) that leaves out `share` of the weights of least magnitude, alone.
 
-    Of blocks and single weights round(share * count) are left out, never all. Kernels are [..., inputs, outputs]; vectors have neither
-    blocks nor groups.
+    By blocks or in groups, as `target` says.
+
+    Of blocks and single weights round(share * count) are left out, never all. Kernels are [...,
+    inputs, outputs]; vectors have neither blocks nor groups.
     """
     tensorflow = tf.tensorflow
     size = tensorflow.abs(weights)
@@ -77,10 +92,14 @@ def _best(size: Any, share: Any) -> Any:
     tensorflow = tf.tensorflow
     flat = tensorflow.reshape(size, [-1])
     count = tensorflow.cast(tensorflow.size(flat), tensorflow.float32)
-    keep = tensorflow.cast(tensorflow.maximum(tensorflow.round(count * (1.0 - share)), 1.0), tensorflow.int32)
+    keep = tensorflow.cast(
+        tensorflow.maximum(tensorflow.round(count * (1.0 - share)), 1.0), tensorflow.int32
+    )
     order = tensorflow.math.top_k(flat, k=tensorflow.size(flat)).indices
     places = tensorflow.cast(tensorflow.range(tensorflow.size(flat)) < keep, size.dtype)
-    return tensorflow.reshape(tensorflow.scatter_nd(order[:, None], places, tensorflow.shape(flat)), size.shape)
+    return tensorflow.reshape(
+        tensorflow.scatter_nd(order[:, None], places, tensorflow.shape(flat)), size.shape
+    )
 
 
 def _as_stored(kernel: Any) -> Any:
@@ -97,7 +116,10 @@ def _as_keras(rows: Any, shape: Any) -> Any:
 
 
 def _groups(rows: Any, zeros: int, size: int) -> Any:
-    """Keep the largest `size - zeros` of every `size` consecutive columns; a last group cut short keeps as many."""
+    """Keep the largest `size - zeros` of every `size` consecutive columns.
+
+    A last group cut short keeps as many.
+    """
     tensorflow = tf.tensorflow
     height, width = rows.shape
     padded = tensorflow.pad(rows, [[0, 0], [0, -width % size]], constant_values=-1)
@@ -117,14 +139,19 @@ def _blocks(rows: Any, share: Any, target: Target) -> Any:
         score = tensorflow.reduce_max(tiles, axis=[1, 3])
     else:
         there = tensorflow.reshape(tensorflow.pad(tensorflow.ones_like(rows), room), tiled)
-        score = tensorflow.reduce_sum(tiles, axis=[1, 3]) / tensorflow.reduce_sum(there, axis=[1, 3])
+        score = tensorflow.reduce_sum(tiles, axis=[1, 3]) / tensorflow.reduce_sum(
+            there, axis=[1, 3]
+        )
     kept = _best(score, share)
     return tensorflow.repeat(tensorflow.repeat(kept, down, axis=0), across, axis=1)[:height, :width]
 
 
 @cache
 def wrapper() -> Any:
-    """Give the class that wraps a layer while it is pruned; made when first asked for, as TensorFlow is imported then."""
+    """Give the class that wraps a layer while it is pruned.
+
+    Made when first asked for, as TensorFlow is imported then.
+    """
 
     class Masks(tf.pruning.pruning_impl.Pruning):  # type: ignore[misc]  # TFMOT is Any
         """TFMOT's pruning of a layer's variables, with the masks of this module."""
@@ -133,21 +160,34 @@ def wrapper() -> Any:
 
         def _maybe_update_block_mask(self, weights: Any) -> tuple[Any, Any]:
             share = self._pruning_schedule(self._step_fn())[1]
-            return tf.tensorflow.zeros([], weights.dtype), tf.tensorflow.cast(mask(weights, share, self.target), weights.dtype)
+            return tf.tensorflow.zeros([], weights.dtype), tf.tensorflow.cast(
+                mask(weights, share, self.target), weights.dtype
+            )
 
     class PruneToTarget(tf.pruning.PruneLowMagnitude):  # type: ignore[misc]  # TFMOT is Any
         """Masks the weights of one layer while it is trained; a clone of it knows its target."""
 
-        def __init__(self, layer: Any, pruning_schedule: Any, target: Mapping[str, Any], **kwargs: Any) -> None:
-            plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in target.items()}
+        def __init__(
+            self, layer: Any, pruning_schedule: Any, target: Mapping[str, Any], **kwargs: Any
+        ) -> None:
+            plain: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in target.items()
+            }
             self.target = Target(**plain)
             layer.get_prunable_weights = lambda: prunable(layer, bias=self.target.bias)
             ours = {"block_size", "block_pooling_type", "sparsity_m_by_n"}
-            super().__init__(layer, pruning_schedule, **{key: value for key, value in kwargs.items() if key not in ours})
+            super().__init__(
+                layer,
+                pruning_schedule,
+                **{key: value for key, value in kwargs.items() if key not in ours},
+            )
 
         def build(self, input_shape: Any) -> None:
             super().build(input_shape)
-            self.pruning_obj = Masks(lambda: self.pruning_step, self.pruning_vars, self.pruning_schedule, (1, 1), "AVG")
+            self.pruning_obj = Masks(
+                lambda: self.pruning_step, self.pruning_vars, self.pruning_schedule, (1, 1), "AVG"
+            )
             self.pruning_obj.target = self.target
 
         def get_config(self) -> dict[str, Any]:
@@ -157,17 +197,27 @@ def wrapper() -> Any:
 
 
 def wrapped(model: Any, targets: Mapping[str, Target], schedules: Mapping[str, Any]) -> Any:
-    """Give the model with the chosen layers (by name) wrapped; the others are shared with `model`, so it must be a copy of one's own."""
+    """Give the model with the chosen layers (by name) wrapped.
+
+    The others are shared with `model`, so it must be a copy of one's own.
+    """
     kind = wrapper()
 
     def wrap(layer: Any) -> Any:
-        return kind(layer, schedules[layer.name], asdict(targets[layer.name])) if layer.name in targets else layer
+        return (
+            kind(layer, schedules[layer.name], asdict(targets[layer.name]))
+            if layer.name in targets
+            else layer
+        )
 
     return tf.keras.models.clone_model(model, clone_function=wrap)
 
 
 def stripped(model: Any) -> Any:
-    """Put every mask on its weights once more (the last step of a training moved them), and give the model without wrappers."""
+    """Put every mask on its weights once more (the last step of a training moved them).
+
+    And give the model without wrappers.
+    """
     for layer in model.layers:
         if isinstance(layer, tf.pruning.PruneLowMagnitude):
             layer.pruning_obj.weight_mask_op()
@@ -181,14 +231,18 @@ def prune_now(layer: Any, target: Target) -> None:
 
 
 def settle(layer: Any, target: Target) -> float:
-    """Insist that a layer's weights are as `target` says; give the share of zeros in its (first) kernel.
+    """Insist that a layer's weights are as `target` says.
+
+    Give the share of zeros in its (first) kernel.
 
     Masks round the number of kept weights, so a tensor may lack one zero: it gets it.
 
     Raises:
         ProofFailed: more is missing, so the masks never got there.
     """
-    shares = [_settled(layer.name, variable, target) for variable in prunable(layer, bias=target.bias)]
+    shares = [
+        _settled(layer.name, variable, target) for variable in prunable(layer, bias=target.bias)
+    ]
     return shares[0]
 
 

@@ -39,50 +39,97 @@ def _pair(groups: str) -> tuple[int, int]:
 class LayerRule(Rule):
     """One rule of `layers`: which layers, and what is different there."""
 
-    final: ShareOfZeros | None = Field(default=None, description="share of zeros at the end in these layers; default: the step's")
-    initial: Start | None = Field(default=None, description="share of zeros their schedule starts with; default: the step's")
+    final: ShareOfZeros | None = Field(
+        default=None, description="share of zeros at the end in these layers; default: the step's"
+    )
+    initial: Start | None = Field(
+        default=None, description="share of zeros their schedule starts with; default: the step's"
+    )
     bias: bool | None = Field(default=None, description="prune their bias too; default: the step's")
-    block: Block | None = Field(default=None, description="blocks in these layers; default: the step's")
-    pattern: Groups | None = Field(default=None, description="m:n in these layers; default: the step's")
+    block: Block | None = Field(
+        default=None, description="blocks in these layers; default: the step's"
+    )
+    pattern: Groups | None = Field(
+        default=None, description="m:n in these layers; default: the step's"
+    )
 
 
 class Params(Spec):
     """What a manifest may say about `prune`."""
 
-    final: ShareOfZeros = Field(default=0.5, description="share of zeros at the end, in every pruned tensor")
-    initial: Start = Field(default=0.0, description="share of zeros a polynomial schedule starts with")
+    final: ShareOfZeros = Field(
+        default=0.5, description="share of zeros at the end, in every pruned tensor"
+    )
+    initial: Start = Field(
+        default=0.0, description="share of zeros a polynomial schedule starts with"
+    )
     schedule: Literal["constant", "polynomial"] = Field(
         default="polynomial", description="all at once, or growing from `initial` to `final`"
     )
-    power: Annotated[float, Field(gt=0, le=100)] = Field(default=POWER, description="exponent of the polynomial: higher prunes earlier")
+    power: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=POWER, description="exponent of the polynomial: higher prunes earlier"
+    )
     policy: Literal["xnnpack", "whole-model"] = Field(
         default="whole-model",
-        description="xnnpack: 1x1 convolutions only, and only in networks XNNPACK runs sparse; whole-model: every Conv2D and Dense",
+        description=(
+            "xnnpack: 1x1 convolutions only, and only in networks XNNPACK runs sparse; whole-model:"
+            " every Conv2D and Dense"
+        ),
     )
-    layers: list[LayerRule] = Field(default=[], description="prune only layers that a rule picks, each as its first rule says; empty = all")
+    layers: list[LayerRule] = Field(
+        default=[],
+        description="prune only layers that a rule picks, each as its first rule says; empty = all",
+    )
     skip: list[Rule] = Field(default=[], description="layers to leave as they are")
     bias: bool = Field(default=False, description="prune biases too, each to `final`")
     block: Block = Field(
         default=(1, 1),
-        description="[outputs, inputs] of blocks that are zero as a whole, as TFLite stores kernels: of a Dense, [1, 4] is stored as blocks"
-        " in float32, [1, 16] in int8, all others weight by weight; Dense and 1x1 convolutions only",
+        description=(
+            "[outputs, inputs] of blocks that are zero as a whole, as TFLite stores kernels: of a"
+            " Dense, [1, 4] is stored as blocks in float32, [1, 16] in int8, all others weight by"
+            " weight; Dense and 1x1 convolutions only"
+        ),
     )
-    pooling: Literal["avg", "max"] = Field(default="avg", description="what decides about a block: its mean or its largest magnitude")
-    pattern: Groups | None = Field(default=None, description='"2:4": 2 zeros in every 4 consecutive inputs; decides `final`')
+    pooling: Literal["avg", "max"] = Field(
+        default="avg", description="what decides about a block: its mean or its largest magnitude"
+    )
+    pattern: Groups | None = Field(
+        default=None, description='"2:4": 2 zeros in every 4 consecutive inputs; decides `final`'
+    )
     start: Literal["trained", "scratch"] = Field(
-        default="trained", description="fine-tune the weights that came in, or prune while training anew from the seed"
+        default="trained",
+        description=(
+            "fine-tune the weights that came in, or prune while training anew from the seed"
+        ),
     )
     epochs: Annotated[int, Field(ge=0, le=10_000)] = Field(
-        default=10, description="epochs of fine-tuning, pruning included; 0 prunes at once without any"
+        default=10,
+        description="epochs of fine-tuning, pruning included; 0 prunes at once without any",
     )
-    prune_from_epoch: Annotated[int, Field(ge=0, le=10_000)] = Field(default=0, description="epochs before pruning begins")
-    prune_until_epoch: Epochs | None = Field(default=5, description="when the target is reached; default: half of `epochs`")
-    prune_every_epoch: Epochs | None = Field(default=None, description="epochs between renewals of the masks; default: see frequency")
-    begin_step: Annotated[int, Field(ge=0)] | None = Field(default=None, description="the same in steps, instead of prune_from_epoch")
-    end_step: Steps | None = Field(default=None, description="the same in steps, instead of prune_until_epoch")
-    frequency: Steps | None = Field(default=None, description="steps between renewals of the masks; default: 50 renewals in all")
-    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(default=None, description="default: the base's")
-    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(default=None, description="default: the base's")
+    prune_from_epoch: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0, description="epochs before pruning begins"
+    )
+    prune_until_epoch: Epochs | None = Field(
+        default=5, description="when the target is reached; default: half of `epochs`"
+    )
+    prune_every_epoch: Epochs | None = Field(
+        default=None, description="epochs between renewals of the masks; default: see frequency"
+    )
+    begin_step: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="the same in steps, instead of prune_from_epoch"
+    )
+    end_step: Steps | None = Field(
+        default=None, description="the same in steps, instead of prune_until_epoch"
+    )
+    frequency: Steps | None = Field(
+        default=None, description="steps between renewals of the masks; default: 50 renewals in all"
+    )
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | None = Field(
+        default=None, description="default: the base's"
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        default=None, description="default: the base's"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -112,9 +159,21 @@ class Params(Spec):
     @model_validator(mode="after")
     def _in_time(self) -> "Params":
         twice = [
-            ("begin_step", "prune_from_epoch", self.begin_step is not None and self.prune_from_epoch > 0),
-            ("end_step", "prune_until_epoch", self.end_step is not None and self.prune_until_epoch is not None),
-            ("frequency", "prune_every_epoch", self.frequency is not None and self.prune_every_epoch is not None),
+            (
+                "begin_step",
+                "prune_from_epoch",
+                self.begin_step is not None and self.prune_from_epoch > 0,
+            ),
+            (
+                "end_step",
+                "prune_until_epoch",
+                self.end_step is not None and self.prune_until_epoch is not None,
+            ),
+            (
+                "frequency",
+                "prune_every_epoch",
+                self.frequency is not None and self.prune_every_epoch is not None,
+            ),
         ]
         for one, other, both in twice:
             if both:
@@ -127,10 +186,17 @@ class Params(Spec):
             self.prune_every_epoch,
             self.prune_from_epoch or None,
         ]
-        if not self.epochs and (any(value is not None for value in timed) or self.start == "scratch"):
-            raise ValueError("epochs: 0 prunes at once: no schedule and no start: scratch goes with it")
+        if not self.epochs and (
+            any(value is not None for value in timed) or self.start == "scratch"
+        ):
+            raise ValueError(
+                "epochs: 0 prunes at once: no schedule and no start: scratch goes with it"
+            )
         if self.prune_until_epoch is not None and self.prune_until_epoch > self.epochs:
-            raise ValueError(f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs} epochs")
+            raise ValueError(
+                f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs}"
+                " epochs"
+            )
         window = self.timing.in_steps()
         problem, fix = window.problem() if window else ("", "")
         if problem:
@@ -143,8 +209,13 @@ class Params(Spec):
             target = self.target(rule)
             if target.groups and (target.block != (1, 1) or target.bias):
                 raise ValueError("pattern: goes with neither block nor bias")
-            if target.groups and not math.isclose(target.final, target.groups[0] / target.groups[1]):
-                raise ValueError(f"final: {target.final} contradicts pattern {target.groups[0]}:{target.groups[1]}; drop final")
+            if target.groups and not math.isclose(
+                target.final, target.groups[0] / target.groups[1]
+            ):
+                raise ValueError(
+                    f"final: {target.final} contradicts pattern"
+                    f" {target.groups[0]}:{target.groups[1]}; drop final"
+                )
             if target.initial > target.final:
                 raise ValueError(f"initial: {target.initial} is more than final: {target.final}")
         return self
@@ -182,7 +253,11 @@ class Params(Spec):
         own = groups[0] / groups[1] if groups and rule.pattern else self.final
         return Target(
             final=own if rule.final is None else rule.final,
-            initial=min(self.initial, own if rule.final is None else rule.final) if rule.initial is None else rule.initial,
+            initial=(
+                min(self.initial, own if rule.final is None else rule.final)
+                if rule.initial is None
+                else rule.initial
+            ),
             bias=self.bias if rule.bias is None else rule.bias,
             block=rule.block or ((1, 1) if rule.pattern else self.block),
             pooling=self.pooling,
@@ -197,12 +272,25 @@ def _without_effect(p: Params) -> list[tuple[bool, str]]:
     curve = "power" if p.power != POWER else "initial" if p.initial or own else ""
     grouped = [target.groups is not None for target in targets]
     started = any(rule.initial and p.target(rule).groups for rule in p.layers)
-    trained = [key for key, value in (("batch_size", p.batch_size), ("learning_rate", p.learning_rate)) if value is not None]
+    trained = [
+        key
+        for key, value in (("batch_size", p.batch_size), ("learning_rate", p.learning_rate))
+        if value is not None
+    ]
     return [
         (bool(curve) and p.schedule == "constant", f"{curve}: goes with schedule: polynomial only"),
-        (bool(curve) and all(grouped), f"{curve}: a pattern has no in-between: every group holds its zeros from the first renewal on"),
+        (
+            bool(curve) and all(grouped),
+            (
+                f"{curve}: a pattern has no in-between: every group holds its zeros from the first"
+                " renewal on"
+            ),
+        ),
         (started, "initial: a pattern has no in-between: drop it from the rule with the pattern"),
         (bool(curve) and not p.epochs, f"{curve}: epochs: 0 prunes at once: there is no schedule"),
         (bool(trained) and not p.epochs, f"{', '.join(trained)}: epochs: 0 trains nothing"),
-        (p.pooling == "max" and all(target.block == (1, 1) for target in targets), "pooling: goes with block only"),
+        (
+            p.pooling == "max" and all(target.block == (1, 1) for target in targets),
+            "pooling: goes with block only",
+        ),
     ]

@@ -1,8 +1,12 @@
-"""When pruning masks are renewed, and how many weights they leave out then: Zhu & Gupta 2017, section 3. Pure.
+"""When pruning masks are renewed, and how many weights they leave out then.
 
-TFMOT counts the steps of a training from 1 and renews its masks at the steps `begin`, `begin + every`, … up to `end` (never at 0). Left
-alone it renews every 100 steps, so that a short training prunes nothing, and a polynomial whose end no renewal falls on stops short of
-its target. Here `every` follows from the length of the schedule unless it is said, and `end` moves back to the last renewal.
+Zhu & Gupta 2017, section 3. Pure.
+
+TFMOT counts the steps of a training from 1 and renews its masks at the steps `begin`, `begin +
+every`, … up to `end` (never at 0). Left alone it renews every 100 steps, so that a short training
+prunes nothing, and a polynomial whose end no renewal falls on stops short of its target. Here
+`every` follows from the length of the schedule unless it is said, and `end` moves back to the last
+renewal.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +17,10 @@ UPDATES = 50
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a manifest says of a schedule, in steps or epochs; steps come first where both are there."""
+    """What a manifest says of a schedule, in steps or epochs.
+
+    Steps come first where both are there.
+    """
 
     epochs: int
     from_epoch: int = 0
@@ -26,12 +33,29 @@ class Timing:
     def window(self, steps_per_epoch: int) -> "Window":
         """Give the same in steps, with `end` moved back to the last renewal."""
         begin = self.from_epoch * steps_per_epoch if self.begin_step is None else self.begin_step
-        asked = (self.until_epoch or self.epochs) * steps_per_epoch if self.end_step is None else self.end_step
-        every = self.frequency or (self.every_epoch or 0) * steps_per_epoch or max(1, (asked - begin) // UPDATES)
-        return Window(begin, asked, begin + max(0, asked - begin) // every * every, every, self.epochs * steps_per_epoch)
+        asked = (
+            (self.until_epoch or self.epochs) * steps_per_epoch
+            if self.end_step is None
+            else self.end_step
+        )
+        every = (
+            self.frequency
+            or (self.every_epoch or 0) * steps_per_epoch
+            or max(1, (asked - begin) // UPDATES)
+        )
+        return Window(
+            begin,
+            asked,
+            begin + max(0, asked - begin) // every * every,
+            every,
+            self.epochs * steps_per_epoch,
+        )
 
     def in_steps(self) -> "Window | None":
-        """Give what is known without the data: the window of a schedule said in steps, of a training long enough for it; None in epochs."""
+        """Give what is known without the data.
+
+        The window of a schedule said in steps, of a training long enough for it; None in epochs.
+        """
         if self.end_step is None or (self.begin_step is None and self.from_epoch):
             return None
         return replace(self.window(0), last=self.end_step)
@@ -62,14 +86,26 @@ class Window:
         return range(first, self.end + 1, self.every)
 
     def problem(self) -> tuple[str, str]:
-        """Say why the masks will not reach the target, and what to change; two empty texts when they will."""
+        """Say why the masks will not reach the target, and what to change.
+
+        Two empty texts when they will.
+        """
         if self.asked > self.last:
-            return f"the schedule ends at step {self.asked}, but the training at step {self.last}", f"write end_step: {self.last} or less"
+            return (
+                f"the schedule ends at step {self.asked}, but the training at step {self.last}",
+                f"write end_step: {self.last} or less",
+            )
         if self.asked <= self.begin:
-            return f"the schedule begins at step {self.begin} and ends at step {self.asked}", f"write begin_step: {max(0, self.asked - 1)}"
+            return (
+                f"the schedule begins at step {self.begin} and ends at step {self.asked}",
+                f"write begin_step: {max(0, self.asked - 1)}",
+            )
         if self.end <= self.begin:
             span = self.asked - self.begin
-            return f"the masks are renewed every {self.every} steps, but the schedule lasts {span}", f"write frequency: {span} or less"
+            return (
+                f"the masks are renewed every {self.every} steps, but the schedule lasts {span}",
+                f"write frequency: {span} or less",
+            )
         return "", ""
 
 

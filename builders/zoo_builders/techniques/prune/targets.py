@@ -1,4 +1,7 @@
-"""Which layers `prune` touches, how, and why not the others. Pure, on a `Graph`; the parameters are those of prune_params.py."""
+"""Which layers `prune` touches, how, and why not the others.
+
+Pure, on a `Graph`; the parameters are those of prune_params.py.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -40,7 +43,11 @@ def touched(nodes: Sequence[Node], params: "Params") -> tuple[Touched, ...]:
     """Choose among the candidates by `layers` and `skip`; say how each is pruned."""
     left_out = skipped(nodes, params)
     picked = layer_selection.chosen(params.layers, nodes)
-    return tuple(Touched(node, params.target(picked[node.name])) for node in nodes if node.name in picked and node.name not in left_out)
+    return tuple(
+        Touched(node, params.target(picked[node.name]))
+        for node in nodes
+        if node.name in picked and node.name not in left_out
+    )
 
 
 def skipped(nodes: Sequence[Node], params: "Params") -> frozenset[str]:
@@ -49,21 +56,37 @@ def skipped(nodes: Sequence[Node], params: "Params") -> frozenset[str]:
 
 
 def objections(graph: Graph, nodes: Sequence[Node], params: "Params") -> list[Objection]:
-    """Say what cannot be done to the candidates as asked: rules that pick nothing, shapes that do not fit, biases that would not last."""
+    """Say what cannot be done to the candidates as asked.
+
+    Rules that pick nothing, shapes that do not fit, biases that would not last.
+    """
     found = layer_selection.objections("prune", [*params.layers, *params.skip], graph, nodes)
     found += layer_selection.idle(params.layers, params.skip, graph, nodes)
     chosen = touched(nodes, params)
     if not chosen and not found:
-        fix = "use a network with 1x1 convolutions" if params.policy == "xnnpack" else "use a network with Conv2D or Dense, or skip less"
+        fix = (
+            "use a network with 1x1 convolutions"
+            if params.policy == "xnnpack"
+            else "use a network with Conv2D or Dense, or skip less"
+        )
         found.append(Objection(graph.name, f"policy {params.policy} finds no layer to prune", fix))
     return found + [objection for layer in chosen for objection in _unfit(graph, layer)]
 
 
 def biases_lost(graph: Graph, technique: str, before: Sequence["Step"]) -> list[Objection]:
-    """Refuse a step that trains biases after a `prune` that set some of them to zero: only kernels keep their zeros."""
+    """Refuse a step that trains biases after a `prune` that set some of them to zero.
+
+    Only kernels keep their zeros.
+    """
     reason = f"{technique} trains the biases that prune set to zero, and their zeros would be lost"
-    pruned = any(getattr(step.params, "biases", False) for step in before if step.technique == "prune")
-    return [Objection(graph.name, reason, "write bias: false in prune, in its layers too")] if pruned else []
+    pruned = any(
+        getattr(step.params, "biases", False) for step in before if step.technique == "prune"
+    )
+    return (
+        [Objection(graph.name, reason, "write bias: false in prune, in its layers too")]
+        if pruned
+        else []
+    )
 
 
 def _unfit(graph: Graph, layer: Touched) -> list[Objection]:
@@ -73,25 +96,57 @@ def _unfit(graph: Graph, layer: Touched) -> list[Objection]:
     if target.block != (1, 1):
         found += _unfit_block(node, target, rows, columns)
     if target.groups and columns < target.groups[1]:
-        reason = f"{target.groups[0]}:{target.groups[1]} counts along the inputs, and it has only {columns}"
+        reason = (
+            f"{target.groups[0]}:{target.groups[1]} counts along the inputs, and it has only"
+            f" {columns}"
+        )
         found.append(Objection(node.name, reason, f"add {{name: {node.name}}} to skip"))
     if target.bias and "bias" not in node.weights:
-        found.append(Objection(node.name, "it has no bias to prune", f"add {{name: {node.name}, bias: false}} to layers"))
-    elif target.bias and any(reader.op == "BatchNormalization" for reader in graph.consumers(node.name)):
-        reason = "its bias is folded into the batch normalisation behind it, so that its zeros never reach the file"
-        found.append(Objection(node.name, reason, f"add {{name: {node.name}, bias: false}} to layers"))
+        found.append(
+            Objection(
+                node.name,
+                "it has no bias to prune",
+                f"add {{name: {node.name}, bias: false}} to layers",
+            )
+        )
+    elif target.bias and any(
+        reader.op == "BatchNormalization" for reader in graph.consumers(node.name)
+    ):
+        reason = (
+            "its bias is folded into the batch normalisation behind it, so that its zeros never"
+            " reach the file"
+        )
+        found.append(
+            Objection(node.name, reason, f"add {{name: {node.name}, bias: false}} to layers")
+        )
     return found
 
 
 def _unfit_block(node: Node, target: Target, rows: int, columns: int) -> list[Objection]:
     said = f"{target.block[0]}x{target.block[1]}"
     skip = f"add {{name: {node.name}}} to skip, or name the Dense and 1x1 layers in layers"
-    if math.prod(node.weights["kernel"]) != rows * columns or rows * columns != node.weights["kernel"][-2] * node.weights["kernel"][-1]:
+    if (
+        math.prod(node.weights["kernel"]) != rows * columns
+        or rows * columns != node.weights["kernel"][-2] * node.weights["kernel"][-1]
+    ):
         shape = "x".join(map(str, node.weights["kernel"]))
-        return [Objection(node.name, f"blocks of {said} need a kernel of two dimensions; this one is {shape}", skip)]
+        return [
+            Objection(
+                node.name,
+                f"blocks of {said} need a kernel of two dimensions; this one is {shape}",
+                skip,
+            )
+        ]
     count = blocks(node, target)
-    if math.floor(count * target.final + 1e-9) < 1 or count < 2:  # noqa: PLR2004  of one block nothing may be left out
-        return [Objection(node.name, f"it has {count} blocks of {said}: {target.final:.0%} of them is none", skip)]
+    # of one block nothing may be left out
+    if math.floor(count * target.final + 1e-9) < 1 or count < 2:  # noqa: PLR2004
+        return [
+            Objection(
+                node.name,
+                f"it has {count} blocks of {said}: {target.final:.0%} of them is none",
+                skip,
+            )
+        ]
     return []
 
 
@@ -109,7 +164,10 @@ def blocks(node: Node, target: Target) -> int:
 
 
 def share_of_zeros(layer: Touched) -> float:
-    """Give the share of zeros in the kernel that the target is sure to make (0 where the rim of blocks leaves it open)."""
+    """Give the share of zeros that the target is sure to make in the kernel.
+
+    0 where the rim of blocks leaves it open.
+    """
     rows, columns = stored_rows(layer.node)
     target = layer.target
     if target.groups:
@@ -129,7 +187,15 @@ def promises(graph: Graph, chosen: Sequence[Touched]) -> list[Promise]:
         for key in _asked(layer):
             asked.setdefault(key, []).append(layer.node.name)
     return [
-        Promise.model_validate({"technique": "prune", "kind": kind, "value": value, "block": block, "layers": kernels_of(graph, names)})
+        Promise.model_validate(
+            {
+                "technique": "prune",
+                "kind": kind,
+                "value": value,
+                "block": block,
+                "layers": kernels_of(graph, names),
+            }
+        )
         for (kind, value, block), names in asked.items()
     ]
 
@@ -137,7 +203,9 @@ def promises(graph: Graph, chosen: Sequence[Touched]) -> list[Promise]:
 def _asked(layer: Touched) -> list[tuple[str, float | str, tuple[int, int]]]:
     target, single = layer.target, (1, 1)
     share = share_of_zeros(layer)
-    found: list[tuple[str, float | str, tuple[int, int]]] = [("sparsity_at_least", share, single)] if share else []
+    found: list[tuple[str, float | str, tuple[int, int]]] = (
+        [("sparsity_at_least", share, single)] if share else []
+    )
     if target.block != single:
         found.append(("blocks_at_least", target.final, target.block))
     if target.groups:
@@ -148,7 +216,10 @@ def _asked(layer: Touched) -> list[tuple[str, float | str, tuple[int, int]]]:
 
 
 def promises_unread(params: "Params") -> list[Promise]:
-    """State the same of a network nobody can read before the build: by the names and classes that the rules say."""
+    """State the same of a network nobody can read before the build.
+
+    By the names and classes that the rules say.
+    """
     besides = tuple(name for rule in params.skip for name in rule.name)
     rules = [_unread(rule, params, besides) for rule in params.layers]
     if rules:
@@ -159,18 +230,28 @@ def promises_unread(params: "Params") -> list[Promise]:
 
 
 def _unread(rule: "LayerRule", params: "Params", besides: tuple[str, ...]) -> Promise:
-    codes = {"Conv2D": "CONV_2D", "Conv1D": "CONV_2D", "Conv2DTranspose": "TRANSPOSE_CONV", "Dense": "FULLY_CONNECTED"}
+    codes = {
+        "Conv2D": "CONV_2D",
+        "Conv1D": "CONV_2D",
+        "Conv2DTranspose": "TRANSPOSE_CONV",
+        "Dense": "FULLY_CONNECTED",
+    }
     operators = tuple(dict.fromkeys(codes[op] for op in rule.type if op in codes))
     layers = tuple({"layer": name} for name in rule.name)
     return _sparse(params.target(rule).final, operators=operators, layers=layers, besides=besides)
 
 
 def _sparse(value: float, **rest: object) -> Promise:
-    return Promise.model_validate({"technique": "prune", "kind": "sparsity_at_least", "value": value, **rest})
+    return Promise.model_validate(
+        {"technique": "prune", "kind": "sparsity_at_least", "value": value, **rest}
+    )
 
 
 def verdicts(graph: Graph, params: "Params") -> Mapping[str, Verdict]:
-    """Say of every layer with weights whether it is pruned; if not, why and what would change that."""
+    """Say of every layer with weights whether it is pruned.
+
+    If not, why and what would change that.
+    """
     nodes = candidates(graph, params)
     chosen = {layer.node.name: layer for layer in touched(nodes, params)}
     left_out, names = skipped(nodes, params), {node.name for node in nodes}
@@ -179,9 +260,15 @@ def verdicts(graph: Graph, params: "Params") -> Mapping[str, Verdict]:
         if node.name in chosen:
             found[node.name] = _of_chosen(graph, chosen[node.name])
         elif node.name in left_out:
-            found[node.name] = Verdict(applies=False, reason="skip leaves it out", fix="take it out of skip")
+            found[node.name] = Verdict(
+                applies=False, reason="skip leaves it out", fix="take it out of skip"
+            )
         elif node.name in names:
-            found[node.name] = Verdict(applies=False, reason="no rule of layers picks it", fix=f"add {{name: {node.name}}} to layers")
+            found[node.name] = Verdict(
+                applies=False,
+                reason="no rule of layers picks it",
+                fix=f"add {{name: {node.name}}} to layers",
+            )
         elif node.weights:
             found[node.name] = _of_others(graph, node, params)
     return found
@@ -205,8 +292,18 @@ def _of_others(graph: Graph, node: Node, params: "Params") -> Verdict:
         return Verdict(applies=False, reason=_DEPTHWISE, fix=left_alone.few(graph, node.op))
     if params.policy == "xnnpack" and node.op in KERNELS:
         return Verdict(
-            applies=False, reason="XNNPACK runs only 1x1 convolutions of stride 1 sparse", fix="policy: whole-model prunes it too"
+            applies=False,
+            reason="XNNPACK runs only 1x1 convolutions of stride 1 sparse",
+            fix="policy: whole-model prunes it too",
         )
     if node.op == "BatchNormalization":
-        return Verdict(applies=False, reason="no kernel: it is folded into the layer before it", fix=left_alone.FOLDED)
-    return Verdict(applies=False, reason=f"{node.op} has no kernel that prune knows", fix="implement TFMOT's PrunableLayer in its class")
+        return Verdict(
+            applies=False,
+            reason="no kernel: it is folded into the layer before it",
+            fix=left_alone.FOLDED,
+        )
+    return Verdict(
+        applies=False,
+        reason=f"{node.op} has no kernel that prune knows",
+        fix="implement TFMOT's PrunableLayer in its class",
+    )

@@ -1,7 +1,9 @@
-"""Quantize configs of the user, `python:package.module:function`: where their code is, what it gives for a layer, how it is loaded again.
+"""Quantize configs of the user, `python:package.module:function`.
 
-Such a function takes a Keras layer and gives a `tfmot.quantization.keras.QuantizeConfig`. A model that was trained with one is loaded with
-the config and quantizer classes of that module known.
+Where their code is, what it gives for a layer, how it is loaded again.
+
+Such a function takes a Keras layer and gives a `tfmot.quantization.keras.QuantizeConfig`. A model
+that was trained with one is loaded with the config and quantizer classes of that module known.
 """
 
 import importlib
@@ -17,7 +19,10 @@ from zoo_registry.model.errors import BuildFailed, WrongUse
 
 
 def digest(function: str) -> str:
-    """Hash the file that `python:package.module:function` lies in, without running it; empty where there is none."""
+    """Hash the file that `python:package.module:function` lies in, without running it.
+
+    Empty where there is none.
+    """
     try:
         return str(Digest.of(_located(function).file.read_bytes()))
     except (WrongUse, OSError):
@@ -40,18 +45,25 @@ def config_of(function: str, layer: Any) -> Any:
         config = call(layer)
     except Exception as error:
         raise BuildFailed(
-            f"{function} raised {type(error).__name__} for layer {layer.name}: {error}", hint="see the stage's log"
+            f"{function} raised {type(error).__name__} for layer {layer.name}: {error}",
+            hint="see the stage's log",
         ) from error
     if not isinstance(config, tf.tfmot.quantization.keras.QuantizeConfig):
         raise BuildFailed(
-            f"{function} gave a {type(config).__name__} for layer {layer.name}; expected a tfmot QuantizeConfig",
-            hint="return an instance of a class that extends tfmot.quantization.keras.QuantizeConfig",
+            f"{function} gave a {type(config).__name__} for layer {layer.name}; expected a tfmot"
+            " QuantizeConfig",
+            hint=(
+                "return an instance of a class that extends tfmot.quantization.keras.QuantizeConfig"
+            ),
         )
     return config
 
 
 def scope(functions: Iterable[str]) -> AbstractContextManager[None]:
-    """Know, inside the block, the classes of quantize configs and quantizers in the modules of these functions."""
+    """Know, inside the block.
+
+    The classes of quantize configs and quantizers in the modules of these functions.
+    """
     return _scope(list(dict.fromkeys(functions)))
 
 
@@ -62,8 +74,16 @@ def _scope(functions: list[str]) -> Iterator[None]:
         return
     kinds = tf.tfmot.quantization.keras
     bases = (kinds.QuantizeConfig, kinds.quantizers.Quantizer)
-    defined = {name: value for function in functions for name, value in vars(importlib.import_module(_module(function))).items()}
-    classes = {name: value for name, value in defined.items() if isinstance(value, type) and issubclass(value, bases)}
+    defined = {
+        name: value
+        for function in functions
+        for name, value in vars(importlib.import_module(_module(function))).items()
+    }
+    classes = {
+        name: value
+        for name, value in defined.items()
+        if isinstance(value, type) and issubclass(value, bases)
+    }
     with tf.keras.utils.custom_object_scope(classes):
         yield
 

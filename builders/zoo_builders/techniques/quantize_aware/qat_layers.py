@@ -1,7 +1,9 @@
-"""Which layers quantization-aware training can take, which not and why, and what TFMOT must be told of some. Pure but for `configs`.
+"""Which layers quantization-aware training can take, which not and why.
 
-TFMOT 0.8.1's 8-bit registry (`default_8bit_quantize_registry.py`) matches by exact class, and its layout transforms accept a batch
-normalisation only right behind a linear convolution or Dense.
+And what TFMOT must be told of some. Pure but for `configs`.
+
+TFMOT 0.8.1's 8-bit registry (`default_8bit_quantize_registry.py`) matches by exact class, and its
+layout transforms accept a batch normalisation only right behind a linear convolution or Dense.
 """
 
 from collections.abc import Collection
@@ -13,22 +15,48 @@ from zoo_builders.networks.verdicts import Objection, Verdict
 
 KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
 PRESERVABLE = ("Conv2D", "Dense")
-"""Kernels whose zeros and shared values are kept; depthwise ones are neither pruned nor clustered."""
+"""Kernels whose zeros and shared values are kept.
+
+Depthwise ones are neither pruned nor clustered.
+"""
 
 EIGHT_BIT_SOUND = "the file takes recordings, of which eight bits leave 256 steps of loudness"
 
 _WITH_RANGE = ("Multiply", "Rescaling")
-"""Not in TFMOT's registry, but one integer operator each: their output is given a range as an Add's is."""
+"""Not in TFMOT's registry, but one integer operator each.
 
-_PLAIN = frozenset({
-    "Add", "AveragePooling2D", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D",
-    "InputLayer", "LeakyReLU", "MaxPooling2D", "ReLU", "Reshape", "Softmax", "UpSampling2D", "ZeroPadding2D",
-})  # fmt: skip
+Their output is given a range as an Add's is.
+"""
+
+_PLAIN = frozenset(
+    {
+        "Add",
+        "AveragePooling2D",
+        "Concatenate",
+        "Conv2D",
+        "Dense",
+        "DepthwiseConv2D",
+        "Dropout",
+        "Flatten",
+        "GlobalAveragePooling2D",
+        "InputLayer",
+        "LeakyReLU",
+        "MaxPooling2D",
+        "ReLU",
+        "Reshape",
+        "Softmax",
+        "UpSampling2D",
+        "ZeroPadding2D",
+    }
+)
 KNOWN = _PLAIN | frozenset(_WITH_RANGE) | {"Activation", "BatchNormalization"}
 """Classes that are int8 in the file, Rescaling and normalisation within limits."""
 
 OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "gelu"})
-"""What a kernel's own `activation` may be; of swish the product in its middle would have no range."""
+"""What a kernel's own `activation` may be.
+
+Of swish the product in its middle would have no range.
+"""
 
 ACTIVATION_LAYERS = OWN_ACTIVATIONS | {"relu6", "swish"}
 _FLOAT = "or leave it float: skip: [{{name: {}}}]"
@@ -45,14 +73,24 @@ def _trouble(graph: Graph, node: Node) -> tuple[str, str]:
         return _normalisation(graph, node)
     if node.op == "Rescaling":
         two = node.config.get("scale", 1.0) != 1.0 and node.config.get("offset", 0.0) != 0.0
-        return ("Rescaling scales and shifts: two operations with no range between them", "move it into preprocess") if two else ("", "")
+        return (
+            (
+                "Rescaling scales and shifts: two operations with no range between them",
+                "move it into preprocess",
+            )
+            if two
+            else ("", "")
+        )
     if node.op == "Activation":
         return _activation(node, ACTIVATION_LAYERS)
     if node.op in KERNELS:
         return _activation(node, OWN_ACTIVATIONS)
     if node.op in _PLAIN or node.op in _WITH_RANGE:
         return "", ""
-    return f"quantization-aware training knows no {node.op}", "use quantize: {dtype: int8}, which needs no training"
+    return (
+        f"quantization-aware training knows no {node.op}",
+        "use quantize: {dtype: int8}, which needs no training",
+    )
 
 
 def _activation(node: Node, known: frozenset[str]) -> tuple[str, str]:
@@ -60,28 +98,44 @@ def _activation(node: Node, known: frozenset[str]) -> tuple[str, str]:
     if name in known:
         return "", ""
     if name in ACTIVATION_LAYERS:
-        return f"activation {name!r} within a {node.op} stays float", "put it into an Activation layer of its own"
-    return f"quantization-aware training knows no activation {name!r}", f"use one of {', '.join(sorted(known))}"
+        return (
+            f"activation {name!r} within a {node.op} stays float",
+            "put it into an Activation layer of its own",
+        )
+    return (
+        f"quantization-aware training knows no activation {name!r}",
+        f"use one of {', '.join(sorted(known))}",
+    )
 
 
 def _normalisation(graph: Graph, node: Node) -> tuple[str, str]:
     before = graph.node(node.inputs[0])
     if before.op not in KERNELS:
-        return f"batch normalisation behind {before.op}: int8 has no operator for it", "put it right behind a convolution or Dense"
+        return (
+            f"batch normalisation behind {before.op}: int8 has no operator for it",
+            "put it right behind a convolution or Dense",
+        )
     if before.config.get("activation") not in {None, "linear"}:
-        return f"batch normalisation behind {before.name}, which has an activation", "put the activation into a layer of its own behind it"
+        return (
+            f"batch normalisation behind {before.name}, which has an activation",
+            "put the activation into a layer of its own behind it",
+        )
     return "", ""
 
 
 def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
     """Say what happens to a layer; `kept` is what the recipe preserves, in words."""
     if node.is_fixed:
-        return Verdict(applies=False, reason=f"{FORMULA}; stays float", fix=verdicts.NOTHING_LEARNED)
+        return Verdict(
+            applies=False, reason=f"{FORMULA}; stays float", fix=verdicts.NOTHING_LEARNED
+        )
     found = objection(graph, node)
     if found is not None:
         return Verdict(applies=False, reason=found.reason, fix=found.fix)
     if not chosen:
-        return Verdict(applies=False, reason="left in float", fix="pick it in layers, or drop it from skip")
+        return Verdict(
+            applies=False, reason="left in float", fix="pick it in layers, or drop it from skip"
+        )
     if node.op == "BatchNormalization":
         return Verdict(applies=True, reason=f"folded into {node.inputs[0]} by the converter")
     if node.op == "DepthwiseConv2D":
@@ -91,7 +145,11 @@ def verdict(graph: Graph, node: Node, *, chosen: bool, kept: str) -> Verdict:
 
 def hard_swishes(graph: Graph) -> list[str]:
     """Name the products that end a hard-swish, x * relu6(x + 3) / 6, spelled out in layers."""
-    return [node.name for node in graph.nodes if node.op == "Multiply" and any(_gates(graph, node, gate) for gate in node.inputs)]
+    return [
+        node.name
+        for node in graph.nodes
+        if node.op == "Multiply" and any(_gates(graph, node, gate) for gate in node.inputs)
+    ]
 
 
 def _gates(graph: Graph, product: Node, name: str) -> bool:
@@ -104,7 +162,10 @@ def _gates(graph: Graph, product: Node, name: str) -> bool:
 
 
 def last_fixed(graph: Graph) -> tuple[Node, ...]:
-    """Give the layer that ends a front end, whose output is where integers begin; none of a network without one."""
+    """Give the layer that ends a front end, whose output is where integers begin.
+
+    None of a network without one.
+    """
     return graph.fixed[-1:]
 
 
@@ -112,5 +173,9 @@ def configs(graph: Graph, layers: Collection[str]) -> dict[str, Any]:
     """Give quantize configs for the layers TFMOT has none for."""
     from zoo_builders import tf
 
-    names = [node.name for node in graph.nodes if node.name in layers and (node.op in _WITH_RANGE or node.is_fixed)]
+    names = [
+        node.name
+        for node in graph.nodes
+        if node.name in layers and (node.op in _WITH_RANGE or node.is_fixed)
+    ]
     return {name: tf.quantize_configs.Default8BitOutputQuantizeConfig() for name in names}

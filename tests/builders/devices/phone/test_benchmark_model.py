@@ -1,4 +1,7 @@
-"""What Google's benchmark_model prints, in the forms of several years: as its sources and reports of its users show them."""
+"""What Google's benchmark_model prints, in the forms of several years.
+
+As its sources and reports of its users show them.
+"""
 
 import pytest
 from hypothesis import given
@@ -84,14 +87,27 @@ def test_each_run_of_a_block_of_three_is_known() -> None:
 def test_old_tools_that_tell_no_median_tell_the_third_run_all_the_same(runs: list[int]) -> None:
     first, curr, least, greatest = runs[0], runs[-1], min(runs), max(runs)
     same = f"count=3 curr={curr} (all same)"
-    line = same if least == greatest else f"count=3 first={first} curr={curr} min={least} max={greatest} avg={sum(runs) / 3:.6g} std=1"
+    line = (
+        same
+        if least == greatest
+        else (
+            f"count=3 first={first} curr={curr} min={least} max={greatest} avg={sum(runs) / 3:.6g}"
+            " std=1"
+        )
+    )
     block = "Running benchmark for at least 3 iterations and at least 0 seconds\n"
     found = benchmark_model.times(f"{block}{line}\n{block}{line}\n")
     assert found == pytest.approx([run / 1e6 for run in sorted(runs)], abs=2.1e-6)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "count=3 first=1", NEW.replace("count=", "counted="), NEW + "\nRunning benchmark for at least 3 iterations\n"]
+    "text",
+    [
+        "",
+        "count=3 first=1",
+        NEW.replace("count=", "counted="),
+        NEW + "\nRunning benchmark for at least 3 iterations\n",
+    ],
 )
 def test_what_is_not_its_output_is_never_a_time(text: str) -> None:
     with pytest.raises(MeasureFailed, match="something else than expected") as caught:
@@ -133,7 +149,10 @@ def test_a_profile_of_an_older_tool_has_no_start_and_no_inside() -> None:
         .replace("Delegate, 0,", "Delegate,")
         .replace("SOFTMAX, 3.9,", "SOFTMAX,")
     )
-    assert [(step.kind, step.ms) for step in benchmark_model.profile(older).operators] == [("Delegate", 3.9), ("SOFTMAX", 0.1)]
+    assert [(step.kind, step.ms) for step in benchmark_model.profile(older).operators] == [
+        ("Delegate", 3.9),
+        ("SOFTMAX", 0.1),
+    ]
 
 
 def test_no_profile_is_said_as_such() -> None:
@@ -150,7 +169,11 @@ def test_blocks_hold_all_runs_and_none_more_than_can_be_told(count: int) -> None
 
 def test_inputs_are_fed_by_their_order() -> None:
     flags = benchmark_model.flags("/m", 2, [Input((1, 4), "/a"), Input((1, 2, 2, 3), "/b")])
-    assert flags[-3:] == ["--input_layer=in0,in1", "--input_layer_shape=1,4:1,2,2,3", "--input_layer_value_files=in0:/a,in1:/b"]
+    assert flags[-3:] == [
+        "--input_layer=in0,in1",
+        "--input_layer_shape=1,4:1,2,2,3",
+        "--input_layer_value_files=in0:/a,in1:/b",
+    ]
 
 
 def test_a_phone_that_says_nothing_is_described_all_the_same() -> None:
