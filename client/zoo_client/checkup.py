@@ -15,7 +15,7 @@ from zoo_client.extras import MODULES_OF
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry import litertjs
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.query import Query
 
@@ -126,7 +126,7 @@ def cache(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield Finding(
-            "cache", "ok", f"{count} files, {words.size(kept.size())} in {settings.cache}"
+            "cache", "ok", f"{count} files, {formatting.size(kept.size())} in {settings.cache}"
         )
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo_client.output import NOTHING, ratio_text, table, verdict_text
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Miss, NearMiss, Query, Summary, main_metric
 
 T = TypeVar("T")
@@ -45,8 +45,8 @@ def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text
     version = f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
     numbers = (
         NOTHING if score is None else f"{score:.4f}",
-        words.size(item.size),
-        words.size(item.size_gzip),
+        formatting.size(item.size),
+        formatting.size(item.size_gzip),
     )
     if timing is None:
         return (
@@ -54,7 +54,7 @@ def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text
             *map(Text, (version, *numbers, NOTHING, NOTHING)),
             Text("not measured", style="dim"),
         )
-    median = f"{words.milliseconds(timing.median_ms)}{f' {timing.device}' if named else ''}"
+    median = f"{formatting.milliseconds(timing.median_ms)}{f' {timing.device}' if named else ''}"
     return (name, *map(Text, (version, *numbers, median, ratio_text(timing))), verdict_text(timing))
 
 
@@ -102,8 +102,8 @@ def _option(limit: str) -> str:
 
 def _value(limit: str, value: float) -> str:
     if limit == _MS:
-        return f"{words.milliseconds(value)} ms"
-    return words.size(value) if "size" in limit else f"{value:.4g}"
+        return f"{formatting.milliseconds(value)} ms"
+    return formatting.size(value) if "size" in limit else f"{value:.4g}"
 
 
 def in_words(misses: Sequence[NearMiss]) -> str:

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Timing
 from zoo_registry.model.record import Measurement, Metric, Record
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 _SHOWN_OPERATORS = 8
 _SHOWN_ERRORS = 8
@@ -82,7 +82,7 @@ def _quality(record: Record) -> RenderableType | None:
             f"{m.value:.4f}",
             f"{m.ci95[0]:.4f} to {m.ci95[1]:.4f}",
             f"{m.dataset} {m.split}",
-            words.count(m.examples),
+            formatting.count(m.examples),
         )
     lines = [_worst(m) for m in record.metrics if m.classes]
     return Group(made, *lines, *filter(None, [_fidelity(record)]))
@@ -90,7 +90,9 @@ def _quality(record: Record) -> RenderableType | None:
 
 def _worst(metric: Metric) -> Text:
     worst = sorted(metric.classes, key=lambda one: (one.value, one.label))[:_SHOWN_CLASSES]
-    told = ", ".join(f"{one.label} {one.value:.2%} of {words.count(one.examples)}" for one in worst)
+    told = ", ".join(
+        f"{one.label} {one.value:.2%} of {formatting.count(one.examples)}" for one in worst
+    )
     return Text(f"{metric.metric}: lowest for {told}", style="dim")
 
 
@@ -98,7 +100,7 @@ def _fidelity(record: Record) -> Text | None:
     if record.fidelity is None:
         return None
     f = record.fidelity
-    where = f"{f.split} ({words.count(f.examples)} examples)"
+    where = f"{f.split} ({formatting.count(f.examples)} examples)"
     agrees = (
         f"on {where}"
         if f.top1_agreement is None
@@ -109,10 +111,12 @@ def _fidelity(record: Record) -> Text | None:
 
 def _sizes(record: Record) -> Table:
     file = record.file
-    tried = ", ".join(f"{name} {words.size(size)}" for name, size in sorted(file.encodings.items()))
+    tried = ", ".join(
+        f"{name} {formatting.size(size)}" for name, size in sorted(file.encodings.items())
+    )
     kept = f"{file.encoding}{f' (tried: {tried})' if tried else ''}"
     sizes = (("raw", file.size), ("gzip -9", file.size_gzip), ("zstd -19", file.size_zstd))
-    rows = [*((name, words.size(size)) for name, size in sizes), ("encoding", kept)]
+    rows = [*((name, formatting.size(size)) for name, size in sizes), ("encoding", kept)]
     return pairs(rows, title="Size")
 
 
@@ -130,8 +134,8 @@ def _structure(record: Record) -> Table:
         else f"no: {s.xnnpack.reason}"
     )
     rows = [
-        ("parameters", words.count(s.parameters)),
-        ("MACs", words.count(s.macs)),
+        ("parameters", formatting.count(s.parameters)),
+        ("MACs", formatting.count(s.macs)),
         (
             "operators",
             ", ".join(f"{count} {name}" for name, count in operators[:_SHOWN_OPERATORS]) + more,
@@ -207,8 +211,8 @@ def _errors(record: Record) -> RenderableType | None:
         else ""
     )
     line = (
-        f"{more}{about.engine} {about.engine_version}, {words.count(about.examples)} examples of"
-        f" {about.split}"
+        f"{more}{about.engine} {about.engine_version}, {formatting.count(about.examples)}"
+        f" examples of {about.split}"
     )
     return Group(made, Text(line, style="dim"))
 
@@ -234,8 +238,8 @@ def _speed(release: Release) -> RenderableType | None:
     for m in measurements:
         timing = Timing.of(m)
         numbers = (
-            words.milliseconds(m.latency_ms.median),
-            words.milliseconds(m.latency_ms.p95),
+            formatting.milliseconds(m.latency_ms.median),
+            formatting.milliseconds(m.latency_ms.p95),
             ratio_text(timing),
         )
         made.add_row(m.device, str(m.threads), *numbers, verdict_text(timing), m.sparse_path)

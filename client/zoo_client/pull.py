@@ -15,7 +15,7 @@ from zoo_registry.model.errors import DigestMismatch, WrongUse, Yanked, from_pro
 from zoo_registry.model.files import appearing, chunks, digest_file
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from zoo_registry.model.files import digest_file
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 _PAGE = 200
 

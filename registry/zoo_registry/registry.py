@@ -29,7 +29,7 @@ from zoo_registry.model.query import (
     resolve,
 )
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores import shelf
+from zoo_registry.stores import layout
 from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, Store, missing
 from zoo_registry.uploads import Uploads
 
@@ -156,14 +156,14 @@ class Registry:
         """
         found = self.catalogue.versions(name)
         if not found:
-            shelf.find(self.store, Ref.parse(name))
+            layout.find(self.store, Ref.parse(name))
             self._refresh(name)
             found = self.catalogue.versions(name)
         return found
 
-    def release(self, ref: Ref) -> shelf.Release:
-        """Give what `ref` names, from the store: see `shelf.find`."""
-        return shelf.find(self.store, ref)
+    def release(self, ref: Ref) -> layout.Release:
+        """Give what `ref` names, from the store: see `layout.find`."""
+        return layout.find(self.store, ref)
 
     def facets(self) -> dict[str, tuple[str, ...]]:
         """List the values that searches can choose from, by parameter."""
@@ -198,35 +198,35 @@ class Registry:
 
     # --- writing: the store first ---
 
-    def publish(self, record_bytes: bytes) -> shelf.Released:
-        """Release a record whose blobs were uploaded: see `shelf.release`.
+    def publish(self, record_bytes: bytes) -> layout.Released:
+        """Release a record whose blobs were uploaded: see `layout.release`.
 
         Doing it again heals the catalogue.
         """
-        released = shelf.release(self.store, record_bytes, shelf.now())
+        released = layout.release(self.store, record_bytes, layout.now())
         self._refresh(released.record.name)
         return released
 
     def add_measurement(self, name: str, version: str, data: bytes) -> bool:
-        """Add a measurement of that very file: see `shelf.add_measurement`."""
-        added = shelf.add_measurement(self.store, name, version, data)
+        """Add a measurement of that very file: see `layout.add_measurement`."""
+        added = layout.add_measurement(self.store, name, version, data)
         self._refresh(name)
         return added
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Point an alias at a version: see `shelf.set_alias`."""
-        shelf.set_alias(self.store, name, alias, version, shelf.now())
+        """Point an alias at a version: see `layout.set_alias`."""
+        layout.set_alias(self.store, name, alias, version, layout.now())
         self._refresh(name)
 
     def yank(self, name: str, version: str, reason: str) -> str:
-        """Withdraw a version: see `shelf.yank`; give the reason that stands."""
-        shelf.yank(self.store, name, version, reason, shelf.now())
+        """Withdraw a version: see `layout.yank`; give the reason that stands."""
+        layout.yank(self.store, name, version, reason, layout.now())
         self._refresh(name)
-        return shelf.load_release(self.store, name, version).yank_reason
+        return layout.load_release(self.store, name, version).yank_reason
 
     def _refresh(self, name: str) -> None:
         self.catalogue.put(
-            name, lambda: [release.summary for release in shelf.survey(self.store, name)[0]]
+            name, lambda: [release.summary for release in layout.survey(self.store, name)[0]]
         )
 
     # --- keeping house ---
@@ -241,13 +241,13 @@ class Registry:
 
         def read() -> Iterator[Summary]:
             nonlocal count
-            good, bad = shelf.survey(self.store)
+            good, bad = layout.survey(self.store)
             broken.update({ref: error.message for ref, error in bad.items()})
             count = len(good)
             yield from (release.summary for release in good)
 
         self.catalogue.rebuild(read)
-        shelf.update_index(self.store)
+        layout.update_index(self.store)
         return Reindexed(releases=count, broken=broken)
 
     def verify(self) -> Verification:
@@ -260,7 +260,7 @@ class Registry:
                     pass
             except DigestMismatch:
                 damaged.append(str(info.digest))
-        good, bad = shelf.survey(self.store)
+        good, bad = layout.survey(self.store)
         lost = {
             str(digest): release.ref
             for release in good
@@ -303,7 +303,7 @@ class Registry:
         )
 
     def _referenced(self) -> set[Digest]:
-        good, bad = shelf.survey(self.store)
+        good, bad = layout.survey(self.store)
         if bad:
             raise AnswerIsNo(
                 f"{', '.join(bad)} cannot be read, so it is not known what they need",
@@ -312,4 +312,4 @@ class Registry:
         blobs = {
             digest for release in good for digest in (release.record_sha256, *release.record.blobs)
         }
-        return blobs | set(shelf.measurement_blobs(self.store))
+        return blobs | set(layout.measurement_blobs(self.store))

@@ -26,7 +26,7 @@ from zoo_registry.model import card
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.query import Summary
 from zoo_registry.model.ref import LATEST, Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 OWNER = card.OWNER
 MAIN = "main"

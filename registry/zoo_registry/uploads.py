@@ -24,7 +24,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import AnswerIsNo, DigestMismatch, NotFound, TooLarge
 from zoo_registry.model.files import chunks
 from zoo_registry.stores.base import Store
-from zoo_registry.stores.shelf import now, stamp
+from zoo_registry.stores.layout import now, stamp
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

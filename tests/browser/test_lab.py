@@ -17,7 +17,7 @@ from plugins.registry_server import serving, stock
 from plugins.visit import CONTRAST, Visit
 from zoo_registry.app import create_app
 from zoo_registry.catalogue import tokens
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.settings import Settings
@@ -128,7 +128,9 @@ def test_press_progress_rows_chart_and_nothing_is_sent(visit: Visit, bench: Benc
     shown = rows(page)
     assert sorted(shown) == sorted(f"{MODEL}-{variant}" for variant in VARIANTS)
     for variant in ("fp32", "sparse"):
-        assert re.search(rf"\d\.\d+ {words.DASH} \d", shown[f"{MODEL}-{variant}"]), "an interval"
+        assert re.search(rf"\d\.\d+ {formatting.DASH} \d", shown[f"{MODEL}-{variant}"]), (
+            "an interval"
+        )
     assert "baseline" in shown[f"{MODEL}-fp32"]
     assert re.search(r"faster|slower|within noise", shown[f"{MODEL}-sparse"])
     assert "sparse path predicted" in shown[f"{MODEL}-sparse"]

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from zoo_builders.lab import protocol
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.query import pareto
 from zoo_registry.model.record import Measurement, Ratio
@@ -227,19 +227,19 @@ def test_numbers_are_spelled_as_on_the_rest_of_the_page(js: Module) -> None:
         "given.map((v) => [m.size(Math.round(v)), m.significant(v), m.ratio(v), m.metric('top1',"
         " v), m.metric('wer', v)])"
     )
-    assert js("words", spell, values) == [
+    assert js("formatting", spell, values) == [
         [
-            words.size(round(v)),
-            words.significant(v),
-            words.ratio(v),
-            words.metric("top1", v),
-            words.metric("wer", v),
+            formatting.size(round(v)),
+            formatting.significant(v),
+            formatting.ratio(v),
+            formatting.metric("top1", v),
+            formatting.metric("wer", v),
         ]
         for v in values
     ]
     names = ["top1", "top5", "topics", "worst_recall", "wer"]
-    assert js("words", "given.map((n) => [m.metricName(n), m.isShare(n)])", names) == [
-        [words.metric_name(n), words.is_share(n)] for n in names
+    assert js("formatting", "given.map((n) => [m.metricName(n), m.isShare(n)])", names) == [
+        [formatting.metric_name(n), formatting.is_share(n)] for n in names
     ]
 
 

@@ -23,7 +23,7 @@ from zoo_registry.model.errors import (
 from zoo_registry.model.files import CHUNK
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores import STORES, open_store, shelf
+from zoo_registry.stores import STORES, layout, open_store
 from zoo_registry.stores.base import Store
 
 DATA = b"TFL3" + bytes(range(256)) * 9
@@ -31,7 +31,7 @@ DIGEST = Digest.of(DATA)
 BIG = bytes(range(251)) * (2 * CHUNK // 251 + 99)
 MakeRecord = Callable[..., Record]
 MakeMeasurement = Callable[..., Measurement]
-Publish = Callable[[Record], shelf.Released]
+Publish = Callable[[Record], layout.Released]
 HERE = {name: [pytest.mark.s3] if name == "s3" else [] for name in STORES.names()}
 
 
@@ -55,11 +55,11 @@ def store(url: str) -> Store:
 def publish(store: Store, blob_bytes: Callable[..., bytes]) -> Publish:
     """Upload what a record of `make_record` needs, and release it."""
 
-    def doing(record: Record) -> shelf.Released:
+    def doing(record: Record) -> layout.Released:
         data = blob_bytes(f"{record.name}@{record.version}")
         if Digest.of(data) == record.file.sha256:
             store.put([data], record.file.sha256)
-        return shelf.release(store, record.to_bytes(), shelf.now())
+        return layout.release(store, record.to_bytes(), layout.now())
 
     return doing
 
@@ -300,14 +300,14 @@ def test_racing_replacers_lose_no_update(store: Store) -> None:
     assert loaded[0] == b"12"
 
 
-# --- the shelf over every store ---
+# --- the layout over every store ---
 
 
 def test_a_release_can_be_found(store: Store, publish: Publish, make_record: MakeRecord) -> None:
     record = make_record()
     released = publish(record)
     assert released.created
-    found = shelf.find(store, Ref.parse("digits-cnn-int8"))
+    found = layout.find(store, Ref.parse("digits-cnn-int8"))
     assert (found.record, found.record_bytes, found.record_sha256) == (
         record,
         record.to_bytes(),
@@ -329,7 +329,7 @@ def test_releasing_the_same_file_again_is_no_change(
     assert rebuilt.record == first.record
     assert {first.record_sha256} == {same.record_sha256, rebuilt.record_sha256}
     assert (
-        shelf.find(store, Ref.parse("digits-cnn-int8")).record.description
+        layout.find(store, Ref.parse("digits-cnn-int8")).record.description
         == first.record.description
     )
 
@@ -344,7 +344,7 @@ def test_other_bytes_under_a_version_are_refused(
     with pytest.raises(ReleaseExists, match=DIGEST) as caught:
         publish(other)
     assert "zoo bump" in caught.value.hint
-    assert shelf.find(store, Ref.parse("digits-cnn-int8")).record == first
+    assert layout.find(store, Ref.parse("digits-cnn-int8")).record == first
 
 
 def test_of_two_racing_publishers_one_wins(store: Store, make_record: MakeRecord) -> None:
@@ -357,20 +357,20 @@ def test_of_two_racing_publishers_one_wins(store: Store, make_record: MakeRecord
     def attempt(record: Record) -> bool | type[Exception]:
         gate.wait()
         try:
-            return shelf.release(store, record.to_bytes(), shelf.now()).created
+            return layout.release(store, record.to_bytes(), layout.now()).created
         except ReleaseExists as error:
             return type(error)
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(attempt, records))
     assert sorted(outcomes, key=str) == [ReleaseExists, True]
-    assert shelf.find(store, Ref.parse("digits-cnn-int8")).record == records[outcomes.index(True)]
+    assert layout.find(store, Ref.parse("digits-cnn-int8")).record == records[outcomes.index(True)]
 
 
 def test_a_release_needs_its_blobs(store: Store, make_record: MakeRecord) -> None:
     record = make_record()
     with pytest.raises(InvalidRecord, match="not uploaded"):
-        shelf.release(store, record.to_bytes(), shelf.now())
+        layout.release(store, record.to_bytes(), layout.now())
     assert list(store.keys("")) == []
 
 
@@ -381,7 +381,7 @@ def test_a_release_needs_its_blobs_in_the_size_it_says(
     record = make_record(data=DATA)
     lying = record.model_copy(update={"file": record.file.model_copy(update={"size": 7})})
     with pytest.raises(InvalidRecord, match=f"{len(DATA)} bytes, the record says 7"):
-        shelf.release(store, lying.to_bytes(), shelf.now())
+        layout.release(store, lying.to_bytes(), layout.now())
 
 
 @pytest.mark.parametrize(
@@ -401,15 +401,15 @@ def test_a_record_that_is_not_one_is_refused(
     record = make_record()
     store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
     with pytest.raises(InvalidRecord):
-        shelf.release(store, change(record.to_bytes()), shelf.now())
+        layout.release(store, change(record.to_bytes()), layout.now())
 
 
 def test_refs_choose_versions(store: Store, publish: Publish, make_record: MakeRecord) -> None:
     for version in ("1.0.0", "1.9.0", "1.10.0", "2.0.0-rc.1"):
         publish(make_record(version=version))
-    shelf.set_alias(store, "digits-cnn-int8", "stable", "1.9.0", shelf.now())
+    layout.set_alias(store, "digits-cnn-int8", "stable", "1.9.0", layout.now())
     chosen = {
-        text: shelf.find(store, Ref.parse(f"digits-cnn-int8{text}")).record.version
+        text: layout.find(store, Ref.parse(f"digits-cnn-int8{text}")).record.version
         for text in ("", "@1.9", "@stable", "@2.0.0-rc.1")
     }
     assert chosen == {
@@ -418,16 +418,16 @@ def test_refs_choose_versions(store: Store, publish: Publish, make_record: MakeR
         "@stable": "1.9.0",
         "@2.0.0-rc.1": "2.0.0-rc.1",
     }
-    assert shelf.versions(store, "digits-cnn-int8") == ("1.0.0", "1.9.0", "1.10.0", "2.0.0-rc.1")
-    assert shelf.find(store, Ref.parse("digits-cnn-int8@1.9.0")).aliases == ("stable",)
+    assert layout.versions(store, "digits-cnn-int8") == ("1.0.0", "1.9.0", "1.10.0", "2.0.0-rc.1")
+    assert layout.find(store, Ref.parse("digits-cnn-int8@1.9.0")).aliases == ("stable",)
 
 
 def test_an_alias_moves(store: Store, publish: Publish, make_record: MakeRecord) -> None:
     publish(make_record())
     publish(make_record(version="1.1.0"))
     for version in ("1.0.0", "1.1.0"):
-        shelf.set_alias(store, "digits-cnn-int8", "stable", version, shelf.now())
-        assert shelf.find(store, Ref.parse("digits-cnn-int8@stable")).record.version == version
+        layout.set_alias(store, "digits-cnn-int8", "stable", version, layout.now())
+        assert layout.find(store, Ref.parse("digits-cnn-int8@stable")).record.version == version
 
 
 def test_an_alias_cannot_be_latest_nor_point_nowhere(
@@ -435,11 +435,11 @@ def test_an_alias_cannot_be_latest_nor_point_nowhere(
 ) -> None:
     publish(make_record())
     with pytest.raises(WrongUse, match="latest"):
-        shelf.set_alias(store, "digits-cnn-int8", "latest", "1.0.0", shelf.now())
+        layout.set_alias(store, "digits-cnn-int8", "latest", "1.0.0", layout.now())
     with pytest.raises(NotFound, match=r"3\.0\.0"):
-        shelf.set_alias(store, "digits-cnn-int8", "stable", "3.0.0", shelf.now())
+        layout.set_alias(store, "digits-cnn-int8", "stable", "3.0.0", layout.now())
     with pytest.raises(NotFound, match="beta"):
-        shelf.find(store, Ref.parse("digits-cnn-int8@beta"))
+        layout.find(store, Ref.parse("digits-cnn-int8@beta"))
 
 
 def test_a_name_that_is_not_here_names_the_nearest(
@@ -447,16 +447,16 @@ def test_a_name_that_is_not_here_names_the_nearest(
 ) -> None:
     publish(make_record())
     with pytest.raises(NotFound) as caught:
-        shelf.find(store, Ref.parse("digit-cnn-int8"))
+        layout.find(store, Ref.parse("digit-cnn-int8"))
     assert caught.value.hint == "zoo show digits-cnn-int8"
 
 
 def test_a_pinned_digest_is_held(store: Store, publish: Publish, make_record: MakeRecord) -> None:
     record = make_record()
     publish(record)
-    assert shelf.find(store, Ref("digits-cnn-int8", digest=record.file.sha256)).record == record
+    assert layout.find(store, Ref("digits-cnn-int8", digest=record.file.sha256)).record == record
     with pytest.raises(DigestMismatch, match=DIGEST):
-        shelf.find(store, Ref("digits-cnn-int8", digest=DIGEST))
+        layout.find(store, Ref("digits-cnn-int8", digest=DIGEST))
 
 
 def test_a_yanked_version_is_given_only_when_named(
@@ -464,16 +464,16 @@ def test_a_yanked_version_is_given_only_when_named(
 ) -> None:
     publish(make_record())
     publish(make_record(version="1.1.0"))
-    shelf.yank(store, "digits-cnn-int8", "1.1.0", "wrong labels", shelf.now())
-    shelf.yank(store, "digits-cnn-int8", "1.1.0", "another reason", shelf.now())
-    assert shelf.find(store, Ref.parse("digits-cnn-int8")).record.version == "1.0.0"
-    exact = shelf.find(store, Ref.parse("digits-cnn-int8@1.1.0"))
+    layout.yank(store, "digits-cnn-int8", "1.1.0", "wrong labels", layout.now())
+    layout.yank(store, "digits-cnn-int8", "1.1.0", "another reason", layout.now())
+    assert layout.find(store, Ref.parse("digits-cnn-int8")).record.version == "1.0.0"
+    exact = layout.find(store, Ref.parse("digits-cnn-int8@1.1.0"))
     assert (exact.yanked, exact.yank_reason) == (True, "wrong labels")
     with pytest.raises(Yanked):
-        shelf.set_alias(store, "digits-cnn-int8", "stable", "1.1.0", shelf.now())
-    shelf.yank(store, "digits-cnn-int8", "1.0.0", "all of it", shelf.now())
+        layout.set_alias(store, "digits-cnn-int8", "stable", "1.1.0", layout.now())
+    layout.yank(store, "digits-cnn-int8", "1.0.0", "all of it", layout.now())
     with pytest.raises(Yanked, match="wrong labels"):
-        shelf.find(store, Ref.parse("digits-cnn-int8@latest"))
+        layout.find(store, Ref.parse("digits-cnn-int8@latest"))
 
 
 def test_a_measurement_is_added_once(
@@ -483,12 +483,12 @@ def test_a_measurement_is_added_once(
     publish(record)
     measurement = make_measurement(record.file.sha256, device="web-wasm", median=7.0)
     data = measurement.model_dump_json().encode()
-    assert shelf.add_measurement(store, record.name, record.version, data)
-    assert not shelf.add_measurement(store, record.name, record.version, data)
-    assert not shelf.add_measurement(
+    assert layout.add_measurement(store, record.name, record.version, data)
+    assert not layout.add_measurement(store, record.name, record.version, data)
+    assert not layout.add_measurement(
         store, record.name, record.version, record.measurements[0].model_dump_json().encode()
     )
-    assert shelf.find(store, Ref.parse(record.name)).added == (measurement,)
+    assert layout.find(store, Ref.parse(record.name)).added == (measurement,)
 
 
 def test_a_measurement_of_another_file_is_refused(
@@ -497,10 +497,10 @@ def test_a_measurement_of_another_file_is_refused(
     record = make_record()
     publish(record)
     with pytest.raises(InvalidRecord, match=DIGEST):
-        shelf.add_measurement(
+        layout.add_measurement(
             store, record.name, record.version, make_measurement(DIGEST).model_dump_json().encode()
         )
-    assert shelf.find(store, Ref.parse(record.name)).added == ()
+    assert layout.find(store, Ref.parse(record.name)).added == ()
 
 
 def test_the_index_follows(
@@ -508,24 +508,24 @@ def test_the_index_follows(
 ) -> None:
     record = make_record()
     publish(record)
-    assert [item.name for item in shelf.update_index(store)] == [record.name]
+    assert [item.name for item in layout.update_index(store)] == [record.name]
     publish(make_record(variant="fp16"))
-    assert [item.variant for item in shelf.index(store)] == ["fp16", "int8"]
-    shelf.set_alias(store, record.name, "stable", "1.0.0", shelf.now())
-    shelf.add_measurement(
+    assert [item.variant for item in layout.index(store)] == ["fp16", "int8"]
+    layout.set_alias(store, record.name, "stable", "1.0.0", layout.now())
+    layout.add_measurement(
         store,
         record.name,
         "1.0.0",
         make_measurement(record.file.sha256, device="web-wasm").model_dump_json().encode(),
     )
-    changed = shelf.index(store)[1]
+    changed = layout.index(store)[1]
     assert (changed.aliases, [timing.device for timing in changed.timings]) == (
         ("stable",),
         ["host-cpu", "web-wasm"],
     )
-    shelf.yank(store, record.name, "1.0.0", "no", shelf.now())
-    assert shelf.index(store)[1].yanked
-    assert shelf.index(store) == tuple(release.summary for release in shelf.all_releases(store))
+    layout.yank(store, record.name, "1.0.0", "no", layout.now())
+    assert layout.index(store)[1].yanked
+    assert layout.index(store) == tuple(release.summary for release in layout.all_releases(store))
 
 
 @pytest.mark.parametrize(
@@ -535,11 +535,11 @@ def test_a_broken_index_heals(
     store: Store, publish: Publish, make_record: MakeRecord, content: bytes
 ) -> None:
     publish(make_record())
-    good = shelf.update_index(store)
+    good = layout.update_index(store)
     standing = store.load("index.json")
     assert standing is not None
     store.replace("index.json", content, standing[1])
-    assert shelf.index(store) == good
+    assert layout.index(store) == good
     healed = store.load("index.json")
     assert healed is not None
     assert healed[0] == standing[0]
@@ -550,8 +550,8 @@ def test_racing_index_writers_end_with_everything_listed(
 ) -> None:
     def one(number: int) -> None:
         publish(make_record(variant=f"v{number}"))
-        shelf.update_index(store)
+        layout.update_index(store)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(one, range(4)))
-    assert [item.variant for item in shelf.index(store)] == ["v0", "v1", "v2", "v3"]
+    assert [item.variant for item in layout.index(store)] == ["v0", "v1", "v2", "v3"]

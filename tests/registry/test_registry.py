@@ -19,7 +19,7 @@ from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.registry import Registry
 from zoo_registry.settings import Settings
-from zoo_registry.stores import shelf
+from zoo_registry.stores import layout
 
 Fill = Callable[..., Record]
 
@@ -59,7 +59,7 @@ def test_the_catalogue_is_rebuilt_from_the_store(registry: Registry, fill: Fill)
     assert registry.search(everything).items == ()
     assert registry.reindex().releases == 3
     assert registry.search(everything) == before
-    assert sorted(shelf.index(registry.store), key=str) == sorted(before.items, key=str)
+    assert sorted(layout.index(registry.store), key=str) == sorted(before.items, key=str)
 
 
 def test_publishing_again_heals_a_crash_before_the_catalogue(

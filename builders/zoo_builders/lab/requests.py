@@ -35,7 +35,7 @@ from zoo_registry.model.errors import (
 )
 from zoo_registry.model.measurement import Measurement
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 FLOAT = "fp32"
 MOST_AT_ONCE = 8

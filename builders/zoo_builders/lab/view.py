@@ -15,7 +15,7 @@ from rich.text import Text
 
 from zoo_builders.lab.requests import Result
 from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import MEASURE_FAILURES
 from zoo_registry.model.measurement import Measurement
 from zoo_registry.model.query import Timing
@@ -63,7 +63,7 @@ def _table(rows: Sequence[Result]) -> Table:
 def _measured(row: Result, m: Measurement) -> list[str | Text]:
     timing, known = Timing.of(m), row.asked.published(m.device, m.threads)
     times = [
-        words.milliseconds(ms)
+        formatting.milliseconds(ms)
         for ms in (m.latency_ms.median, m.latency_ms.p95, m.first_ms, m.init_ms)
     ]
     parts = f" in {m.partitions} parts" if m.partitions > 1 else ""

@@ -16,7 +16,7 @@ from zoo_builders.preflight.autofix import Repaired
 from zoo_builders.preflight.layer_report import PRESERVED, Column, Preflight
 from zoo_builders.preflight.tflite_report import FileReport
 from zoo_client.output import console, table
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 
 _LISTED = 4
 """How many layers a note names before it counts the rest: the table shows them all."""
@@ -197,7 +197,10 @@ def show_file(told: FileReport, here: str) -> None:
         " multiplications an inference"
     )
     out.print(
-        Text(f"the file: {words.size(told.size)}, {told_of}; sparse path: {found.xnnpack.reason}")
+        Text(
+            f"the file: {formatting.size(told.size)}, {told_of}; sparse path:"
+            f" {found.xnnpack.reason}"
+        )
     )
     families = list(latency_forecast.FAMILIES.items())
     rows = table(
@@ -207,7 +210,7 @@ def show_file(told: FileReport, here: str) -> None:
     )
     for one in told.variants:
         said = {chance.family: chance.word for chance in one.chances}
-        held = "unknown" if one.weights is None else words.size(one.weights)
+        held = "unknown" if one.weights is None else formatting.size(one.weights)
         rows.add_row(
             one.name,
             held,
@@ -232,8 +235,8 @@ def _worth(recipes: Sequence[Preflight], here: str) -> None:
     for report in recipes:
         if report.size is None:
             continue
-        raw = f"{words.size(report.size.raw)} ±{report.size.raw_error:.0%}"
-        squeezed = f"{words.size(report.size.gzip)} ±{report.size.gzip_error:.0%}"
+        raw = f"{formatting.size(report.size.raw)} ±{report.size.raw_error:.0%}"
+        squeezed = f"{formatting.size(report.size.gzip)} ±{report.size.gzip_error:.0%}"
         said = {chance.family: chance.word for chance in report.chances}
         rows.add_row(
             report.variant,

@@ -16,7 +16,7 @@ from zoo_builders.metrics import wilson
 from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports.result_checks import Claim
 from zoo_builders.spec import Name, Share, Spec
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.files import write_bytes
@@ -121,7 +121,7 @@ def judged(
     claims = []
     for variant, share in asked.items():
         text = (
-            f"{variant} names the class of float32 on {words.percent(share, 0)} of images that"
+            f"{variant} names the class of float32 on {formatting.percent(share, 0)} of images that"
             " fixed no ranges"
         )
         rows = [
@@ -155,12 +155,12 @@ def _judged(text: str, asked: float, images: Images, row: Row) -> Claim:
 
 def _set(images: Images) -> list[str]:
     sure = (
-        f"float32 leads by {words.percent(images.margin, 0)} of probability or more on"
+        f"float32 leads by {formatting.percent(images.margin, 0)} of probability or more on"
         f" {images.decided} of {images.examples}"
     )
     told = (
         f"`{images.name}`: {images.what}. On them {sure} (*decided*); its median lead is"
-        f" {words.percent(images.lead, 0)}."
+        f" {formatting.percent(images.lead, 0)}."
     )
     return [
         told,
@@ -178,7 +178,7 @@ def _row(row: Row, images: Images, found: Agreement, files: Mapping[str, Digest]
     decided = (
         f"{row.decided_same}/{images.decided} = {row.decided_same / images.decided:.1%}"
         if images.decided
-        else words.DASH
+        else formatting.DASH
     )
     return (
         f"| {row.variant} | {share} | {decided} | {row.sqnr_db:.0f} dB |"

@@ -9,7 +9,7 @@ from zoo_builders.lab import protocol
 from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports import published_results
 from zoo_builders.reports.published_results import METRIC
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.record import Fidelity, Measurement, Metric, Record
 
 NONE = "n/a"
@@ -91,7 +91,9 @@ def _files(records: Sequence[Record]) -> list[str]:
     """
     base = next((record for record in records if record.variant == FLOAT), None)
     rows = [_file(record, base) for record in records]
-    names = [name for name in rows[0] if any(row[name] not in {NONE, words.DASH} for row in rows)]
+    names = [
+        name for name in rows[0] if any(row[name] not in {NONE, formatting.DASH} for row in rows)
+    ]
     rule = "|".join("---" if name in {"variant", "file"} else "--:" for name in names)
     return [
         f"| {' | '.join(names)} |",
@@ -224,7 +226,8 @@ def _sparse(records: Sequence[Record]) -> list[str]:
 def _folded(records: Sequence[Record]) -> list[str]:
     noisy = [(r, m) for r in records for m in r.measurements if m.noisy]
     noise = [
-        f"- {record.variant}, {m.device}, {words.count(m.threads)}: {'; '.join(m.noise_causes)}"
+        f"- {record.variant}, {m.device}, {formatting.count(m.threads)}:"
+        f" {'; '.join(m.noise_causes)}"
         for record, m in noisy
     ]
     digests = [f"- {record.name} {record.version}: `{record.file.sha256}`" for record in records]

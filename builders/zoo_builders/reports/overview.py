@@ -12,7 +12,7 @@ from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports import published_results
 from zoo_builders.reports.float_agreement import Agreement
 from zoo_builders.reports.published_results import METRIC
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.record import Record
 
 LOSS, AGREES = 0.01, 0.95
@@ -42,7 +42,8 @@ _CHOICE = f"""\
 Of each model: the smallest file, and the fastest on each device that measured it,
 among variants whose top-1 on the test split is at most {100 * LOSS:g} point below float's, or
 which, where there are no labels, name the class of float on {AGREES:.0%} of the examples.
-{words.TIMES} 0.50 is half of the float file's; a latency belongs to the device named beside it."""
+{formatting.TIMES} 0.50 is half of the float file's; a latency belongs to the device named \
+beside it."""
 
 
 def overview(records: Sequence[Record], measured: Agreement | None = None) -> list[str]:
@@ -63,16 +64,21 @@ def _rows(model: str, records: Sequence[Record], measured: Agreement | None) -> 
     base = next((record for record in records if record.variant == FLOAT), None)
     if base is None:
         return [
-            [_link(model, records[0]), words.DASH, "no float file was built", *[words.DASH] * 4]
+            [
+                _link(model, records[0]),
+                formatting.DASH,
+                "no float file was built",
+                *[formatting.DASH] * 4,
+            ]
         ]
     quality = base.best(METRIC)
-    told = words.DASH if quality is None else f"{quality:.2%}"
+    told = formatting.DASH if quality is None else f"{quality:.2%}"
     chosen = _chosen(
         base,
         [record for record in records if record is not base and _close(record, base, measured)],
     )
     if not chosen:
-        return [[_link(model, base), told, "none is close enough to float", *[words.DASH] * 4]]
+        return [[_link(model, base), told, "none is close enough to float", *[formatting.DASH] * 4]]
     by_variant = {record.variant: record for record in records}
     return [
         _row(_link(model, base), told, by_variant[variant], base, reasons, measured)
@@ -133,7 +139,7 @@ def _row(
         _agreement(record, base, measured),
     )
     quality = (
-        words.DASH
+        formatting.DASH
         if agreed is None
         else f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
     )
@@ -143,7 +149,7 @@ def _row(
         else quality
     )
     timing = published_results.spelled_latencies(record)
-    timing = "not measured" if timing == words.DASH else timing
+    timing = "not measured" if timing == formatting.DASH else timing
     return [
         link,
         told,

@@ -19,7 +19,7 @@ from zoo_builders.lab import protocol
 from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports.dot_plot import Dot, Mark
 from zoo_builders.spec import Name, Share, Spec
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.record import Measurement, Record, explain
 
@@ -289,7 +289,7 @@ def _table(table: Table, records: Sequence[Record]) -> list[str]:
 
 def _row(row: Row, pair: Pair, records: Sequence[Record]) -> str:
     mine = next((record for record in records if record.variant == row.ours), None)
-    known = ["not built", *[words.DASH] * 4]
+    known = ["not built", *[formatting.DASH] * 4]
     if mine and pair.ours:
         known = [
             f"`{row.ours}`",
@@ -307,7 +307,7 @@ def _row(row: Row, pair: Pair, records: Sequence[Record]) -> str:
 
 
 def _share(quality: float | None) -> str:
-    return words.DASH if quality is None else f"{quality:.2%}"
+    return formatting.DASH if quality is None else f"{quality:.2%}"
 
 
 def _spelled(found: Change) -> list[str]:
@@ -318,12 +318,12 @@ def _spelled(found: Change) -> list[str]:
 
 def points(value: float | None) -> str:
     """Spell a change in percentage points: `-0.74`."""
-    return words.DASH if value is None else f"{round(value, 2) + 0.0:+.2f}"
+    return formatting.DASH if value is None else f"{round(value, 2) + 0.0:+.2f}"
 
 
 def times(ratio: float | None) -> str:
     """Spell a ratio to the float file."""
-    return words.DASH if ratio is None else f"{words.TIMES} {ratio:.2f}"
+    return formatting.DASH if ratio is None else f"{formatting.TIMES} {ratio:.2f}"
 
 
 def spelled_latencies(record: Record) -> str:
@@ -336,7 +336,7 @@ def spelled_latencies(record: Record) -> str:
             f"{times(m.ratio.value)} `{label}`{_doubts(m)}"
             for label, m in latencies(record).items()
         )
-        or words.DASH
+        or formatting.DASH
     )
 
 

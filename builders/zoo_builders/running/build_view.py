@@ -19,7 +19,7 @@ from zoo_builders.running.bundles import Built
 from zoo_builders.running.pipeline import Pipeline
 from zoo_builders.stage import Stage
 from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Timing
 
 
@@ -104,7 +104,7 @@ def _row(built: Built) -> list[str | Text]:
         return [plan.name, plan.version, *[NOTHING] * 6, Text("failed", style="red")]
     timing = next((Timing.of(m) for m in record.measurements), None)
     speed: list[str | Text] = (
-        [words.milliseconds(timing.median_ms), ratio_text(timing), verdict_text(timing)]
+        [formatting.milliseconds(timing.median_ms), ratio_text(timing), verdict_text(timing)]
         if timing
         else [NOTHING] * 3
     )
@@ -112,8 +112,8 @@ def _row(built: Built) -> list[str | Text]:
         plan.name,
         plan.version,
         _top1(built),
-        words.size(record.file.size),
-        words.size(record.file.size_gzip),
+        formatting.size(record.file.size),
+        formatting.size(record.file.size_gzip),
         *speed,
         _goals(built),
     ]

@@ -15,7 +15,7 @@ from zoo_client.cache import Cache
 from zoo_client.commands.options import Json
 from zoo_client.output import console, emit_json, remark, table
 from zoo_client.settings import Settings
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import parse_size
 
 app = typer.Typer(
@@ -46,12 +46,12 @@ def list_entries(*, as_json: Json = False) -> None:
         made.add_row(
             Text(e.record.name, style="bold"),
             e.record.version,
-            words.size(e.size),
+            formatting.size(e.size),
             f"{e.used:%Y-%m-%d %H:%M}",
             e.record.file.sha256.short,
         )
     console().print(made)
-    remark(f"{words.size(cache.size())} in {cache.root}")
+    remark(f"{formatting.size(cache.size())} in {cache.root}")
 
 
 @app.command("gc")
@@ -89,8 +89,8 @@ def gc(
     for ref in freed.records:
         console().print(ref)
     console().print(
-        f"{'would free' if dry_run else 'freed'} {words.size(freed.size)}: {len(freed.records)}"
-        f" artifacts, {len(freed.blobs)} files"
+        f"{'would free' if dry_run else 'freed'} {formatting.size(freed.size)}:"
+        f" {len(freed.records)} artifacts, {len(freed.blobs)} files"
     )
 
 

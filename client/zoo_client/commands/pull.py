@@ -14,12 +14,12 @@ from zoo_client.pull import Pulled, destination, find, pull
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import NothingFits, WrongUse
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.query import NearMiss, Query
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 app = typer.Typer(add_completion=False)
 
@@ -136,7 +136,8 @@ def _say(pulled: Pulled, why: str) -> None:
     how = "verified" if pulled.fetched else "verified, from the cache"
     line = Text.assemble(
         (pulled.release.ref, "bold"),
-        f"  {words.size(pulled.record.file.size)}  sha256:{pulled.record.file.sha256.short}…  ",
+        f"  {formatting.size(pulled.record.file.size)}"
+        f"  sha256:{pulled.record.file.sha256.short}…  ",
         (how, "green"),
     )
     console().print(line)

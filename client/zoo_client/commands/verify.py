@@ -13,7 +13,7 @@ from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
 from zoo_client.verify import Verified, verify_file, verify_release
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.ref import Ref
 
 
@@ -51,7 +51,7 @@ def verify(
     console().print(
         Text.assemble(
             (f"{record.name}@{record.version}", "bold"),
-            f"  {words.size(record.file.size)}  ",
+            f"  {formatting.size(record.file.size)}  ",
             ("is what its record says", "green"),
         )
     )

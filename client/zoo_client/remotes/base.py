@@ -18,7 +18,7 @@ from zoo_registry.model.files import digest_file
 from zoo_registry.model.query import Page, Query, Resolution
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 
 @dataclass(frozen=True, slots=True)

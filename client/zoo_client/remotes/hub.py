@@ -48,7 +48,7 @@ from zoo_registry.model.query import Page, Query, Resolution, Summary
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import ALIAS, LATEST, Ref
 from zoo_registry.model.submitted import accept
-from zoo_registry.stores.shelf import Release, now, read_measurement, stamp
+from zoo_registry.stores.layout import Release, now, read_measurement, stamp
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -26,7 +26,7 @@ from zoo_registry.model.files import CHUNK
 from zoo_registry.model.query import Page, Query, Resolution
 from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores.shelf import RECORD_LIMIT, Release, read_measurement
+from zoo_registry.stores.layout import RECORD_LIMIT, Release, read_measurement
 
 _PAGE = 200
 

@@ -1,6 +1,6 @@
 """Stores as remotes: an S3 prefix or a folder, with no server in between.
 
-The layout is that of `zoo_registry.stores.shelf`.
+The layout is that of `zoo_registry.stores.layout`.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from zoo_registry.model.files import CHUNK
 from zoo_registry.model.query import Page, Query, Resolution
 from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores import open_store, shelf
+from zoo_registry.stores import layout, open_store
 
 
 @remote("s3")
@@ -32,15 +32,15 @@ class StoreRemote:
 
     def search(self, query: Query, *, limit: int = 50, cursor: str | None = None) -> Page:
         """See `Remote.search`."""
-        return page(query, shelf.index(self.store), limit=limit, cursor=cursor)
+        return page(query, layout.index(self.store), limit=limit, cursor=cursor)
 
     def resolve(self, query: Query) -> Resolution:
         """See `Remote.resolve`."""
-        return resolve_latest(query, shelf.index(self.store))
+        return resolve_latest(query, layout.index(self.store))
 
-    def release(self, ref: Ref) -> shelf.Release:
+    def release(self, ref: Ref) -> layout.Release:
         """See `Remote.release`."""
-        return shelf.find(self.store, ref)
+        return layout.find(self.store, ref)
 
     def fetch(self, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
         """See `Remote.fetch`."""
@@ -50,8 +50,8 @@ class StoreRemote:
         """See `Remote.publish`: blobs, then the release, then the index."""
         for digest, path in bundle.blobs.items():
             self.store.put(_pieces(path, report), digest)
-        released = shelf.release(self.store, bundle.record_bytes, shelf.now())
-        shelf.update_index(self.store)
+        released = layout.release(self.store, bundle.record_bytes, layout.now())
+        layout.update_index(self.store)
         return Published(
             released.created,
             f"{self.url}/releases/{bundle.record.name}/{bundle.record.version}.json",
@@ -59,18 +59,18 @@ class StoreRemote:
 
     def promote(self, name: str, alias: str, version: str) -> None:
         """See `Remote.promote`."""
-        shelf.set_alias(self.store, name, alias, version, shelf.now())
-        shelf.update_index(self.store)
+        layout.set_alias(self.store, name, alias, version, layout.now())
+        layout.update_index(self.store)
 
     def yank(self, name: str, version: str, reason: str) -> None:
         """See `Remote.yank`."""
-        shelf.yank(self.store, name, version, reason, shelf.now())
-        shelf.update_index(self.store)
+        layout.yank(self.store, name, version, reason, layout.now())
+        layout.update_index(self.store)
 
     def add_measurement(self, name: str, version: str, measurement: Measurement) -> None:
         """See `Remote.add_measurement`."""
-        if shelf.add_measurement(self.store, name, version, canonical(measurement)):
-            shelf.update_index(self.store)
+        if layout.add_measurement(self.store, name, version, canonical(measurement)):
+            layout.update_index(self.store)
 
 
 def _pieces(path: Path, report: Advance) -> Iterator[bytes]:

@@ -137,7 +137,7 @@ def create(
 ) -> None:
     """Make a token and print it. It is kept nowhere and cannot be shown again."""
     from zoo_registry.catalogue import Catalogue, tokens
-    from zoo_registry.stores.shelf import now, stamp
+    from zoo_registry.stores.layout import now, stamp
 
     with Catalogue(Settings.read(db=db).db) as catalogue:
         made = tokens.create(catalogue.engine, label, tuple(scope), stamp(now()))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.record import Measurement, Record
@@ -401,15 +401,15 @@ def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
     ordered = sorted(fitting, key=rank)
     best = ordered[0]
     timing = best.timing(query.device, query.threads)
-    speed = f", {words.milliseconds(timing.median_ms)} ms on {timing.device}" if timing else ""
+    speed = f", {formatting.milliseconds(timing.median_ms)} ms on {timing.device}" if timing else ""
     score = (
         f"{metric} {best.metrics[metric]:.4f}"
         if metric in best.metrics
         else f"no {metric} measured"
     )
     why = (
-        f"best {metric} of {len(fitting)} that fit: {score}{speed}, {words.size(best.size_gzip)}"
-        " gzip"
+        f"best {metric} of {len(fitting)} that fit: {score}{speed},"
+        f" {formatting.size(best.size_gzip)} gzip"
     )
     return Resolution(chosen=best, why=why, alternatives=tuple(ordered[1:6]))
 

@@ -16,7 +16,7 @@ from zoo_registry.ranges import matches
 from zoo_registry.registry import Device
 from zoo_registry.routes.common import Zoo, problems
 from zoo_registry.routes.params import documented, read_query, read_search
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 router = APIRouter(prefix="/v1", tags=["search"], responses=problems(401, 403, 422, 503))
 _AXES = get_args(FrontAxis)

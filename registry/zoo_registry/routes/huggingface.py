@@ -22,7 +22,7 @@ from zoo_registry.registry import Registry
 from zoo_registry.repository import OWNER, Description, File, Refs, TreeEntry
 from zoo_registry.routes.blobs import ANSWERS, MEDIA, send
 from zoo_registry.routes.common import Zoo, answering, problems
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 
 _LONGEST = 500
 

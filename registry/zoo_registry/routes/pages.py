@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from zoo_registry.access import Access
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.query import Page, Query, Resolution, Summary, main_metric
 from zoo_registry.model.ref import Ref
@@ -23,7 +23,7 @@ from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read_search
 from zoo_registry.runtime_files import RuntimeFiles
-from zoo_registry.stores.shelf import Release
+from zoo_registry.stores.layout import Release
 from zoo_registry.web import render, urls, views
 from zoo_registry.web.artifact import artifact_page
 from zoo_registry.web.compare import comparison
@@ -127,7 +127,7 @@ def _list(request: Request, params: Params, **values: Any) -> HTMLResponse:
         status,
         fields=fields,
         more_open=any(field.value for field in fields if not field.main),
-        metric_name=words.metric_name(values["view"].metric),
+        metric_name=formatting.metric_name(values["view"].metric),
         rest=urls.get_command(base + values["view"].rest_path),
         **values,
     )

@@ -10,7 +10,7 @@ from zoo_registry.model.canonical import parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Measurement
 from zoo_registry.routes.common import Zoo, allow, body_of, problems, read_body, read_model
-from zoo_registry.stores.shelf import RECORD_LIMIT
+from zoo_registry.stores.layout import RECORD_LIMIT
 from zoo_registry.web.lab import VISITORS
 
 router = APIRouter(

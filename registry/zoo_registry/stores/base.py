@@ -1,6 +1,6 @@
 """What every store can do, and the rules all of them share.
 
-A store knows nothing of releases (`shelf` does): it keeps **blobs** under their sha256 and small
+A store knows nothing of releases (`layout` does): it keeps **blobs** under their sha256 and small
 JSON **documents** under names such as `releases/digits-cnn-int8/1.0.0.json`. What goes in under a
 digest comes out under it, or not at all. The one hard thing asked of a store is `create`: of any
 number of racing writers of one new document, exactly one is told True.

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Query, Summary, Timing, main_metric
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.web import charts, snippet, urls, views
@@ -139,17 +139,20 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
     facts = []
     if record.metrics:
         first = record.metrics[0]
-        spelled = (
-            f"{words.interval(first.metric, *first.ci95)} · {words.count(first.examples)} examples"
-        )
+        interval = formatting.interval(first.metric, *first.ci95)
+        spelled = f"{interval} · {formatting.count(first.examples)} examples"
         facts.append(
-            (words.metric_name(first.metric), words.metric(first.metric, first.value), spelled)
+            (
+                formatting.metric_name(first.metric),
+                formatting.metric(first.metric, first.value),
+                spelled,
+            )
         )
     facts.append(
         (
             "download",
-            words.size(record.file.size_gzip),
-            f"gzip · {words.size(record.file.size)} raw",
+            formatting.size(record.file.size_gzip),
+            f"gzip · {formatting.size(record.file.size)} raw",
         )
     )
     quickest = min(
@@ -159,27 +162,27 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
     )
     if quickest:
         low, high = quickest.ratio.ci95
-        interval = f"{words.ratio(low)} {words.DASH} {words.ratio(high)}"
+        interval = f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}"
         threads = "1 thread" if quickest.threads == 1 else f"{quickest.threads} threads"
         facts.append(
             (
                 "latency",
-                f"{words.milliseconds(quickest.latency_ms.median)} ms",
+                f"{formatting.milliseconds(quickest.latency_ms.median)} ms",
                 f"{quickest.device} · {threads}",
             )
         )
         facts.append(
             (
                 "ratio to float",
-                words.ratio(quickest.ratio.value),
+                formatting.ratio(quickest.ratio.value),
                 f"{interval} · {quickest.verdict}",
             )
         )
     facts.append(
         (
             "zeros",
-            words.percent(record.structure.sparsity_overall),
-            f"of {words.short_count(record.structure.parameters)} parameters",
+            formatting.percent(record.structure.sparsity_overall),
+            f"of {formatting.short_count(record.structure.parameters)} parameters",
         )
     )
     return tuple(facts)
@@ -187,9 +190,9 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
 
 def _quality(metric: Metric) -> Quality:
     return Quality(
-        words.metric_name(metric.metric),
-        words.metric(metric.metric, metric.value),
-        words.interval(metric.metric, *metric.ci95),
+        formatting.metric_name(metric.metric),
+        formatting.metric(metric.metric, metric.value),
+        formatting.interval(metric.metric, *metric.ci95),
         metric,
     )
 
@@ -222,7 +225,7 @@ def _spread(latency: Latency, scale: Scale) -> Markup:
 
 def _control(measurement: Measurement) -> str:
     low, high = measurement.aa_ratio.ci95
-    return f"{measurement.aa_ratio.value:.2f} ({low:.2f} {words.DASH} {high:.2f})"
+    return f"{measurement.aa_ratio.value:.2f} ({low:.2f} {formatting.DASH} {high:.2f})"
 
 
 def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
@@ -245,7 +248,7 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
         ("protocol", m.protocol),
         ("runs", f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"),
         ("baseline", f"{m.baseline.name} (sha256 {m.baseline.sha256.short}…), interleaved"),
-        ("A/A control", f"{m.aa_ratio.value:.3f} ({low:.3f} {words.DASH} {high:.3f})"),
+        ("A/A control", f"{m.aa_ratio.value:.3f} ({low:.3f} {formatting.DASH} {high:.3f})"),
         (
             "median · mean ± std",
             f"{_ms(m.latency_ms.median)} · {_ms(m.latency_ms.mean)} ± {_ms(m.latency_ms.std)} ms",
@@ -258,7 +261,9 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
         ("start · first run", f"{_ms(m.init_ms)} · {_ms(m.first_ms)} ms"),
         (
             "peak memory",
-            f"{words.significant(m.peak_memory_mb)} MB" if m.peak_memory_mb else "not measured",
+            f"{formatting.significant(m.peak_memory_mb)} MB"
+            if m.peak_memory_mb
+            else "not measured",
         ),
         ("kernels", m.kernels),
         (
@@ -277,12 +282,14 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
     )
 
 
-_ms = words.milliseconds
+_ms = formatting.milliseconds
 
 
 def _tensor(tensor: TensorSparsity) -> Tensor:
-    shape = words.TIMES.join(map(str, tensor.shape)) or "scalar"
-    return Tensor(tensor, shape, words.percent(tensor.sparsity), charts.share_bar(tensor.sparsity))
+    shape = formatting.TIMES.join(map(str, tensor.shape)) or "scalar"
+    return Tensor(
+        tensor, shape, formatting.percent(tensor.sparsity), charts.share_bar(tensor.sparsity)
+    )
 
 
 def _plain(value: Any) -> str:
@@ -300,7 +307,7 @@ def _goal(goal: str, value: float | None) -> str:
     if value is None:
         return "not measured"
     if "size" in goal:
-        return words.size(value)
+        return formatting.size(value)
     return f"{value:.4g}"
 
 
@@ -362,14 +369,14 @@ def _relative(
 
 def _difference(metric: str, difference: float) -> str:
     return (
-        f"{words.points(difference)} pt"
-        if words.is_share(metric)
-        else words.significant(difference)
+        f"{formatting.points(difference)} pt"
+        if formatting.is_share(metric)
+        else formatting.significant(difference)
     )
 
 
 def _times(value: int, mine: int) -> str:
-    return "" if not mine else f"{words.TIMES} {words.ratio(value / mine)}"
+    return "" if not mine else f"{formatting.TIMES} {formatting.ratio(value / mine)}"
 
 
 def compare_address(summary: Summary, family: Sequence[Summary]) -> str:

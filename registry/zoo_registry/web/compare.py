@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Summary, Timing
 from zoo_registry.web import urls
 
@@ -83,7 +83,7 @@ def _heads(items: Sequence[Summary]) -> tuple[Head, ...]:
 
 def _identity(items: Sequence[Summary]) -> Group:
     def line(label: str, spell: Callable[[Summary], str]) -> Line:
-        return Line(label, tuple(Cell(spell(item) or words.DASH) for item in items))
+        return Line(label, tuple(Cell(spell(item) or formatting.DASH) for item in items))
 
     lines = (
         line("recipe", lambda item: " → ".join(item.techniques) or "float"),
@@ -101,35 +101,46 @@ def _quality(items: Sequence[Summary]) -> Group:
 def _metric(name: str, items: Sequence[Summary]) -> Line:
     def note(value: float, first: float) -> str:
         return (
-            f"{words.points(value - first)} pt"
-            if words.is_share(name)
-            else words.significant(value - first)
+            f"{formatting.points(value - first)} pt"
+            if formatting.is_share(name)
+            else formatting.significant(value - first)
         )
 
     values = [item.metrics.get(name) for item in items]
     # Error rates (WER, CER, perplexity) are better small; without knowing the metric no column is
     # called best.
     return _line(
-        words.metric_name(name),
+        formatting.metric_name(name),
         values,
-        lambda value: words.metric(name, value),
+        lambda value: formatting.metric(name, value),
         note,
-        best=max if words.is_share(name) else None,
+        best=max if formatting.is_share(name) else None,
     )
 
 
 def _sizes(items: Sequence[Summary]) -> Group:
     def times(value: float, first: float) -> str:
-        return f"{words.TIMES} {words.ratio(value / first)}" if first else ""
+        return f"{formatting.TIMES} {formatting.ratio(value / first)}" if first else ""
 
     lines = (
-        _line("file", [float(item.size) for item in items], words.size, times, best=min),
+        _line("file", [float(item.size) for item in items], formatting.size, times, best=min),
         _line(
-            "download, gzip", [float(item.size_gzip) for item in items], words.size, times, best=min
+            "download, gzip",
+            [float(item.size_gzip) for item in items],
+            formatting.size,
+            times,
+            best=min,
         ),
-        _line("parameters", [float(item.parameters) for item in items], words.short_count, times),
-        _line("multiply-adds", [float(item.macs) for item in items], words.short_count, times),
-        _line("zeros", [item.sparsity for item in items], words.percent, lambda _value, _first: ""),
+        _line(
+            "parameters", [float(item.parameters) for item in items], formatting.short_count, times
+        ),
+        _line("multiply-adds", [float(item.macs) for item in items], formatting.short_count, times),
+        _line(
+            "zeros",
+            [item.sparsity for item in items],
+            formatting.percent,
+            lambda _value, _first: "",
+        ),
     )
     return Group("Size", lines)
 
@@ -145,8 +156,8 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
     times = _line(
         "median",
         medians,
-        lambda value: f"{words.milliseconds(value)} ms",
-        lambda v, first: f"{words.TIMES} {words.ratio(v / first)}",
+        lambda value: f"{formatting.milliseconds(value)} ms",
+        lambda v, first: f"{formatting.TIMES} {formatting.ratio(v / first)}",
         best=min,
     )
     ratios = Line("ratio to float", tuple(_ratio(timing) for timing in timings))
@@ -154,7 +165,8 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
         "verdict",
         tuple(
             Cell(
-                timing.verdict if timing else words.DASH, "noisy" if timing and timing.noisy else ""
+                timing.verdict if timing else formatting.DASH,
+                "noisy" if timing and timing.noisy else "",
             )
             for timing in timings
         ),
@@ -167,9 +179,12 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
 
 def _ratio(timing: Timing | None) -> Cell:
     if timing is None:
-        return Cell(words.DASH)
+        return Cell(formatting.DASH)
     low, high = timing.ratio_ci95
-    return Cell(words.ratio(timing.ratio), f"{words.ratio(low)} {words.DASH} {words.ratio(high)}")
+    return Cell(
+        formatting.ratio(timing.ratio),
+        f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}",
+    )
 
 
 def _line(
@@ -196,5 +211,5 @@ def _cell(
     value: _Value, spell: _Spell, note: Callable[[float, float], str], first: _Value, winner: _Value
 ) -> Cell:
     if value is None:
-        return Cell(words.DASH)
+        return Cell(formatting.DASH)
     return Cell(spell(value), "" if first is None else note(value, first), value == winner)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Query
 from zoo_registry.web import urls
 from zoo_registry.web.urls import Params
@@ -89,7 +89,7 @@ def form(
         *(
             number(
                 f"min_{name}",
-                f"{words.metric_name(name).capitalize()} at least",
+                f"{formatting.metric_name(name).capitalize()} at least",
                 "",
                 "0.7",
                 most=_most(name),
@@ -102,7 +102,7 @@ def form(
         select("license", "Licence"),
         select("model", "Model"),
         number("threads", "Threads", "", "1"),
-        number("max_ratio", "Ratio at most", f"{words.TIMES} float", "0.7"),
+        number("max_ratio", "Ratio at most", f"{formatting.TIMES} float", "0.7"),
         text("max_size", "File at most", "10 MB"),
         text("q", "Words", "in name or description"),
     )
@@ -116,7 +116,7 @@ def _is_number(text: str) -> bool:
 
 
 def _most(metric: str) -> str:
-    return "1" if words.is_share(metric) else ""
+    return "1" if formatting.is_share(metric) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def chips(params: Params, query: Query) -> tuple[Chip, ...]:
         text = (
             f"{label}: {raw}"
             if limit is None
-            else f"{words.limit_name(name)} {sign} {words.limit_value(name, limit)}"
+            else f"{formatting.limit_name(name)} {sign} {formatting.limit_value(name, limit)}"
         )
         found.append(Chip(text, urls.address("/", urls.changed(params, {name: None}))))
     return tuple(found)

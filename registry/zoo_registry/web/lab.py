@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import Query, Summary, main_metric
 from zoo_registry.web import urls
 
@@ -64,7 +64,7 @@ def lab(
         ),
         "needs_token": needs_token,
         "metric": metric,
-        "metric_name": words.metric_name(metric),
+        "metric_name": formatting.metric_name(metric),
         "device": device,
         "entries": [
             _entry(item, metric, device, ticked=item.file_sha256 in ticked) for item in entries

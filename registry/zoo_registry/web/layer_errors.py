@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.record import LayerError, Quantization, shorten
 from zoo_registry.web.scales import Scale, fit, tick_text
 
@@ -95,7 +95,7 @@ def _about(quantization: Quantization) -> str:
     engine = {"tensorflow": "TensorFlow's converter", "litert": "litert-quantizer"}[
         quantization.engine
     ]
-    examples = f"{words.count(quantization.examples)} examples of {quantization.split}"
+    examples = f"{formatting.count(quantization.examples)} examples of {quantization.split}"
     return f"{engine} {quantization.engine_version}; {how}; {examples}."
 
 
@@ -112,7 +112,7 @@ def _search(quantization: Quantization) -> str:
         key=lambda trial: trial.drop,
         default=first,
     )
-    metric = words.metric_name(quantization.metric)
+    metric = formatting.metric_name(quantization.metric)
     fell = (
         f"{metric} falls by {_points(first.drop)} points with all layers in integers, by"
         f" {_points(last.drop)} with these in float"

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.errors import NotFound
 
 POLICY = (
@@ -108,13 +108,13 @@ def _environment() -> Environment:
     )
     environment.globals |= {"static": static_address, "lab_module": lab_address, "here": ""}
     environment.filters |= {
-        "size": words.size,
-        "ms": words.milliseconds,
+        "size": formatting.size,
+        "ms": formatting.milliseconds,
         "g": lambda value: f"{value:.6g}",
-        "percent": words.percent,
-        "count": words.count,
-        "duration": words.duration,
-        "metric": words.metric,
-        "metric_name": words.metric_name,
+        "percent": formatting.percent,
+        "count": formatting.count,
+        "duration": formatting.duration,
+        "metric": formatting.metric,
+        "metric_name": formatting.metric_name,
     }
     return environment

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import (
     Miss,
     NearMiss,
@@ -109,10 +109,10 @@ def speed(timing: Timing, scale: Scale) -> Speed:
     return Speed(
         device=timing.device,
         threads=timing.threads,
-        median=words.milliseconds(timing.median_ms),
-        p95=words.milliseconds(timing.p95_ms),
-        ratio=words.ratio(timing.ratio),
-        interval=f"{words.ratio(low)} {words.DASH} {words.ratio(high)}",
+        median=formatting.milliseconds(timing.median_ms),
+        p95=formatting.milliseconds(timing.p95_ms),
+        ratio=formatting.ratio(timing.ratio),
+        interval=f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}",
         bar=charts.interval_bar(scale, timing.ratio, low, high, reference=1.0),
         verdict=timing.verdict,
         tone=TONES.get(timing.verdict, "even"),
@@ -154,10 +154,10 @@ def _row(item: Summary, query: Query, metric: str, scale: Scale) -> Row:
         href=urls.artifact(item.name, item.version),
         description=item.description,
         techniques=item.techniques,
-        metric="" if value is None else words.metric(metric, value),
-        interval="" if ends is None else words.interval(metric, *ends),
-        size=words.size(item.size),
-        size_gzip=words.size(item.size_gzip),
+        metric="" if value is None else formatting.metric(metric, value),
+        interval="" if ends is None else formatting.interval(metric, *ends),
+        size=formatting.size(item.size),
+        size_gzip=formatting.size(item.size_gzip),
         speed=speed(timing, scale) if timing else None,
         yanked=item.yanked,
         aliases=item.aliases,
@@ -172,7 +172,7 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
         _sortable("Artifact", "name", params, query),
         Column("Techniques"),
         _sortable(
-            words.metric_name(metric), metric, params, query, note="95 % interval", number=True
+            formatting.metric_name(metric), metric, params, query, note="95 % interval", number=True
         ),
         _sortable("Size", "size", params, query, note="raw", number=True),
         _sortable("Download", "size_gzip", params, query, note="gzip", number=True),
@@ -210,21 +210,21 @@ def _widen(near: NearMiss, params: Params) -> str:
 
 
 def _miss(miss: Miss) -> MissText:
-    what = words.limit_name(miss.limit)
+    what = formatting.limit_name(miss.limit)
     if miss.found is None:
         return MissText(what, "not measured", "")
     over = "under" if miss.limit.startswith("min_") else "over"
     return MissText(
         what,
-        words.limit_value(miss.limit, miss.found),
-        f"{_by(miss.by)} {over} {words.limit_value(miss.limit, miss.wanted)}",
+        formatting.limit_value(miss.limit, miss.found),
+        f"{_by(miss.by)} {over} {formatting.limit_value(miss.limit, miss.wanted)}",
     )
 
 
 def _by(share: float | None) -> str:
     percent = (share or 0.0) * 100
     # two digits are enough
-    return f"{percent:.0f} %" if percent >= 10 else f"{words.significant(percent, 2)} %"  # noqa: PLR2004
+    return f"{percent:.0f} %" if percent >= 10 else f"{formatting.significant(percent, 2)} %"  # noqa: PLR2004
 
 
 def _enough(miss: Miss) -> str:
@@ -235,11 +235,11 @@ def _enough(miss: Miss) -> str:
     found = miss.found or 0.0
     if miss.limit in {"max_size", "max_size_gzip"}:
         return str(int(found))
-    text = words.significant(found, 4)
+    text = formatting.significant(found, 4)
     step = 10.0 ** -len(text.partition(".")[2])
     low = miss.limit.startswith("min_")
     if (low and float(text) > found) or (not low and float(text) < found):
-        text = words.significant(found + (-step if low else step), 4)
+        text = formatting.significant(found + (-step if low else step), 4)
     return text
 
 
@@ -261,11 +261,11 @@ def front(
     """
     alone = len({point.item.model for point in found}) == 1
     dots = [_dot(point, metric, chosen, alone=alone) for point in found]
-    share = words.is_share(metric)
+    share = formatting.is_share(metric)
     where = f" on {query.device}" if query.device else ""
     x = charts.Axis(f"median latency{where}, ms", limit=query.max_latency_ms, may_log=True)
     y = charts.Axis(
-        words.metric_name(metric) + (", %" if share else ""),
+        formatting.metric_name(metric) + (", %" if share else ""),
         limit=query.min_metrics.get(metric),
         factor=100.0 if share else 1.0,
     )
@@ -283,8 +283,8 @@ def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool
         y=point.y,
         label=item.variant if alone else item.name,
         note=(
-            f"{item.name} {item.version}: {words.metric(metric, point.y)},"
-            f" {words.milliseconds(point.x)} ms"
+            f"{item.name} {item.version}: {formatting.metric(metric, point.y)},"
+            f" {formatting.milliseconds(point.x)} ms"
         ),
         href=urls.artifact(item.name, item.version),
         kind="chosen" if is_chosen else "front" if point.on_front else "beaten",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.record import Measurement, OperatorCost, Record, Structure, shorten
 
 MOST = 12
@@ -116,10 +116,10 @@ def _kind(name: str, group: Sequence[OperatorCost], all_macs: int, all_bytes: in
             Bar(
                 "macs",
                 macs / all_macs,
-                f"{times}{words.count(macs)} multiplications",
+                f"{times}{formatting.count(macs)} multiplications",
                 skipped / all_macs,
             ),
-            Bar("bytes", moved / all_bytes, f"{times}{words.size(moved)} moved"),
+            Bar("bytes", moved / all_bytes, f"{times}{formatting.size(moved)} moved"),
         ),
     )
 
@@ -145,10 +145,10 @@ def _heaviest(costs: Sequence[OperatorCost]) -> tuple[Heavy, ...]:
     return tuple(
         Heavy(
             one,
-            words.percent(one.macs / total),
-            words.count(one.macs),
-            words.size(one.weight_bytes),
-            words.size(one.activation_bytes),
+            formatting.percent(one.macs / total),
+            formatting.count(one.macs),
+            formatting.size(one.weight_bytes),
+            formatting.size(one.activation_bytes),
         )
         for one in first
     )
@@ -158,8 +158,9 @@ def _about(structure: Structure) -> str:
     costs = structure.costs
     macs, moved = sum(one.macs for one in costs), sum(map(_moved, costs))
     return (
-        f"{words.count(macs)} multiplications and {words.size(moved)} moved in one inference, read"
-        " from the file. An operator takes at least as long as the slower of the two."
+        f"{formatting.count(macs)} multiplications and {formatting.size(moved)} moved in one"
+        " inference, read from the file. An operator takes at least as long as the slower"
+        " of the two."
     )
 
 
@@ -172,7 +173,7 @@ def _skipped(structure: Structure) -> str:
         return ""
     where = ", ".join(structure.xnnpack.cpus)
     return (
-        f"On {where} XNNPACK's sparse kernels skip {words.percent(skipped / macs)} of the"
+        f"On {where} XNNPACK's sparse kernels skip {formatting.percent(skipped / macs)} of the"
         " multiplications: the hollow part of the bars."
     )
 
@@ -204,7 +205,7 @@ def _timed(kind: str, times: Sequence[float], total: float) -> Kind:
             Bar(
                 "time",
                 spent / total,
-                f"{name}: {words.milliseconds(spent)} of {words.milliseconds(total)}",
+                f"{name}: {formatting.milliseconds(spent)} of {formatting.milliseconds(total)}",
             ),
         ),
     )
@@ -243,7 +244,7 @@ def _bars(bars: Iterable[Bar], left: float, top: float) -> list[Markup]:
         y, width = top + place * (_BAR + _GAP), max(1.0, room * bar.share) if bar.share else 0.0
         hollow = room * bar.hollow
         note = bar.said + (
-            f", {words.percent(bar.hollow / bar.share)} skipped by sparse kernels"
+            f", {formatting.percent(bar.hollow / bar.share)} skipped by sparse kernels"
             if bar.hollow > 0
             else ""
         )
@@ -271,7 +272,7 @@ def _bars(bars: Iterable[Bar], left: float, top: float) -> list[Markup]:
 def _share(share: float) -> str:
     if not share:
         return "none"
-    return words.percent(share) if share >= _SMALL else "<0.1 %"
+    return formatting.percent(share) if share >= _SMALL else "<0.1 %"
 
 
 def _hole(x: float, y: float, width: float) -> Markup:

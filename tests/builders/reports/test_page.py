@@ -9,8 +9,8 @@ from zoo_builders.lab import protocol
 from zoo_builders.reports.page import load, main, render
 from zoo_builders.reports.published_results import Published
 from zoo_registry.model.errors import NotFound
+from zoo_registry.model.formatting import TIMES
 from zoo_registry.model.record import Record
-from zoo_registry.model.words import TIMES
 
 
 @pytest.fixture

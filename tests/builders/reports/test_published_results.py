@@ -19,8 +19,8 @@ from zoo_builders.reports.dot_plot import Dot, Mark, draw
 from zoo_builders.reports.page import main
 from zoo_builders.reports.published_results import Change, Table
 from zoo_registry.model.errors import WrongUse
+from zoo_registry.model.formatting import DASH, TIMES
 from zoo_registry.model.record import Record
-from zoo_registry.model.words import DASH, TIMES
 
 ROOT = Path(__file__).parents[3]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -19,7 +19,7 @@ from zoo_registry.model.errors import (
 from zoo_registry.model.files import CHUNK
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
-from zoo_registry.stores import open_store, shelf
+from zoo_registry.stores import layout, open_store
 from zoo_registry.stores.base import Store
 
 BIG = bytes(range(250)) * (3 * CHUNK // 250)
@@ -36,7 +36,7 @@ def released(
 ) -> Record:
     record = make_record()
     store.put([blob_bytes(f"{record.name}@{record.version}")], record.file.sha256)
-    shelf.release(store, record.to_bytes(), shelf.now())
+    layout.release(store, record.to_bytes(), layout.now())
     return record
 
 
@@ -79,8 +79,8 @@ def test_a_damaged_record_is_refused(store: Store, released: Record, tmp_path: P
         released.to_bytes().replace(b"0.97", b"0.99"),
     )
     with pytest.raises(DigestMismatch, match=digest):
-        shelf.find(store, Ref.parse(released.name))
-    assert shelf.index(store) == ()
+        layout.find(store, Ref.parse(released.name))
+    assert layout.index(store) == ()
 
 
 def test_a_record_under_another_name_is_refused(store: Store, released: Record) -> None:
@@ -89,8 +89,8 @@ def test_a_record_under_another_name_is_refused(store: Store, released: Record) 
         canonical({"record": Digest.of(released.to_bytes()), "published": "x"}),
     )
     with pytest.raises(InvalidRecord, match="other-model"):
-        shelf.find(store, Ref.parse("other-model"))
-    assert [item.name for item in shelf.index(store)] == [released.name]
+        layout.find(store, Ref.parse("other-model"))
+    assert [item.name for item in layout.index(store)] == [released.name]
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,15 @@ def test_a_record_under_another_name_is_refused(store: Store, released: Record) 
 def test_a_broken_claim_is_refused(store: Store, content: bytes) -> None:
     store.create("releases/other-model/1.0.0.json", content)
     with pytest.raises(InvalidRecord):
-        shelf.find(store, Ref.parse("other-model"))
+        layout.find(store, Ref.parse("other-model"))
 
 
 def test_a_record_that_is_gone(store: Store, released: Record) -> None:
     store.delete(Digest.of(released.to_bytes()))
     with pytest.raises(NotFound):
-        shelf.find(store, Ref.parse(released.name))
-    assert not shelf.release(store, released.to_bytes(), shelf.now()).created
-    assert shelf.find(store, Ref.parse(released.name)).record == released
+        layout.find(store, Ref.parse(released.name))
+    assert not layout.release(store, released.to_bytes(), layout.now()).created
+    assert layout.find(store, Ref.parse(released.name)).record == released
 
 
 def test_strange_files_are_no_releases(store: Store, released: Record, tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_strange_files_are_no_releases(store: Store, released: Record, tmp_path:
         path.write_bytes(b"{}")
     (tmp_path / "measurements" / released.name / "1.0.0").mkdir(parents=True)
     (tmp_path / "measurements" / released.name / "1.0.0" / "x.json").write_bytes(b"{}")
-    assert shelf.names(store) == (released.name,)
-    assert [item.version for item in shelf.index(store)] == ["1.0.0"]
+    assert layout.names(store) == (released.name,)
+    assert [item.version for item in layout.index(store)] == ["1.0.0"]
 
 
 def test_build_metadata_is_refused(store: Store, make_record: Callable[..., Record]) -> None:
     with pytest.raises(InvalidRecord, match="build metadata"):
-        shelf.read_record(make_record(version="1.0.0+linux").to_bytes())
+        layout.read_record(make_record(version="1.0.0+linux").to_bytes())
 
 
 @pytest.mark.parametrize("url", ["file://host/folder", "file:relative", "file://../x"])

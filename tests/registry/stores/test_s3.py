@@ -15,7 +15,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import Forbidden, NotFound, Unreachable, Unsupported, WrongUse
 from zoo_registry.model.record import Record
 from zoo_registry.settings import Settings
-from zoo_registry.stores import open_store, shelf
+from zoo_registry.stores import layout, open_store
 
 DATA = b"TFL3" + bytes(range(99))
 DIGEST = Digest.of(DATA)
@@ -171,4 +171,4 @@ def test_a_registry_over_s3_is_the_prefix_that_others_read(
             len(data)
         )
         assert api.get("/v1/resolve").json()["chosen"]["name"] == record.name
-    assert [item.name for item in shelf.index(open_store(place))] == [record.name]
+    assert [item.name for item in layout.index(open_store(place))] == [record.name]

@@ -8,7 +8,7 @@ import { results } from "./results.js";
 import { open } from "./runtime.js";
 import { ORDER, measure, sessions } from "./session.js";
 import { submission } from "./submit.js";
-import * as words from "./words.js";
+import * as formatting from "./formatting.js";
 
 const SPEAK_EVERY_MS = 5000;
 const [INSTANCE, SMALL_ROOM, ROOM] = [48e6, 400e6, 1200e6]; // bytes: of a WASM instance without its file, of a phone's, of a computer's lab
@@ -57,7 +57,7 @@ function unpacks() {
 function choice(entry) {
   const box = make("input", { type: "checkbox", checked: entry.ticked ? true : null, onchange: tell });
   boxes.set(entry.sha256, box);
-  return make("label", { class: "check" }, box, ` ${entry.name} `, make("small", {}, `${entry.version}, ${words.size(entry.size)}${entry.float ? ", baseline" : ""}`));
+  return make("label", { class: "check" }, box, ` ${entry.name} `, make("small", {}, `${entry.version}, ${formatting.size(entry.size)}${entry.float ? ", baseline" : ""}`));
 }
 
 function offerThreads() {
@@ -94,7 +94,7 @@ function tell() {
   const total = planned.reduce((all, part) => all + [part.baseline, ...part.entries].reduce((sum, entry) => sum + seconds(entry), 0) * rounds(), 0);
   the("lab-run").disabled = entries.length === 0;
   const count = `${entries.length} file${entries.length > 1 ? "s" : ""}`;
-  the("lab-cost").textContent = entries.length ? `${count}: downloads up to ${words.size(bytes)}, takes about ${words.about(total)}` : "Choose a file below.";
+  the("lab-cost").textContent = entries.length ? `${count}: downloads up to ${formatting.size(bytes)}, takes about ${formatting.about(total)}` : "Choose a file below.";
 }
 
 async function run() {
@@ -197,7 +197,7 @@ let [spoken, begun] = [0, 0];
 
 function report(share, text) {
   if (share === 0) begun = performance.now();
-  const left = share > 0.1 && share < 1 ? `, about ${words.about(((performance.now() - begun) / 1e3) * (1 / share - 1))} left` : "";
+  const left = share > 0.1 && share < 1 ? `, about ${formatting.about(((performance.now() - begun) / 1e3) * (1 / share - 1))} left` : "";
   the("lab-bar").value = share;
   the("lab-doing").textContent = `${Math.round(share * 100)} %${left} · ${text}`;
   if (performance.now() - spoken > SPEAK_EVERY_MS) say(`${Math.round(share * 100)} percent`);

@@ -2,7 +2,7 @@
 
 import { onFront, scatter } from "./chart.js";
 import { copyButton, make } from "./dom.js";
-import * as words from "./words.js";
+import * as formatting from "./formatting.js";
 
 const TONES = { faster: "good", slower: "bad" };
 const NEAR = 0.01; // of a share: files this close to float's accuracy compete for the fastest
@@ -18,7 +18,7 @@ export function results(data, rows) {
 }
 
 function table(data, rows) {
-  const heads = ["Artifact", words.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Published", "Verdict"];
+  const heads = ["Artifact", formatting.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Published", "Verdict"];
   const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", data.device ? `ratio, ${data.device}` : "ratio", ""];
   const cells = heads.map((head, i) => {
     const note = notes[i] ? make("small", {}, notes[i]) : null;
@@ -35,15 +35,15 @@ function line(data, { entry, measured, sparse, failure }) {
   const name = make("th", { role: "rowheader", scope: "row", class: "name" }, make("a", { href: entry.href }, entry.name), " ", make("small", {}, entry.version));
   if (failure) return make("tr", { role: "row", class: "failed" }, name, refusal(failure));
   const { latency_ms: ms, ratio: found } = measured;
-  const interval = words.span(found.ci95[0], found.ci95[1], words.ratio);
-  const [quality, published] = [entry.metric === null ? words.DASH : words.metric(data.metric, entry.metric), entry.published];
+  const interval = formatting.span(found.ci95[0], found.ci95[1], formatting.ratio);
+  const [quality, published] = [entry.metric === null ? formatting.DASH : formatting.metric(data.metric, entry.metric), entry.published];
   return make(
     "tr", { role: "row" }, name,
-    cell(words.metricName(data.metric), "num", quality),
-    cell("Latency, ms", "num", words.milliseconds(ms.median)),
-    cell("p5 – p95, ms", "num", words.span(ms.p5, ms.p95, words.milliseconds)),
-    cell("Ratio", null, make("strong", {}, words.ratio(found.value)), " ", make("small", {}, interval)),
-    cell("Published ratio", null, published ? words.ratio(published.ratio) : words.DASH),
+    cell(formatting.metricName(data.metric), "num", quality),
+    cell("Latency, ms", "num", formatting.milliseconds(ms.median)),
+    cell("p5 – p95, ms", "num", formatting.span(ms.p5, ms.p95, formatting.milliseconds)),
+    cell("Ratio", null, make("strong", {}, formatting.ratio(found.value)), " ", make("small", {}, interval)),
+    cell("Published ratio", null, published ? formatting.ratio(published.ratio) : formatting.DASH),
     cell("Verdict", null, ...badges(measured, sparse)),
   );
 }
@@ -81,7 +81,7 @@ function noise(rows) {
 export function choose(data, rows) {
   const usable = rows.filter(({ measured }) => measured);
   const float = Math.max(...usable.filter(({ entry }) => entry.float && entry.metric !== null).map(({ entry }) => entry.metric));
-  const judged = Number.isFinite(float) && words.isShare(data.metric);
+  const judged = Number.isFinite(float) && formatting.isShare(data.metric);
   const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
   // Files of one model are held against one baseline: their ratios compare, also where something disturbed the medians.
   const alone = new Set(close.map(({ entry }) => entry.model)).size === 1;
@@ -97,7 +97,7 @@ function best(data, rows) {
   const { entry, measured } = found.row;
   const command = make("div", { class: "command line" }, make("pre", { tabindex: 0, "aria-label": "Pull the best for this browser" }, make("code", {}, entry.pull)));
   const sure = measured.verdict === "within noise" ? ", a difference within noise" : "";
-  const told = measured.verdict === "baseline" ? "" : `, ${words.ratio(measured.ratio.value)} of float's time${sure}`;
+  const told = measured.verdict === "baseline" ? "" : `, ${formatting.ratio(measured.ratio.value)} of float's time${sure}`;
   return make(
     "div", { class: "panel best-here" },
     make("h3", {}, "Best in this browser"),
@@ -121,7 +121,7 @@ function fronts(data, rows) {
 }
 
 function place(data, entry, x, alone) {
-  const note = `${entry.name} ${entry.version}: ${words.metric(data.metric, entry.metric)}, ${words.milliseconds(x)} ms`;
+  const note = `${entry.name} ${entry.version}: ${formatting.metric(data.metric, entry.metric)}, ${formatting.milliseconds(x)} ms`;
   return { x, y: entry.metric, label: alone ? entry.variant : entry.name, note, href: entry.href, bar: entry.ci95, sha256: entry.sha256 };
 }
 
@@ -131,8 +131,8 @@ function marked(dots, chosen) {
 }
 
 function figure(data, title, where, dots, also, ident) {
-  const share = words.isShare(data.metric);
-  const y = { title: words.metricName(data.metric) + (share ? ", %" : ""), factor: share ? 100 : 1, also };
+  const share = formatting.isShare(data.metric);
+  const y = { title: formatting.metricName(data.metric) + (share ? ", %" : ""), factor: share ? 100 : 1, also };
   const width = matchMedia("(max-width: 720px)").matches ? 340 : 420;
   const chart = scatter(dots, { title: `median latency, ${where}, ms`, mayLog: true }, y, { width, height: 300, ident });
   return make("figure", { class: "panel chart" }, make("figcaption", {}, title, make("small", {}, "stair line: nothing is both faster and better")), chart);

@@ -1,4 +1,4 @@
-// Numbers as people read them: `zoo_registry.model.words` for what the lab draws. Every function is pure and says its unit.
+// Numbers as people read them: `zoo_registry.model.formatting` for what the lab draws. Every function is pure and says its unit.
 
 export const DASH = "\u2013";
 export const MINUS = "\u2212";

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_registry.model import words
+from zoo_registry.model import formatting
 from zoo_registry.model.query import parse_size
 
 
@@ -20,7 +20,7 @@ from zoo_registry.model.query import parse_size
     ],
 )
 def test_sizes_use_the_decimal_units_of_the_query(count: int, text: str) -> None:
-    assert words.size(count) == text
+    assert formatting.size(count) == text
 
 
 @pytest.mark.parametrize(
@@ -35,38 +35,38 @@ def test_sizes_use_the_decimal_units_of_the_query(count: int, text: str) -> None
     ],
 )
 def test_three_digits_and_never_an_exponent(value: float, text: str) -> None:
-    assert words.significant(value) == text
+    assert formatting.significant(value) == text
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9))
 def test_what_is_printed_is_within_half_a_percent(value: float) -> None:
-    assert float(words.significant(value)) == pytest.approx(value, rel=0.0051)
+    assert float(formatting.significant(value)) == pytest.approx(value, rel=0.0051)
 
 
 @given(st.integers(0, 10**11))
 def test_a_size_that_is_printed_can_be_typed_as_a_limit(count: int) -> None:
-    assert parse_size(words.size(count)) == pytest.approx(count, rel=0.0051, abs=1)
+    assert parse_size(formatting.size(count)) == pytest.approx(count, rel=0.0051, abs=1)
 
 
 def test_shares_are_percentages_and_error_rates_are_not() -> None:
-    assert words.metric("top1", 0.4461) == "44.6 %"
-    assert words.metric("wer", 0.0767) == "0.07670"
+    assert formatting.metric("top1", 0.4461) == "44.6 %"
+    assert formatting.metric("wer", 0.0767) == "0.07670"
 
 
 def test_a_difference_that_prints_as_zero_has_no_direction() -> None:
-    assert words.points(0.0002) == "±0.0"
-    assert words.points(-0.012) == f"{words.MINUS}1.2"
+    assert formatting.points(0.0002) == "±0.0"
+    assert formatting.points(-0.012) == f"{formatting.MINUS}1.2"
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0, "0 s"), (1.5, "1.5 s"), (125, "2 min 5 s"), (7260, "2 h 1 min")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 def test_limits_carry_their_units() -> None:
-    assert words.limit_value("max_latency_ms", 0.02) == "0.02 ms"
-    assert words.limit_value("max_size_gzip", 4e6) == "4.00 MB"
-    assert words.limit_value("min_top1", 0.7) == "70.0 %"
-    assert words.limit_name("min_top1") == "top-1"
+    assert formatting.limit_value("max_latency_ms", 0.02) == "0.02 ms"
+    assert formatting.limit_value("max_size_gzip", 4e6) == "4.00 MB"
+    assert formatting.limit_value("min_top1", 0.7) == "70.0 %"
+    assert formatting.limit_name("min_top1") == "top-1"
