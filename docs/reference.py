@@ -35,20 +35,28 @@ from zoo_registry import settings as server_settings
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.plugins import Kind
 
+SECTION = re.compile(r"[A-Z][a-z]+:(\n|$)|[-*|]|```|\d+\. ")
+"""How a paragraph begins that is no prose: a section such as `Args:`, a list, a table, code."""
 
-def first_line(thing: Any) -> str:
-    """Give the first sentence of a docstring; an undescribed thing is refused."""
-    text = (getattr(thing, "doc", "") or thing.__doc__ or "").strip()
+
+def described(thing: Any) -> str:
+    """Give what a docstring says first: its first paragraph, and the second where that is prose.
+
+    An undescribed thing is refused.
+    """
+    text = inspect.cleandoc(getattr(thing, "doc", "") or thing.__doc__ or "")
     if not text:
         raise SystemExit(f"{thing!r} has no docstring: describe it")
-    return text.split("\n\n")[0].replace("\n", " ").strip()
+    first, *more = text.split("\n\n")
+    said = [first] if not more or SECTION.match(more[0]) else [first, more[0]]
+    return " ".join(" ".join(said).split())
 
 
 def plugins(title: str, kind: Kind[Any]) -> Iterator[str]:
     """List one kind of plugin with what each is."""
     yield f"## {title}\n\n"
     for name in kind.names():
-        yield f"- `{name}`: {first_line(kind.get(name))}\n"
+        yield f"- `{name}`: {described(kind.get(name))}\n"
     yield "\n"
 
 
@@ -56,7 +64,7 @@ def preprocessing() -> Iterator[str]:
     """List the steps between a data source and the model, with the keys of those that have some."""
     yield "## Preprocessing\n\n"
     for name, step in STEPS.items():
-        yield f"- `{name}`: {first_line(step)}\n"
+        yield f"- `{name}`: {described(step)}\n"
     yield "\n"
     for name, step in STEPS.items():
         if issubclass(step, spec.Spec) and step.model_fields:
@@ -157,7 +165,7 @@ def errors(kind: type[ZooError] = ZooError) -> Iterator[str]:
         yield "## Errors\n\n| slug | exit | HTTP | |\n|---|---|---|---|\n"
     ours = (child for child in kind.__subclasses__() if child.__module__.startswith("zoo_"))
     for child in sorted(ours, key=lambda child: child.slug):
-        yield f"| `{child.slug}` | {child.exit_code} | {child.status} | {first_line(child)} |\n"
+        yield f"| `{child.slug}` | {child.exit_code} | {child.status} | {described(child)} |\n"
         yield from errors(child)
 
 
@@ -193,7 +201,7 @@ def reference() -> str:
         schema.SizeGoal,
         schema.RatioGoal,
     ):
-        parts += [f"### {model.__name__}\n\n{first_line(model)}\n\n", *fields(model)]
+        parts += [f"### {model.__name__}\n\n{described(model)}\n\n", *fields(model)]
     parts += [*settings(), *errors()]
     return "".join(parts)
 

@@ -59,9 +59,9 @@ def load_value_map(folder: Path) -> ValueMap:
 
 
 def load_split(folder: Path, split: str) -> tuple[Any, Any]:
-    """Give (inputs float32 [N, H, W, C] as the model expects them.
+    """Give the inputs and labels of a split, all in memory.
 
-    Labels int64 [N]) of a split, all in memory.
+    Inputs are float32 [N, H, W, C] as the model expects them, labels int64 [N].
 
     Raises:
         UnknownPlugin: the manifest names no such split.

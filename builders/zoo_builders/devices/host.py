@@ -71,9 +71,9 @@ def describe() -> Host:
 
 
 def usable_cores() -> list[int]:
-    """List the cores this process may use, the fastest last (as their highest clock says.
+    """List the cores this process may use, the fastest last.
 
-    Where the system tells it).
+    Their highest clock says which is fast, where the system tells it.
     """
     cores = (
         sorted(os.sched_getaffinity(0))
@@ -194,9 +194,9 @@ class Clock:
         return replace(self, own=self.own + seconds * _ticks())
 
     def since(self, before: "Clock", cores: int | None = None) -> Load:
-        """Say how busy the machine (with `cores` cores.
+        """Say how busy the machine was from `before` to this look; what is ours does not count.
 
-        None: this one) was from `before` to this look; what is ours does not count.
+        It has `cores` cores; None: this machine's.
         """
         total = self.total - before.total
         if total <= 0:

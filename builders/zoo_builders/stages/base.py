@@ -29,9 +29,9 @@ _HINT = "return Net(...).graph()"
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json` ({history, accuracy by split, seed, threads.
+    """Write `model.keras` and `report.json`.
 
-    Parameters, weights if borrowed}).
+    The report: history, accuracy by split, seed, threads, parameters, weights if borrowed.
 
     Reads params `network`, `args`, `weights`, `train`, `task`; the input `data`; the file roles
     `network` (a finished Keras file), `network_source` (a Python file, with network

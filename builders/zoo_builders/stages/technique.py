@@ -17,9 +17,9 @@ from zoo_registry.model.errors import BuildFailed
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json` ({accuracy by split, parameters, seed, threads.
+    """Write `model.keras` and `report.json`.
 
-    And what the technique kept}).
+    The report: accuracy by split, parameters, seed, threads, and what the technique kept.
 
     Reads params `technique`, `params`, `train`, `seed`, and `algorithm` with the file of that role
     where the technique is an algorithm of the user; inputs `model` and `data`.

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class ImageClassification:
-    """Share of images whose class is the highest score (top1), or among the five highest (top5.
+    """Share of images whose class has the highest score (top1), or one of the five highest (top5).
 
-    Where there are more than five classes).
+    The second where there are more than five classes.
 
     Beside them the mean and the worst recall over the classes: a model that is right about frequent
         classes only shows there. Equal

@@ -145,10 +145,7 @@ class _View:
         }
 
     def _pad(self, operator: Operator) -> tuple[int, int, int, int] | None:
-        """Give (top, bottom, left.
-
-        Right) of a PAD that is folded into the one VALID convolution behind it.
-        """
+        """Give (top, bottom, left, right) of a PAD folded into the VALID convolution behind it."""
         readers = self._readers.get(operator.outputs[0], []) if operator.outputs else []
         if (
             operator.code != "PAD"

@@ -38,9 +38,9 @@ def ends_in_probabilities(model: Any) -> bool:
 
 
 def compile_classifier(model: Any, train: Train, steps: int = 1) -> None:
-    """Set optimizer, sparse categorical cross-entropy (on logits or probabilities.
+    """Set optimizer, sparse categorical cross-entropy and accuracy.
 
-    As the model ends) and accuracy.
+    The loss is on logits or probabilities, as the model ends.
 
     Args:
         model: ends in one value a class.

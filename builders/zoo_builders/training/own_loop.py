@@ -89,11 +89,9 @@ class Training:
         accuracy.update_state(labels, outputs)
 
     def track(self, *holders: Any) -> None:
-        """Put further state (anything with `variables`, such as an optimizer of your own.
+        """Put further state into the checkpoints; to be called before `epochs`.
 
-        Built) into the checkpoints.
-
-        To be called before `epochs`.
+        Anything with `variables`, such as an optimizer of your own, once it is built.
         """
         self._tracked += holders
 

@@ -69,9 +69,9 @@ class WrongUse(ZooError):
 
 
 class InvalidManifest(WrongUse):
-    """A manifest is wrong. The message starts with `file:line.
+    """A manifest is wrong.
 
-    Key`, so that editors can jump there.
+    The message starts with `file:line: key`, so that editors can jump there.
     """
 
     slug = "invalid-manifest"

@@ -36,9 +36,9 @@ def latest(items: Sequence[Summary]) -> Summary:
 
 
 def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
-    """Keep what no other beats on both the main metric and the latency (the gzipped size.
+    """Keep what no other beats on both the main metric and the latency.
 
-    Where nothing was measured).
+    The gzipped size stands in for the latency where nothing was measured.
     """
     metric = main_metric(query, items)
     cost = (

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 to Lite4 (Liu 2020.
+"""EfficientNet-Lite0 to Lite4 (Liu 2020).
 
-Github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite).
+After github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite.
 """
 
 import math

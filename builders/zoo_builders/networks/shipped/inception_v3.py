@@ -1,6 +1,6 @@
-"""InceptionV3 (Szegedy et al.
+"""InceptionV3, layer for layer as keras.applications has it.
 
-2016, "Rethinking the Inception Architecture"), layer for layer as keras.applications has it.
+Szegedy et al. 2016, "Rethinking the Inception Architecture".
 """
 
 from collections.abc import Sequence

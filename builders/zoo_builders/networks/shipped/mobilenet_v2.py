@@ -1,6 +1,6 @@
-"""MobileNetV2 (Sandler et al.
+"""MobileNetV2, layer for layer as keras.applications has it.
 
-2018, "Inverted Residuals and Linear Bottlenecks"), layer for layer as keras.applications has it.
+Sandler et al. 2018, "Inverted Residuals and Linear Bottlenecks".
 """
 
 from zoo_builders.networks.blocks import Variant, Windows, check_variant, divisible

@@ -1,6 +1,6 @@
-"""MobileNetV3 (Howard et al.
+"""MobileNetV3, layer for layer as keras.applications has it.
 
-2019, "Searching for MobileNetV3"), layer for layer as keras.applications has it.
+Howard et al. 2019, "Searching for MobileNetV3".
 """
 
 from dataclasses import dataclass

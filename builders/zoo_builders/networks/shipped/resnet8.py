@@ -1,6 +1,6 @@
-"""ResNet8, the image classifier of MLPerf Tiny (Banbury et al.
+"""ResNet8, the image classifier of MLPerf Tiny, layer for layer as its reference has it.
 
-2021), layer for layer as its reference has it.
+Banbury et al. 2021.
 """
 
 from zoo_builders.networks.graph import Graph

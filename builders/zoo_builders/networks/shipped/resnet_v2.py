@@ -1,6 +1,6 @@
-"""ResNet50V2 and ResNet101V2 (He et al.
+"""ResNet50V2 and ResNet101V2, as keras.applications has them.
 
-2016, "Identity Mappings in Deep Residual Networks"), as keras.applications has them.
+He et al. 2016, "Identity Mappings in Deep Residual Networks".
 """
 
 from typing import Literal

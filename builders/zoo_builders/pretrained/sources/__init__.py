@@ -61,9 +61,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Why a source cannot serve: the key below `weights` that is to blame (empty.
+    """Why a source cannot serve: the key that is to blame, what is wrong, what to write.
 
-    The source itself), what is wrong, what to write.
+    The key stands below `weights`; empty means the source itself.
     """
 
     key: str

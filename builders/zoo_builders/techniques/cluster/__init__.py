@@ -1,6 +1,6 @@
-"""`cluster`: let the weights of each kernel share a few values (Han et al.
+"""`cluster`: let the weights of each kernel share a few values.
 
-2016, "Deep Compression").
+Han et al. 2016, "Deep Compression".
 """
 
 import math

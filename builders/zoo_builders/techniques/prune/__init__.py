@@ -1,6 +1,6 @@
-"""`prune`: set the smallest weights to zero while fine-tuning (Zhu & Gupta 2017, "To prune.
+"""`prune`: set the smallest weights to zero while fine-tuning.
 
-Or not to prune").
+Zhu & Gupta 2017, "To prune, or not to prune".
 """
 
 import math

@@ -203,9 +203,9 @@ def _store_quantized(layer: Any, kernel: Any) -> None:
 
 
 def _by_channel(kernel: Any, training: Any = None, weights: Any = None, **_: Any) -> Any:
-    """Quantize a depthwise kernel [height, width, channels.
+    """Quantize a depthwise kernel with a scale for each output channel: that of its values.
 
-    Multiplier] with a scale for each output channel: that of its values.
+    The kernel is [height, width, channels, multiplier].
     """
     del training, weights
     tensorflow = tf.tensorflow

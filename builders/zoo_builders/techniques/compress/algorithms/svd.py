@@ -1,6 +1,6 @@
-"""`svd`: a Dense or 1x1 convolution becomes two of low rank (Denton et al. 2014; Xue et al.
+"""`svd`: a Dense or 1x1 convolution becomes two of low rank, by singular value decomposition.
 
-2013, singular value decomposition).
+Denton et al. 2014; Xue et al. 2013.
 """
 
 from collections.abc import Mapping, Sequence
