@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from zoo_client.settings import Settings
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
 
 # The commands under test are those of this interpreter's environment, activated or not.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -52,7 +52,7 @@ def _missing(marker: str) -> str | None:
         ),
         "litertjs": (
             None
-            if litertjs.version_in(litertjs.folder(Settings.read().litertjs))
+            if installed.version_in(installed.folder(Settings.read().litertjs))
             else "needs LiteRT.js: zoo devices install web-wasm"
         ),
         "data": (

@@ -14,7 +14,7 @@ from zoo_client.cache import Cache
 from zoo_client.extras import MODULES_OF
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import NotFound, ZooError
 from zoo_registry.model.query import Query
@@ -171,20 +171,20 @@ def litert_js(settings: Settings) -> Iterator[Finding]:
 
     Pages of a registry on this machine offer it to visitors.
     """
-    where = litertjs.folder(settings.litertjs)
+    where = installed.folder(settings.litertjs)
     try:
-        litertjs.verify(where)
+        installed.verify(where)
     except NotFound:
         yield Finding(
             "LiteRT.js",
             "note",
             "not installed; nothing can be measured in a browser",
-            litertjs.COMMAND,
+            installed.COMMAND,
         )
     except ZooError as error:
-        yield Finding("LiteRT.js", "broken", error.message, litertjs.COMMAND)
+        yield Finding("LiteRT.js", "broken", error.message, installed.COMMAND)
     else:
-        yield Finding("LiteRT.js", "ok", f"{litertjs.version_in(where)} in {where}")
+        yield Finding("LiteRT.js", "ok", f"{installed.version_in(where)} in {where}")
 
 
 def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks

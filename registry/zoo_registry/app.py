@@ -9,12 +9,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from zoo_registry import litertjs, problems, routes
+from zoo_registry import problems, routes
 from zoo_registry.access import Access
 from zoo_registry.catalogue import Catalogue
+from zoo_registry.litertjs import installed
+from zoo_registry.litertjs.served import RuntimeFiles
 from zoo_registry.registry import Registry
-from zoo_registry.routes.common import READ, Problem
-from zoo_registry.runtime_files import RuntimeFiles
+from zoo_registry.routes.common import READ
+from zoo_registry.routes.pages import missing_page
 from zoo_registry.settings import Settings
 from zoo_registry.stores import open_store
 from zoo_registry.telemetry import Telemetry
@@ -81,10 +83,10 @@ def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:
         open_measurements=settings.open_measurements,
     )
     app.state.presign = settings.presign
-    app.state.litertjs = RuntimeFiles(litertjs.folder(settings.litertjs))
+    app.state.litertjs = RuntimeFiles(installed.folder(settings.litertjs))
     app.state.numbers = CollectorRegistry()
     app.add_middleware(Telemetry, numbers=app.state.numbers)
-    problems.install(app)
+    problems.install(app, missing_page)
     for name, router in _routers(frozenset() if pages else _PAGES):
         app.include_router(router, dependencies=[] if name in _OPEN else [READ])
     _document_problem(app)
@@ -110,7 +112,7 @@ def _document_problem(app: FastAPI) -> None:
     def described() -> dict[str, object]:
         schema = describe()
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas.setdefault("Problem", Problem.model_json_schema())
+        schemas.setdefault("Problem", problems.Problem.model_json_schema())
         return schema
 
     # FastAPI's documented way to extend its schema

@@ -3,19 +3,38 @@
 Every answer that is an error looks the same, whoever found it.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from zoo_registry.model.errors import NotFound, Unauthorized, WrongUse, ZooError, problem_document
-from zoo_registry.routes import pages
-from zoo_registry.routes.common import PROBLEM
 
+PROBLEM = "application/problem+json"
+Page = Callable[[Request, ZooError], Response | None]
 _SLUGS = {404: NotFound.slug, 405: "method-not-allowed", 422: WrongUse.slug}
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `hint` is the next command to type or the change to make."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str = ""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the problems that a route answers with."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": "problem", "content": content} for status in statuses}
 
 
 def problem(
@@ -35,8 +54,11 @@ def of_error(error: ZooError) -> Response:
     return problem(error.slug, error.status, error.message, error.hint, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem document."""
+def install(app: FastAPI, missing: Page) -> None:
+    """Make every error of `app` a problem document.
+
+    `missing` gives the page for an address that leads nowhere, or None where no page is wanted.
+    """
 
     @app.exception_handler(ZooError)
     async def ours(_: Request, error: ZooError) -> Response:
@@ -48,14 +70,12 @@ def install(app: FastAPI) -> None:
             error.status_code, HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
         )
         detail = f"{request.method} {request.url.path}: {error.detail}"
-        if error.status_code == NotFound.status and pages.wants_page(request):
-            return await run_in_threadpool(pages.error_page, request, NotFound(detail))
-        return problem(
-            slug,
-            error.status_code,
-            detail,
-            "see /docs for what there is",
-            dict(error.headers or {}),
+        page = None
+        if error.status_code == NotFound.status:
+            page = await run_in_threadpool(missing, request, NotFound(detail))
+        headers = dict(error.headers or {})
+        return page or problem(
+            slug, error.status_code, detail, "see /docs for what there is", headers
         )
 
     @app.exception_handler(RequestValidationError)

@@ -26,7 +26,7 @@ from zoo_builders.lab.candidates import Candidate, Order, Outcome
 from zoo_builders.lab.session import measure
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.golden import Vectors
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 pytestmark = [pytest.mark.browser, pytest.mark.litertjs]
@@ -333,7 +333,7 @@ def test_a_file_that_hangs_is_ended_and_the_others_go_on(
     chromium: Browser, subject: MakeSubject
 ) -> None:
     one = subject("fp32")
-    with BrowserFiles(litertjs.found()) as files:
+    with BrowserFiles(installed.found()) as files:
         context = chromium.new_context()
         page = context.new_page()
         page.goto(f"{files.address}/")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plugins.records import make
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Record
 
@@ -94,15 +94,15 @@ def install(folder: Path, version: str = VERSION) -> Path:
 
     For what serves them and never runs them.
     """
-    for name in set(litertjs.FILES) - {litertjs.ABOUT}:
+    for name in set(installed.FILES) - {installed.ABOUT}:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(f"{version} {name} ".encode() * 50)
     noted = {
         name: Digest.of((folder / name).read_bytes())
-        for name in litertjs.FILES
-        if name != litertjs.ABOUT
+        for name in installed.FILES
+        if name != installed.ABOUT
     }
-    (folder / litertjs.ABOUT).write_text(json.dumps({"version": version, "files": noted}))
+    (folder / installed.ABOUT).write_text(json.dumps({"version": version, "files": noted}))
     return folder
 
 

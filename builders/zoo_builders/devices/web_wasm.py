@@ -19,7 +19,7 @@ from zoo_builders.devices.browser import driver, processes
 from zoo_builders.devices.host import Clock, Load
 from zoo_client import browser
 from zoo_client.settings import Settings
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed, npm
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.record import Host, OperatorTime
@@ -74,7 +74,7 @@ class WebWasm:
                 f"{self.name} needs {missing}, which is not installed here", hint=hint
             )
         return WebBrowser(
-            setting, cores[-setting.threads :], executable, litertjs.found(settings.litertjs)
+            setting, cores[-setting.threads :], executable, installed.found(settings.litertjs)
         )
 
     def install(self, tell: Callable[[str], None]) -> str:
@@ -87,9 +87,9 @@ class WebWasm:
             Unreachable: npm could not fetch it.
             DigestMismatch: what came is not what was committed to.
         """
-        where = litertjs.folder(Settings.read().litertjs)
-        fresh = litertjs.install(where, progress=lambda _done, _total, what: tell(what))
-        return f"LiteRT.js {litertjs.VERSION} {'is now' if fresh else 'was already'} in {where}"
+        where = installed.folder(Settings.read().litertjs)
+        fresh = npm.install(where, progress=lambda _done, _total, what: tell(what))
+        return f"LiteRT.js {installed.VERSION} {'is now' if fresh else 'was already'} in {where}"
 
 
 def _missing(settings: Settings) -> tuple[str, str]:
@@ -101,8 +101,8 @@ def _missing(settings: Settings) -> tuple[str, str]:
         return "Playwright", "pip install 'edgezoo[web-bench]'"
     if browser.find(settings) is None:
         return "Chromium", browser.HINT
-    if not litertjs.version_in(litertjs.folder(settings.litertjs)):
-        return "LiteRT.js", litertjs.COMMAND
+    if not installed.version_in(installed.folder(settings.litertjs)):
+        return "LiteRT.js", installed.COMMAND
     return "", ""
 
 
@@ -113,7 +113,7 @@ class WebBrowser:
         self, setting: Setting, cores: Sequence[int], executable: Path, runtime: Path
     ) -> None:
         self._setting, self._ids = setting, count()
-        self.version = litertjs.version_in(runtime)
+        self.version = installed.version_in(runtime)
         self._order = {
             "chromium": str(executable),
             "litertjs": str(runtime),

@@ -16,6 +16,9 @@ from zoo_registry.model.measurement import XNNPACK, Latency, Measurement, Ratio
 PROTOCOLS = ("interleaved/v1", "interleaved/v2")
 """Those whose ratios mean the same: the file against the float baseline, run in turns."""
 
+VISITORS = "web-wasm:"
+"""How devices begin that stand for visitors' browsers: `web-wasm:firefox-android`."""
+
 SKEW = timedelta(minutes=10)
 """How far a clock may be ahead."""
 

@@ -12,9 +12,10 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.query import FrontAxis, Page, ParetoPoint, Resolution, Summary
 from zoo_registry.model.ref import Ref
+from zoo_registry.problems import problems
 from zoo_registry.ranges import matches
 from zoo_registry.registry import Device
-from zoo_registry.routes.common import Zoo, problems
+from zoo_registry.routes.common import Zoo
 from zoo_registry.routes.params import documented, read_query, read_search
 from zoo_registry.stores.layout import Release
 

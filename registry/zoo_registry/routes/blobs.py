@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from zoo_registry.model.digest import Digest
+from zoo_registry.problems import problems
 from zoo_registry.ranges import answer
-from zoo_registry.routes.common import IMMUTABLE, Zoo, problems
+from zoo_registry.routes.common import IMMUTABLE, Zoo
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
 MEDIA = "application/octet-stream"

@@ -1,6 +1,6 @@
 """What all routes share.
 
-The registry, who may do what, bodies of bounded size, and what a problem looks like.
+The registry, who may do what, and bodies of bounded size.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
@@ -18,27 +18,10 @@ from zoo_registry.model.errors import Forbidden, InvalidRecord, TooLarge, WrongU
 from zoo_registry.model.record import explain
 from zoo_registry.registry import Registry
 
-PROBLEM = "application/problem+json"
 IMMUTABLE = "public, max-age=31536000, immutable"
 _SMALL = 64 << 10
 Model = TypeVar("Model", bound=BaseModel)
 Failure = TypeVar("Failure", bound=Exception)
-
-
-class Problem(BaseModel):
-    """An error (RFC 9457). `hint` is the next command to type or the change to make."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    hint: str = ""
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document the problems that a route answers with."""
-    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": "problem", "content": content} for status in statuses}
 
 
 def answering(

@@ -5,7 +5,8 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from pydantic import BaseModel
 
-from zoo_registry.routes.common import Zoo, problems
+from zoo_registry.problems import problems
+from zoo_registry.routes.common import Zoo
 
 router = APIRouter(tags=["health"])
 

@@ -17,11 +17,11 @@ from zoo_registry import repository
 from zoo_registry.access import Access
 from zoo_registry.model.errors import InvalidRef, NotFound, ZooError
 from zoo_registry.model.ref import Ref
-from zoo_registry.problems import of_error
+from zoo_registry.problems import of_error, problems
 from zoo_registry.registry import Registry
 from zoo_registry.repository import OWNER, Description, File, Refs, TreeEntry
 from zoo_registry.routes.blobs import ANSWERS, MEDIA, send
-from zoo_registry.routes.common import Zoo, answering, problems
+from zoo_registry.routes.common import Zoo, answering
 from zoo_registry.stores.layout import Release
 
 _LONGEST = 500

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from zoo_registry.access import Access
+from zoo_registry.litertjs.served import RuntimeFiles
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.query import Page, Query, Resolution, Summary, main_metric
@@ -22,7 +23,6 @@ from zoo_registry.model.ref import Ref
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read_search
-from zoo_registry.runtime_files import RuntimeFiles
 from zoo_registry.stores.layout import Release
 from zoo_registry.web import render, urls, views
 from zoo_registry.web.artifact import artifact_page
@@ -43,11 +43,11 @@ _TITLES = {
 }
 
 
-def wants_page(request: Request) -> bool:
-    """Whether an error should be a page: a browser asks, and not for the API."""
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(
-        ("/v1/", "/api/")
-    )
+def missing_page(request: Request, error: ZooError) -> HTMLResponse | None:
+    """Show that an address leads nowhere: to a browser that does not ask for the API, else None."""
+    api = request.url.path.startswith(("/v1/", "/api/"))
+    wanted = "text/html" in request.headers.get("accept", "") and not api
+    return error_page(request, error) if wanted else None
 
 
 def error_page(request: Request, error: ZooError) -> HTMLResponse:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from zoo_registry.model.canonical import parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.record import Measurement
-from zoo_registry.routes.common import Zoo, allow, body_of, problems, read_body, read_model
+from zoo_registry.model.submitted import VISITORS
+from zoo_registry.problems import problems
+from zoo_registry.routes.common import Zoo, allow, body_of, read_body, read_model
 from zoo_registry.stores.layout import RECORD_LIMIT
-from zoo_registry.web.lab import VISITORS
 
 router = APIRouter(
     prefix="/v1", tags=["publish"], responses=problems(401, 403, 404, 409, 410, 413, 422, 503)

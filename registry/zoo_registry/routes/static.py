@@ -6,10 +6,10 @@ Open to everybody, so that the page that asks for a token looks like one.
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from zoo_registry.litertjs.served import RuntimeFiles
 from zoo_registry.model.errors import NotFound
 from zoo_registry.ranges import matches
 from zoo_registry.routes.common import IMMUTABLE
-from zoo_registry.runtime_files import RuntimeFiles
 from zoo_registry.web import render
 
 router = APIRouter(include_in_schema=False)

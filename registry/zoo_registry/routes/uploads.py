@@ -9,8 +9,9 @@ from pydantic import BaseModel, Field
 from zoo_registry import uploads
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
+from zoo_registry.problems import problems
 from zoo_registry.ranges import content_range
-from zoo_registry.routes.common import Zoo, allow, body_of, problems, read_model
+from zoo_registry.routes.common import Zoo, allow, body_of, read_model
 
 router = APIRouter(
     prefix="/v1/uploads",

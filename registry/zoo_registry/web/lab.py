@@ -9,11 +9,10 @@ from typing import Any
 
 from zoo_registry.model import formatting
 from zoo_registry.model.query import Query, Summary, main_metric
+from zoo_registry.model.submitted import VISITORS
 from zoo_registry.web import urls
 
-DEVICE = "web-wasm"
-VISITORS = f"{DEVICE}:"
-"""How devices begin that stand for visitors' browsers: `web-wasm:firefox-android`."""
+DEVICE = VISITORS.removesuffix(":")
 
 _MOST, _MOST_BYTES = 8, 40_000_000  # what is ticked beforehand: a visitor may pay for the download
 

@@ -12,6 +12,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from zoo_registry.litertjs.installed import MODULES
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import NotFound
 
@@ -68,9 +69,14 @@ def static_file(name: str) -> bytes:
 
 @cache
 def lab_files() -> Mapping[str, bytes]:
-    """Give the modules of the lab by name: all that lie there."""
-    folder = files("zoo_registry.web") / "static" / "lab"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(".js")}
+    """Give the modules of the lab by name: the page's own, and those that run LiteRT.js."""
+    folders = (files("zoo_registry.web") / "static" / "lab", MODULES)
+    return {
+        file.name: file.read_bytes()
+        for folder in folders
+        for file in folder.iterdir()
+        if file.name.endswith(".js")
+    }
 
 
 @cache

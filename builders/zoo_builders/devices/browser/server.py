@@ -3,7 +3,7 @@
 The lab's modules, LiteRT.js, and the files under test, over loopback, for one session.
 
 Every answer isolates the page from other origins (COOP, COEP), which threads and a fine clock need.
-Only what was named is ever opened: modules of `litertjs.LAB`, files of `litertjs.FILES`, and what
+Only what was named is ever opened: modules of `litertjs.browser`, files of LiteRT.js, and what
 `offer` was given, under a name that nobody can guess.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from zoo_registry import litertjs
+from zoo_registry.litertjs.installed import FILES, MODULES
 
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -88,13 +88,11 @@ class BrowserFiles:
             return None
 
     def _module(self, name: str) -> tuple[str, Path | None]:
-        known = {file.name: file for file in litertjs.LAB.glob("*.js")}
+        known = {file.name: file for file in MODULES.glob("*.js")}
         return "text/javascript", known.get(name)
 
     def _library(self, name: str) -> tuple[str, Path | None]:
-        return litertjs.FILES.get(name, _BYTES), (
-            self._runtime / name if name in litertjs.FILES else None
-        )
+        return FILES.get(name, _BYTES), (self._runtime / name if name in FILES else None)
 
     def __enter__(self) -> Self:
         """Start to serve."""

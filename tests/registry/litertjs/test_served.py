@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from plugins.lab import VERSION, install
-from zoo_registry import litertjs
 from zoo_registry.app import create_app
+from zoo_registry.litertjs import installed
 from zoo_registry.settings import Settings
 from zoo_registry.web import render
 
@@ -44,7 +44,7 @@ def test_every_known_file_is_sent_as_what_it_is_and_may_be_kept(
     serve: Serve, runtime: Path
 ) -> None:
     client = serve(runtime)
-    for name, media in litertjs.FILES.items():
+    for name, media in installed.FILES.items():
         got = client.get(at(name), headers={"accept-encoding": "identity"})
         assert (got.status_code, got.content) == (200, (runtime / name).read_bytes())
         assert got.headers["content-type"].startswith(media)
@@ -110,7 +110,7 @@ def test_a_file_that_changed_since_it_was_installed_is_not_sent(
     (runtime / WASM).chmod(0o644)
     (runtime / WASM).write_bytes(b"something else")
     got = serve(runtime).get(at(WASM))
-    assert (got.status_code, got.json()["hint"]) == (404, litertjs.COMMAND)
+    assert (got.status_code, got.json()["hint"]) == (404, installed.COMMAND)
 
 
 def test_an_old_address_still_works_but_is_not_kept(serve: Serve, runtime: Path) -> None:
@@ -124,7 +124,7 @@ def test_it_may_be_installed_and_replaced_while_the_registry_runs(
     folder = tmp_path / "later"
     client = serve(folder)
     missing = client.get(at(WASM))
-    assert (missing.status_code, missing.json()["hint"]) == (404, litertjs.COMMAND)
+    assert (missing.status_code, missing.json()["hint"]) == (404, installed.COMMAND)
     install(folder)
     first = client.get(at(WASM)).content
     install(folder, "9.9.0")

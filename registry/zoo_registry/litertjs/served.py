@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound
 
@@ -48,29 +48,31 @@ class RuntimeFiles:
     @property
     def version(self) -> str:
         """Version that is installed now; empty where none is."""
-        return litertjs.version_in(self._folder)
+        return installed.version_in(self._folder)
 
     def get(self, name: str) -> RuntimeFile:
-        """Give a file of `litertjs.FILES`; no other name ever becomes a path.
+        """Give a file of `installed.FILES`; no other name ever becomes a path.
 
         Raises:
             NotFound: nothing is installed, it is not one of the known files, or it changed since it
                 was installed.
         """
         if not self.version:
-            raise NotFound("LiteRT.js is not installed beside this registry", hint=litertjs.COMMAND)
-        if name not in litertjs.FILES:
+            raise NotFound(
+                "LiteRT.js is not installed beside this registry", hint=installed.COMMAND
+            )
+        if name not in installed.FILES:
             raise NotFound(f"LiteRT.js has no file {name[:80]!r}")
         try:
             path = self._folder / name
             now = path.stat()
-            file = _read(path, litertjs.FILES[name], (now.st_mtime_ns, now.st_size, now.st_ino))
-            noted = json.loads((self._folder / litertjs.ABOUT).read_bytes())["files"]
+            file = _read(path, installed.FILES[name], (now.st_mtime_ns, now.st_size, now.st_ino))
+            noted = json.loads((self._folder / installed.ABOUT).read_bytes())["files"]
         except (OSError, ValueError, KeyError) as error:
-            raise NotFound(f"{name} of LiteRT.js cannot be read", hint=litertjs.COMMAND) from error
-        if name != litertjs.ABOUT and noted.get(name) != file.digest:
+            raise NotFound(f"{name} of LiteRT.js cannot be read", hint=installed.COMMAND) from error
+        if name != installed.ABOUT and noted.get(name) != file.digest:
             raise NotFound(
-                f"{name} of LiteRT.js changed since it was installed", hint=litertjs.COMMAND
+                f"{name} of LiteRT.js changed since it was installed", hint=installed.COMMAND
             )
         return file
 

@@ -10,7 +10,8 @@ import pytest
 
 from zoo_client.checkup import litert_js
 from zoo_client.settings import Settings
-from zoo_registry import litertjs
+from zoo_registry.litertjs import installed
+from zoo_registry.litertjs.npm import install
 from zoo_registry.model.errors import DigestMismatch, NotFound, Unreachable, Unsupported
 from zoo_registry.model.files import digest_file
 from zoo_registry.settings import Settings as ServerSettings
@@ -27,11 +28,11 @@ def npm(folder: Path, script: str) -> str:
 def laid(where: Path) -> Path:
     """Lay files where an installation has them."""
     files = {}
-    for path in set(litertjs.FILES) - {litertjs.ABOUT}:
+    for path in set(installed.FILES) - {installed.ABOUT}:
         (where / path).parent.mkdir(parents=True, exist_ok=True)
         (where / path).write_bytes(path.encode())
         files[path] = digest_file(where / path)
-    (where / litertjs.ABOUT).write_text(json.dumps({"version": litertjs.VERSION, "files": files}))
+    (where / installed.ABOUT).write_text(json.dumps({"version": installed.VERSION, "files": files}))
     return where
 
 
@@ -40,9 +41,9 @@ def nothing_in(folder: Path) -> bool:
 
 
 def test_another_tarball_is_refused_and_nothing_is_kept(tmp_path: Path) -> None:
-    bad = npm(tmp_path, f'echo evil > "$to/litertjs-core-{litertjs.VERSION}.tgz"')
+    bad = npm(tmp_path, f'echo evil > "$to/litertjs-core-{installed.VERSION}.tgz"')
     with pytest.raises(DigestMismatch, match="sha512:PlGmbMOq"):
-        litertjs.install(tmp_path / "runtime", npm=bad)
+        install(tmp_path / "runtime", npm=bad)
     assert nothing_in(tmp_path)
 
 
@@ -52,40 +53,40 @@ def test_what_npm_says_is_passed_on(tmp_path: Path) -> None:
         "echo 'npm error code ENOTFOUND' >&2; echo 'npm error network request failed' >&2; exit 1",
     )
     with pytest.raises(Unreachable, match="ENOTFOUND; network request failed") as failed:
-        litertjs.install(tmp_path / "runtime", npm=bad)
+        install(tmp_path / "runtime", npm=bad)
     assert failed.value.hint.startswith("npm ping")
     silent = npm(tmp_path, "exit 0")
     with pytest.raises(Unreachable, match="left no file"):
-        litertjs.install(tmp_path / "runtime", npm=silent)
+        install(tmp_path / "runtime", npm=silent)
     assert nothing_in(tmp_path)
 
 
 def test_without_npm_the_hint_brings_it(tmp_path: Path) -> None:
     with pytest.raises(Unsupported) as failed:
-        litertjs.install(tmp_path / "runtime", npm=str(tmp_path / "none"))
+        install(tmp_path / "runtime", npm=str(tmp_path / "none"))
     assert failed.value.hint == "apt-get install npm"
 
 
 def test_npm_runs_no_script_of_a_package_and_is_told_no_registry(tmp_path: Path) -> None:
     told = npm(tmp_path, f'echo "$@" > {tmp_path}/words; exit 1')
     with pytest.raises(Unreachable):
-        litertjs.install(tmp_path / "runtime", npm=told)
+        install(tmp_path / "runtime", npm=told)
     words = (tmp_path / "words").read_text()
     assert "--ignore-scripts" in words
-    assert f"@litertjs/core@{litertjs.VERSION}" in words
+    assert f"@litertjs/core@{installed.VERSION}" in words
     assert "--registry" not in words
 
 
 def test_a_second_run_does_nothing_and_a_damaged_one_starts_again(tmp_path: Path) -> None:
     where = laid(tmp_path / "runtime")
     called = npm(tmp_path, "echo called >&2; exit 1")
-    assert not litertjs.install(where, npm=called)
+    assert not install(where, npm=called)
     (where / "core/dist/index.js").write_text("changed")
     with pytest.raises(DigestMismatch):
-        litertjs.verify(where)
+        installed.verify(where)
     with pytest.raises(Unreachable, match="called"):
-        litertjs.install(where, npm=called)
-    assert litertjs.version_in(where), "what was there stays until the new one is whole"
+        install(where, npm=called)
+    assert installed.version_in(where), "what was there stays until the new one is whole"
 
 
 def test_a_folder_with_anything_else_is_never_replaced(tmp_path: Path) -> None:
@@ -93,27 +94,27 @@ def test_a_folder_with_anything_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "home/thesis.txt").write_text("years of work")
     for where in (tmp_path / "home", tmp_path / "home/thesis.txt"):
         with pytest.raises(Unsupported, match="something else"):
-            litertjs.install(where, npm=npm(tmp_path, "exit 1"))
+            install(where, npm=npm(tmp_path, "exit 1"))
     assert (tmp_path / "home/thesis.txt").read_text() == "years of work"
 
 
 def test_a_part_of_it_is_not_it(tmp_path: Path) -> None:
     where = laid(tmp_path / "runtime")
-    assert litertjs.found(where) == where
+    assert installed.found(where) == where
     (where / "core/wasm/litert_wasm_internal.wasm").unlink()
     with pytest.raises(NotFound) as failed:
-        litertjs.found(where)
+        installed.found(where)
     assert failed.value.hint == "zoo devices install web-wasm"
 
 
 def test_client_and_server_look_in_the_same_place(tmp_path: Path) -> None:
     told = {"ZOO_LITERTJS": str(tmp_path)}
     assert (
-        litertjs.folder(Settings.read(told).litertjs)
-        == litertjs.folder(ServerSettings.read(told).litertjs)
+        installed.folder(Settings.read(told).litertjs)
+        == installed.folder(ServerSettings.read(told).litertjs)
         == tmp_path
     )
-    assert litertjs.folder(Settings.read({}).litertjs) == litertjs.folder(
+    assert installed.folder(Settings.read({}).litertjs) == installed.folder(
         ServerSettings.read({}).litertjs
     )
 
@@ -130,8 +131,8 @@ def test_the_doctor_tells_missing_from_damaged(tmp_path: Path) -> None:
 
 @pytest.mark.litertjs
 def test_what_is_installed_here_can_be_loaded_by_workers() -> None:
-    where = litertjs.found(Settings.read().litertjs)
-    litertjs.verify(where)
+    where = installed.found(Settings.read().litertjs)
+    installed.verify(where)
     library = (where / "core/dist/index.js").read_text()
     assert 'from "@' not in library, "import maps do not reach workers"
     assert 'from "../../wasm-utils/dist/index.js"' in library
