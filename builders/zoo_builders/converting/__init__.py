@@ -1,4 +1,1 @@
-"""A model becomes a `.tflite`.
-
-Engines, ranges of activations, rounding of weights, and what stays in float.
-"""
+"""A model becomes a `.tflite`: engines, ranges, rounding of weights, what stays in float."""

@@ -1,4 +1,1 @@
-"""Networks as data (`Graph`).
-
-Those that ship, how they are looked up, and the rules that hold for their layers.
-"""
+"""Networks as data (`Graph`): those that ship, how they are found, and rules for their layers."""

@@ -1,4 +1,1 @@
-"""What each technique can do to each layer, and what it will be worth.
-
-Before anything is trained.
-"""
+"""What each technique can do to each layer, and what it is worth, before anything is trained."""

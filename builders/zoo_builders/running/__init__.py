@@ -1,4 +1,1 @@
-"""A plan becomes bundles.
-
-The project's folders, processes, the stage cache, describing and publishing.
-"""
+"""A plan becomes bundles: folders, processes, the stage cache, describing and publishing."""
