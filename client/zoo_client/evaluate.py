@@ -2,17 +2,11 @@
 
 from collections.abc import Iterable
 
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.evaluate import current, front, ordered
-from zoo_registry.model.query import (
-    Page,
-    Query,
-    Resolution,
-    Summary,
-    near_misses,
-    parse_sort,
-    resolve,
-)
+from zoo_registry.model.evaluate import current, front, near_misses, ordered, resolve
+from zoo_registry.model.query import Query, parse_sort
+from zoo_registry.model.summary import Summary
 
 _DIGITS = 9
 

@@ -9,7 +9,10 @@ from rich.text import Text
 
 from zoo_client.output import NOTHING, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Miss, NearMiss, Query, Summary, main_metric
+from zoo_registry.model.answers import NearMiss
+from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.query import Miss, Query
+from zoo_registry.model.summary import Summary
 
 T = TypeVar("T")
 NARROW = 112

@@ -30,7 +30,7 @@ from rich.text import Text
 from zoo_client.settings import Settings
 from zoo_registry.model import errors
 from zoo_registry.model.errors import OtherSide, ZooError
-from zoo_registry.model.query import Timing
+from zoo_registry.model.summary import Timing
 
 NOTHING = "-"
 PIPED_WIDTH = 160

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Timing
 from zoo_registry.model.record import Measurement, Metric, Record
+from zoo_registry.model.summary import Timing
 from zoo_registry.stores.layout import Release
 
 _SHOWN_OPERATORS = 8

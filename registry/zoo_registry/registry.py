@@ -14,21 +14,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from zoo_registry.catalogue import Catalogue
+from zoo_registry.model.answers import Page, ParetoPoint, Resolution
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import AnswerIsNo, DigestMismatch, InvalidQuery
-from zoo_registry.model.query import (
-    FrontAxis,
-    Page,
-    ParetoPoint,
-    Query,
-    Resolution,
-    Summary,
-    axis,
-    near_misses,
-    pareto,
-    resolve,
-)
+from zoo_registry.model.evaluate import axis, near_misses, pareto, resolve
+from zoo_registry.model.query import FrontAxis, Query
 from zoo_registry.model.ref import Ref
+from zoo_registry.model.summary import Summary
 from zoo_registry.stores import layout
 from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, Store, missing
 from zoo_registry.uploads import Uploads

@@ -24,8 +24,8 @@ from pydantic.alias_generators import to_camel
 
 from zoo_registry.model import card
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.query import Summary
 from zoo_registry.model.ref import LATEST, Ref
+from zoo_registry.model.summary import Summary
 from zoo_registry.stores.layout import Release
 
 OWNER = card.OWNER

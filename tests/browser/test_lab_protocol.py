@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page
 from zoo_builders.lab import protocol
 from zoo_registry.model import formatting
 from zoo_registry.model.canonical import digest_of
-from zoo_registry.model.query import pareto
+from zoo_registry.model.evaluate import pareto
 from zoo_registry.model.record import Measurement, Ratio
 from zoo_registry.model.submitted import accept
 from zoo_registry.web import charts, render

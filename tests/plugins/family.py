@@ -7,8 +7,8 @@ from typing import Any
 
 from plugins.records import BASELINE, blob, make, measured
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.query import Summary
 from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.summary import Summary
 
 LABELS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIGNATURE = {

@@ -13,8 +13,9 @@ from zoo_registry.catalogue.where import Place, cursor, read_cursor
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, front, ordered
-from zoo_registry.model.query import SORTS, Query, Summary, Timing
+from zoo_registry.model.query import SORTS, Query
 from zoo_registry.model.ref import parse_version
+from zoo_registry.model.summary import Summary, Timing
 
 SHA = Digest.of(b"")
 DEVICES = ("host-cpu", "web-wasm")

@@ -18,7 +18,7 @@ from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import MEASURE_FAILURES
 from zoo_registry.model.measurement import Measurement
-from zoo_registry.model.query import Timing
+from zoo_registry.model.summary import Timing
 
 
 def show(results: Sequence[Result]) -> None:

@@ -20,7 +20,7 @@ from zoo_builders.running.pipeline import Pipeline
 from zoo_builders.stage import Stage
 from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Timing
+from zoo_registry.model.summary import Timing
 
 
 class _Bars:

@@ -15,9 +15,10 @@ from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
 from zoo_registry.model import formatting
+from zoo_registry.model.answers import NearMiss
 from zoo_registry.model.errors import NothingFits, WrongUse
 from zoo_registry.model.files import write_bytes
-from zoo_registry.model.query import NearMiss, Query
+from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import Release
 

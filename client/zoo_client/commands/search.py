@@ -9,7 +9,8 @@ from zoo_client.commands.options import BudgetCommand, From, Json, budget, updat
 from zoo_client.output import console, emit_json, remark
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
-from zoo_registry.model.query import Page, Query
+from zoo_registry.model.answers import Page
+from zoo_registry.model.query import Query
 
 app = typer.Typer(add_completion=False)
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from zoo_client.download import Advance, ignore
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, InvalidRecord, Unreachable
 from zoo_registry.model.files import digest_file
-from zoo_registry.model.query import Page, Query, Resolution
+from zoo_registry.model.query import Query
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import Release

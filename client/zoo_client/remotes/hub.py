@@ -31,6 +31,7 @@ from zoo_client.remotes import remote
 from zoo_client.remotes.base import Bundle, Published, read_record
 from zoo_client.settings import Settings
 from zoo_registry.model import card
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import (
@@ -44,10 +45,11 @@ from zoo_registry.model.errors import (
     WrongUse,
     Yanked,
 )
-from zoo_registry.model.query import Page, Query, Resolution, Summary
+from zoo_registry.model.query import Query
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.ref import ALIAS, LATEST, Ref
 from zoo_registry.model.submitted import accept
+from zoo_registry.model.summary import Summary
 from zoo_registry.stores.layout import Release, now, read_measurement, stamp
 
 if TYPE_CHECKING:

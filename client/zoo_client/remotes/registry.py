@@ -19,11 +19,12 @@ from zoo_client.remotes import EMBEDDED, remote
 from zoo_client.remotes.base import Bundle, Published, read_record
 from zoo_client.remotes.wire import TRIES, Wire
 from zoo_client.settings import Settings
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, Unreachable, WrongUse
 from zoo_registry.model.files import CHUNK
-from zoo_registry.model.query import Page, Query, Resolution
+from zoo_registry.model.query import Query
 from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import RECORD_LIMIT, Release, read_measurement

@@ -11,10 +11,11 @@ from zoo_client.evaluate import page, resolve_latest
 from zoo_client.remotes import remote
 from zoo_client.remotes.base import Bundle, Published
 from zoo_client.settings import Settings
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.files import CHUNK
-from zoo_registry.model.query import Page, Query, Resolution
+from zoo_registry.model.query import Query
 from zoo_registry.model.record import Measurement
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores import layout, open_store

@@ -10,7 +10,8 @@ from zoo_registry.catalogue.engine import open_engine, reading, writing
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.evaluate import front, latest
-from zoo_registry.model.query import Query, Summary, parse_sort
+from zoo_registry.model.query import Query, parse_sort
+from zoo_registry.model.summary import Summary
 
 
 class Catalogue:

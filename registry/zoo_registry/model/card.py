@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zoo_registry.model.query import Timing
 from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.summary import Timing
 
 OWNER = "zoo"  # of every repository in a registry's Hub layout
 _METRIC_TYPES = {"top1": "accuracy", "top5": "top_5_accuracy"}

@@ -1,14 +1,18 @@
-"""Which releases a query sees, in which order, and which are on the front.
+"""Which releases a query sees, in which order, which is the best, and which are on the front.
 
 Pure; the catalogue's SQL gives the same answers.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from zoo_registry.model.query import Query, Summary, axis, main_metric, pareto, parse_sort
+from zoo_registry.model import formatting
+from zoo_registry.model.answers import NearMiss, Resolution
+from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.ref import Ref, parse_version
+from zoo_registry.model.summary import Summary
 
 
 def current(query: Query, summaries: Iterable[Summary]) -> list[Summary]:
@@ -78,3 +82,101 @@ def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
         return (value is None, 0.0 if value is None else -value if descending else value)
 
     return sorted(tied, key=rank)
+
+
+def axis(item: Summary, name: str, query: Query) -> float | None:
+    """Read one property of a summary.
+
+    Latency_ms, ratio, size, size_gzip, parameters, macs, sparsity or a metric's name.
+    """
+    timing = item.timing(query.device, query.threads)
+    known: dict[str, float | None] = {
+        "latency_ms": timing.median_ms if timing else None,
+        "ratio": timing.ratio if timing else None,
+        "size": item.size,
+        "size_gzip": item.size_gzip,
+        "parameters": item.parameters,
+        "macs": item.macs,
+        "sparsity": item.sparsity,
+    }
+    return known[name] if name in known else item.metrics.get(name)
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
+    """Mark the points that no other beats: x is better small, y is better large.
+
+    Equal points are both on the front. Sorts once: from small x to large, a point is on the front
+    where its y is above every y before it.
+    """
+    front, highest = set[tuple[float, float]](), -math.inf
+    for x, y in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if y > highest:
+            front.add((x, y))
+            highest = y
+    return tuple(point in front for point in points)
+
+
+def main_metric(query: Query, items: Sequence[Summary]) -> str:
+    """Name the metric that decides: the one asked for, else top1, else the first any item has."""
+    if query.min_metrics:
+        return min(query.min_metrics)
+    names = sorted({name for item in items for name in item.metrics})
+    return "top1" if "top1" in names or not names else names[0]
+
+
+def near_misses(
+    query: Query, candidates: Iterable[Summary], count: int = 5
+) -> tuple[NearMiss, ...]:
+    """Rank those that match the facets by how little they miss the budget.
+
+    Fewer misses of unknown size first.
+    """
+    found = [
+        NearMiss(item=item, misses=query.misses(item))
+        for item in candidates
+        if query.facets_match(item)
+    ]
+    ranked = sorted(
+        (near for near in found if near.misses),
+        key=lambda near: (near.distance, near.item.name, near.item.version),
+    )
+    return tuple(ranked[:count])
+
+
+def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
+    """Choose the one best artifact for a budget.
+
+    Most accurate, then fastest, then smallest, then by name.
+
+    Accuracy decides first because the budget already says how slow and how large it may be.
+    """
+    fitting = [item for item in candidates if query.facets_match(item) and not query.misses(item)]
+    if not fitting:
+        return Resolution(
+            chosen=None, why="nothing fits the budget", near_misses=near_misses(query, candidates)
+        )
+    metric = main_metric(query, fitting)
+
+    def rank(item: Summary) -> tuple[float, float, int, str]:
+        timing = item.timing(query.device, query.threads)
+        return (
+            -item.metrics.get(metric, -math.inf),
+            timing.median_ms if timing else math.inf,
+            item.size_gzip,
+            item.name,
+        )
+
+    ordered = sorted(fitting, key=rank)
+    best = ordered[0]
+    timing = best.timing(query.device, query.threads)
+    speed = f", {formatting.milliseconds(timing.median_ms)} ms on {timing.device}" if timing else ""
+    score = (
+        f"{metric} {best.metrics[metric]:.4f}"
+        if metric in best.metrics
+        else f"no {metric} measured"
+    )
+    why = (
+        f"best {metric} of {len(fitting)} that fit: {score}{speed},"
+        f" {formatting.size(best.size_gzip)} gzip"
+    )
+    return Resolution(chosen=best, why=why, alternatives=tuple(ordered[1:6]))

@@ -1,24 +1,20 @@
-"""Questions put to the zoo, and what an answer looks like.
-
-Pure: evaluates over summaries, touches nothing.
+"""Questions put to the zoo. Pure.
 
 The registry evaluates a `Query` in SQL; places without a server (an S3 prefix, a folder) evaluate
-it here. Both must agree, and a property test holds them to it.
+it in `evaluate`. Both must agree, and a property test holds them to it.
 """
 
-import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from zoo_registry.model import formatting
-from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.summary import Summary, Value
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
+FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
@@ -36,117 +32,6 @@ def parse_size(text: str) -> int:
             " 4MB)"
         )
     return int(float(match[1]) * _FACTORS[(match[2] or "").lower()])
-
-
-class Value(BaseModel):
-    """Base of the values here: frozen."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class Timing(Value):
-    """One device's latency, as a listing shows it. Milliseconds."""
-
-    device: str
-    threads: int
-    median_ms: float
-    p95_ms: float
-    ratio: float
-    ratio_ci95: tuple[float, float]
-    verdict: str
-    noisy: bool
-    sparse_path: str
-
-    @classmethod
-    def of(cls, measurement: Measurement) -> "Timing":
-        """Take from a measurement what a listing shows."""
-        m = measurement
-        return cls(
-            device=m.device,
-            threads=m.threads,
-            median_ms=m.latency_ms.median,
-            p95_ms=m.latency_ms.p95,
-            ratio=m.ratio.value,
-            ratio_ci95=m.ratio.ci95,
-            verdict=m.verdict,
-            noisy=m.noisy,
-            sparse_path=m.sparse_path,
-        )
-
-
-class Summary(Value):
-    """One release, as a listing shows it."""
-
-    name: str
-    version: str
-    model: str
-    variant: str
-    task: str
-    license: str
-    description: str
-    techniques: tuple[str, ...]
-    dataset: str
-    file_sha256: Digest
-    record_sha256: Digest
-    size: int
-    size_gzip: int
-    parameters: int
-    macs: int
-    sparsity: float
-    metrics: dict[str, float]
-    metrics_ci95: dict[str, tuple[float, float]] = {}
-    timings: tuple[Timing, ...]
-    published: str = Field(default="", description="RFC 3339 UTC")
-    yanked: bool = False
-    aliases: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        record: Record,
-        record_sha256: Digest,
-        *,
-        added: Sequence[Measurement] = (),
-        **state: Any,
-    ) -> "Summary":
-        """Reduce a record (and measurements added since) to what a listing shows."""
-        metrics: dict[str, float] = {}
-        intervals: dict[str, tuple[float, float]] = {}
-        for metric in record.metrics:
-            metrics.setdefault(metric.metric, metric.value)
-            intervals.setdefault(metric.metric, metric.ci95)
-        return cls(
-            name=record.name,
-            version=record.version,
-            model=record.model,
-            variant=record.variant,
-            task=record.task,
-            license=record.license,
-            description=record.description,
-            techniques=tuple(step.technique for step in record.recipe),
-            dataset=record.metrics[0].dataset if record.metrics else "",
-            file_sha256=record.file.sha256,
-            record_sha256=record_sha256,
-            size=record.file.size,
-            size_gzip=record.file.size_gzip,
-            parameters=record.structure.parameters,
-            macs=record.structure.macs,
-            sparsity=record.structure.sparsity_overall,
-            metrics=metrics,
-            metrics_ci95=intervals,
-            timings=tuple(Timing.of(m) for m in (*record.measurements, *added)),
-            **state,
-        )
-
-    def timing(self, device: str | None, threads: int | None) -> Timing | None:
-        """Give the best usable timing.
-
-        That device and thread count, quiet before noisy, then fastest.
-        """
-        fitting = [
-            t for t in self.timings if device in (None, t.device) and threads in (None, t.threads)
-        ]
-        return min(fitting, key=lambda t: (t.noisy, t.median_ms), default=None)
 
 
 class Query(Value):
@@ -280,140 +165,6 @@ class Miss(Value):
         )
 
 
-class NearMiss(Value):
-    """An artifact that almost fits, and what it misses."""
-
-    item: Summary
-    misses: tuple[Miss, ...]
-
-    @property
-    def distance(self) -> float:
-        """Sum of the relative misses; what was not measured counts as infinitely far."""
-        return sum(math.inf if miss.by is None else miss.by for miss in self.misses)
-
-
-class Page(Value):
-    """One page of answers. `near_misses` is filled only when nothing fits."""
-
-    items: tuple[Summary, ...]
-    next_cursor: str | None = None
-    near_misses: tuple[NearMiss, ...] = ()
-
-
-class Resolution(Value):
-    """The one best artifact for a budget, and why."""
-
-    chosen: Summary | None
-    why: str
-    alternatives: tuple[Summary, ...] = ()
-    near_misses: tuple[NearMiss, ...] = ()
-
-
-class ParetoPoint(Value):
-    """One artifact in the plane of two properties."""
-
-    item: Summary
-    x: float
-    y: float
-    on_front: bool
-
-
-def near_misses(
-    query: Query, candidates: Iterable[Summary], count: int = 5
-) -> tuple[NearMiss, ...]:
-    """Rank those that match the facets by how little they miss the budget.
-
-    Fewer misses of unknown size first.
-    """
-    found = [
-        NearMiss(item=item, misses=query.misses(item))
-        for item in candidates
-        if query.facets_match(item)
-    ]
-    ranked = sorted(
-        (near for near in found if near.misses),
-        key=lambda near: (near.distance, near.item.name, near.item.version),
-    )
-    return tuple(ranked[:count])
-
-
-def axis(item: Summary, name: str, query: Query) -> float | None:
-    """Read one property of a summary.
-
-    Latency_ms, ratio, size, size_gzip, parameters, macs, sparsity or a metric's name.
-    """
-    timing = item.timing(query.device, query.threads)
-    known: dict[str, float | None] = {
-        "latency_ms": timing.median_ms if timing else None,
-        "ratio": timing.ratio if timing else None,
-        "size": item.size,
-        "size_gzip": item.size_gzip,
-        "parameters": item.parameters,
-        "macs": item.macs,
-        "sparsity": item.sparsity,
-    }
-    return known[name] if name in known else item.metrics.get(name)
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:
-    """Mark the points that no other beats: x is better small, y is better large.
-
-    Equal points are both on the front.
-    """
-
-    def beaten(x: float, y: float) -> bool:
-        return any(ox <= x and oy >= y and (ox < x or oy > y) for ox, oy in points)
-
-    return tuple(not beaten(x, y) for x, y in points)
-
-
-def main_metric(query: Query, items: Sequence[Summary]) -> str:
-    """Name the metric that decides: the one asked for, else top1, else the first any item has."""
-    if query.min_metrics:
-        return min(query.min_metrics)
-    names = sorted({name for item in items for name in item.metrics})
-    return "top1" if "top1" in names or not names else names[0]
-
-
-def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
-    """Choose the one best artifact for a budget.
-
-    Most accurate, then fastest, then smallest, then by name.
-
-    Accuracy decides first because the budget already says how slow and how large it may be.
-    """
-    fitting = [item for item in candidates if query.facets_match(item) and not query.misses(item)]
-    if not fitting:
-        return Resolution(
-            chosen=None, why="nothing fits the budget", near_misses=near_misses(query, candidates)
-        )
-    metric = main_metric(query, fitting)
-
-    def rank(item: Summary) -> tuple[float, float, int, str]:
-        timing = item.timing(query.device, query.threads)
-        return (
-            -item.metrics.get(metric, -math.inf),
-            timing.median_ms if timing else math.inf,
-            item.size_gzip,
-            item.name,
-        )
-
-    ordered = sorted(fitting, key=rank)
-    best = ordered[0]
-    timing = best.timing(query.device, query.threads)
-    speed = f", {formatting.milliseconds(timing.median_ms)} ms on {timing.device}" if timing else ""
-    score = (
-        f"{metric} {best.metrics[metric]:.4f}"
-        if metric in best.metrics
-        else f"no {metric} measured"
-    )
-    why = (
-        f"best {metric} of {len(fitting)} that fit: {score}{speed},"
-        f" {formatting.size(best.size_gzip)} gzip"
-    )
-    return Resolution(chosen=best, why=why, alternatives=tuple(ordered[1:6]))
-
-
 def parse_sort(sort: str, metrics: Iterable[str]) -> tuple[str, bool]:
     """Split `-size` into its key and whether it descends.
 
@@ -425,6 +176,3 @@ def parse_sort(sort: str, metrics: Iterable[str]) -> tuple[str, bool]:
     if key not in allowed:
         raise InvalidQuery(f"cannot sort by {key!r} (expected one of {', '.join(allowed)})")
     return key, descending
-
-
-FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]

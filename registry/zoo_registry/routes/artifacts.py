@@ -7,11 +7,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from zoo_registry.model.answers import Page, ParetoPoint, Resolution
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.query import FrontAxis, Page, ParetoPoint, Resolution, Summary
+from zoo_registry.model.query import FrontAxis
 from zoo_registry.model.ref import Ref
+from zoo_registry.model.summary import Summary
 from zoo_registry.problems import problems
 from zoo_registry.ranges import matches
 from zoo_registry.registry import Device

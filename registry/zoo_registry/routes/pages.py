@@ -17,9 +17,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from zoo_registry.access import Access
 from zoo_registry.litertjs.served import RuntimeFiles
 from zoo_registry.model import formatting
+from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
-from zoo_registry.model.query import Page, Query, Resolution, Summary, main_metric
+from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
+from zoo_registry.model.summary import Summary
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read_search

@@ -24,7 +24,7 @@ from zoo_registry.model.errors import (
     Unreachable,
     Unsupported,
 )
-from zoo_registry.model.query import Summary
+from zoo_registry.model.summary import Summary
 from zoo_registry.stores.base import Store
 from zoo_registry.stores.reading import aliases, load_release, released
 

@@ -20,9 +20,9 @@ from semver import Version
 from zoo_registry.model.canonical import parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, InvalidRecord, NotFound, WrongUse, ZooError
-from zoo_registry.model.query import Summary
 from zoo_registry.model.record import Measurement, Record, explain
 from zoo_registry.model.ref import NAME, parse_version
+from zoo_registry.model.summary import Summary
 from zoo_registry.stores.base import Store, read_whole
 
 RECORD_LIMIT = 8 << 20

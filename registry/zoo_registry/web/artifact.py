@@ -7,9 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Query, Summary, Timing, main_metric
+from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.query import Query
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.model.submitted import VISITORS
+from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import charts, snippet, urls, views
 from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale

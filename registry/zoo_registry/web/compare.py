@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Summary, Timing
+from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import urls
 
 _Spell = Callable[[float], str]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo_registry.model import formatting
-from zoo_registry.model.query import Query, Summary, main_metric
+from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.query import Query
 from zoo_registry.model.submitted import VISITORS
+from zoo_registry.model.summary import Summary
 from zoo_registry.web import urls
 
 DEVICE = VISITORS.removesuffix(":")

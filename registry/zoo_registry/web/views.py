@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
-from zoo_registry.model.query import (
-    Miss,
-    NearMiss,
-    Page,
-    ParetoPoint,
-    Query,
-    Resolution,
-    Summary,
-    Timing,
-    main_metric,
-)
+from zoo_registry.model.answers import NearMiss, Page, ParetoPoint, Resolution
+from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.query import Miss, Query
+from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import charts, form, urls
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.urls import Params

@@ -17,7 +17,7 @@ from plugins.records import make
 from plugins.registry_server import stock
 from zoo_registry.app import create_app
 from zoo_registry.model.canonical import parse
-from zoo_registry.model.query import Summary
+from zoo_registry.model.summary import Summary
 from zoo_registry.settings import Settings
 from zoo_registry.web.lab import Runtime, lab
 

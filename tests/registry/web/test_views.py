@@ -3,17 +3,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from plugins.family import family, summaries
-from zoo_registry.model.query import (
-    Page,
-    ParetoPoint,
-    Query,
-    Resolution,
-    axis,
-    near_misses,
-    pareto,
-    parse_size,
-    resolve,
-)
+from zoo_registry.model.answers import Page, ParetoPoint, Resolution
+from zoo_registry.model.evaluate import axis, near_misses, pareto, resolve
+from zoo_registry.model.query import Query, parse_size
 from zoo_registry.web import views
 from zoo_registry.web.compare import comparison
 from zoo_registry.web.form import chips, form

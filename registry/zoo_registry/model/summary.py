@@ -1,0 +1,120 @@
+"""One release as a listing shows it. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zoo_registry.model.digest import Digest
+from zoo_registry.model.record import Measurement, Record
+
+
+class Value(BaseModel):
+    """Base of the values here: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Timing(Value):
+    """One device's latency, as a listing shows it. Milliseconds."""
+
+    device: str
+    threads: int
+    median_ms: float
+    p95_ms: float
+    ratio: float
+    ratio_ci95: tuple[float, float]
+    verdict: str
+    noisy: bool
+    sparse_path: str
+
+    @classmethod
+    def of(cls, measurement: Measurement) -> "Timing":
+        """Take from a measurement what a listing shows."""
+        m = measurement
+        return cls(
+            device=m.device,
+            threads=m.threads,
+            median_ms=m.latency_ms.median,
+            p95_ms=m.latency_ms.p95,
+            ratio=m.ratio.value,
+            ratio_ci95=m.ratio.ci95,
+            verdict=m.verdict,
+            noisy=m.noisy,
+            sparse_path=m.sparse_path,
+        )
+
+
+class Summary(Value):
+    """One release, as a listing shows it."""
+
+    name: str
+    version: str
+    model: str
+    variant: str
+    task: str
+    license: str
+    description: str
+    techniques: tuple[str, ...]
+    dataset: str
+    file_sha256: Digest
+    record_sha256: Digest
+    size: int
+    size_gzip: int
+    parameters: int
+    macs: int
+    sparsity: float
+    metrics: dict[str, float]
+    metrics_ci95: dict[str, tuple[float, float]] = {}
+    timings: tuple[Timing, ...]
+    published: str = Field(default="", description="RFC 3339 UTC")
+    yanked: bool = False
+    aliases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        record: Record,
+        record_sha256: Digest,
+        *,
+        added: Sequence[Measurement] = (),
+        **state: Any,
+    ) -> "Summary":
+        """Reduce a record (and measurements added since) to what a listing shows."""
+        metrics: dict[str, float] = {}
+        intervals: dict[str, tuple[float, float]] = {}
+        for metric in record.metrics:
+            metrics.setdefault(metric.metric, metric.value)
+            intervals.setdefault(metric.metric, metric.ci95)
+        return cls(
+            name=record.name,
+            version=record.version,
+            model=record.model,
+            variant=record.variant,
+            task=record.task,
+            license=record.license,
+            description=record.description,
+            techniques=tuple(step.technique for step in record.recipe),
+            dataset=record.metrics[0].dataset if record.metrics else "",
+            file_sha256=record.file.sha256,
+            record_sha256=record_sha256,
+            size=record.file.size,
+            size_gzip=record.file.size_gzip,
+            parameters=record.structure.parameters,
+            macs=record.structure.macs,
+            sparsity=record.structure.sparsity_overall,
+            metrics=metrics,
+            metrics_ci95=intervals,
+            timings=tuple(Timing.of(m) for m in (*record.measurements, *added)),
+            **state,
+        )
+
+    def timing(self, device: str | None, threads: int | None) -> Timing | None:
+        """Give the best usable timing.
+
+        That device and thread count, quiet before noisy, then fastest.
+        """
+        fitting = [
+            t for t in self.timings if device in (None, t.device) and threads in (None, t.threads)
+        ]
+        return min(fitting, key=lambda t: (t.noisy, t.median_ms), default=None)
