@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := registry builders client tests benchmarks examples docs
 PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
-PARALLEL := -n $(JOBS) --dist loadfile
+PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast check format golden lock results serve clean
@@ -31,8 +31,8 @@ demo: $(READY) ## build a family on real data, publish, search by budget, pull, 
 test: $(READY) ## all tests, those that train and those with real servers too; JOBS=4 for more at a time
 	$(PYTEST) -q $(PARALLEL)
 
-test-fast: $(READY) ## only the tests that neither train nor start servers
-	$(PYTEST) -q $(PARALLEL) -m "not train and not s3 and not browser and not slow"
+test-fast: $(READY) ## in under a minute: only the tests that neither train nor start processes
+	$(PYTEST) -q $(PARALLEL) -m "not train and not s3 and not browser and not slow and not process"
 
 check: $(READY) ## style, types and import contracts, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)

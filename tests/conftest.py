@@ -64,12 +64,28 @@ def _missing(marker: str) -> str | None:
     return reasons.get(marker)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run.
+PROCESSES = frozenset({"adb_server", "bench", "converted", "hub", "registry_server", "s3_server"})
+PROCESSES |= {"serve_registry", "sshd", "zoo", "zoo_in"}
+"""Fixtures that start a server or the real command, so that their tests are not fast ones."""
 
-    In CI run it all the same, so that a missing part is a failure.
+LONGEST = ("test_main_job", "test_matrix", "test_resume", "test_build", "test_own_loop")
+"""The files that take minutes begin first: two workers then end at about the same time."""
+
+
+def _place(item: pytest.Item) -> int:
+    name = item.path.stem
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, mark what starts processes, begin with what takes long.
+
+    In CI what cannot run is run all the same, so that a missing part is a failure.
     """
+    items.sort(key=_place)
     for item in items:
+        if PROCESSES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
         reason = next((why for mark in item.iter_markers() if (why := _missing(mark.name))), None)
         if reason and not IN_CI:
             item.add_marker(pytest.mark.skip(reason=reason))

@@ -25,6 +25,14 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidManifest, WrongUse
 
 SOURCE = Path(ternary.__file__)
+
+
+def _line(start: str) -> int:
+    lines = SOURCE.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if line.startswith(start))
+
+
+AFTER_MATH = _line("import math") + 1
 MANIFEST = """\
 schema: edgezoo/v1
 model: own
@@ -122,15 +130,25 @@ BROKEN = "class Ternary(Algorithm):\n"
             "./ternary.py: {}",
             "import math\n",
             "import math\nimport tensorflow\n",
-            "line 4: it imports a deep-learning framework",
+            f"line {AFTER_MATH}: it imports a deep-learning framework",
         ),
-        ("./ternary.py: {}", "import math\n", "import math\n1 / 0\n", "line 4: ZeroDivisionError"),
-        ("./ternary.py: {}", "import math\n", "import math\nimport (\n", "line 4: SyntaxError"),
+        (
+            "./ternary.py: {}",
+            "import math\n",
+            "import math\n1 / 0\n",
+            f"line {AFTER_MATH}: ZeroDivisionError",
+        ),
+        (
+            "./ternary.py: {}",
+            "import math\n",
+            "import math\nimport (\n",
+            f"line {AFTER_MATH}: SyntaxError",
+        ),
         (
             "./ternary.py: {}",
             '"ternary"',
             '"Ternary!"',
-            "line 22: Ternary: its `name` is 'Ternary!'",
+            f"line {_line('class Ternary(')}: Ternary: its `name` is 'Ternary!'",
         ),
         (
             "./ternary.py: {}",

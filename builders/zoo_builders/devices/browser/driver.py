@@ -72,8 +72,8 @@ async ({file, golden, atol, name}) => {
     return answer.arrayBuffer();
   };
   const [model, vectors] = [await bytes(file), await bytes(golden)];
-  const golden = await lab.readGolden(vectors);
-  window.contender = await runtime.prepare({bytes: new Uint8Array(model), golden, atol, name});
+  const given = {bytes: new Uint8Array(model), golden: await lab.readGolden(vectors), atol, name};
+  window.contender = await runtime.prepare(given);
   return contender.ready;
 }
 """
