@@ -3,13 +3,14 @@ PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := registry builders client tests benchmarks examples docs
+SOURCES := registry builders client tests benchmarks examples docs .ci
 PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+FAST := -m "not train and not s3 and not browser and not slow and not process"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check format golden lock results serve clean
+.PHONY: help setup demo test test-fast cover check format golden dist lock results serve clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -32,7 +33,11 @@ test: $(READY) ## all tests, those that train and those with real servers too; J
 	$(PYTEST) -q $(PARALLEL)
 
 test-fast: $(READY) ## in under a minute: only the tests that neither train nor start processes
-	$(PYTEST) -q $(PARALLEL) -m "not train and not s3 and not browser and not slow and not process"
+	$(PYTEST) -q $(PARALLEL) $(FAST)
+
+cover: $(READY) ## branch coverage of the fast tests, by package
+	$(PYTEST) -q $(PARALLEL) $(FAST) --cov --cov-report=
+	$(BIN)/python .ci/cover.py
 
 check: $(READY) ## style, types and import contracts, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)
@@ -46,6 +51,9 @@ format: $(READY) ## rewrite the sources in the house style
 
 golden: $(READY) ## make golden files, the manifest schema and the reference again
 	$(PYTEST) -q --golden -m golden
+
+dist: $(READY) ## build wheel and sdist, check them, try the wheel alone in a fresh environment
+	.ci/dist $(BIN)/python
 
 results: $(READY) ## measure the shipped manifests again and write docs/results.md
 	PATH="$(abspath $(BIN)):$$PATH" sh examples/results.sh
