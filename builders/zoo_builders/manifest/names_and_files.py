@@ -86,17 +86,11 @@ def words(spec: Manifest, mistakes: Mistakes) -> None:
         importlib.import_module("zoo_builders.tasks").TASKS,
         importlib.import_module("zoo_builders.devices").DEVICES,
     )
-    if spec.task not in tasks.names():
-        mistakes.add(
-            ("task",), f"no task is called {spec.task!r}", nearest(spec.task, tasks.names())
-        )
+    if refusal := tasks.refusal(spec.task):
+        mistakes.add(("task",), refusal.message, refusal.hint)
     for index, device in enumerate(spec.benchmark.devices):
-        if device.partition(":")[0] not in devices.names():
-            mistakes.add(
-                ("benchmark", "devices", index),
-                f"no device is called {device!r}",
-                nearest(device, devices.names()),
-            )
+        if refusal := devices.refusal(device.partition(":")[0]):
+            mistakes.add(("benchmark", "devices", index), refusal.message, refusal.hint)
     variables(spec, mistakes)
 
 
@@ -326,12 +320,8 @@ class Finder:
         Give the user's file it names, and what should be known of it.
         """
         weights, key = self.spec.base.weights, ("base", "weights")
-        if weights.source not in WEIGHTS.names():
-            self.mistakes.add(
-                (*key, "source"),
-                f"no weights source is called {weights.source!r}",
-                nearest(weights.source, WEIGHTS.names()),
-            )
+        if refusal := WEIGHTS.refusal(weights.source):
+            self.mistakes.add((*key, "source"), refusal.message, refusal.hint)
             return None, ()
         source = WEIGHTS.get(weights.source)
         try:
@@ -356,12 +346,8 @@ class Finder:
 
     def _data(self) -> Mapping[str, SourceFile]:
         spec = self.spec.data
-        if spec.source not in SOURCES.names():
-            self.mistakes.add(
-                ("data", "source"),
-                f"no data source is called {spec.source!r}",
-                nearest(spec.source, SOURCES.names()),
-            )
+        if refusal := SOURCES.refusal(spec.source):
+            self.mistakes.add(("data", "source"), refusal.message, refusal.hint)
             return {}
         source = SOURCES.get(spec.source)
         args = self._args(source)

@@ -7,7 +7,6 @@ see `networks`).
 """
 
 import copy
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidManifest, NotFound
+from zoo_registry.model.suggest import close
 
 _STAND_INS = {"schema": "edgezoo/v1", "model": "model", "version": "1.0.0", "license": "none"}
 """Filled in for wrong or missing keys after they were noted.
@@ -165,9 +165,9 @@ def _leave_out(data: Any, key: Key) -> None:
             return
     if key and isinstance(data, dict) and key[-1] in data:
         value = data.pop(key[-1])
-        meant = difflib.get_close_matches(str(key[-1]), fields_at(Manifest, key[:-1]), n=1)
-        if meant and meant[0] != key[-1]:
-            data.setdefault(meant[0], value)
+        meant = close(str(key[-1]), fields_at(Manifest, key[:-1]))
+        if meant not in {"", key[-1]}:
+            data.setdefault(meant, value)
 
 
 def _one_goal_kind(error: ValidationError, data: Any) -> ValidationError:

@@ -17,7 +17,6 @@ from zoo_builders.networks.verdicts import Objection
 from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_registry.model.errors import ZooError
-from zoo_registry.model.suggest import nearest
 
 Recipes = Mapping[str, tuple[Step, ...]]
 
@@ -155,10 +154,8 @@ def _step(known: _Entry, key: Key, mistakes: Mistakes) -> Step | None:
         )
         return None
     ((name, params),) = entry.items()
-    if name not in TECHNIQUES.names():
-        mistakes.add(
-            (*key, name), f"no technique is called {name!r}", nearest(name, TECHNIQUES.names())
-        )
+    if refusal := TECHNIQUES.refusal(name):
+        mistakes.add((*key, name), refusal.message, refusal.hint)
         return None
     return _checked(name, params, (*key, name), mistakes)
 

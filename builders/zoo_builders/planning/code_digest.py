@@ -6,10 +6,11 @@ Code counts by meaning: a module is hashed as its syntax tree without docstrings
     docstrings, blank lines and
 formatting change no fingerprint. A stage depends on the modules that its entry module imports from
 this package, followed to the end; modules that hold only types and plumbing (`PLUMBING`) do not
-count.
+count. A plugin of another distribution counts with every byte of its package.
 """
 
 import ast
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -74,9 +75,22 @@ class Code:
 
     def _module(self, name: str) -> tuple[Digest, frozenset[str]] | None:
         if name not in self._modules:
-            source = self._source(name)
-            self._modules[name] = None if source is None else _understood(source)
+            if name.partition(".")[0] != PACKAGE:
+                self._modules[name] = self._foreign(name)
+            else:
+                source = self._source(name)
+                self._modules[name] = None if source is None else _understood(source)
         return self._modules[name]
+
+    def _foreign(self, name: str) -> tuple[Digest, frozenset[str]] | None:
+        """A plugin of another distribution: the bytes of its whole package, whatever it imports."""
+        spec = importlib.util.find_spec(name.partition(".")[0])
+        if spec is None or spec.origin is None:
+            return None
+        origin = Path(spec.origin)
+        files = origin.parent.rglob("*.py") if spec.submodule_search_locations else [origin]
+        read = {str(file.relative_to(origin.parent)): self.tree.digest(file) for file in files}
+        return digest_of(read), frozenset()
 
     def _source(self, name: str) -> bytes | None:
         inner = name.removeprefix(PACKAGE).strip(".").replace(".", "/")

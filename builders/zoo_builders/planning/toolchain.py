@@ -20,6 +20,7 @@ from zoo_builders.stages import ENTRY, PACKAGE, TOOLS
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_registry.model.digest import Digest
+from zoo_registry.model.plugins import brought_by
 
 if TYPE_CHECKING:
     from zoo_builders.manifest.reader import Resolved
@@ -65,7 +66,10 @@ def gather(resolved: "Resolved", code: Code, host: str) -> Toolchain:
         code={
             key: code.digest(ENTRY[kind], *modules) for key, (kind, modules, _) in wanted.items()
         },
-        tools={key: tools(kind, extra) for key, (kind, _, extra) in wanted.items()},
+        tools={
+            key: tools(kind, (*extra, *brought_by(modules)))
+            for key, (kind, modules, extra) in wanted.items()
+        },
         host=host,
     )
 
@@ -145,7 +149,12 @@ def _judging(task: str) -> tuple[str, ...]:
 
 def _weights(source: str) -> tuple[str, ...]:
     """Modules that bring and read borrowed weights; none for a base that is trained."""
-    return () if source == TRAIN else (WEIGHTS.get(source).module,)
+    brought = WEIGHTS.foreign(source)
+    return (
+        ()
+        if source == TRAIN
+        else (brought.entry.module if brought else WEIGHTS.get(source).module,)
+    )
 
 
 def _module_of(plugin: Any) -> tuple[str, ...]:

@@ -7,6 +7,7 @@
     │   ├── InvalidQuery              a search cannot be understood
     │   ├── InvalidRecord             a record or measurement breaks its schema
     │   ├── UnknownPlugin             nobody registered that name
+    │   ├── BrokenPlugin              another distribution's plugin cannot be used
     │   ├── MissingExtra              the verb's package is not installed
     │   ├── TooLarge                  more bytes than the limit
     │   └── Forbidden                 a token without the scope
@@ -124,6 +125,12 @@ class UnknownPlugin(WrongUse):
     """Nobody registered that name; the hint names the nearest one."""
 
     slug = "unknown-plugin"
+
+
+class BrokenPlugin(WrongUse):
+    """A plugin that another installed distribution brings cannot be used; says whose it is."""
+
+    slug = "broken-plugin"
 
 
 class MissingExtra(WrongUse):

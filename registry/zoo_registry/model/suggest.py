@@ -13,9 +13,14 @@ For one to be suggested for the other.
 """
 
 
+def alike(name: str, known: Iterable[str], most: int) -> tuple[str, ...]:
+    """Give at most so many known names that are like `name`, the most alike first."""
+    return tuple(difflib.get_close_matches(name, list(known), n=most, cutoff=CUTOFF))
+
+
 def close(name: str, known: Iterable[str]) -> str:
     """Give the known name that is most like `name`; empty where none is."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=CUTOFF)), "")
+    return next(iter(alike(name, known, 1)), "")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

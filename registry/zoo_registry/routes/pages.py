@@ -6,7 +6,6 @@ Everything works without JavaScript. A mistake or a missing artifact is a page t
 the API would give.
 """
 
-import difflib
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -22,6 +21,7 @@ from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, 
 from zoo_registry.model.evaluate import main_metric
 from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
+from zoo_registry.model.suggest import alike
 from zoo_registry.model.summary import Summary
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
@@ -74,8 +74,7 @@ def _nearest(request: Request) -> tuple[tuple[str, str], ...]:
     """Find the artifacts whose names are near the one in the path."""
     name = str(request.path_params.get("name", "")) or request.url.path.rpartition("/")[2]
     known = [item.name for item in registry_of(request).search(Query(), limit=MOST_NAMES).items]
-    near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-    return tuple((found, urls.artifact(found)) for found in near)
+    return tuple((found, urls.artifact(found)) for found in alike(name, known, 5))
 
 
 router = APIRouter(route_class=answering(error_page, ZooError), include_in_schema=False)

@@ -5,7 +5,6 @@ Every parameter is known: a misspelled one is refused with the nearest valid nam
 wrong answer. An empty value counts as not given, as forms send it.
 """
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.query import Query, parse_size
 from zoo_registry.model.record import explain, shorten
+from zoo_registry.model.suggest import close
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -136,8 +136,8 @@ def _given(pairs: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, (*known, "min_top1"), n=1, cutoff=0.5)
-    guess = f"did you mean {near[0]!r}? " if near else ""
+    near = close(name, (*known, "min_top1"))
+    guess = f"did you mean {near!r}? " if near else ""
     return f"{guess}known: {', '.join(known)}, min_<metric>"
 
 

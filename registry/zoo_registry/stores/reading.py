@@ -8,7 +8,6 @@ yanks/<name>/<version>.json                   {"reason", "when"}
 aliases/<name>/<alias>.json                   {"version", "when"}
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, InvalidRecord, NotFound, WrongUse, ZooError
 from zoo_registry.model.record import Measurement, Record, explain
 from zoo_registry.model.ref import NAME, parse_version
+from zoo_registry.model.suggest import close
 from zoo_registry.model.summary import Summary
 from zoo_registry.stores.base import Store, read_whole
 
@@ -123,10 +123,10 @@ def unknown(store: Store, name: str, version: str = "") -> NotFound:
             f"{name} has no version {version!r}",
             hint=f"zoo show {name}@{known[-1]}   # released: {', '.join(known)}",
         )
-    near = difflib.get_close_matches(name, names(store), n=1, cutoff=0.5)
+    near = close(name, names(store))
     return NotFound(
         f"no artifact is called {name!r}",
-        hint=f"zoo show {near[0]}" if near else "zoo search   # lists the names",
+        hint=f"zoo show {near}" if near else "zoo search   # lists the names",
     )
 
 

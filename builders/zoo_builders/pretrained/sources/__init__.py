@@ -99,7 +99,9 @@ class WeightsSource:
     module: str = ""
 
 
-WEIGHTS: Kind[WeightsSource] = Kind("weights source", __name__)
+WEIGHTS: Kind[WeightsSource] = Kind(
+    "weights source", __name__, plural="weights", like=WeightsSource
+)
 
 
 def epochs(asked: Mapping[str, Any] | None, train: int) -> int:

@@ -7,5 +7,4 @@ from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS
 from zoo_builders.techniques.compress.technique import technique_of
 
-for _name in ALGORITHMS.names():
-    TECHNIQUES.add(_name, technique_of(ALGORITHMS.get(_name)))
+TECHNIQUES.make_from(ALGORITHMS, technique_of)

@@ -141,4 +141,6 @@ class Algorithm:
         return []
 
 
-ALGORITHMS: Kind[Algorithm] = Kind("compression algorithm", __name__)
+ALGORITHMS: Kind[Algorithm] = Kind(
+    "compression algorithm", __name__, plural="algorithms", like=Algorithm
+)
