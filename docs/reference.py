@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from enum import Enum
+from itertools import groupby
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -20,17 +21,10 @@ import zoo_builders.data.splits
 import zoo_builders.tflite.flatbuffer  # noqa: F401  both bring their errors
 from zoo_builders import spec
 from zoo_builders.data.preprocess import STEPS
-from zoo_builders.data.sources import SOURCES
-from zoo_builders.devices import DEVICES
 from zoo_builders.manifest import schema
-from zoo_builders.metrics import METRICS
-from zoo_builders.networks.shipped import NETWORKS
-from zoo_builders.pretrained.sources import WEIGHTS
-from zoo_builders.tasks import TASKS
-from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.training import settings as specs
+from zoo_client import inventory
 from zoo_client import settings as client_settings
-from zoo_client.cli import VERBS, load
 from zoo_registry import settings as server_settings
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.plugins import Kind
@@ -52,12 +46,17 @@ def described(thing: Any) -> str:
     return " ".join(" ".join(said).split())
 
 
-def plugins(title: str, kind: Kind[Any]) -> Iterator[str]:
-    """List one kind of plugin with what each is."""
-    yield f"## {title}\n\n"
-    for name in kind.names():
-        yield f"- `{name}`: {described(kind.get(name))}\n"
+def plugins(kind: Kind[Any]) -> Iterator[str]:
+    """List one kind of plugin with what each is, and the keys of those that a manifest sets."""
+    yield f"## {kind.noun.capitalize()}s\n\n`zoo list {kind.plural}`\n\n"
+    for name, plugin in sorted(kind.own().items()):
+        yield f"- `{name}`: {described(plugin)}\n"
     yield "\n"
+    for name, plugin in sorted(kind.own().items()):
+        params = getattr(plugin, "params", None)
+        if params is not None and params.model_fields:
+            yield f"### `{name}`\n\n"
+            yield from fields(params)
 
 
 def preprocessing() -> Iterator[str]:
@@ -112,11 +111,11 @@ def commands() -> Iterator[str]:
         "## Commands\n\nEvery command takes `--help`; exit code 0 yes, 1 the answer is no, 2 wrong"
         " use, 3 the other side failed.\n\n"
     )
-    for group, verbs in VERBS.items():
+    for group, verbs in groupby(inventory.shipped().values(), lambda verb: verb.group):
         yield f"### {group}\n\n"
         for verb in verbs:
             yield f"**`zoo {verb.name}`** {verb.help}\n\n"
-            yield from options(load(verb), f"zoo {verb.name}")
+            yield from options(verb.load(), f"zoo {verb.name}")
 
 
 def options(command: Any, name: str) -> Iterator[str]:
@@ -173,22 +172,9 @@ def reference() -> str:
     """Give the whole reference as Markdown."""
     parts = ["# Reference\n\nWritten from the code by `make golden`; do not edit.\n\n"]
     parts += commands()
-    for title, kind in (
-        ("Networks", NETWORKS),
-        ("Techniques", TECHNIQUES),
-        ("Data sources", SOURCES),
-        ("Weights sources", WEIGHTS),
-        ("Tasks", TASKS),
-        ("Metrics", METRICS),
-        ("Devices", DEVICES),
-    ):
-        parts += plugins(title, kind)
-        if kind in (TECHNIQUES, SOURCES, WEIGHTS):
-            for name in kind.names():
-                params = kind.get(name).params
-                parts += [f"### `{name}`\n\n", *fields(params)] if params.model_fields else []
-        if kind is SOURCES:
-            parts += preprocessing()
+    for kind in map(inventory.load_kind, inventory.kinds()):
+        parts += plugins(kind)
+        parts += preprocessing() if kind.plural == "data" else []
     parts.append("## Manifest\n\n")
     for model in (
         schema.Manifest,

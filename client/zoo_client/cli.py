@@ -1,133 +1,43 @@
-"""The `zoo` command: a table of verbs, each loaded when it is used.
+"""The `zoo` command: verbs that are loaded when they are used.
 
-And the one boundary where errors end.
-
-`zoo --help` reads this table alone, so it is instant whatever the verbs import. A verb is a
-function with typer annotations, or a `typer.Typer` of its own. Adding one is one row here.
+And the one boundary where errors end. `zoo --help` reads the verbs' rows alone (see `inventory`),
+so it is instant whatever they import.
 """
 
-import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from zoo_client import inventory
 from zoo_client.extras import missing_extra
 from zoo_registry.model.errors import WrongUse, ZooError
+from zoo_registry.model.suggest import close
 
 STOPPED = 130
 _FOOT = """Every verb takes --help, and --json for machines. Exit code: 0 yes,
 1 the answer is no, 2 wrong use, 3 the other side failed.
 """
 
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One row: what is typed, what it does, where it lives, the extra that brings what it needs."""
-
-    name: str
-    help: str
-    target: str
-    extra: str = ""
-
-
-def _verb(
-    name: str, text: str, package: str = "zoo_client", *, what: str = "", extra: str = ""
-) -> Verb:
-    return Verb(name, text, f"{package}.commands.{name}:{what or name}", extra)
-
-
-_BUILD = {"package": "zoo_builders", "extra": "build"}
-_BENCH = {"package": "zoo_builders", "extra": "bench"}
-_SERVER = {"package": "zoo_registry", "extra": "registry"}
-
-VERBS: dict[str, tuple[Verb, ...]] = {
-    "Everyone": (
-        _verb("search", "Find artifacts by task, technique, device and budget.", what="app"),
-        _verb("pull", "Download one artifact, by name or by budget, verified.", what="app"),
-        _verb("show", "Show everything that is known of one artifact."),
-        _verb("verify", "Check a file, or a published artifact, against its record."),
-        _verb(
-            "bench", "Measure latency here, beside what was published.", what="bench_verb", **_BENCH
-        ),
-        _verb(
-            "devices",
-            "List what this machine can measure on, and what is missing.",
-            what="app",
-            **_BENCH,
-        ),
-        _verb(
-            "list",
-            "List networks, techniques, data, tasks, devices, stores or remotes.",
-            what="list_kind",
-        ),
-        _verb("cache", "List, clean or check the pulled files kept on this machine.", what="app"),
-        _verb("doctor", "Check this installation and say how to fix what is missing."),
-    ),
-    "Model engineer": (
-        _verb("init", "Start a manifest.", **_BUILD),
-        _verb("validate", "Find every mistake in manifests.", **_BUILD),
-        _verb("plan", "Show what would be built, what is cached, what changed.", **_BUILD),
-        _verb(
-            "preflight",
-            "Show what each technique can do to each layer, and what to change.",
-            **_BUILD,
-        ),
-        _verb("build", "Train, optimize, convert, prove and measure.", **_BUILD),
-        _verb("publish", "Publish what was built.", **_BUILD),
-        _verb("bump", "Raise the version of manifests whose content changed.", **_BUILD),
-        _verb("promote", "Move an alias such as stable to a version."),
-        _verb("yank", "Withdraw a version, with a reason."),
-    ),
-    "Platform engineer": (
-        _verb("serve", "Run the registry.", **_SERVER),
-        _verb(
-            "registry",
-            "Migrate, reindex, verify, clean the registry; make tokens.",
-            what="app",
-            **_SERVER,
-        ),
-    ),
-}
 STARTS_AGAIN = frozenset({"bench"})
 """Verbs that keep nothing of what Ctrl-C cut short."""
 
-BY_NAME = {verb.name: verb for group in VERBS.values() for verb in group}
-
-
-def load(verb: Verb) -> Any:
-    """Import a verb's module and give its command.
-
-    Raises:
-        MissingExtra: a package it needs is not installed; the hint is the pip command.
-    """
-    module, _, attribute = verb.target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, f"zoo {verb.name}", verb.extra) or error from error
-    if isinstance(found, typer.Typer):
-        return typer.main.get_command(found)
-    app = typer.Typer(add_completion=False)
-    app.command(verb.name)(found)
-    return typer.main.get_command(app)
-
 
 class Verbs(TyperGroup):
-    """The root: knows its verbs from the table and loads the one that is asked for."""
+    """The root: knows its verbs by their rows and loads the one that is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  the base class's signature
-        """List the verbs in the table's order."""
-        return list(BY_NAME)
+        """List the verbs in their order."""
+        return list(inventory.verbs())
 
     # the base class's signature
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Load a verb; None when there is no such verb."""
-        return load(BY_NAME[cmd_name]) if cmd_name in BY_NAME else None
+        verb = inventory.verb(cmd_name)
+        return verb.load() if verb is not None else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the verb that was typed.
@@ -135,11 +45,9 @@ class Verbs(TyperGroup):
         Raises:
             WrongUse: there is none; the hint names the nearest.
         """
-        if args[0] not in BY_NAME and not args[0].startswith("-"):
-            near = get_close_matches(args[0], BY_NAME, n=1)
-            raise WrongUse(
-                f"there is no verb {args[0]!r}", hint=f"zoo {near[0]}" if near else "zoo --help"
-            )
+        if not args[0].startswith("-") and inventory.verb(args[0]) is None:
+            near = close(args[0], inventory.verbs())
+            raise WrongUse(f"there is no verb {args[0]!r}", hint=f"zoo {near or '--help'}")
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -151,14 +59,15 @@ def _help(ctx: Any) -> str:
     def bold(text: str) -> str:
         return typer.style(text, bold=True)
 
-    width = max(map(len, BY_NAME))
+    rows = inventory.verbs()
+    width = max(map(len, rows))
     lines = [
         f"{bold('zoo')}: a model zoo for on-device inference that can be asked a question",
         "",
         "Usage: zoo VERB [OPTIONS]",
         "",
     ]
-    for title, verbs in VERBS.items():
+    for title, verbs in groupby(rows.values(), lambda verb: verb.group):
         lines += [
             bold(title),
             *(f"  {typer.style(verb.name.ljust(width), fg='cyan')}  {verb.help}" for verb in verbs),
@@ -256,7 +165,7 @@ def _known(error: Exception, words: list[str]) -> ZooError | None:
     """Turn what typer and imports raise into our errors; None for what nobody expected."""
     if isinstance(error, ZooError):
         return error
-    command = " ".join(["zoo", *(word for word in words[:1] if word in BY_NAME)])
+    command = " ".join(["zoo", *(word for word in words[:1] if inventory.verb(word))])
     if type(error).__name__ == "NoArgsIsHelpError":
         return WrongUse(f"{command} wants a word more", hint=f"{command} --help")
     if isinstance(error, typer.Abort):

@@ -21,7 +21,7 @@ from zoo_builders.manifest.recipes import read_recipes
 from zoo_builders.manifest.schema import Base
 from zoo_builders.manifest.yaml_lines import Document
 from zoo_builders.stages import ENTRY
-from zoo_client.cli import BY_NAME, load
+from zoo_client import inventory
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
@@ -77,7 +77,7 @@ def test_the_map_has_every_kind_of_stage() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_in_the_documents_exists(page: Path) -> None:
     commands = re.findall(r"(?m)^(?:\$ )?zoo ([a-z]+)((?: [^#\n]*)?)", page.read_text())
-    unknown = sorted({verb for verb, _ in commands} - set(BY_NAME))
+    unknown = sorted({verb for verb, _ in commands} - set(inventory.shipped()))
     assert not unknown
     for verb, rest in commands:
         used = set(re.findall(r"(--[a-z][a-z0-9-]*)", rest))
@@ -90,7 +90,7 @@ def test_every_command_in_the_documents_exists(page: Path) -> None:
 @cache
 def _options(*verb: str) -> frozenset[str]:
     """Read the options of a verb from the command itself, down to a group's."""
-    command = load(BY_NAME[verb[0]])
+    command = inventory.shipped()[verb[0]].load()
     for word in verb[1:]:
         command = command.commands[word]
     return frozenset(option for parameter in command.params for option in parameter.opts)

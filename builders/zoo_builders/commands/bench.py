@@ -33,6 +33,14 @@ from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import WrongUse
 
+VERB = {
+    "group": "Everyone",
+    "rank": 50,
+    "help": "Measure latency here, beside what was published.",
+    "extra": "bench",
+    "call": "bench_verb",
+}
+
 What = Annotated[
     list[str] | None,
     typer.Argument(

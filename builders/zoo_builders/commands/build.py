@@ -22,6 +22,13 @@ from zoo_builders.running.since import changes, demand_versions, resolved_varian
 from zoo_client.output import console, emit_json, remark
 from zoo_registry.model.errors import MissingExtra, ZooError
 
+VERB = {
+    "group": "Model engineer",
+    "rank": 50,
+    "help": "Train, optimize, convert, prove and measure.",
+    "extra": "build",
+}
+
 STOPPED = 130
 
 

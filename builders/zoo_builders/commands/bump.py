@@ -11,6 +11,13 @@ from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import InvalidManifest
 from zoo_registry.model.files import write_bytes
 
+VERB = {
+    "group": "Model engineer",
+    "rank": 70,
+    "help": "Raise the version of manifests whose content changed.",
+    "extra": "build",
+}
+
 
 def bump(
     manifests: Annotated[list[Path], typer.Argument(metavar="M...", help="Manifests.")],

@@ -11,6 +11,14 @@ from zoo_client.commands.options import Json
 from zoo_client.output import NOTHING, console, emit_json, remark, table
 from zoo_registry.model.errors import Unsupported
 
+VERB = {
+    "group": "Everyone",
+    "rank": 60,
+    "help": "List what this machine can measure on, and what is missing.",
+    "extra": "bench",
+    "call": "app",
+}
+
 app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_help=False)
 
 

@@ -12,6 +12,8 @@ from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.files import write_bytes
 
+VERB = {"group": "Model engineer", "rank": 10, "help": "Start a manifest.", "extra": "build"}
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 STARTER = """\

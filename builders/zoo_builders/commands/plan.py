@@ -20,6 +20,13 @@ from zoo_builders.stage import Stage
 from zoo_builders.tflite.proof import Promise
 from zoo_client.output import console, emit_json, remark, table
 
+VERB = {
+    "group": "Model engineer",
+    "rank": 30,
+    "help": "Show what would be built, what is cached, what changed.",
+    "extra": "build",
+}
+
 Format = Literal["text", "json", "github"]
 
 

@@ -19,6 +19,13 @@ from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.suggest import nearest
 
+VERB = {
+    "group": "Model engineer",
+    "rank": 40,
+    "help": "Show what each technique can do to each layer, and what to change.",
+    "extra": "build",
+}
+
 Manifests = Annotated[
     list[Path] | None,
     typer.Argument(

@@ -11,6 +11,8 @@ from zoo_builders.running.project import Workshop, default_manifests
 from zoo_builders.running.publish import Sent, load_bundle, send
 from zoo_client.output import console, emit_json, table
 
+VERB = {"group": "Model engineer", "rank": 60, "help": "Publish what was built.", "extra": "build"}
+
 To = Annotated[
     list[str] | None,
     typer.Option(

@@ -7,6 +7,13 @@ from zoo_builders.running.project import Workshop, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import InvalidManifest
 
+VERB = {
+    "group": "Model engineer",
+    "rank": 20,
+    "help": "Find every mistake in manifests.",
+    "extra": "build",
+}
+
 
 def validate(manifests: Manifests = None, *, json: Json = False) -> int:
     """Find every mistake in manifests.

@@ -232,4 +232,4 @@ def known_as(place: Place, device: str) -> str:
     return found
 
 
-DEVICES: Kind[Device] = Kind("device", __name__, like=Device)
+DEVICES: Kind[Device] = Kind("device", "devices", __name__, like=Device)

@@ -62,7 +62,7 @@ class Metric(Protocol):
         """
 
 
-METRICS: Kind[Metric] = Kind("metric", __name__, like=Metric)
+METRICS: Kind[Metric] = Kind("metric", "metrics", __name__, like=Metric)
 _FIRST = "top1"
 
 

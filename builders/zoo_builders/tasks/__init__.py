@@ -51,7 +51,7 @@ class Task(Protocol):
         """
 
 
-TASKS: Kind[Task] = Kind("task", __name__, like=Task)
+TASKS: Kind[Task] = Kind("task", "tasks", __name__, like=Task)
 
 
 def refuse_other_classes(task: str, outputs: Sequence[int | None], classes: Sequence[str]) -> None:

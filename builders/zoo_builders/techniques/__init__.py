@@ -82,4 +82,4 @@ class Technique:
         return Path(inspect.getsourcefile(where) or "") or None
 
 
-TECHNIQUES: Kind[Technique] = Kind("technique", __name__, like=Technique)
+TECHNIQUES: Kind[Technique] = Kind("technique", "techniques", __name__, like=Technique)

@@ -18,6 +18,13 @@ from zoo_client.settings import Settings
 from zoo_registry.model import formatting
 from zoo_registry.model.query import parse_size
 
+VERB = {
+    "group": "Everyone",
+    "rank": 80,
+    "help": "List, clean or check the pulled files kept on this machine.",
+    "call": "app",
+}
+
 app = typer.Typer(
     add_completion=False, help="List, clean or check the pulled files kept on this machine."
 )

@@ -5,10 +5,16 @@ import dataclasses
 import typer
 from rich.text import Text
 
-from zoo_client.checkup import checkup
+from zoo_client import doctor as checks
 from zoo_client.commands.options import Json
 from zoo_client.output import console, emit_json, table
 from zoo_client.settings import Settings
+
+VERB = {
+    "group": "Everyone",
+    "rank": 90,
+    "help": "Check this installation and say how to fix what is missing.",
+}
 
 _MARKS = {
     "ok": Text("ok", style="green"),
@@ -22,7 +28,7 @@ def doctor(*, as_json: Json = False) -> None:
 
     Every finding comes with its fix (exit code 1 when something is broken).
     """
-    findings = checkup(Settings.read())
+    findings = checks.look(Settings.read())
     if as_json:
         emit_json([dataclasses.asdict(finding) for finding in findings])
     else:

@@ -10,6 +10,8 @@ from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.model.ref import Ref
 
+VERB = {"group": "Model engineer", "rank": 80, "help": "Move an alias such as stable to a version."}
+
 
 def promote(
     *,

@@ -22,6 +22,13 @@ from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import Release
 
+VERB = {
+    "group": "Everyone",
+    "rank": 20,
+    "help": "Download one artifact, by name or by budget, verified.",
+    "call": "app",
+}
+
 app = typer.Typer(add_completion=False)
 
 What = Annotated[

@@ -12,6 +12,13 @@ from zoo_client.settings import Settings
 from zoo_registry.model.answers import Page
 from zoo_registry.model.query import Query
 
+VERB = {
+    "group": "Everyone",
+    "rank": 10,
+    "help": "Find artifacts by task, technique, device and budget.",
+    "call": "app",
+}
+
 app = typer.Typer(add_completion=False)
 
 Words = Annotated[

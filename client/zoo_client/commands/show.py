@@ -11,6 +11,8 @@ from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.model.ref import Ref
 
+VERB = {"group": "Everyone", "rank": 30, "help": "Show everything that is known of one artifact."}
+
 
 def show(
     *,

@@ -16,6 +16,12 @@ from zoo_client.verify import Verified, verify_file, verify_release
 from zoo_registry.model import formatting
 from zoo_registry.model.ref import Ref
 
+VERB = {
+    "group": "Everyone",
+    "rank": 40,
+    "help": "Check a file, or a published artifact, against its record.",
+}
+
 
 def verify(
     *,

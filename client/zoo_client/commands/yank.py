@@ -11,6 +11,8 @@ from zoo_client.settings import Settings
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.ref import Ref
 
+VERB = {"group": "Model engineer", "rank": 90, "help": "Withdraw a version, with a reason."}
+
 
 def yank(
     *,

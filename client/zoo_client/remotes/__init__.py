@@ -9,7 +9,7 @@ from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
 from zoo_registry.model.plugins import Kind
 
-REMOTES: Kind[Callable[[str, Settings], Remote]] = Kind("remote", __name__)
+REMOTES: Kind[Callable[[str, Settings], Remote]] = Kind("remote", "remotes", __name__)
 remote = REMOTES.register
 
 EMBEDDED = "embedded"

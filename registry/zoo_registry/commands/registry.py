@@ -15,6 +15,14 @@ from pydantic import BaseModel
 
 from zoo_registry.settings import Settings
 
+VERB = {
+    "group": "Platform engineer",
+    "rank": 20,
+    "help": "Migrate, reindex, verify, clean the registry; make tokens.",
+    "extra": "registry",
+    "call": "app",
+}
+
 app = typer.Typer(
     help="Keep a registry in order: migrate, reindex, verify, collect garbage, hand out tokens.",
     no_args_is_help=True,

@@ -12,6 +12,8 @@ import typer
 from zoo_registry.model.errors import Unreachable
 from zoo_registry.settings import Settings
 
+VERB = {"group": "Platform engineer", "rank": 10, "help": "Run the registry.", "extra": "registry"}
+
 _GRACE_S = 10
 
 

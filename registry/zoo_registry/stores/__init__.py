@@ -8,7 +8,7 @@ from collections.abc import Callable
 from zoo_registry.model.plugins import Kind
 from zoo_registry.stores.base import Store
 
-STORES: Kind[Callable[[str], Store]] = Kind("store", __name__)
+STORES: Kind[Callable[[str], Store]] = Kind("store", "stores", __name__)
 store = STORES.register
 
 

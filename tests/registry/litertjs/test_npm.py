@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo_client.checkup import litert_js
+from zoo_client.doctor import litert_js
 from zoo_client.settings import Settings
 from zoo_registry.litertjs import installed
 from zoo_registry.litertjs.npm import install

@@ -56,14 +56,14 @@ def test_errors_cross_processes(kind: type[ZooError]) -> None:
 
 
 def test_a_name_taken_twice_is_refused() -> None:
-    kind: Kind[int] = Kind("number", "email")
+    kind: Kind[int] = Kind("number", "numbers", "email")
     kind.add("one", 1)
     with pytest.raises(ValueError, match="number 'one' is registered twice"):
         kind.add("one", 2)
 
 
 def test_an_unknown_plugin_names_the_nearest() -> None:
-    kind: Kind[int] = Kind("number", "wsgiref")
+    kind: Kind[int] = Kind("number", "numbers", "wsgiref")
     kind.add("seven", 7)
     with pytest.raises(errors.UnknownPlugin, match="did you mean 'seven'"):
         kind.get("sevn")

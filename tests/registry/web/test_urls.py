@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoo_client.cli import BY_NAME, load
+from zoo_client import inventory
 from zoo_registry.routes.params import PAGING, READERS
 from zoo_registry.web import urls
 
@@ -72,7 +72,11 @@ def test_names_are_quoted_in_paths() -> None:
 
 
 def test_every_option_a_page_prints_is_one_the_client_has() -> None:
-    known = {option for parameter in load(BY_NAME["search"]).params for option in parameter.opts}
+    known = {
+        option
+        for parameter in inventory.shipped()["search"].load().params
+        for option in parameter.opts
+    }
     values = tuple(
         (name, "true" if name in {"pareto", "all_versions", "yanked"} else "1") for name in READERS
     )

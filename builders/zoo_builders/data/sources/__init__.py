@@ -175,4 +175,4 @@ class Source:
     doc: str = ""
 
 
-SOURCES: Kind[Source] = Kind("data source", __name__, plural="data", like=Source)
+SOURCES: Kind[Source] = Kind("data source", "data", __name__, like=Source)

@@ -8,5 +8,5 @@ from collections.abc import Callable
 from zoo_builders.networks.graph import Graph
 from zoo_registry.model.plugins import Kind
 
-NETWORKS: Kind[Callable[..., Graph]] = Kind("network", __name__)
+NETWORKS: Kind[Callable[..., Graph]] = Kind("network", "networks", __name__)
 network = NETWORKS.register

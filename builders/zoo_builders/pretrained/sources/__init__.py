@@ -99,9 +99,7 @@ class WeightsSource:
     module: str = ""
 
 
-WEIGHTS: Kind[WeightsSource] = Kind(
-    "weights source", __name__, plural="weights", like=WeightsSource
-)
+WEIGHTS: Kind[WeightsSource] = Kind("weights source", "weights", __name__, like=WeightsSource)
 
 
 def epochs(asked: Mapping[str, Any] | None, train: int) -> int:

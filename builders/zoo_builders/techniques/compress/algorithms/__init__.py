@@ -141,6 +141,4 @@ class Algorithm:
         return []
 
 
-ALGORITHMS: Kind[Algorithm] = Kind(
-    "compression algorithm", __name__, plural="algorithms", like=Algorithm
-)
+ALGORITHMS: Kind[Algorithm] = Kind("compression algorithm", "algorithms", __name__, like=Algorithm)

@@ -3,20 +3,21 @@
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from zoo_client import browser
+from zoo_client import browser, inventory
 from zoo_client.cache import Cache
 from zoo_client.extras import MODULES_OF
 from zoo_client.remotes import open_remote
 from zoo_client.settings import Settings
 from zoo_registry.litertjs import installed
 from zoo_registry.model import formatting
-from zoo_registry.model.errors import NotFound, ZooError
+from zoo_registry.model.errors import MissingExtra, NotFound, ZooError
 from zoo_registry.model.query import Query
 
 State = Literal["ok", "note", "broken"]
@@ -37,7 +38,7 @@ class Finding:
     fix: str = ""
 
 
-def checkup(settings: Settings) -> tuple[Finding, ...]:
+def look(settings: Settings) -> tuple[Finding, ...]:
     """Look at everything. Slow parts are the registry, which is asked one question.
 
     And the cache, which is hashed.
@@ -45,6 +46,7 @@ def checkup(settings: Settings) -> tuple[Finding, ...]:
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         python,
         extras,
+        plugins,
         registry,
         cache,
         data,
@@ -83,6 +85,19 @@ def extras(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signat
                 f"without {', '.join(absent)}",
                 f"pip install 'edgezoo[{extra}]'",
             )
+
+
+def plugins(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
+    """Whether the plugins of other installed distributions can be used; all are imported."""
+    usable = []
+    for plural in inventory.kinds():
+        with suppress(MissingExtra):
+            kind = inventory.load_kind(plural)
+            others = ((name, kind.foreign(name)) for name in kind.names())
+            usable += [f"{name} of {found.distribution}" for name, found in others if found]
+            for error in kind.broken():
+                yield Finding("plugins", "broken", error.message, error.hint)
+    yield Finding("plugins", "ok", ", ".join(usable) or "none of other packages")
 
 
 def registry(settings: Settings) -> Iterator[Finding]:
