@@ -28,18 +28,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zoo_registry.model.errors import WrongUse
-from zoo_registry.model.query import parse_size
+from zoo_registry.model.query import Size
 from zoo_registry.model.record import explain
 
 PREFIX = "ZOO_"
 FOLDER = Path(".zoo") / "registry"
-
-
-def _size(value: Any) -> Any:
-    return parse_size(value) if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -55,7 +51,7 @@ class Settings(BaseModel):
     public_reads: bool = True
     trusted: bool = False
     open_measurements: bool = False
-    max_blob: Annotated[int, Field(gt=0), BeforeValidator(_size)] = 4 << 30
+    max_blob: Annotated[Size, Field(gt=0)] = 4 << 30
     presign: Annotated[int, Field(ge=0, le=7 * 24 * 3600)] = 0
     litertjs: Path | None = None
 

@@ -6,16 +6,17 @@ it in `evaluate`. Both must agree, and a property test holds them to it.
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.summary import Summary, Value
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
 FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmg]i?)?b?\s*", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
 
 
@@ -34,34 +35,80 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * _FACTORS[(match[2] or "").lower()])
 
 
+def _refused(said: str) -> PydanticCustomError:
+    """Say why a value is refused; pydantic then names the field that holds it."""
+    return PydanticCustomError("query", "{said}", {"said": said})
+
+
+def _size(value: Any) -> Any:
+    """Read a size where text is given."""
+    try:
+        return parse_size(value) if isinstance(value, str) else value
+    except InvalidQuery as error:
+        raise _refused(error.message) from error
+
+
+def _digits(value: Any) -> Any:
+    """Refuse the underscores that Python allows in numbers and people do not write."""
+    if isinstance(value, str) and "_" in value:
+        raise _refused("expected a number")
+    return value
+
+
+def _printable(text: str) -> str:
+    """Refuse text that no name can hold and no database should be asked for."""
+    if not text.replace("\t", " ").isprintable():
+        raise _refused("expected printable characters")
+    return text
+
+
+Size = Annotated[int, Field(ge=0, lt=1 << 63), BeforeValidator(_size, json_schema_input_type=str)]
+"""Bytes; text such as `4MB` is read by `parse_size`."""
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_digits)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_digits)]
+
+
 class Query(Value):
     """What to look for. The facets must match.
 
-    The limits are a budget that can be missed by a measurable amount.
+    The limits are a budget that can be missed by a measurable amount. The API's parameters are
+    these fields, with these descriptions; a value may be the text that a parameter holds.
     """
 
-    q: str = Field(
-        default="", max_length=200, description="words that the name or description must contain"
+    q: Text = Field(default="", description="words that the name or description contains")
+    task: Text | None = Field(default=None, description="such as image-classification")
+    model: Text | None = Field(default=None, description="the manifest's model")
+    technique: Text | None = Field(
+        default=None, description="one the recipe uses, or `none` for the float model"
     )
-    task: str | None = None
-    model: str | None = None
-    technique: str | None = Field(
-        default=None, description="a technique the recipe uses, or `none` for the plain float model"
+    license: Text | None = Field(default=None, description="an SPDX name, case ignored")
+    device: Text | None = Field(default=None, description="measured on this device")
+    threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_digits)] | None = Field(
+        default=None, description="measured with that many threads"
     )
-    license: str | None = None
-    device: str | None = None
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
-    max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    max_size: Annotated[int, Field(ge=0)] | None = None
-    max_size_gzip: Annotated[int, Field(ge=0)] | None = None
-    min_metrics: dict[str, float] = Field(
-        default={}, description="from `min_<metric>`, such as min_top1=0.7"
+    max_latency_ms: Positive | None = Field(
+        default=None, description="median milliseconds, at most"
     )
-    all_versions: bool = False
-    yanked: bool = False
-    sort: Annotated[str, Field(pattern=r"^-?[a-z0-9_]{1,40}$")] = "name"
-    pareto: bool = False
+    max_ratio: Positive | None = Field(
+        default=None, description="time over that of the float file, at most"
+    )
+    max_size: Size | None = Field(
+        default=None, description="bytes of the file, at most; 4MB and 4MiB are understood"
+    )
+    max_size_gzip: Size | None = Field(default=None, description="bytes gzipped, at most")
+    all_versions: bool = Field(default=False, description="every version, not only the latest")
+    yanked: bool = Field(default=False, description="withdrawn ones too")
+    sort: Annotated[str, Field(pattern=r"^-?[a-z0-9_]{1,40}$")] = Field(
+        default="name", description=f"{', '.join(SORTS)} or a metric; `-` in front turns it round"
+    )
+    pareto: bool = Field(
+        default=False, description="only what nothing beats in accuracy and latency"
+    )
+    min_metrics: dict[str, Number] = Field(
+        default={}, description="`min_<metric>`: at least that, for any metric"
+    )
 
     @property
     def needs_timing(self) -> bool:

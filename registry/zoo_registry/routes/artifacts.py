@@ -1,29 +1,26 @@
 """Searching, and reading what was published."""
 
 import json
-from typing import Any, get_args
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel
 
 from zoo_registry.model.answers import Page, ParetoPoint, Resolution
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.query import FrontAxis
+from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
 from zoo_registry.model.summary import Summary
 from zoo_registry.problems import problems
 from zoo_registry.ranges import matches
 from zoo_registry.registry import Device
 from zoo_registry.routes.common import Zoo
-from zoo_registry.routes.params import documented, read_query, read_search
+from zoo_registry.routes.params import Plane, Search, asking, documented
 from zoo_registry.stores.layout import Release
 
 router = APIRouter(prefix="/v1", tags=["search"], responses=problems(401, 403, 422, 503))
-_AXES = get_args(FrontAxis)
-_AXIS: TypeAdapter[FrontAxis] = TypeAdapter(FrontAxis)
 
 
 class Versions(BaseModel):
@@ -42,60 +39,28 @@ class Front(BaseModel):
     points: tuple[ParetoPoint, ...]
 
 
-def _axis(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "description": description,
-        "schema": schema,
-    }
-
-
-@router.get("/artifacts", openapi_extra=documented(paging=True))
-def search(request: Request, zoo: Zoo) -> Page:
+@router.get("/artifacts", openapi_extra=documented(Search))
+def search(asked: Annotated[Search, Depends(asking(Search))], zoo: Zoo) -> Page:
     """Search. By default each name's latest version that is not yanked.
 
     `near_misses` is filled when nothing fits the budget.
     """
-    asked = read_search(request.query_params.multi_items())
     return zoo.search(asked.query, limit=asked.limit, cursor=asked.cursor)
 
 
-@router.get("/resolve", openapi_extra=documented())
-def resolve(request: Request, zoo: Zoo) -> Resolution:
+@router.get("/resolve", openapi_extra=documented(Query))
+def resolve(asked: Annotated[Query, Depends(asking(Query))], zoo: Zoo) -> Resolution:
     """Choose the one best artifact for a budget, and say why.
 
     When nothing fits, `chosen` is null and `near_misses` says by how much.
     """
-    return zoo.resolve(read_query(request.query_params.multi_items()).query)
+    return zoo.resolve(asked)
 
 
-_XY = (
-    _axis(
-        "x",
-        "what should be small",
-        {"type": "string", "enum": list(_AXES), "default": "latency_ms"},
-    ),
-    _axis("y", "the metric that should be large", {"type": "string", "default": "top1"}),
-)
-
-
-@router.get("/pareto", openapi_extra=documented(extra=_XY))
-def pareto(request: Request, zoo: Zoo) -> Front:
+@router.get("/pareto", openapi_extra=documented(Plane))
+def pareto(asked: Annotated[Plane, Depends(asking(Plane))], zoo: Zoo) -> Front:
     """Place what fits in the plane of `x` and `y`: the front and the dominated points."""
-    asked = read_query(request.query_params.multi_items(), extra=("x", "y"))
-    x, y = _x(asked.extra.get("x", "latency_ms")), asked.extra.get("y", "top1")
-    return Front(x=x, y=y, points=zoo.pareto(asked.query, x, y))
-
-
-def _x(text: str) -> FrontAxis:
-    try:
-        return _AXIS.validate_python(text)
-    except ValidationError as error:
-        raise InvalidQuery(
-            f"x: no axis is called {text[:40]!r} (expected one of {', '.join(_AXES)})"
-        ) from error
+    return Front(x=asked.x, y=asked.y, points=zoo.pareto(asked, asked.x, asked.y))
 
 
 @router.get("/facets")

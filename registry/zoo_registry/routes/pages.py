@@ -25,7 +25,7 @@ from zoo_registry.model.suggest import alike
 from zoo_registry.model.summary import Summary
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
-from zoo_registry.routes.params import Search, read_search
+from zoo_registry.routes.params import Search, read
 from zoo_registry.stores.layout import Release
 from zoo_registry.web import render, urls, views
 from zoo_registry.web.artifact import artifact_page
@@ -91,7 +91,7 @@ def list_page(request: Request) -> Response:
     if params != given:
         return RedirectResponse(urls.address("/", params), status_code=303)
     try:
-        return _listing(request, params, read_search(params))
+        return _listing(request, params, read(Search, params))
     except WrongUse as error:
         return _refused(request, params, error)
 

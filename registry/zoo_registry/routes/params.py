@@ -1,205 +1,104 @@
 """A question as query parameters, the same for the API and the pages. Pure.
 
-Every parameter is known: a misspelled one is refused with the nearest valid name, because a budget
-    that is silently ignored is a
-wrong answer. An empty value counts as not given, as forms send it.
+Every parameter is a field of a question: a misspelled one is refused with the nearest valid name,
+because a budget that is silently ignored is a wrong answer. An empty value counts as not given, as
+forms send it. FastAPI's own query models would take the last of two values and know no
+`min_<metric>`; and a page shows a mistake beside the form, so it reads its address by itself.
 """
 
-import math
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ValidationError
+from fastapi import Request
+from pydantic import Field, ValidationError
 
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.query import Query, parse_size
+from zoo_registry.model.query import FrontAxis, Query, Text
 from zoo_registry.model.record import explain, shorten
 from zoo_registry.model.suggest import close
 
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 200
 _MINIMUM = re.compile(r"min_([a-z0-9_]{1,40})")
-_TRUE, _FALSE = frozenset({"1", "true", "on", "yes"}), frozenset({"0", "false", "off", "no"})
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
-_CURSOR_LENGTH = 2000
-_TEXT_LENGTH = 200
+_MINIMA, _EXAMPLE = "min_metrics", "min_top1"
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A question with its paging; `extra` holds the parameters that one route adds."""
+class Search(Query):
+    """A question with its paging."""
 
-    query: Query
-    limit: int = DEFAULT_LIMIT
-    cursor: str | None = None
-    extra: dict[str, str] = field(default_factory=dict)
+    limit: Annotated[int, Field(ge=1, le=200)] = Field(default=50, description="length of a page")
+    cursor: Annotated[str, Field(max_length=2000)] | None = Field(
+        default=None, description="the `next_cursor` of the page before, with the same search"
+    )
 
-
-def number(text: str) -> float:
-    """Read a finite decimal number."""
-    if not _NUMBER.fullmatch(text) or not math.isfinite(value := float(text)):
-        raise ValueError("expected a number")
-    return value
+    @property
+    def query(self) -> Query:
+        """The question alone: a cursor is bound to it."""
+        return Query.model_construct(**{name: getattr(self, name) for name in Query.model_fields})
 
 
-def whole(text: str) -> int:
-    """Read a whole number without a sign."""
-    if not re.fullmatch(r"\d{1,18}", text, re.ASCII):
-        raise ValueError("expected a whole number")
-    return int(text)
+class Plane(Query):
+    """A question whose answers stand in the plane of two properties."""
+
+    x: FrontAxis = Field(default="latency_ms", description="what should be small")
+    y: Text = Field(default="top1", description="the metric that should be large")
 
 
-def flag(text: str) -> bool:
-    """Read yes or no."""
-    if text.lower() not in _TRUE | _FALSE:
-        raise ValueError("expected true or false")
-    return text.lower() in _TRUE
+Asked = TypeVar("Asked", bound=Query)
 
 
-def words(text: str) -> str:
-    """Let text through that a database can look for."""
-    if len(text) > _TEXT_LENGTH or not text.replace("\t", " ").isprintable():
-        raise ValueError(f"expected at most {_TEXT_LENGTH} printable characters")
-    return text
-
-
-READERS: dict[str, Callable[[str], Any]] = {
-    "q": words,
-    "task": words,
-    "model": words,
-    "technique": words,
-    "license": words,
-    "device": words,
-    "threads": whole,
-    "max_latency_ms": number,
-    "max_ratio": number,
-    "max_size": parse_size,
-    "max_size_gzip": parse_size,
-    "all_versions": flag,
-    "yanked": flag,
-    "sort": words,
-    "pareto": flag,
-}
-PAGING = ("limit", "cursor")
-
-
-def read_search(
-    pairs: Iterable[tuple[str, str]], *, paging: bool = True, extra: Iterable[str] = ()
-) -> Search:
-    """Read query parameters.
-
-    Args:
-        pairs: names and values as they came, such as `request.query_params.multi_items()`.
-        paging: whether `limit` and `cursor` are known.
-        extra: names that this route adds; their values come back in `Search.extra`.
+def read(question: type[Asked], pairs: Iterable[tuple[str, str]]) -> Asked:
+    """Read query parameters, such as `request.query_params.multi_items()`.
 
     Raises:
         InvalidQuery: a name is unknown or given twice, or a value cannot be understood.
     """
-    known = (*READERS, *(PAGING if paging else ()), *extra)
-    given = _given(pairs, known)
-    minima = {name: given.pop(name) for name in list(given) if name not in known}
-    rest = {name: given.pop(name) for name in extra if name in given}
-    limit = _value("limit", given.pop("limit", str(DEFAULT_LIMIT)), whole)
-    cursor = given.pop("cursor", None)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidQuery(f"limit: expected 1 to {MAX_LIMIT}, found {limit}")
-    if cursor is not None and len(cursor) > _CURSOR_LENGTH:
-        raise InvalidQuery(
-            "the cursor is not one of this search", hint="zoo search   # starts from the first page"
-        )
-    values = {name: _value(name, text, READERS[name]) for name, text in given.items()}
-    values["min_metrics"] = {
-        name.removeprefix("min_"): _value(name, text, number) for name, text in minima.items()
-    }
-    return Search(_query(values), limit, cursor, rest)
-
-
-def read_query(pairs: Iterable[tuple[str, str]], *, extra: Iterable[str] = ()) -> Search:
-    """Read query parameters where there are no pages: see `read_search`."""
-    return read_search(pairs, paging=False, extra=extra)
-
-
-def _given(pairs: Iterable[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
-    given: dict[str, str] = {}
+    known = [name for name in question.model_fields if name != _MINIMA]
+    given: dict[str, Any] = {}
     for name, value in pairs:
         if name not in known and not _MINIMUM.fullmatch(name):
-            raise InvalidQuery(
-                f"no parameter is called {shorten(name, 60)!r}", hint=_nearest(name, known)
-            )
+            raise _unknown(name, known)
         if name in given:
             raise InvalidQuery(f"{name} is given twice")
         given[name] = value.strip()
-    return {name: value for name, value in given.items() if value}
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    near = close(name, (*known, "min_top1"))
-    guess = f"did you mean {near!r}? " if near else ""
-    return f"{guess}known: {', '.join(known)}, min_<metric>"
-
-
-def _value(name: str, text: str, read: Callable[[str], Any]) -> Any:
+    values = {name: value for name, value in given.items() if value}
+    minima = {name[4:]: values.pop(name) for name in list(values) if name not in known}
     try:
-        return read(text)
-    except (ValueError, InvalidQuery) as error:
-        said = error.message if isinstance(error, InvalidQuery) else str(error)
-        raise InvalidQuery(f"{name}: {said} (found {shorten(repr(text), 60)})") from error
-
-
-def _query(values: dict[str, Any]) -> Query:
-    try:
-        return Query.model_validate(values)
+        return question.model_validate({**values, _MINIMA: minima})
     except ValidationError as error:
-        raise InvalidQuery(explain(error)) from error
+        raise InvalidQuery(explain(error).replace(f"{_MINIMA}.", "min_")) from error
 
 
-def documented(*, paging: bool = False, extra: Iterable[dict[str, Any]] = ()) -> dict[str, Any]:
-    """Describe the parameters for OpenAPI."""
-    text, positive = (
-        {"type": "string", "maxLength": _TEXT_LENGTH},
-        {"type": "number", "exclusiveMinimum": 0},
+def _unknown(name: str, known: Sequence[str]) -> InvalidQuery:
+    near = close(name, (*known, _EXAMPLE))
+    return InvalidQuery(
+        f"no parameter is called {shorten(name, 60)!r}",
+        hint=(f"did you mean {near!r}? " if near else "")
+        + f"known: {', '.join(known)}, min_<metric>",
     )
-    schemas: dict[str, tuple[dict[str, Any], str]] = {
-        "q": (text, "words that the name or description contains"),
-        "task": (text, "such as image-classification"),
-        "model": (text, "the manifest's model"),
-        "technique": (text, "one the recipe uses, or `none` for the float model"),
-        "license": (text, "an SPDX name, case ignored"),
-        "device": (text, "measured on this device"),
-        "threads": (
-            {"type": "integer", "minimum": 1, "maximum": 1024},
-            "measured with that many threads",
-        ),
-        "max_latency_ms": (positive, "median milliseconds, at most"),
-        "max_ratio": (positive, "time over that of the float file, at most"),
-        "max_size": (text, "bytes of the file, at most; 4MB and 4MiB are understood"),
-        "max_size_gzip": (text, "bytes gzipped, at most"),
-        "all_versions": ({"type": "boolean"}, "every version, not only the latest"),
-        "yanked": ({"type": "boolean"}, "withdrawn ones too"),
-        "sort": (
-            {"type": "string"},
-            (
-                "name, newest, latency, ratio, size, size_gzip or a metric; `-` in front turns it"
-                " round"
-            ),
-        ),
-        "pareto": ({"type": "boolean"}, "only what nothing beats in accuracy and latency"),
-        "min_top1": ({"type": "number"}, "`min_<metric>`: at least that, for any metric"),
+
+
+def asking(question: type[Asked]) -> Callable[[Request], Asked]:
+    """Make a dependency that reads the parameters of a request."""
+
+    def asked(request: Request) -> Asked:
+        return read(question, request.query_params.multi_items())
+
+    return asked
+
+
+def documented(question: type[Query]) -> dict[str, Any]:
+    """Describe the parameters for OpenAPI; one that may be missing has the type of its value."""
+    fields = question.model_json_schema()["properties"]
+    minima = fields.pop(_MINIMA)
+    fields[_EXAMPLE] = minima["additionalProperties"] | {"description": minima["description"]}
+    return {"parameters": [_parameter(name, schema) for name, schema in fields.items()]}
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    described = {"name": name, "in": "query", "required": False}
+    described["description"] = schema["description"]
+    value = {**schema, **schema.get("anyOf", ({},))[0]}
+    kept = value.keys() - {"anyOf", "title", "description"}
+    return described | {
+        "schema": {key: value[key] for key in sorted(kept) if value[key] is not None}
     }
-    if paging:
-        schemas["limit"] = (
-            {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-            "length of a page",
-        )
-        schemas["cursor"] = (
-            {"type": "string", "maxLength": _CURSOR_LENGTH},
-            "the `next_cursor` of the page before, with the same search",
-        )
-    found = [
-        {"name": name, "in": "query", "required": False, "schema": s, "description": d}
-        for name, (s, d) in schemas.items()
-    ]
-    return {"parameters": [*found, *extra]}

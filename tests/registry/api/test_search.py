@@ -142,6 +142,8 @@ def test_unknown_parameters_are_refused(api: TestClient, asked: str, said: str) 
         "threads=%D9%A1",
         "max_size=4XB",
         "max_size=-4",
+        "max_size=99999999999999GiB",
+        "max_size=" + "9" * 400,
         "min_top1=x",
         "pareto=maybe",
         "sort=name;drop",
