@@ -56,6 +56,7 @@ goals:
   best_recall: {min: 0.01}
 benchmark: {devices: [stopwatch], runs: 10, rounds: 5, warmup: 5}
 """
+pytestmark = pytest.mark.process
 Zoo = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -3,7 +3,6 @@
 And the results that this project's builds keep.
 """
 
-import importlib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -145,7 +144,9 @@ def _verify_results(root: Path) -> tuple[int, Any]:
     """
     if not root.is_dir():
         return 0, ()
-    results = importlib.import_module("zoo_builders.running.stage_cache").StageCache(root)
+    from zoo_builders.running.stage_cache import StageCache
+
+    results = StageCache(root)
     count, damages = len(results.fingerprints()), results.verify()
     for fingerprint in dict.fromkeys(damage.fingerprint for damage in damages):
         results.remove(fingerprint)

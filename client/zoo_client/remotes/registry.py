@@ -3,7 +3,6 @@
 The same application in this process over the project's folder.
 """
 
-import importlib
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,16 +211,16 @@ class EmbeddedRemote(RegistryRemote):
     def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002
         folder = settings.home / "registry"
         try:
-            application = importlib.import_module("zoo_registry.embedded").application(folder)
+            from zoo_registry.embedded import application
+
+            served = application(folder)
         except ModuleNotFoundError as error:
             raise (
                 missing_extra(error, "the registry in the project's folder", "registry") or error
             ) from error
         self.url = f"{EMBEDDED}:{folder}"
-        self._wire = Wire(
-            self.url, "http://embedded", transport=httpx.WSGITransport(app=application)
-        )
-        weakref.finalize(self._wire, application.close)  # streams under way hold the wire, not this
+        self._wire = Wire(self.url, "http://embedded", transport=httpx.WSGITransport(app=served))
+        weakref.finalize(self._wire, served.close)  # streams under way hold the wire, not this
 
 
 class _Sent:
