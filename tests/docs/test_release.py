@@ -99,6 +99,7 @@ def test_only_the_job_that_publishes_may_ask_for_an_identity() -> None:
     assert "secrets." not in text
 
 
+@pytest.mark.process
 def test_the_wheel_holds_what_runs_and_nothing_else(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
