@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "ARCHITECTURE.md"
 REFERENCE = re.compile(r"\[`((?![\w.]+\.py`)[\w.]+)`\]\(([^)#]+\.py)\)")
-"""A link whose text is a function, class or constant, and whose target is the file it is in."""
+"""A link whose text is a class or `module.function`, and whose target is the file it is in."""
 
 
 def first_line(path: Path) -> str:
@@ -91,11 +91,17 @@ def _defined(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
 def broken(page: Path) -> list[str]:
     """List the references of a page that lead nowhere, with where the name is now."""
     found = []
-    for symbol, target in REFERENCE.findall(page.read_text()):
+    for text, target in REFERENCE.findall(page.read_text()):
         path = page.parent / target
+        symbol = text.removeprefix(f"{module(path)}.")
         if not path.exists() or symbol not in defined(path.resolve()):
             found.append(f"{target} has no {symbol}; {_elsewhere(symbol)}")
     return found
+
+
+def module(path: Path) -> str:
+    """Name a module as references do: `protocol` in `protocol.ratio`."""
+    return path.parent.name if path.name == "__init__.py" else path.stem
 
 
 def _elsewhere(symbol: str) -> str:
