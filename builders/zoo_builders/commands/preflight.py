@@ -11,8 +11,8 @@ import typer
 
 from zoo_builders.commands.options import Json, Variants
 from zoo_builders.manifest.reader import Resolved
+from zoo_builders.preflight import autofix_view, tflite_report, view
 from zoo_builders.preflight import layer_report as core
-from zoo_builders.preflight import tflite_report, view
 from zoo_builders.preflight.autofix import repair
 from zoo_builders.running.project import Workshop, default_manifests
 from zoo_client.output import console, emit_json
@@ -117,7 +117,7 @@ def _one(
         view.show(str(path), resolved, graph, offered, recipes, here=here)
     repaired = repair(resolved, graph) if fix else None
     if repaired is not None and not json:
-        view.show_repair(repaired, str(path))
+        autofix_view.show_repair(repaired, str(path))
     document = {
         **about,
         "layers": len(graph.nodes),

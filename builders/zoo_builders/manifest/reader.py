@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from zoo_builders.manifest import data_checks, names_and_files, own_algorithms, yaml_lines
+from zoo_builders.manifest import data_checks, files, names, own_algorithms, yaml_lines
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
-from zoo_builders.manifest.names_and_files import Found
+from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
 from zoo_builders.manifest.recipes import Recipes, judge, read_recipes
 from zoo_builders.manifest.schema import Manifest, MetricGoal, RatioGoal, SizeGoal
@@ -109,9 +109,9 @@ class Reader:
             ) from error
 
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
-        names_and_files.words(spec, mistakes)
+        names.words(spec, mistakes)
         data_checks.named_splits(spec, recipes, mistakes)
-        found = names_and_files.Finder(
+        found = files.Finder(
             spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data
         ).find(with_graph=self.judge)
         if self.judge:

@@ -6,7 +6,7 @@ are Keras constructor arguments.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,21 @@ FORMULA = "part of the front end: its weights are a formula, which learned ones 
 def pair(value: Any) -> tuple[int, int]:
     """Spell a size, stride or rate as Keras takes it, one number or two, as (height, width)."""
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def slid(
+    shape: Shape, kernel: Any, stride: Any, padding: str, dilation: Any = 1
+) -> tuple[int, int]:
+    """Height and width after a window slides over `shape`, by TensorFlow's `same` and `valid`.
+
+    Kernel, stride and dilation are one number or (height, width).
+    """
+    sizes = zip(shape[:2], pair(kernel), pair(stride), pair(dilation), strict=True)
+    rows, columns = (
+        math.ceil(size / step) if padding == "same" else (size - (width - 1) * rate - 1) // step + 1
+        for size, width, step, rate in sizes
+    )
+    return rows, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +139,30 @@ class Graph:
             for node in self.nodes
         ]
         return digest_of([self.name, plain])
+
+
+def in_keras_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Order layers by their distance from the output, the farthest first.
+
+    Equally far ones as a walk back from the output meets them.
+
+    Source: `_map_graph_network` of tf_keras/src/engine/functional.py.
+    """
+    by_name = {node.name: node for node in nodes}
+    met = _walk_back(by_name, nodes[-1].name)
+    depth = dict.fromkeys(met, 0)
+    for node in reversed(nodes):
+        for origin in node.inputs:
+            depth[origin] = max(depth[origin], depth[node.name] + 1)
+    return tuple(by_name[name] for name in sorted(met, key=lambda name: (-depth[name], met[name])))
+
+
+def _walk_back(by_name: dict[str, Node], last: str) -> dict[str, int]:
+    """Number the layers as a depth-first walk from `last` to the inputs meets them."""
+    met, waiting = dict[str, int](), [last]
+    while waiting:
+        name = waiting.pop()
+        if name not in met:
+            met[name] = len(met)
+            waiting.extend(reversed(by_name[name].inputs))
+    return met

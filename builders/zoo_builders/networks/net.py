@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from zoo_builders.networks.graph import Graph, Node, Shape
+from zoo_builders.networks.graph import Graph, Node, Shape, in_keras_order, pair, slid
 
 Size = int | tuple[int, int]
 """Of a window or a stride: one number for both, or (height, width)."""
@@ -23,19 +23,6 @@ _BATCH_NORM = {"momentum": 0.99, "epsilon": 0.001, "center": True, "scale": True
 
 So that a graph reads back from Keras as it was.
 """
-
-
-def _pair(size: Size) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else size
-
-
-def _slid(shape: Shape, kernel: Size, stride: Size, padding: str) -> tuple[int, int]:
-    """Height and width after a window slides over `shape`, by TensorFlow's `same` and `valid`."""
-    first, second = (
-        math.ceil(size / step) if padding == "same" else (size - width) // step + 1
-        for size, width, step in zip(shape[:2], _pair(kernel), _pair(stride), strict=True)
-    )
-    return first, second
 
 
 def _differing(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +78,7 @@ class Net:
         `kernel` (3 or (1, 7)) and `stride` are spelled as one number where both sides are equal.
         """
         channels = self.shape(after)[-1]
-        weights: dict[str, Shape] = {"kernel": (*_pair(kernel), channels, filters)} | (
+        weights: dict[str, Shape] = {"kernel": (*pair(kernel), channels, filters)} | (
             {"bias": (filters,)} if bias else {}
         )
         config = {
@@ -102,7 +89,7 @@ class Net:
             "use_bias": bias,
             "activation": activation,
         }
-        shape = (*_slid(self.shape(after), kernel, stride, padding), filters)
+        shape = (*slid(self.shape(after), kernel, stride, padding), filters)
         return self._add(
             Node(
                 self._fresh("conv2d", name), "Conv2D", config, (after or self.last,), shape, weights
@@ -121,11 +108,11 @@ class Net:
     ) -> str:
         """Add a depthwise convolution with depth multiplier 1."""
         channels = self.shape(after)[-1]
-        weights: dict[str, Shape] = {"depthwise_kernel": (*_pair(kernel), channels, 1)} | (
+        weights: dict[str, Shape] = {"depthwise_kernel": (*pair(kernel), channels, 1)} | (
             {"bias": (channels,)} if bias else {}
         )
         config = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": bias}
-        shape = (*_slid(self.shape(after), kernel, stride, padding), channels)
+        shape = (*slid(self.shape(after), kernel, stride, padding), channels)
         return self._add(
             Node(
                 self._fresh("depthwiseconv2d", name),
@@ -236,7 +223,7 @@ class Net:
         size, stride, padding = window
         asked = {"strides": stride, "padding": padding}
         config = {"pool_size": size} | _differing(asked, {"strides": size, "padding": "valid"})
-        shape = (*_slid(self.shape(after), size, stride, padding), self.shape(after)[-1])
+        shape = (*slid(self.shape(after), size, stride, padding), self.shape(after)[-1])
         return self._add(
             Node(self._fresh(op.lower(), name), op, config, (after or self.last,), shape)
         )
@@ -391,31 +378,4 @@ class Net:
         unread = [node.name for node in self._nodes if node.name not in read]
         if unread:
             raise ValueError(f"network {self._name}: no layer reads {', '.join(unread)}")
-        return Graph(self._name, _in_keras_order(self._nodes))
-
-
-def _in_keras_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Order layers by their distance from the output, the farthest first.
-
-    Equally far ones as a walk back from the output meets them.
-
-    Source: `_map_graph_network` of tf_keras/src/engine/functional.py.
-    """
-    by_name = {node.name: node for node in nodes}
-    met = _walk_back(by_name, nodes[-1].name)
-    depth = dict.fromkeys(met, 0)
-    for node in reversed(nodes):
-        for origin in node.inputs:
-            depth[origin] = max(depth[origin], depth[node.name] + 1)
-    return tuple(by_name[name] for name in sorted(met, key=lambda name: (-depth[name], met[name])))
-
-
-def _walk_back(by_name: dict[str, Node], last: str) -> dict[str, int]:
-    """Number the layers as a depth-first walk from `last` to the inputs meets them."""
-    met, waiting = dict[str, int](), [last]
-    while waiting:
-        name = waiting.pop()
-        if name not in met:
-            met[name] = len(met)
-            waiting.extend(reversed(by_name[name].inputs))
-    return met
+        return Graph(self._name, in_keras_order(self._nodes))
