@@ -105,6 +105,21 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not broken
 
 
+def test_modules_that_documents_name_are_there() -> None:
+    code = ("builders", "client", "registry", "benchmarks", "examples", "tests")
+    here = [path.as_posix() for folder in code for path in (ROOT / folder).rglob("*.py")]
+    pages = [*PAGES, *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/adr").glob("*.md")]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"`((?:\w+/)+\w+\.py)`", page.read_text())
+        if name != "models/NAME.py"
+    }
+    assert len(named) > 5
+    gone = [one for one in sorted(named) if not any(path.endswith(f"/{one[1]}") for path in here)]
+    assert gone == []
+
+
 def test_decisions_are_listed() -> None:
     listed = (ROOT / "docs/adr/README.md").read_text()
     assert all(path.name in listed for path in (ROOT / "docs/adr").glob("0*.md"))
