@@ -33,17 +33,19 @@ SECTION = re.compile(r"[A-Z][a-z]+:(\n|$)|[-*|]|```|\d+\. ")
 """How a paragraph begins that is no prose: a section such as `Args:`, a list, a table, code."""
 
 
-def described(thing: Any) -> str:
-    """Give what a docstring says first: its first paragraph, and the second where that is prose.
-
-    An undescribed thing is refused.
-    """
-    text = inspect.cleandoc(getattr(thing, "doc", "") or thing.__doc__ or "")
-    if not text:
-        raise SystemExit(f"{thing!r} has no docstring: describe it")
-    first, *more = text.split("\n\n")
+def prose(text: str) -> list[str]:
+    """Give what a text says first: its first paragraph, and the second where that is prose too."""
+    first, *more = inspect.cleandoc(text).split("\n\n")
     said = [first] if not more or SECTION.match(more[0]) else [first, more[0]]
-    return " ".join(" ".join(said).split())
+    return [" ".join(paragraph.split()) for paragraph in said]
+
+
+def described(thing: Any) -> str:
+    """Give what a docstring says first; an undescribed thing is refused."""
+    text = getattr(thing, "doc", "") or thing.__doc__ or ""
+    if not text.strip():
+        raise SystemExit(f"{thing!r} has no docstring: describe it")
+    return " ".join(prose(text))
 
 
 def plugins(kind: Kind[Any]) -> Iterator[str]:
@@ -114,8 +116,10 @@ def commands() -> Iterator[str]:
     for group, verbs in groupby(inventory.shipped().values(), lambda verb: verb.group):
         yield f"### {group}\n\n"
         for verb in verbs:
-            yield f"**`zoo {verb.name}`** {verb.help}\n\n"
-            yield from options(verb.load(), f"zoo {verb.name}")
+            command = verb.load()
+            told = " ".join([verb.help, *prose(command.help or "")[1:]])
+            yield f"**`zoo {verb.name}`** {told}\n\n"
+            yield from options(command, f"zoo {verb.name}")
 
 
 def options(command: Any, name: str) -> Iterator[str]:
@@ -123,7 +127,7 @@ def options(command: Any, name: str) -> Iterator[str]:
     inner = getattr(command, "commands", None)
     if inner and set(inner) != {name.rsplit(maxsplit=1)[-1]}:
         for word, child in inner.items():
-            yield f"`{name} {word}` {(child.help or '').splitlines()[0]}\n\n"
+            yield f"`{name} {word}` {' '.join(prose(child.help or ''))}\n\n"
             yield from options(child, f"{name} {word}")
         if not command.invoke_without_command:
             return

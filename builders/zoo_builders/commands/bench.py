@@ -99,7 +99,7 @@ def bench_verb(  # noqa: PLR0913  the options of the command
 ) -> None:
     """Measure files here by the zoo's protocol.
 
-    Golden outputs checked first, then interleaved with their float baseline.
+    Golden outputs are checked first; files run in turns with their float baseline.
 
     Prints ours beside the published row. Exit code 1 when a file could not be measured.
     """

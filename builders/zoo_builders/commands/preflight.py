@@ -48,7 +48,7 @@ def preflight(
 ) -> int:
     """Show, layer by layer, what each technique can do, why not where it cannot.
 
-    And what to change; predict sizes and latency.
+    A "no" comes with what to change; sizes and latency are predicted.
 
     Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a
     recipe cannot be built.

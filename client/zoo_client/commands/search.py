@@ -59,7 +59,7 @@ def search(  # noqa: PLR0913  the options of the command
 ) -> None:
     """Find artifacts by task, technique, device and budget.
 
-    Near misses when nothing fits (exit code 1).
+    When nothing fits, near misses are shown (exit code 1).
     """
     asked = {
         "q": " ".join(words or ()),

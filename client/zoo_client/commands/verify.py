@@ -33,7 +33,7 @@ def verify(
 ) -> None:
     """Hash a file, or the bytes that a remote gives for a ref.
 
-    And compare with the record (exit code 1 when they differ).
+    Exit code 1 when bytes and record differ.
     """
     settings = Settings.read()
     path = Path(what)
