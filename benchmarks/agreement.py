@@ -5,7 +5,7 @@ On images that fixed no ranges.
     zoo build manifests/efficientnet-lite0.yaml --no-benchmark
     python benchmarks/agreement.py                    # every variant built, in .zoo/builds; writes
                                                       docs/agreement.json
-    python -m zoo_builders.reports.page                    # puts it on the results page
+    zoo results --out docs/results.md                     # puts it on the results page
 
 Two sets of real photographs. *photographs*: 350 images of the data source's split `test`, cut-outs
 of the same seven photographs as the calibration split, drawn apart; the layers that `int8-mixed`

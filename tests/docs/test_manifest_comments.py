@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from zoo_builders.data import stored
-from zoo_builders.running.project import Workshop
+from zoo_builders.running.project import Project
 from zoo_builders.stage import Job
 from zoo_builders.stages import data as data_stage
 
@@ -45,7 +45,7 @@ def test_a_folder_of_photographs_of_ones_own(own_folder: Path) -> None:
     spec = written(LITE0)
     assert spec["task"] == "image-classification"
     (own_folder / "lite0.yaml").write_text(yaml.safe_dump(spec))
-    assert "int8" in Workshop().read(own_folder / "lite0.yaml").recipes
+    assert "int8" in Project().read(own_folder / "lite0.yaml").recipes
     out = own_folder / "data"
     out.mkdir()
     files = {"path": own_folder / "imagenet", "classes": own_folder / "imagenet-classes.txt"}

@@ -16,7 +16,7 @@ from zoo_builders.planning.toolchain import version
 from zoo_builders.running import build_view
 from zoo_builders.running.bundles import Built, Finisher, with_references
 from zoo_builders.running.pipeline import TENSORFLOW_KINDS, TRAINED_KINDS, missing
-from zoo_builders.running.project import Workshop, chosen, default_manifests
+from zoo_builders.running.project import Project, chosen, default_manifests
 from zoo_builders.running.publish import Sent, load_bundle, send
 from zoo_builders.running.since import changes, demand_versions, resolved_variants
 from zoo_client.output import console, emit_json, remark
@@ -56,20 +56,20 @@ def build(  # noqa: PLR0913  the options of a command
 
     Finished stages are taken from the cache.
     """
-    workshop = Workshop()
+    project = Project()
     paths = default_manifests(manifests)
-    every = workshop.plans(paths, benchmark=benchmark)
+    every = project.plans(paths, benchmark=benchmark)
     wanted = _wanted(
-        workshop, every, chosen(every, variant or ()), since, strict=publish or bool(to)
+        project, every, chosen(every, variant or ()), since, strict=publish or bool(to)
     )
     try:
-        results = _make(workshop, every, wanted, allow_missed=allow_missed, summaries=tensorboard)
+        results = _make(project, every, wanted, allow_missed=allow_missed, summaries=tensorboard)
     except KeyboardInterrupt:
         remark(
             f"stopped; finished stages are kept. Go on with: {shlex.join(['zoo', *sys.argv[1:]])}"
         )
         return STOPPED
-    sent = _publish(workshop, results, to) if publish or to else []
+    sent = _publish(project, results, to) if publish or to else []
     if json:
         emit_json(
             {
@@ -83,7 +83,7 @@ def build(  # noqa: PLR0913  the options of a command
 
 
 def _wanted(
-    workshop: Workshop,
+    project: Project,
     every: Sequence[Plan],
     named: Sequence[Plan],
     since: str | None,
@@ -99,7 +99,7 @@ def _wanted(
     paths = list(dict.fromkeys(Path(plan.manifest) for plan in every))
     names = {plan.name for plan in named}
     found = [
-        change for change in changes(workshop, since, paths, deleted=False) if change.name in names
+        change for change in changes(project, since, paths, deleted=False) if change.name in names
     ]
     if strict:
         demand_versions(found)
@@ -108,7 +108,7 @@ def _wanted(
 
 
 def _make(
-    workshop: Workshop,
+    project: Project,
     every: Sequence[Plan],
     wanted: Sequence[Plan],
     *,
@@ -116,7 +116,7 @@ def _make(
     summaries: Path | None,
 ) -> list[Built]:
     plans = with_references(wanted, every)
-    todo = missing(plans, workshop.cache)
+    todo = missing(plans, project.cache)
     if any(stage.kind in TENSORFLOW_KINDS for stage in todo) and version("tensorflow") == "missing":
         raise MissingExtra(
             "building needs tensorflow, which is not installed", hint="pip install 'edgezoo[build]'"
@@ -126,16 +126,16 @@ def _make(
             "note: every training is in the cache, so nothing is trained and nothing written to"
             f" {summaries}"
         )
-    pipeline = workshop.pipeline()
+    pipeline = project.pipeline()
     pipeline.summaries = summaries.absolute() if summaries else None
     with build_view.following(pipeline, len(todo)):
         outcome = pipeline.run(plans)
-    return Finisher(workshop.cache, workshop.home / "builds", allow_missed).finish(
+    return Finisher(project.cache, project.home / "builds", allow_missed).finish(
         plans, wanted, outcome
     )
 
 
-def _publish(workshop: Workshop, results: Sequence[Built], to: Sequence[str] | None) -> list[Sent]:
+def _publish(project: Project, results: Sequence[Built], to: Sequence[str] | None) -> list[Sent]:
     """Publish every variant that is there.
 
     A manifest's own list of targets holds when none was given.
@@ -144,7 +144,7 @@ def _publish(workshop: Workshop, results: Sequence[Built], to: Sequence[str] | N
     for built in results:
         if built.ok and built.folder is not None:
             sent += send(
-                [load_bundle(built.folder)], list(to or built.plan.publish), workshop.settings
+                [load_bundle(built.folder)], list(to or built.plan.publish), project.settings
             )
     return sent
 

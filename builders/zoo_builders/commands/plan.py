@@ -14,7 +14,7 @@ from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.planning.plan import Plan
 from zoo_builders.preflight import layer_report
 from zoo_builders.running.pipeline import ordered
-from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.project import Project, default_manifests
 from zoo_builders.running.since import Change, changes, matrix
 from zoo_builders.stage import Stage
 from zoo_builders.tflite.proof import Promise
@@ -47,21 +47,21 @@ def plan(
 
     With --since, only what changed.
     """
-    workshop = Workshop()
+    project = Project()
     shape: Format = "json" if json else format
     if since is None:
-        plans = workshop.plans(default_manifests(manifests), variant or (), benchmark=benchmark)
-        _show(workshop, plans, shape)
+        plans = project.plans(default_manifests(manifests), variant or (), benchmark=benchmark)
+        _show(project, plans, shape)
         return
     paths = list(manifests or sorted(Path("manifests").glob("*.yaml")))
-    found = changes(workshop, since, paths, deleted=not manifests)
-    workshop.digests.save()
+    found = changes(project, since, paths, deleted=not manifests)
+    project.digests.save()
     _show_changes(
         [change for change in found if not variant or change.variant in variant], since, shape
     )
 
 
-def _show(workshop: Workshop, plans: Sequence[Plan], shape: Format) -> None:
+def _show(project: Project, plans: Sequence[Plan], shape: Format) -> None:
     if shape == "github":
         _line(
             {
@@ -71,28 +71,28 @@ def _show(workshop: Workshop, plans: Sequence[Plan], shape: Format) -> None:
             }
         )
     elif shape == "json":
-        emit_json({"plans": [_plain(workshop, made) for made in plans]})
+        emit_json({"plans": [_plain(project, made) for made in plans]})
     else:
-        _text(workshop, plans)
+        _text(project, plans)
 
 
 def _line(value: Any) -> None:
     sys.stdout.write(json_module.dumps(value, separators=(",", ":")) + "\n")
 
 
-def _plain(workshop: Workshop, plan: Plan) -> dict[str, Any]:
+def _plain(project: Project, plan: Plan) -> dict[str, Any]:
     data = plan.model_dump(mode="json", exclude={"stages"})
     stages = [
         stage.model_dump(mode="json")
-        | {"fingerprint": stage.fingerprint, "cached": workshop.cache.has(stage.fingerprint)}
+        | {"fingerprint": stage.fingerprint, "cached": project.cache.has(stage.fingerprint)}
         for stage in plan.stages
     ]
     return data | {"name": plan.name, "reproducible": plan.reproducible, "stages": stages}
 
 
-def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
+def _text(project: Project, plans: Sequence[Plan]) -> None:
     """Print every stage once, under the first variant that needs it."""
-    out, seen, left = console(), set[str](), _left_alone(workshop, plans)
+    out, seen, left = console(), set[str](), _left_alone(project, plans)
     for made in plans:
         recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
         out.print(
@@ -105,7 +105,7 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
         if shared:
             out.print(Text(f"  shares {', '.join(shared)}", style="dim"))
         if fresh:
-            out.print(_rows(workshop, made, fresh))
+            out.print(_rows(project, made, fresh))
         for promise in made.promises:
             out.print(Text(f"  proves {_promised(promise)}", style="dim"))
         for remark_ in made.remarks:
@@ -118,7 +118,7 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
                 )
             )
     stages = ordered(plans)
-    todo = [stage for stage in stages if not workshop.cache.has(stage.fingerprint)]
+    todo = [stage for stage in stages if not project.cache.has(stage.fingerprint)]
     out.print(
         f"{len(plans)} variants, {len(stages)} stages: {len(stages) - len(todo)} cached,"
         f" {len(todo)} to run",
@@ -126,14 +126,14 @@ def _text(workshop: Workshop, plans: Sequence[Plan]) -> None:
     )
 
 
-def _left_alone(workshop: Workshop, plans: Sequence[Plan]) -> dict[str, list[str]]:
+def _left_alone(project: Project, plans: Sequence[Plan]) -> dict[str, list[str]]:
     """Say of each artifact which steps leave layers as they are.
 
     As far as its network can be read.
     """
     found: dict[str, list[str]] = {}
     for manifest in dict.fromkeys(made.manifest for made in plans):
-        resolved = workshop.read(Path(manifest))
+        resolved = project.read(Path(manifest))
         if (graph := resolved.found.graph) is not None:
             for name, steps in resolved.recipes.items():
                 found[f"{resolved.spec.model}-{name}"] = layer_report.summary(
@@ -149,12 +149,12 @@ def _called(plan: Plan, stage: Stage) -> str:
     }.get(stage.fingerprint, stage.name)
 
 
-def _rows(workshop: Workshop, plan: Plan, stages: Sequence[Stage]) -> Table:
+def _rows(project: Project, plan: Plan, stages: Sequence[Stage]) -> Table:
     rows = table("stage", "fingerprint", "cached", "settings")
     for stage in stages:
         cached = (
             Text("yes", style="green")
-            if workshop.cache.has(stage.fingerprint)
+            if project.cache.has(stage.fingerprint)
             else Text("no", style="yellow")
         )
         shown = "" if stage.kind == "inspect" else settings(stage)

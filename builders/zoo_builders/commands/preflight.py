@@ -14,7 +14,7 @@ from zoo_builders.manifest.reader import Resolved
 from zoo_builders.preflight import autofix_view, tflite_report, view
 from zoo_builders.preflight import layer_report as core
 from zoo_builders.preflight.autofix import repair
-from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.project import Project, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.suggest import nearest
@@ -53,12 +53,12 @@ def preflight(
     Without --variant: every technique at its defaults, then a line a variant. Exit code 1 when a
     recipe cannot be built.
     """
-    workshop = Workshop()
+    project = Project()
     read = [
-        (path, workshop.reader(need_data=False, refuse=False).read(path, str(path)))
+        (path, project.reader(need_data=False, refuse=False).read(path, str(path)))
         for path in default_manifests(manifests)
     ]
-    workshop.digests.save()
+    project.digests.save()
     _demand(read, variant or ())
     here = view.this_machine()
     shown = [

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from zoo_builders.commands.options import Json, Manifests, Variants
-from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.project import Project, default_manifests
 from zoo_builders.running.publish import Sent, load_bundle, send
 from zoo_client.output import console, emit_json, table
 
@@ -28,15 +28,15 @@ def publish(
 
     Publishing the same bytes again changes nothing.
     """
-    workshop = Workshop()
-    plans = workshop.plans(default_manifests(manifests), variant or (), benchmark=False)
+    project = Project()
+    plans = project.plans(default_manifests(manifests), variant or (), benchmark=False)
     bundles = [
-        (plan, load_bundle(workshop.home / "builds" / plan.name / plan.version)) for plan in plans
+        (plan, load_bundle(project.home / "builds" / plan.name / plan.version)) for plan in plans
     ]
     sent = [
         item
         for plan, bundle in bundles
-        for item in send([bundle], to or plan.publish, workshop.settings)
+        for item in send([bundle], to or plan.publish, project.settings)
     ]
     if json:
         emit_json({"published": [asdict(item) for item in sent]})

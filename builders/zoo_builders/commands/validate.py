@@ -3,7 +3,7 @@
 from typing import Any
 
 from zoo_builders.commands.options import Json, Manifests
-from zoo_builders.running.project import Workshop, default_manifests
+from zoo_builders.running.project import Project, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import InvalidManifest
 
@@ -20,12 +20,12 @@ def validate(manifests: Manifests = None, *, json: Json = False) -> int:
 
     Unknown keys, wrong values, missing files, recipes that cannot be applied.
     """
-    workshop = Workshop()
+    project = Project()
     rows: list[dict[str, Any]] = []
     wrong: list[InvalidManifest] = []
     for path in default_manifests(manifests):
         try:
-            variants = list(workshop.read(path).recipes)
+            variants = list(project.read(path).recipes)
             rows.append(
                 {"manifest": str(path), "valid": True, "variants": variants, "mistakes": []}
             )

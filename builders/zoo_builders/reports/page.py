@@ -1,16 +1,11 @@
 """Results as a page: what to take of each model, its files and their latency with all conditions.
 
-What holds, what others published beside.
-
-    python -m zoo_builders.reports.page [--builds .zoo/builds] [--out docs/results.md] [--model M]…
-
-Writes `<out>`, and `<out>-<model>.svg` for each model. Every number of ours is read from a
-`record.json`, or from `agreement.json` beside `<out>`, which `benchmarks/agreement.py` wrote; every
-other from `published.yaml` beside `<out>`, which names its sources.
+What holds, what others published beside. `zoo results --out OUT` writes OUT, and `OUT-<model>.svg`
+for each model. Every number of ours is read from a `record.json`, or from `agreement.json` beside
+OUT, which `benchmarks/agreement.py` wrote; every other from `published.yaml` beside OUT, which
+names its sources.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -26,7 +21,7 @@ from zoo_builders.reports import (
 )
 from zoo_builders.reports.float_agreement import Agreement
 from zoo_builders.reports.published_results import Published
-from zoo_registry.model.errors import NotFound, ZooError
+from zoo_registry.model.errors import NotFound
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import parse_version
@@ -68,13 +63,8 @@ def render(
     `stem` begins the names of the pictures beside it, `others` is what was published, `measured`
     the agreement on further images.
     """
-    told, others = (
-        (
-            "Written by `python -m zoo_builders.reports.page` from the records of finished builds;"
-            " do not edit."
-        ),
-        others or Published(),
-    )
+    told = "Written by `zoo results` from the records of finished builds; do not edit."
+    others = others or Published()
     parts = ["# Results", "", told, "", *overview.overview(records, measured)]
     for model, family in groupby(records, key=lambda r: r.model):
         held, tables = list(family), others.beside(model)
@@ -125,35 +115,3 @@ def write(builds: Path, out: Path, models: Sequence[str] = ()) -> list[Record]:
         ).encode(),
     )
     return records
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; errors go to stderr with their hint."""
-    parser = argparse.ArgumentParser(
-        prog="python -m zoo_builders.reports.page",
-        description="Write the results page from finished builds.",
-    )
-    parser.add_argument(
-        "--builds", type=Path, default=Path(".zoo/builds"), help="folder of finished builds"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("docs/results.md"),
-        help="page to write; pictures go beside it",
-    )
-    parser.add_argument(
-        "--model", action="append", default=[], help="only this model; may be repeated"
-    )
-    args = parser.parse_args(argv)
-    try:
-        records = write(args.builds, args.out, args.model)
-    except ZooError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(f"{args.out}: {len(records)} variants\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

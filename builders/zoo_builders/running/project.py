@@ -30,7 +30,7 @@ MANIFESTS = "manifests"
 
 
 @dataclass
-class Workshop:
+class Project:
     """One project's folder, seen by one run of a verb."""
 
     settings: Settings = field(default_factory=Settings.read)

@@ -16,7 +16,7 @@ from typing import Literal
 from zoo_builders.manifest.source_tree import GitTree, Repository
 from zoo_builders.planning.code_digest import ROOT, Code
 from zoo_builders.planning.plan import Plan
-from zoo_builders.running.project import MANIFESTS, Workshop
+from zoo_builders.running.project import MANIFESTS, Project
 from zoo_registry.model.errors import VersionUnchanged, ZooError
 from zoo_registry.model.ref import parse_version
 
@@ -63,7 +63,7 @@ class Change:
 
 
 def changes(
-    workshop: Workshop, ref: str, manifests: Sequence[Path], *, deleted: bool
+    project: Project, ref: str, manifests: Sequence[Path], *, deleted: bool
 ) -> list[Change]:
     """Compare every variant of `manifests` with commit `ref`.
 
@@ -75,15 +75,15 @@ def changes(
     """
     anchor = manifests[0] if manifests else Path(MANIFESTS)
     repository = Repository.around(anchor.absolute())
-    tree = GitTree(repository, repository.commit(ref), workshop.tree)
-    found = [change for path in manifests for change in _of_manifest(workshop, tree, path)]
-    return found + (_gone(workshop, tree, manifests) if deleted else [])
+    tree = GitTree(repository, repository.commit(ref), project.tree)
+    found = [change for path in manifests for change in _of_manifest(project, tree, path)]
+    return found + (_gone(project, tree, manifests) if deleted else [])
 
 
-def _of_manifest(workshop: Workshop, tree: GitTree, path: Path) -> list[Change]:
-    resolved = workshop.reader(need_data=False).read(path, str(path))
-    now = {plan.variant: plan for plan in workshop.plan(resolved, str(path), benchmark=False)}
-    before, version, remark = _before(workshop, tree, path)
+def _of_manifest(project: Project, tree: GitTree, path: Path) -> list[Change]:
+    resolved = project.reader(need_data=False).read(path, str(path))
+    now = {plan.variant: plan for plan in project.plan(resolved, str(path), benchmark=False)}
+    before, version, remark = _before(project, tree, path)
     return [
         *_differing(now, before, version, remark),
         *(_lost(path, before[name]) for name in before if name not in now),
@@ -112,7 +112,7 @@ def _lost(path: Path, plan: Plan) -> Change:
     return Change(str(path), plan.model, plan.variant, "deleted", before=plan.version)
 
 
-def _before(workshop: Workshop, tree: GitTree, path: Path) -> tuple[dict[str, Plan], str, str]:
+def _before(project: Project, tree: GitTree, path: Path) -> tuple[dict[str, Plan], str, str]:
     """Plan the manifest of then.
 
     Variants, version, and why it could not be planned (then everything counts as changed).
@@ -120,8 +120,8 @@ def _before(workshop: Workshop, tree: GitTree, path: Path) -> tuple[dict[str, Pl
     if not tree.exists(path.absolute()):
         return {}, "", ""
     try:
-        resolved = workshop.reader(tree, judge=False, need_data=False).read(path, str(path))
-        plans = workshop.plan(resolved, str(path), code=_code(workshop, tree), benchmark=False)
+        resolved = project.reader(tree, judge=False, need_data=False).read(path, str(path))
+        plans = project.plan(resolved, str(path), code=_code(project, tree), benchmark=False)
     except ZooError as error:
         return (
             {},
@@ -131,8 +131,8 @@ def _before(workshop: Workshop, tree: GitTree, path: Path) -> tuple[dict[str, Pl
     return {plan.variant: plan for plan in plans}, resolved.spec.version, ""
 
 
-def _code(workshop: Workshop, tree: GitTree) -> Code:
-    return Code(tree) if tree.repository.inside(ROOT) is not None else workshop.code
+def _code(project: Project, tree: GitTree) -> Code:
+    return Code(tree) if tree.repository.inside(ROOT) is not None else project.code
 
 
 def _version_of(tree: GitTree, path: Path) -> str:
@@ -146,7 +146,7 @@ def _version_of(tree: GitTree, path: Path) -> str:
         return ""
 
 
-def _gone(workshop: Workshop, tree: GitTree, manifests: Sequence[Path]) -> list[Change]:
+def _gone(project: Project, tree: GitTree, manifests: Sequence[Path]) -> list[Change]:
     """Manifests that were in the folders of then and are not there now."""
     folders = {path.parent for path in manifests} or {Path(MANIFESTS)}
     found = []
@@ -156,7 +156,7 @@ def _gone(workshop: Workshop, tree: GitTree, manifests: Sequence[Path]) -> list[
             path = folder / Path(name).name
             here = inside is not None and str(Path(name).parent) == inside
             if here and name.endswith((".yaml", ".yml")) and not path.exists():
-                before, _, _ = _before(workshop, tree, path)
+                before, _, _ = _before(project, tree, path)
                 found += [_lost(path, plan) for plan in before.values()]
     return found
 

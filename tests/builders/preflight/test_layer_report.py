@@ -17,7 +17,7 @@ from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.networks.verdicts import Verdict
 from zoo_builders.preflight import layer_report, view
-from zoo_builders.running.project import Workshop
+from zoo_builders.running.project import Project
 from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 from zoo_builders.tflite.proof import Promise
@@ -206,7 +206,7 @@ def test_what_is_preserved_is_said_without_asking_for_a_variant(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = ROOT / "manifests/cifar10-cnn.yaml"
-    resolved = Workshop(env={}).reader(need_data=False, refuse=False).read(path, "cifar10-cnn.yaml")
+    resolved = Project(env={}).reader(need_data=False, refuse=False).read(path, "cifar10-cnn.yaml")
     good, bad = (
         layer_report.recipe(
             friendly(), name, [step("prune", final=0.5), step("cluster", preserve=name)]
@@ -327,7 +327,7 @@ def test_the_text_for_one_manifest(
     monkeypatch.setenv("NO_COLOR", "1")
     path = ROOT / "manifests/cifar10-cnn.yaml"
     resolved = (
-        Workshop(env={})
+        Project(env={})
         .reader(need_data=False, refuse=False)
         .read(path, "manifests/cifar10-cnn.yaml")
     )

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from zoo_builders.lab import protocol
-from zoo_builders.reports.page import load, main, render
+from zoo_builders.reports.page import load, render
 from zoo_builders.reports.published_results import Published
+from zoo_client.cli import run
 from zoo_registry.model.errors import NotFound
 from zoo_registry.model.formatting import TIMES
 from zoo_registry.model.record import Record
@@ -32,7 +33,7 @@ def test_the_page_holds_every_number_of_the_newest_records_with_its_conditions(
     builds: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "docs" / "results.md"
-    assert main(["--builds", str(builds), "--out", str(out)]) == 0
+    assert run(["results", "--builds", str(builds), "--out", str(out)]) == 0
     page, records = out.read_text(), load(builds)
     assert [record.variant for record in records] == ["fp32", "int8"]
     assert records[1].version == "1.10.0"
@@ -55,7 +56,7 @@ def test_the_page_holds_every_number_of_the_newest_records_with_its_conditions(
 def test_without_builds_it_says_which_command_makes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--builds", str(tmp_path)]) == 1
+    assert run(["results", "--builds", str(tmp_path)]) == 1
     assert "zoo build MANIFEST" in capsys.readouterr().err
     with pytest.raises(NotFound):
         load(tmp_path)

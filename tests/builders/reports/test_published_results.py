@@ -16,8 +16,8 @@ from zoo_builders.manifest.reader import Reader
 from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.reports import published_results
 from zoo_builders.reports.dot_plot import Dot, Mark, draw
-from zoo_builders.reports.page import main
 from zoo_builders.reports.published_results import Change, Table
+from zoo_client.cli import run
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.formatting import DASH, TIMES
 from zoo_registry.model.record import Record
@@ -204,7 +204,8 @@ def test_the_page_has_a_picture_for_each_model(make_record: MakeRecord, tmp_path
         folder = tmp_path / "builds" / record.name / record.version
         folder.mkdir(parents=True)
         (folder / "record.json").write_bytes(record.to_bytes())
-    assert main(["--builds", str(tmp_path / "builds"), "--out", str(tmp_path / "results.md")]) == 0
+    folders = ["--builds", str(tmp_path / "builds"), "--out", str(tmp_path / "results.md")]
+    assert run(["results", *folders]) == 0
     picture = f"results-{records[0].model}.svg"
     assert f"]({picture})" in (tmp_path / "results.md").read_text()
     drawn = ET.fromstring((tmp_path / picture).read_text())  # noqa: S314  our own picture
