@@ -19,7 +19,7 @@ Reproducible = Literal["bitwise", "weights", "metrics"]
 class SourceFile(BaseModel):
     """A file of the user that a stage reads.
 
-    Where it lies today (not fingerprinted) and what it is (fingerprinted).
+    Where it lies today is not fingerprinted; what it is, is.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,6 +1,6 @@
 """The `zoo` command: verbs that are loaded when they are used.
 
-And the one boundary where errors end. `zoo --help` reads the verbs' rows alone (see `inventory`),
+Errors end here and nowhere else. `zoo --help` reads the verbs' rows alone (see `inventory`),
 so it is instant whatever they import.
 """
 

@@ -1,6 +1,6 @@
 """Which extra brings which package.
 
-So that a missing one is named as the command that installs it.
+A missing one is named by the command that installs it.
 """
 
 from zoo_registry.model.errors import MissingExtra

@@ -1,6 +1,6 @@
 """Pull one artifact: resolve, fetch into the cache, check.
 
-And only then let it appear where it was asked for.
+Only then it appears where it was asked for.
 """
 
 import hashlib

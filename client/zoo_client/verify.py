@@ -23,7 +23,7 @@ _PAGE = 200
 class Verified:
     """Bytes that are what their record says.
 
-    Whose, their digest, and where the record was found.
+    It says whose they are, their digest, and where the record was found.
     """
 
     record: Record

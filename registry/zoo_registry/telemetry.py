@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 class Telemetry:
     """ASGI middleware: counts and times requests by route template.
 
-    So that a number of names is not a number of series.
+    Many names of artifacts do not become many series.
     """
 
     def __init__(self, app: ASGIApp, numbers: CollectorRegistry) -> None:

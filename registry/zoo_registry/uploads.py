@@ -33,7 +33,7 @@ _ID = re.compile(r"[0-9a-f]{32}")
 class Upload:
     """One upload: where to send its bytes, how many have come.
 
-    And whether the blob is in the store.
+    `done` says whether the blob is in the store.
     """
 
     id: str

@@ -99,7 +99,7 @@ class LogMel(Spec):
 class Mfcc(LogMel):
     """The first cosine coefficients of the log-mel spectrum, the 0th included.
 
-    [frames, coefficients, 1].
+    It gives [frames, coefficients, 1].
     """
 
     coefficients: Annotated[int, Field(ge=1, le=1024)] = 10

@@ -16,7 +16,7 @@ _FIVE = 5
 class Top5:
     """Share of examples whose class is among the five highest scores.
 
-    Where there are more than five; Wilson's interval.
+    Counted where there are more than five classes; Wilson's interval.
     """
 
     name = "top5"

@@ -1,6 +1,6 @@
 """Reading the arrays of a PyTorch checkpoint (`torch.save` of a state dict) without PyTorch.
 
-And without running what it holds.
+Nothing that it holds is run.
 
 A checkpoint is a pickle, and a pickle is a program. Here only the calls a state dict consists of
 are known (ordered dictionaries and views of storages); anything else is refused. Formats, from

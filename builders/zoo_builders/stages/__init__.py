@@ -1,6 +1,6 @@
 """The kinds of stages: the module whose `run(job)` does the work of each.
 
-And the libraries that decide its result.
+`TOOLS` names the libraries that decide its result.
 """
 
 from collections.abc import Mapping

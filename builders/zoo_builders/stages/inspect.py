@@ -1,6 +1,6 @@
 """Stage `inspect`: what the finished flatbuffer holds.
 
-And whether that is what the recipe promised.
+It also says whether that is what the recipe promised.
 """
 
 import json

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class KeywordSpotting:
     """Share of recordings whose keyword is the highest score (top1).
 
-    And how that is spread over the keywords.
+    Beside it: how that is spread over the keywords.
 
     `macro_recall` counts every keyword the same, `worst_recall` is the keyword that is missed most:
     a device that does not understand "stop" is of no use, however good its average.

@@ -1,6 +1,6 @@
 """`zoo cache`: the pulled files kept on this machine.
 
-And the results that this project's builds keep.
+It also lists the results that this project's builds keep.
 """
 
 from datetime import timedelta

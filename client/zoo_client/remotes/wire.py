@@ -1,6 +1,6 @@
 """HTTP to a registry: time limits, retries, bounded answers.
 
-And errors that come back as what they were.
+Errors come back as what they were.
 
 Nothing that comes over the wire is believed: an answer has a bounded length, is JSON in the shape
     we expect, or is refused.

@@ -1,6 +1,6 @@
 """Canonical bytes: one JSON document, one spelling (RFC 8785).
 
-So that its digest means something.
+Equal values have equal bytes, so a digest means something.
 """
 
 import json

@@ -45,7 +45,7 @@ class Baseline(Part):
 class Ratio(Part):
     """Lower tenth of this file's times by the baseline's (medians up to protocol interleaved/v1).
 
-    With a 95 % interval by bootstrap.
+    Its 95 % interval is by bootstrap.
     """
 
     value: Positive
@@ -69,7 +69,7 @@ class Host(Part):
 class OperatorTime(Part):
     """What one operator took, on average.
 
-    In runs of the whole file that were watched (and slowed down by it).
+    Watched in runs of the whole file, which watching slows down.
     """
 
     name: str = Field(description="as the runtime calls it")

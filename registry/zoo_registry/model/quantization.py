@@ -10,7 +10,7 @@ from zoo_registry.model.part import Count, Finite, Part
 class LayerError(Part):
     """What quantizing one operator costs, measured at the tensor it gives, against float.
 
-    In the unit of `Quantization.mode`.
+    `Quantization.mode` says between what.
 
     A step of the grid is `scale`; rounding alone gives a root mean square error of 1/sqrt(12) =
     0.29 steps. One channel that is far larger than the others stretches the grid until the others

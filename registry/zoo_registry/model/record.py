@@ -148,7 +148,7 @@ class Fidelity(Part):
 class Golden(Part):
     """Stored input and output vectors (an .npz blob with `input_N`, `output_N`).
 
-    And how closely a device must agree.
+    `atol` says how closely a device must agree.
     """
 
     sha256: Digest

@@ -1,6 +1,6 @@
 """The part of a record that says what goes into the file and what comes out.
 
-And how to prepare it.
+It also says how to prepare inputs.
 """
 
 from typing import Annotated, Any

@@ -30,7 +30,7 @@ _PREFIX = re.compile(rf"(?!blobs/)(?:{_PART}/){{0,4}}")
 class BlobInfo:
     """One stored blob: its digest, its size in bytes.
 
-    And when it was stored (seconds since the epoch).
+    `modified` says when it was stored (seconds since the epoch).
     """
 
     digest: Digest
@@ -80,7 +80,7 @@ class Store(Protocol):
     def presign(self, digest: Digest, seconds: int) -> str | None:
         """Give an address from which anyone may fetch the blob for `seconds`.
 
-        Or None where there is no such thing.
+        None where there is no such thing.
         """
 
     def create(self, key: str, data: bytes) -> bool:

@@ -1,6 +1,6 @@
 """`index.json`: the summaries of all releases in one document.
 
-So that a store without a server can be searched in one read.
+A store without a server can be searched in one read.
 
     {"schema": "edgezoo/index/v1", "entries": [{"state": sha256, "summary": {…}}, …]}
 

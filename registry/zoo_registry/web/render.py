@@ -1,6 +1,6 @@
 """Templates to answers: autoescaped.
 
-With headers under which nothing but the registry's own files can run.
+Their headers let nothing run but the registry's own files.
 """
 
 from collections.abc import Mapping

@@ -85,7 +85,7 @@ class MissText:
 class NearRow:
     """One artifact that almost fits.
 
-    And the address of the search whose budget is just wide enough for it.
+    `widen` is the address of the search whose budget is just wide enough for it.
     """
 
     row: Row
