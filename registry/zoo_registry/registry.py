@@ -8,6 +8,7 @@ writing the same again, or by `reindex`. Nothing here knows who asks: see `acces
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +17,13 @@ from pydantic import BaseModel
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.model.answers import Page, ParetoPoint, Resolution
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import AnswerIsNo, DigestMismatch, InvalidQuery
+from zoo_registry.model.errors import (
+    AnswerIsNo,
+    DigestMismatch,
+    InvalidQuery,
+    InvalidRecord,
+    NotFound,
+)
 from zoo_registry.model.evaluate import axis, near_misses, pareto, resolve
 from zoo_registry.model.query import FrontAxis, Query
 from zoo_registry.model.ref import Ref
@@ -149,7 +156,8 @@ class Registry:
         found = self.catalogue.versions(name)
         if not found:
             layout.find(self.store, Ref.parse(name))
-            self._refresh(name)
+            for version in layout.versions(self.store, name):
+                self._refresh(name, version)
             found = self.catalogue.versions(name)
         return found
 
@@ -196,30 +204,34 @@ class Registry:
         Doing it again heals the catalogue.
         """
         released = layout.release(self.store, record_bytes, layout.now())
-        self._refresh(released.record.name)
+        self._refresh(released.record.name, released.record.version)
         return released
 
     def add_measurement(self, name: str, version: str, data: bytes) -> bool:
         """Add a measurement of that very file: see `layout.add_measurement`."""
         added = layout.add_measurement(self.store, name, version, data)
-        self._refresh(name)
+        self._refresh(name, version)
         return added
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias at a version: see `layout.set_alias`."""
         layout.set_alias(self.store, name, alias, version, layout.now())
-        self._refresh(name)
+        self._refresh(name, version, alias)
 
     def yank(self, name: str, version: str, reason: str) -> str:
         """Withdraw a version: see `layout.yank`; give the reason that stands."""
-        layout.yank(self.store, name, version, reason, layout.now())
-        self._refresh(name)
-        return layout.load_release(self.store, name, version).yank_reason
+        standing = layout.yank(self.store, name, version, reason, layout.now())
+        self._refresh(name, version)
+        return standing
 
-    def _refresh(self, name: str) -> None:
-        self.catalogue.put(
-            name, lambda: [release.summary for release in layout.survey(self.store, name)[0]]
-        )
+    def _refresh(self, name: str, version: str, alias: str = "") -> None:
+        """Write the rows that a change in the store touched, as the store says them now."""
+        self.catalogue.put(name, version, lambda each: self._summary(name, each), alias=alias)
+
+    def _summary(self, name: str, version: str) -> Summary | None:
+        with suppress(DigestMismatch, NotFound, InvalidRecord):
+            return layout.load_release(self.store, name, version).summary
+        return None
 
     # --- keeping house ---
 

@@ -62,6 +62,37 @@ def test_the_catalogue_is_rebuilt_from_the_store(registry: Registry, fill: Fill)
     assert sorted(layout.index(registry.store), key=str) == sorted(before.items, key=str)
 
 
+def test_a_write_reads_and_writes_only_what_it_touches(
+    registry: Registry, fill: Fill, make_measurement: Callable[..., object], folder: Path
+) -> None:
+    first, second, third = (fill(version=version) for version in ("1.0.0", "1.1.0", "1.2.0"))
+    registry.set_alias(first.name, "stable", "1.0.0")
+    damage(folder, Digest.of(third.to_bytes()))
+    added = make_measurement(second.file.sha256, device="web-wasm").model_dump_json().encode()  # type: ignore[attr-defined]
+    registry.add_measurement(second.name, "1.1.0", added)
+    registry.set_alias(second.name, "stable", "1.1.0")
+    assert registry.yank(second.name, "1.1.0", "wrong") == "wrong"
+    assert registry.yank(second.name, "1.1.0", "again") == "wrong"
+    found = {item.version: item for item in registry.versions(first.name)}
+    assert {version: (item.aliases, item.yanked) for version, item in found.items()} == {
+        "1.2.0": ((), False),
+        "1.1.0": (("stable",), True),
+        "1.0.0": ((), False),
+    }, "the row of a version that no longer reads stays until the catalogue is rebuilt"
+    assert "web-wasm" in {timing.device for timing in found["1.1.0"].timings}
+    assert [item.version for item in registry.search(Query()).items] == ["1.2.0"]
+    assert registry.reindex().releases == 2
+    assert [item.version for item in registry.search(Query()).items] == ["1.0.0"]
+    assert [item.version for item in registry.search(Query(yanked=True)).items] == ["1.1.0"]
+
+
+def test_a_listing_tells_machines_apart(registry: Registry, fill: Fill) -> None:
+    record = fill()
+    (timing,), (said,) = registry.versions(record.name)[0].timings, record.measurements
+    assert (timing.runtime, timing.runtime_version) == (said.runtime, said.runtime_version)
+    assert (timing.host_cpu, timing.host_fingerprint) == (said.host.cpu, said.host.fingerprint)
+
+
 def test_publishing_again_heals_a_crash_before_the_catalogue(
     registry: Registry, fill: Fill
 ) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
 from zoo_registry.model.canonical import canonical
-from zoo_registry.model.evaluate import front, latest
+from zoo_registry.model.evaluate import front, latest_version
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
 
@@ -49,24 +49,33 @@ class Catalogue:
 
     # --- writing ---
 
-    def put(self, name: str, read: Callable[[], Sequence[Summary]]) -> None:
-        """Make what `read` gives all that is known of `name`.
+    def put(
+        self, name: str, version: str, read: Callable[[str], Summary | None], *, alias: str = ""
+    ) -> None:
+        """Make what `read` gives of a version its row; None takes the row away.
 
-        It is called while no other writer is at work, so the last one knows all.
+        The same for versions that `alias` pointed to until now. `read` is called while no other
+        writer is at work, so the last one knows all. Rows of other versions stay as they are, but
+        for what `@latest` means.
         """
         with writing(self.engine) as connection:
-            connection.execute(delete(releases).where(releases.c.name == name))
-            _insert(connection, read())
+            for each in sorted({version, *_pointed(connection, name, alias)}):
+                this = and_(releases.c.name == name, releases.c.version == each)
+                connection.execute(delete(releases).where(this))
+                if summary := read(each):
+                    _insert(connection, summary)
+            _mark_latest(connection, name)
 
     def rebuild(self, read: Callable[[], Iterable[Summary]]) -> None:
         """Make what `read` gives all that is known; readers see the old state or the new one."""
         with writing(self.engine) as connection:
             connection.execute(delete(releases))
-            by_name: dict[str, list[Summary]] = {}
+            names = set()
             for summary in read():
-                by_name.setdefault(summary.name, []).append(summary)
-            for group in by_name.values():
-                _insert(connection, group)
+                _insert(connection, summary)
+                names.add(summary.name)
+            for name in names:
+                _mark_latest(connection, name)
 
     # --- asking ---
 
@@ -176,21 +185,29 @@ def _among(items: Sequence[Summary]) -> where.Condition:
     return (releases.c.name + "@" + releases.c.version).in_(sorted(refs))
 
 
-def _insert(connection: Connection, summaries: Sequence[Summary]) -> None:
-    """Insert all versions of one artifact."""
-    if not summaries:
-        return
-    current = [item for item in summaries if not item.yanked]
-    chosen = latest(current).version if current else None
-    chosen_of_all = latest(summaries).version
-    for item in summaries:
-        row = _row(item) | {
-            "latest": item.version == chosen,
-            "latest_of_all": item.version == chosen_of_all,
-        }
-        inserted = connection.execute(insert(releases).values(row)).inserted_primary_key
-        assert inserted is not None  # noqa: S101 - an insert of one row has a key
-        _insert_parts(connection, inserted[0], item)
+def _pointed(connection: Connection, name: str, alias: str) -> set[str]:
+    """Name the versions that an alias points to, as far as the rows know."""
+    if not alias:
+        return set()
+    known = _all(connection, releases.c.name == name)
+    return {item.version for item in known if alias in item.aliases}
+
+
+def _insert(connection: Connection, item: Summary) -> None:
+    """Insert one release; `_mark_latest` comes after the last of its name."""
+    inserted = connection.execute(insert(releases).values(_row(item))).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - an insert of one row has a key
+    _insert_parts(connection, inserted[0], item)
+
+
+def _mark_latest(connection: Connection, name: str) -> None:
+    """Say which version of an artifact `@latest` means, without and with the yanked ones."""
+    c = releases.c
+    rows = connection.execute(select(c.version, c.yanked).where(c.name == name)).all()
+    current = latest_version(name, [row.version for row in rows if not row.yanked])
+    of_all = latest_version(name, [row.version for row in rows])
+    flags = {"latest": c.version == current, "latest_of_all": c.version == of_all}
+    connection.execute(update(releases).where(c.name == name).values(flags))
 
 
 def _row(item: Summary) -> dict[str, Any]:
@@ -207,6 +224,8 @@ def _row(item: Summary) -> dict[str, Any]:
         "size_gzip": item.size_gzip,
         "published": item.published,
         "yanked": item.yanked,
+        "latest": False,
+        "latest_of_all": False,
         "file_sha256": item.file_sha256,
         "summary": canonical(item).decode(),
     }

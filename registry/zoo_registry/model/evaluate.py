@@ -32,11 +32,16 @@ def latest(items: Sequence[Summary]) -> Summary:
 
     A pre-release only where there is nothing else.
     """
-    chosen = Ref(items[0].name).pick(item.version for item in items)
-    return next(
-        (item for item in items if item.version == chosen),
-        max(items, key=lambda item: parse_version(item.version)),
-    )
+    chosen = latest_version(items[0].name, [item.version for item in items])
+    return next(item for item in items if item.version == chosen)
+
+
+def latest_version(name: str, versions: Sequence[str]) -> str | None:
+    """Choose what `@latest` means among the versions of one artifact.
+
+    A pre-release only where there is nothing else; None where there is nothing.
+    """
+    return Ref(name).pick(versions) or max(versions, key=parse_version, default=None)
 
 
 def front(query: Query, items: Sequence[Summary]) -> list[Summary]:

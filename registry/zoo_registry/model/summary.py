@@ -16,7 +16,11 @@ class Value(BaseModel):
 
 
 class Timing(Value):
-    """One device's latency, as a listing shows it. Milliseconds."""
+    """One device's latency, as a listing shows it. Milliseconds.
+
+    The last four tell machines apart that stand under the name of one device. They are empty in a
+    summary that an older program wrote, until the catalogue is rebuilt.
+    """
 
     device: str
     threads: int
@@ -27,6 +31,10 @@ class Timing(Value):
     verdict: str
     noisy: bool
     sparse_path: str
+    runtime: str = ""
+    runtime_version: str = ""
+    host_cpu: str = ""
+    host_fingerprint: str = ""
 
     @classmethod
     def of(cls, measurement: Measurement) -> "Timing":
@@ -42,6 +50,10 @@ class Timing(Value):
             verdict=m.verdict,
             noisy=m.noisy,
             sparse_path=m.sparse_path,
+            runtime=m.runtime,
+            runtime_version=m.runtime_version,
+            host_cpu=m.host.cpu,
+            host_fingerprint=m.host.fingerprint,
         )
 
 

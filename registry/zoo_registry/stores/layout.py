@@ -226,14 +226,17 @@ def _select(store: Store, ref: Ref) -> str:
     raise unknown(store, ref.name, ref.selector)
 
 
-def yank(store: Store, name: str, version: str, reason: str, when: datetime) -> None:
-    """Withdraw a version; its bytes stay. Doing it again changes nothing, the first reason stands.
+def yank(store: Store, name: str, version: str, reason: str, when: datetime) -> str:
+    """Withdraw a version; its bytes stay. Give the reason that stands: the first one.
 
     Raises:
         NotFound: no such version.
     """
     claim(store, name, version)
-    store.create(f"yanks/{name}/{version}.json", canonical({"reason": reason, "when": stamp(when)}))
+    key = f"yanks/{name}/{version}.json"
+    if store.create(key, canonical({"reason": reason, "when": stamp(when)})):
+        return reason
+    return str((document(store, key) or {}).get("reason", ""))
 
 
 def set_alias(store: Store, name: str, alias: str, version: str, when: datetime) -> None:
