@@ -25,6 +25,11 @@ class Page(Value):
     next_cursor: str | None = None
     near_misses: tuple[NearMiss, ...] = ()
 
+    @property
+    def candidates(self) -> tuple[Summary, ...]:
+        """What fits, or else what nearly does."""
+        return self.items or tuple(near.item for near in self.near_misses)
+
 
 class Resolution(Value):
     """The one best artifact for a budget, and why."""

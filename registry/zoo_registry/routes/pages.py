@@ -8,15 +8,12 @@ the API would give.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from zoo_registry.access import Access
 from zoo_registry.litertjs.served import RuntimeFiles
-from zoo_registry.model import formatting
-from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.errors import InvalidQuery, NotFound, WrongUse, Yanked, ZooError
 from zoo_registry.model.evaluate import main_metric
 from zoo_registry.model.query import Query
@@ -32,7 +29,6 @@ from zoo_registry.web.artifact import artifact_page
 from zoo_registry.web.compare import comparison
 from zoo_registry.web.form import form
 from zoo_registry.web.lab import Lab, Runtime, lab
-from zoo_registry.web.urls import Params
 
 MOST_COMPARED = 8
 FAMILY = 100
@@ -84,55 +80,41 @@ router = APIRouter(route_class=answering(error_page, ZooError), include_in_schem
 def list_page(request: Request) -> Response:
     """Show what a budget allows.
 
-    Fields left empty are taken out of the address, so that it can be used with the API.
+    Fields left empty are taken out of the address, so that it can be used with the API. What cannot
+    be understood is said above the form, which keeps what was typed.
     """
     given = tuple(request.query_params.multi_items())
     params = urls.clean(given)
     if params != given:
         return RedirectResponse(urls.address("/", params), status_code=303)
+    registry, query, answers, problem = registry_of(request), Query(), views.NOTHING, None
     try:
-        return _listing(request, params, read(Search, params))
+        asked = read(Search, params)
+        query, answers = asked.query, _ask(registry, asked)
     except WrongUse as error:
-        return _refused(request, params, error)
-
-
-def _listing(request: Request, params: Params, asked: Search) -> HTMLResponse:
-    registry, query = registry_of(request), asked.query
-    page = registry.search(query, limit=asked.limit, cursor=asked.cursor)
-    candidates = [*page.items, *(near.item for near in page.near_misses)]
-    device = query.device or views.usual_device(candidates)
-    metric = main_metric(query, candidates)
-    drawn = query.without_limits().model_copy(update={"device": device})
-    points = registry.pareto(drawn, "latency_ms", metric) if candidates else ()
-    view = views.listing(
-        views.Answers(page, registry.resolve(query), points, device), params, query
-    )
-    empty = not (params or candidates)
-    return _list(request, params, view=view, query=query, problem=None, empty=empty)
-
-
-def _refused(request: Request, params: Params, error: WrongUse) -> HTMLResponse:
-    """Show the form again, with what was typed and what is wrong with it."""
-    view = views.listing(
-        views.Answers(Page(items=()), Resolution(chosen=None, why=""), ()), params, Query()
-    )
-    return _list(request, params, view=view, query=Query(), problem=error, empty=False)
-
-
-def _list(request: Request, params: Params, **values: Any) -> HTMLResponse:
-    facets = registry_of(request).facets()
-    fields = form(params, facets, facets.get("metric", ()))
-    status = 200 if values["problem"] is None else values["problem"].status
+        problem = error
+    view = views.listing(answers, params, query)
     base = str(request.base_url).rstrip("/")
     return render.page(
         "list.html",
-        status,
-        fields=fields,
-        more_open=any(field.value for field in fields if not field.main),
-        metric_name=formatting.metric_name(values["view"].metric),
-        rest=urls.get_command(base + values["view"].rest_path),
-        **values,
+        problem.status if problem else 200,
+        view=view,
+        fields=form(params, registry.facets()),
+        query=query,
+        problem=problem,
+        rest=urls.get_command(base + view.rest_path),
     )
+
+
+def _ask(registry: Registry, asked: Search) -> views.Answers:
+    """Put one question in the three ways that the page answers: a page, the best, the front."""
+    query = asked.query
+    page = registry.search(query, limit=asked.limit, cursor=asked.cursor)
+    drawn_on = query.device or views.usual_device(page.candidates)
+    drawn = query.without_limits().model_copy(update={"device": drawn_on})
+    metric = main_metric(query, page.candidates)
+    points = registry.pareto(drawn, "latency_ms", metric) if page.candidates else ()
+    return views.Answers(page, registry.resolve(query), points, drawn_on)
 
 
 @router.get("/artifacts/{name}")
@@ -153,19 +135,16 @@ def release_page(request: Request, name: str, selector: str) -> Response:
 
 
 def _artifact(request: Request, release: Release) -> HTMLResponse:
-    registry, record = registry_of(request), release.record
-    versions = registry.versions(record.name)
-    family = registry.search(Query(model=record.model), limit=FAMILY).items
-    view = artifact_page(record, release.summary, (*record.measurements, *release.added), family)
-    bench = _lab(request, [release.summary], _same_version(registry, release.summary, family))
-    newest = Ref(record.name).pick(item.version for item in versions if not item.yanked) or ""
+    registry, item = registry_of(request), release.summary
+    versions = registry.versions(item.name)
+    family = registry.search(Query(model=item.model), limit=FAMILY).items
     return render.page(
         "artifact.html",
-        view=view,
+        view=artifact_page(release.record, item, release.measurements, family),
         versions=versions,
-        newest=newest,
+        newest=Ref(item.name).pick(one.version for one in versions if not one.yanked) or "",
         yank_reason=release.yank_reason,
-        lab=bench,
+        lab=_lab(request, [item], _same_version(registry, item, family)),
     )
 
 
@@ -213,11 +192,8 @@ def _floats(registry: Registry, item: Summary) -> Sequence[Summary]:
     Of its version, else the latest.
     """
     asked = Query(model=item.model, technique="none")
+    every = asked.model_copy(update={"all_versions": True})
     same = [
-        one
-        for one in registry.search(
-            asked.model_copy(update={"all_versions": True}), limit=FAMILY
-        ).items
-        if one.version == item.version
+        one for one in registry.search(every, limit=FAMILY).items if one.version == item.version
     ]
     return same or registry.search(asked, limit=1).items

@@ -59,6 +59,11 @@ class Release:
         )
 
     @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Those of the record, then those added since."""
+        return (*self.record.measurements, *self.added)
+
+    @property
     def ref(self) -> str:
         """Name and version."""
         return f"{self.record.name}@{self.record.version}"

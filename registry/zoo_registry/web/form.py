@@ -34,15 +34,12 @@ class Field:
     main: bool = False
 
 
-def form(
-    params: Params, facets: Mapping[str, Sequence[str]], metrics: Sequence[str]
-) -> tuple[Field, ...]:
+def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[Field, ...]:
     """Give the fields of the budget form, filled from the address; `main` ones are always shown.
 
     Args:
         params: the parameters of the page.
-        facets: values to choose from, by parameter name.
-        metrics: metrics that some artifact has; each gets its own lower limit.
+        facets: values to choose from, by parameter name; each `metric` gets its own lower limit.
     """
     given = dict(params)
 
@@ -81,7 +78,7 @@ def form(
         return Field(name, label, "text", given.get(name, ""), placeholder=placeholder, main=main)
 
     lower = [name.removeprefix("min_") for name in given if name.startswith("min_")]
-    names = list(dict.fromkeys(["top1", *metrics, *lower]))
+    names = list(dict.fromkeys(["top1", *facets.get("metric", ()), *lower]))
     return (
         select("device", "Device", main=True),
         number("max_latency_ms", "Latency at most", "ms", "8", main=True),

@@ -306,11 +306,16 @@ class Answers:
     drawn_on: str | None = None
 
 
+NOTHING = Answers(Page(items=()), Resolution(chosen=None, why=""), ())
+"""The answers to a question that was not understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Everything the list page shows of one answer."""
 
     metric: str
+    empty: bool
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     near: tuple[NearRow, ...]
@@ -326,9 +331,10 @@ class Listing:
 def listing(answers: Answers, params: Params, query: Query) -> Listing:
     """Turn the answers to one question into what is shown."""
     page = answers.page
-    metric = main_metric(query, [*page.items, *(near.item for near in page.near_misses)])
+    metric = main_metric(query, page.candidates)
     return Listing(
         metric=metric,
+        empty=not (params or page.candidates),
         columns=columns(params, query, metric),
         rows=rows(page.items, query, metric),
         near=near_rows(page.near_misses, params, query, metric),

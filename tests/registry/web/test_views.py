@@ -148,7 +148,9 @@ def test_the_form_repeats_what_was_asked_even_what_no_facet_knows() -> None:
         ("min_wer", "0.1"),
         ("q", '"><script>'),
     )
-    fields = {field.name: field for field in form(params, {"device": ["host-cpu"]}, ["top1"])}
+    fields = {
+        field.name: field for field in form(params, {"device": ["host-cpu"], "metric": ["top1"]})
+    }
     assert [option.value for option in fields["device"].options if option.chosen] == ["my-phone"]
     assert (fields["max_latency_ms"].value, fields["min_wer"].value, fields["q"].value) == (
         "8",
