@@ -22,8 +22,8 @@ from pathlib import Path
 
 from zoo_client.download import Advance, Source, alone, download, ignore
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import DigestMismatch, InvalidRecord, WrongUse
-from zoo_registry.model.files import chunks, digest_file, keep_verified, write_bytes
+from zoo_registry.model.errors import DigestMismatch, InvalidRecord, Unreachable, WrongUse
+from zoo_registry.model.files import digest_file, stamp, sync_folder, write_bytes
 from zoo_registry.model.record import Record
 
 
@@ -40,10 +40,12 @@ class Damage:
 class Filled:
     """A blob that is here now.
 
-    Whether it had to be fetched, and the damage that was found on the way, if any.
+    What it was when it was hashed (`files.stamp`), whether it had to be fetched, and the damage
+    that was found on the way, if any.
     """
 
     path: Path
+    stamp: tuple[int, int, int]
     fetched: bool
     damage: Damage | None
 
@@ -104,35 +106,45 @@ class Cache:
             Unreachable: the download was cut; what came is kept and the next call goes on from
                 there.
         """
+        path, damage = self.path(digest), None
         with alone(self.root / "locks" / f"{digest}.lock"):
-            damage = self.check(digest) if self.path(digest).is_file() else None
-            if self.path(digest).is_file():
-                return Filled(self.path(digest), fetched=False, damage=None)
+            if path.is_file():
+                seen = stamp(path)
+                damage = self.check(digest)
+                if damage is None:
+                    return Filled(path, seen, fetched=False, damage=None)
             part = self.root / "partial" / f"{digest}.part"
             resumed = part.exists()
             try:
-                self._bring(digest, size, part, source, advance)
+                seen = self._bring(digest, size, part, source, advance)
             except DigestMismatch:
                 if not resumed:
                     raise
-                self._bring(digest, size, part, source, advance)
-            return Filled(self.path(digest), fetched=True, damage=damage)
+                seen = self._bring(digest, size, part, source, advance)
+            return Filled(path, seen, fetched=True, damage=damage)
 
     def _bring(
         self, digest: Digest, size: int, part: Path, source: Source, advance: Advance
-    ) -> None:
-        """Finish the download and keep it if it is right.
+    ) -> tuple[int, int, int]:
+        """Finish the download; only if it is right the file becomes the blob: one write, one hash.
 
         Wrong bytes are thrown away, missing ones are waited for.
         """
+        found = download(source, part, size, advance)
         try:
-            download(source, part, size, advance)
-            with part.open("rb") as stream:
-                keep_verified(chunks(stream), self.path(digest), digest, limit=size)
-        except DigestMismatch:
+            seen = stamp(part)
+        except FileNotFoundError as error:
+            raise Unreachable(
+                "another process finished the same download", hint="run the same command again"
+            ) from error
+        if found != digest or seen[1] != size:  # another size: two without a lock wrote to it
             part.unlink(missing_ok=True)
-            raise
-        part.unlink()
+            raise DigestMismatch(part.stem, expected=digest, actual=found)
+        path = self.path(digest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(path).chmod(0o444)
+        sync_folder(path.parent)
+        return seen
 
     def keep_record(self, data: bytes) -> None:
         """Keep the exact bytes of a record, and note that it was used now."""

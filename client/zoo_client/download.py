@@ -1,14 +1,19 @@
-"""Downloads that go on where they stopped.
+"""Downloads that go on where they stopped, and are hashed while they come."""
 
-Nothing here is trusted: whoever reads the finished file hashes it.
-"""
-
+import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
+from filelock import FileLock
+
+from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import Unreachable
+from zoo_registry.model.files import chunks
 
 Source = Callable[[int], Iterable[bytes]]
 Advance = Callable[[int], None]
@@ -21,8 +26,8 @@ def ignore(count: int) -> None:
     """Report progress to nobody."""
 
 
-def download(source: Source, part: Path, size: int, advance: Advance = ignore) -> None:
-    """Bring `part` to `size` bytes, going on after the bytes it has.
+def download(source: Source, part: Path, size: int, advance: Advance = ignore) -> Digest:
+    """Bring `part` to `size` bytes, going on after the bytes it has; give the digest of all.
 
     Cut connections are picked up a few times.
 
@@ -36,65 +41,90 @@ def download(source: Source, part: Path, size: int, advance: Advance = ignore) -
         Unreachable: the other side stopped answering (the file keeps what came), or sent more than
             `size` (it keeps nothing).
     """
-    tries = TRIES
-    advance(_usable(part, size))
-    while (have := _usable(part, size)) < size:
-        failure = _append(source, have, part, size, advance)
-        if _usable(part, size) > have:
-            tries = TRIES
-            continue
-        tries -= 1
-        if not tries:
-            again = "run the same command again: it goes on from there"
-            raise failure or Unreachable(
-                f"the connection ended after {have} of {size} bytes", hint=again
-            )
-        time.sleep(PAUSE_S * (TRIES - tries))
-    part.touch()
-
-
-def _usable(part: Path, size: int) -> int:
-    """Size of what is there; a file longer than it can be is thrown away."""
-    have = part.stat().st_size if part.exists() else 0
-    if have <= size:
-        return have
-    part.unlink()
-    return 0
-
-
-def _append(
-    source: Source, have: int, part: Path, size: int, advance: Advance
-) -> Unreachable | None:
-    """Add what comes; give back how the connection failed, if it did."""
     part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("ab") as out:
-        try:
-            for piece in source(have):
-                if out.tell() + len(piece) > size:
-                    break
-                out.write(piece)
-                advance(len(piece))
-            else:
-                return None
-        except Unreachable as failure:
-            return failure
+    with part.open("a+b") as out:
+        taken = _Taken(out, size)
+        advance(taken.count)
+        tries = TRIES
+        while taken.count < size:
+            before = taken.count
+            failure = _append(source, taken, part, advance)
+            tries = TRIES if taken.count > before else tries - 1
+            if not tries:
+                again = "run the same command again: it goes on from there"
+                raise failure or Unreachable(
+                    f"the connection ended after {taken.count} of {size} bytes", hint=again
+                )
+            time.sleep(PAUSE_S * (TRIES - tries))
+        out.flush()
+        os.fsync(out.fileno())
+    return taken.digest
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What is in the file, hashed: what it had before, which must be read again, then every piece.
+
+    A file longer than it can be begins anew.
+    """
+
+    out: BinaryIO
+    size: int
+    count: int = 0
+    _hasher: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        if self.out.seek(0, os.SEEK_END) > self.size:
+            self.out.truncate(0)
+        self.out.seek(0)
+        for piece in chunks(self.out):
+            self._hash(piece)
+
+    def _hash(self, piece: bytes) -> None:
+        self._hasher.update(piece)
+        self.count += len(piece)
+
+    def add(self, piece: bytes) -> None:
+        """Write one more piece."""
+        self.out.write(piece)
+        self._hash(piece)
+
+    @property
+    def digest(self) -> Digest:
+        """Sha256 of all of it."""
+        return Digest(self._hasher.hexdigest())
+
+
+def _append(source: Source, taken: _Taken, part: Path, advance: Advance) -> Unreachable | None:
+    """Add what comes; give back how the connection failed, if it did."""
+    try:
+        for piece in source(taken.count):
+            if taken.count + len(piece) > taken.size:
+                break
+            taken.add(piece)
+            advance(len(piece))
+        else:
+            return None
+    except Unreachable as failure:
+        return failure
     part.unlink()
-    raise Unreachable(f"the other side sent more than the {size} bytes that the record promises")
+    raise Unreachable(
+        f"the other side sent more than the {taken.size} bytes that the record promises"
+    )
 
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
     """Wait until no other process downloads the same.
 
-    Only saves bandwidth, so a platform without locks goes on without.
+    Only saves bandwidth, so a file system without locks goes on without.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as handle:
-        with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    held = FileLock(lock)
+    with suppress(NotImplementedError):
+        held.acquire()
+    try:
         yield
+    finally:
+        held.release()

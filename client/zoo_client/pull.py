@@ -3,16 +3,15 @@
 Only then it appears where it was asked for.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo_client.cache import Cache, Damage
+from zoo_client.cache import Cache, Damage, Filled
 from zoo_client.download import Advance, ignore
 from zoo_client.remotes.base import Remote
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, WrongUse, Yanked, from_problem
-from zoo_registry.model.files import appearing, chunks, digest_file
+from zoo_registry.model.files import appearing, clone, digest_file, stamp
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import Release
@@ -95,7 +94,7 @@ def pull(
         ) from error
     cache.keep_record(release.record_bytes)
     path = destination(record, to)
-    place(filled.path, path, digest)
+    place(filled, path, digest)
     return Pulled(release, path, remote.url, filled.fetched, filled.damage)
 
 
@@ -107,32 +106,27 @@ def destination(record: Record, to: Path | None) -> Path:
     return to / name if to.is_dir() else to
 
 
-def place(source: Path, to: Path, digest: Digest) -> None:
-    """Copy a file so that it appears whole, and only if it is `digest`.
+def place(filled: Filled, to: Path, digest: Digest) -> None:
+    """Copy a blob so that it appears whole, and only if it still is what was hashed.
 
-    One that is right already is left alone.
+    A file that is right already is left alone.
 
     Raises:
-        DigestMismatch: `source` changed under us.
+        DigestMismatch: the blob changed under us.
         WrongUse: `to` cannot be written.
     """
+    _, size, _ = filled.stamp
     try:
-        if to.is_file() and digest_file(to) == digest:
+        if to.is_file() and to.stat().st_size == size and digest_file(to) == digest:
             return
-        _copy(source, to, digest)
+        with filled.path.open("rb") as source, appearing(to) as out:
+            clone(source, out)
+            if stamp(source) != filled.stamp:
+                found = digest_file(filled.path)
+                raise DigestMismatch(
+                    str(filled.path), expected=digest, actual=found, hint="zoo cache verify"
+                )
     except OSError as error:
         raise WrongUse(
             f"cannot write {to}: {error.strerror}", hint="zoo pull … --to PATH   # another place"
         ) from error
-
-
-def _copy(source: Path, to: Path, digest: Digest) -> None:
-    hasher = hashlib.sha256()
-    with source.open("rb") as stream, appearing(to) as out:
-        for piece in chunks(stream):
-            hasher.update(piece)
-            out.write(piece)
-        if hasher.hexdigest() != digest:
-            raise DigestMismatch(
-                str(source), expected=digest, actual=hasher.hexdigest(), hint="zoo cache verify"
-            )
