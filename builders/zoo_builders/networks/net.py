@@ -8,7 +8,8 @@ not.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypedDict, Unpack
 
 from zoo_builders.networks.graph import Graph, Node, Shape, in_keras_order, pair, slid
 
@@ -33,10 +34,18 @@ def _differing(config: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
     }
 
 
+class Place(TypedDict, total=False):
+    """Where a layer stands: its name (default: its class and a number), and the layer before it."""
+
+    name: str | None
+    after: str | None
+
+
 class Net:
     """Writes a `Graph` layer by layer.
 
-    Every method adds one layer after `after` (default: the last) and returns its name.
+    Every method adds one layer after `after` (default: the last) and returns its name. Sizes of
+    windows and strides are one number where both sides are equal.
     """
 
     def __init__(self, name: str, shape: Shape) -> None:
@@ -52,16 +61,30 @@ class Net:
         """Output shape of a layer, the last by default."""
         return next(node.shape for node in self._nodes if node.name == (name or self.last))
 
-    def _add(self, node: Node) -> str:
-        if any(old.name == node.name for old in self._nodes):
-            raise ValueError(f"network {self._name}: two layers are called {node.name!r}")
-        self._nodes.append(node)
-        return node.name
+    def _add(self, op: str, config: dict[str, Any], shape: Shape, **at: Unpack[Place]) -> str:
+        return self._join(op, config, shape, (at.get("after") or self.last,), at.get("name"))
 
-    def _fresh(self, op: str, name: str | None) -> str:
-        return name or f"{op}_{sum(node.op.lower() == op for node in self._nodes)}"
+    def _join(
+        self,
+        op: str,
+        config: dict[str, Any],
+        shape: Shape,
+        inputs: tuple[str, ...],
+        name: str | None,
+    ) -> str:
+        name = name or f"{op.lower()}_{sum(node.op == op for node in self._nodes)}"
+        if any(old.name == name for old in self._nodes):
+            raise ValueError(f"network {self._name}: two layers are called {name!r}")
+        self._nodes.append(Node(name, op, config, inputs, shape))
+        return name
 
-    def conv(  # noqa: PLR0913  the arguments of a convolution
+    def _weigh(self, name: str, **weights: Shape | None) -> str:
+        """Give the layer `name`, the last one, its weights; None stands for one it has not."""
+        held = {weight: shape for weight, shape in weights.items() if shape is not None}
+        self._nodes[-1] = replace(self._nodes[-1], weights=held)
+        return name
+
+    def conv(
         self,
         filters: int,
         kernel: Size = 1,
@@ -70,31 +93,15 @@ class Net:
         padding: str = "valid",
         bias: bool = True,
         activation: str | None = None,
-        name: str | None = None,
-        after: str | None = None,
+        **at: Unpack[Place],
     ) -> str:
-        """Add a 2-D convolution.
-
-        `kernel` (3 or (1, 7)) and `stride` are spelled as one number where both sides are equal.
-        """
-        channels = self.shape(after)[-1]
-        weights: dict[str, Shape] = {"kernel": (*pair(kernel), channels, filters)} | (
-            {"bias": (filters,)} if bias else {}
-        )
-        config = {
-            "filters": filters,
-            "kernel_size": kernel,
-            "strides": stride,
-            "padding": padding,
-            "use_bias": bias,
-            "activation": activation,
-        }
-        shape = (*slid(self.shape(after), kernel, stride, padding), filters)
-        return self._add(
-            Node(
-                self._fresh("conv2d", name), "Conv2D", config, (after or self.last,), shape, weights
-            )
-        )
+        """Add a 2-D convolution."""
+        given = self.shape(at.get("after"))
+        config: dict[str, Any] = {"filters": filters, "kernel_size": kernel, "strides": stride}
+        config |= {"padding": padding, "use_bias": bias, "activation": activation}
+        name = self._add("Conv2D", config, (*slid(given, kernel, stride, padding), filters), **at)
+        learned = (*pair(kernel), given[-1], filters)
+        return self._weigh(name, kernel=learned, bias=(filters,) if bias else None)
 
     def depthwise(
         self,
@@ -103,26 +110,15 @@ class Net:
         *,
         padding: str = "same",
         bias: bool = True,
-        name: str | None = None,
-        after: str | None = None,
+        **at: Unpack[Place],
     ) -> str:
         """Add a depthwise convolution with depth multiplier 1."""
-        channels = self.shape(after)[-1]
-        weights: dict[str, Shape] = {"depthwise_kernel": (*pair(kernel), channels, 1)} | (
-            {"bias": (channels,)} if bias else {}
-        )
+        given = self.shape(at.get("after"))
         config = {"kernel_size": kernel, "strides": stride, "padding": padding, "use_bias": bias}
-        shape = (*slid(self.shape(after), kernel, stride, padding), channels)
-        return self._add(
-            Node(
-                self._fresh("depthwiseconv2d", name),
-                "DepthwiseConv2D",
-                config,
-                (after or self.last,),
-                shape,
-                weights,
-            )
-        )
+        shape = (*slid(given, kernel, stride, padding), given[-1])
+        name = self._add("DepthwiseConv2D", config, shape, **at)
+        learned = (*pair(kernel), given[-1], 1)
+        return self._weigh(name, depthwise_kernel=learned, bias=given[-1:] if bias else None)
 
     def batch_norm(
         self, *, name: str | None = None, after: str | None = None, **config: float
@@ -132,39 +128,22 @@ class Net:
         `config` is Keras' own (momentum, epsilon, scale=False, center=False).
         """
         shape, kept = self.shape(after), _differing(config, _BATCH_NORM)
-        learned = [
-            weight
-            for weight, asked in (("gamma", "scale"), ("beta", "center"))
-            if kept.get(asked, True)
-        ]
-        weights: dict[str, Shape] = dict.fromkeys(
-            (*learned, "moving_mean", "moving_variance"), (shape[-1],)
-        )
-        return self._add(
-            Node(
-                self._fresh("batchnormalization", name),
-                "BatchNormalization",
-                kept,
-                (after or self.last,),
-                shape,
-                weights,
-            )
+        name = self._add("BatchNormalization", kept, shape, name=name, after=after)
+        each = shape[-1:]
+        return self._weigh(
+            name,
+            gamma=each if kept.get("scale", True) else None,
+            beta=each if kept.get("center", True) else None,
+            moving_mean=each,
+            moving_variance=each,
         )
 
-    def relu(
-        self, *, max_value: float | None = None, name: str | None = None, after: str | None = None
-    ) -> str:
+    def relu(self, *, max_value: float | None = None, **at: Unpack[Place]) -> str:
         """Add a ReLU, clipped at `max_value` if given (6 for ReLU6)."""
         config = {} if max_value is None else {"max_value": max_value}
-        return self._add(
-            Node(
-                self._fresh("relu", name), "ReLU", config, (after or self.last,), self.shape(after)
-            )
-        )
+        return self._add("ReLU", config, self.shape(at.get("after")), **at)
 
-    def zero_pad(
-        self, amount: Sides = 1, *, name: str | None = None, after: str | None = None
-    ) -> str:
+    def zero_pad(self, amount: Sides = 1, **at: Unpack[Place]) -> str:
         """Add explicit zeros: `amount` on all four sides, or by side.
 
         Four equal sides are the only padding that XNNPACK's sparse path takes before a stride.
@@ -174,17 +153,9 @@ class Net:
         )
         if top == bottom == left == right:
             amount = top
-        height, width, channels = self.shape(after)
+        height, width, channels = self.shape(at.get("after"))
         shape = (height + top + bottom, width + left + right, channels)
-        return self._add(
-            Node(
-                self._fresh("zeropadding2d", name),
-                "ZeroPadding2D",
-                {"padding": amount},
-                (after or self.last,),
-                shape,
-            )
-        )
+        return self._add("ZeroPadding2D", {"padding": amount}, shape, **at)
 
     def max_pool(
         self,
@@ -192,13 +163,10 @@ class Net:
         stride: Size | None = None,
         *,
         padding: str = "valid",
-        name: str | None = None,
-        after: str | None = None,
+        **at: Unpack[Place],
     ) -> str:
         """Add max pooling; the stride is the window's size unless it is given."""
-        return self._pool(
-            "MaxPooling2D", (size, size if stride is None else stride, padding), name, after
-        )
+        return self._pool("MaxPooling2D", size, stride, padding, **at)
 
     def avg_pool(
         self,
@@ -206,98 +174,53 @@ class Net:
         stride: Size | None = None,
         *,
         padding: str = "valid",
-        name: str | None = None,
-        after: str | None = None,
+        **at: Unpack[Place],
     ) -> str:
         """Add average pooling; zeros added by `same` do not count in the mean.
 
         The stride is the window's size unless it is given.
         """
-        return self._pool(
-            "AveragePooling2D", (size, size if stride is None else stride, padding), name, after
-        )
+        return self._pool("AveragePooling2D", size, stride, padding, **at)
 
     def _pool(
-        self, op: str, window: tuple[Size, Size, str], name: str | None, after: str | None
+        self, op: str, size: Size, stride: Size | None, padding: str, **at: Unpack[Place]
     ) -> str:
-        size, stride, padding = window
-        asked = {"strides": stride, "padding": padding}
+        asked = {"strides": size if stride is None else stride, "padding": padding}
         config = {"pool_size": size} | _differing(asked, {"strides": size, "padding": "valid"})
-        shape = (*slid(self.shape(after), size, stride, padding), self.shape(after)[-1])
-        return self._add(
-            Node(self._fresh(op.lower(), name), op, config, (after or self.last,), shape)
-        )
+        given = self.shape(at.get("after"))
+        shape = (*slid(given, size, asked["strides"], padding), given[-1])
+        return self._add(op, config, shape, **at)
 
-    def global_pool(
-        self, *, keepdims: bool = True, name: str | None = None, after: str | None = None
-    ) -> str:
+    def global_pool(self, *, keepdims: bool = True, **at: Unpack[Place]) -> str:
         """Add global average pooling.
 
         `keepdims` is what the XNNPACK policy asks for when it is not the last layer.
         """
-        channels = self.shape(after)[-1]
+        channels = self.shape(at.get("after"))[-1]
         shape = (1, 1, channels) if keepdims else (channels,)
-        config = {"keepdims": keepdims}
-        return self._add(
-            Node(
-                self._fresh("globalaveragepooling2d", name),
-                "GlobalAveragePooling2D",
-                config,
-                (after or self.last,),
-                shape,
-            )
-        )
+        return self._add("GlobalAveragePooling2D", {"keepdims": keepdims}, shape, **at)
 
-    def flatten(self, *, name: str | None = None, after: str | None = None) -> str:
+    def flatten(self, **at: Unpack[Place]) -> str:
         """Add a flattening to one dimension."""
-        shape = (math.prod(self.shape(after)),)
-        return self._add(
-            Node(self._fresh("flatten", name), "Flatten", {}, (after or self.last,), shape)
-        )
+        return self._add("Flatten", {}, (math.prod(self.shape(at.get("after"))),), **at)
 
-    def dense(
-        self,
-        units: int,
-        *,
-        activation: str | None = None,
-        name: str | None = None,
-        after: str | None = None,
-    ) -> str:
+    def dense(self, units: int, *, activation: str | None = None, **at: Unpack[Place]) -> str:
         """Add a fully connected layer with bias."""
-        features = self.shape(after)[-1]
-        weights: dict[str, Shape] = {"kernel": (features, units), "bias": (units,)}
+        *outer, features = self.shape(at.get("after"))
         config = {"units": units, "activation": activation}
-        return self._add(
-            Node(
-                self._fresh("dense", name),
-                "Dense",
-                config,
-                (after or self.last,),
-                (*self.shape(after)[:-1], units),
-                weights,
-            )
-        )
+        name = self._add("Dense", config, (*outer, units), **at)
+        return self._weigh(name, kernel=(features, units), bias=(units,))
 
     def add(self, left: str, right: str, *, name: str | None = None) -> str:
         """Add the element-wise sum of two layers."""
-        return self._add(
-            Node(self._fresh("add", name), "Add", {}, (left, right), self._spread(left, right))
-        )
+        return self._join("Add", {}, self._spread(left, right), (left, right), name)
 
     def multiply(self, left: str, right: str, *, name: str | None = None) -> str:
         """Add the element-wise product of two layers.
 
         A side of size 1 is spread over the other's.
         """
-        return self._add(
-            Node(
-                self._fresh("multiply", name),
-                "Multiply",
-                {},
-                (left, right),
-                self._spread(left, right),
-            )
-        )
+        return self._join("Multiply", {}, self._spread(left, right), (left, right), name)
 
     def _spread(self, left: str, right: str) -> Shape:
         return tuple(max(pair) for pair in zip(self.shape(left), self.shape(right), strict=True))
@@ -305,66 +228,24 @@ class Net:
     def concat(self, inputs: Sequence[str], *, name: str | None = None) -> str:
         """Put layers of equal height and width behind each other, channel by channel."""
         shape = (*self.shape(inputs[0])[:-1], sum(self.shape(one)[-1] for one in inputs))
-        return self._add(
-            Node(self._fresh("concatenate", name), "Concatenate", {}, tuple(inputs), shape)
-        )
+        return self._join("Concatenate", {}, shape, tuple(inputs), name)
 
-    def reshape(self, shape: Shape, *, name: str | None = None, after: str | None = None) -> str:
+    def reshape(self, shape: Shape, **at: Unpack[Place]) -> str:
         """Give the same values another shape (without the batch)."""
-        return self._add(
-            Node(
-                self._fresh("reshape", name),
-                "Reshape",
-                {"target_shape": shape},
-                (after or self.last,),
-                shape,
-            )
-        )
+        return self._add("Reshape", {"target_shape": shape}, shape, **at)
 
-    def dropout(self, rate: float, *, name: str | None = None, after: str | None = None) -> str:
+    def dropout(self, rate: float, **at: Unpack[Place]) -> str:
         """Drop a share of the values while training; nothing in the finished file."""
-        return self._add(
-            Node(
-                self._fresh("dropout", name),
-                "Dropout",
-                {"rate": rate},
-                (after or self.last,),
-                self.shape(after),
-            )
-        )
+        return self._add("Dropout", {"rate": rate}, self.shape(at.get("after")), **at)
 
-    def activation(self, kind: str, *, name: str | None = None, after: str | None = None) -> str:
+    def activation(self, kind: str, **at: Unpack[Place]) -> str:
         """Add an activation by Keras' name for it."""
-        config = {"activation": kind}
-        return self._add(
-            Node(
-                self._fresh("activation", name),
-                "Activation",
-                config,
-                (after or self.last,),
-                self.shape(after),
-            )
-        )
+        return self._add("Activation", {"activation": kind}, self.shape(at.get("after")), **at)
 
-    def rescale(
-        self,
-        scale: float = 1.0,
-        offset: float = 0.0,
-        *,
-        name: str | None = None,
-        after: str | None = None,
-    ) -> str:
+    def rescale(self, scale: float = 1.0, offset: float = 0.0, **at: Unpack[Place]) -> str:
         """Add `x * scale + offset` with two fixed numbers."""
         config = {"scale": scale} | ({"offset": offset} if offset else {})
-        return self._add(
-            Node(
-                self._fresh("rescaling", name),
-                "Rescaling",
-                config,
-                (after or self.last,),
-                self.shape(after),
-            )
-        )
+        return self._add("Rescaling", config, self.shape(at.get("after")), **at)
 
     def graph(self) -> Graph:
         """Finish; branches are ordered as Keras orders them.
