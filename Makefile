@@ -6,6 +6,8 @@ READY := $(VENV)/.ready
 SOURCES := registry builders client tests benchmarks examples docs .ci
 PYTEST := $(BIN)/python -m pytest
 JOBS ?= 2
+# Compiled modules are kept: the tests start hundreds of processes, which would compile everything anew where this is set.
+export PYTHONDONTWRITEBYTECODE :=
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 FAST := -m "not train and not s3 and not browser and not slow and not process"
 

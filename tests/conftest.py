@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ pytest_plugins = [
 IN_CI = os.environ.get("CI") == "true"
 
 
+@cache
 def _missing(marker: str) -> str | None:
     """Say why tests with `marker` cannot run here, or None when they can."""
     reasons = {
