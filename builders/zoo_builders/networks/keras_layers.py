@@ -1,4 +1,7 @@
-"""How each Keras layer is read: config and input shapes become a node's config, shape, weights."""
+"""How each Keras layer is read: config and input shapes become a node's config, shape, weights.
+
+Both of a file's layers (`keras_config`) and of those that code writes (`Net`).
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -50,60 +53,47 @@ def _input(config: Config, _: Sequence[Shape]) -> Reading:
     return {}, tuple(int(size) for size in shape[1:]), {}
 
 
+def _window(config: Config) -> tuple[dict[str, Any], Any]:
+    """Read what both kinds of convolution say of their window: what is kept, and the dilation."""
+    dilation = square(config.get("dilation_rate", 1))
+    kept = {key: square(config[key]) for key in ("kernel_size", "strides")}
+    kept |= {"padding": config["padding"], "use_bias": config["use_bias"]}
+    return kept | ({} if dilation == 1 else {"dilation_rate": dilation}), dilation
+
+
+def _slid(config: Config, given: Shape, dilation: Any) -> tuple[int, int]:
+    return slid(given, config["kernel_size"], config["strides"], config["padding"], dilation)
+
+
 def _conv(config: Config, inputs: Sequence[Shape]) -> Reading:
-    kernel, strides, dilation = (
-        square(config[key]) for key in ("kernel_size", "strides", "dilation_rate")
-    )
-    filters, groups = int(config["filters"]), int(config.get("groups", 1))
-    kept = {
-        "filters": filters,
-        "kernel_size": kernel,
-        "strides": strides,
-        "padding": config["padding"],
-        "use_bias": config["use_bias"],
-        "activation": _activation(config),
-    }
-    kept |= _differing(config, groups=1) | ({} if dilation == 1 else {"dilation_rate": dilation})
-    weights: dict[str, Shape] = {"kernel": (*pair(kernel), inputs[0][-1] // groups, filters)}
-    if config["use_bias"]:
-        weights["bias"] = (filters,)
-    return (
-        kept,
-        (*slid(inputs[0], kernel, strides, config["padding"], dilation), filters),
-        weights,
-    )
+    (kept, dilation), filters = _window(config), config["filters"]
+    kept |= {"filters": filters, "activation": _activation(config)} | _differing(config, groups=1)
+    learned = inputs[0][-1] // config.get("groups", 1), filters
+    weights = _biased(config, kernel=(*pair(kept["kernel_size"]), *learned), bias=(filters,))
+    return kept, (*_slid(kept, inputs[0], dilation), filters), weights
 
 
 def _depthwise(config: Config, inputs: Sequence[Shape]) -> Reading:
-    kernel, strides, dilation = (
-        square(config[key]) for key in ("kernel_size", "strides", "dilation_rate")
-    )
-    multiplier, channels = int(config.get("depth_multiplier", 1)), inputs[0][-1]
-    kept = {
-        "kernel_size": kernel,
-        "strides": strides,
-        "padding": config["padding"],
-        "use_bias": config["use_bias"],
-    }
-    kept |= _differing(config, depth_multiplier=1) | (
-        {} if dilation == 1 else {"dilation_rate": dilation}
-    )
+    (kept, dilation), channels = _window(config), inputs[0][-1]
+    multiplier = config.get("depth_multiplier", 1)
+    kept |= _differing(config, depth_multiplier=1)
     kept |= {"activation": _activation(config)} if _activation(config) else {}
-    weights: dict[str, Shape] = {"depthwise_kernel": (*pair(kernel), channels, multiplier)}
-    if config["use_bias"]:
-        weights["bias"] = (channels * multiplier,)
-    return (
-        kept,
-        (*slid(inputs[0], kernel, strides, config["padding"], dilation), channels * multiplier),
-        weights,
-    )
+    kernel, made = (*pair(kept["kernel_size"]), channels, multiplier), channels * multiplier
+    weights = _biased(config, depthwise_kernel=kernel, bias=(made,))
+    return kept, (*_slid(kept, inputs[0], dilation), made), weights
+
+
+def _biased(config: Config, **weights: Shape) -> dict[str, Shape]:
+    return {
+        name: shape
+        for name, shape in weights.items()
+        if name != "bias" or config.get("use_bias", True)
+    }
 
 
 def _dense(config: Config, inputs: Sequence[Shape]) -> Reading:
-    units = int(config["units"])
-    weights: dict[str, Shape] = {"kernel": (inputs[0][-1], units)} | (
-        {"bias": (units,)} if config["use_bias"] else {}
-    )
+    units = config["units"]
+    weights = _biased(config, kernel=(inputs[0][-1], units), bias=(units,))
     kept = {"units": units, "activation": _activation(config)} | _differing(config, use_bias=True)
     return kept, (*inputs[0][:-1], units), weights
 
@@ -116,9 +106,8 @@ def _batch_norm(config: Config, inputs: Sequence[Shape]) -> Reading:
             f"batch normalisation over axis {axis}",
             hint="normalise over the channels, the last axis",
         )
-    names = [
-        name for name, there in (("gamma", config["scale"]), ("beta", config["center"])) if there
-    ]
+    parts = {"gamma": "scale", "beta": "center"}
+    names = [name for name, asked in parts.items() if config.get(asked, True)]
     weights: dict[str, Shape] = dict.fromkeys(
         (*names, "moving_mean", "moving_variance"), (inputs[0][-1],)
     )
@@ -129,11 +118,14 @@ def _batch_norm(config: Config, inputs: Sequence[Shape]) -> Reading:
     )
 
 
+def _sides(value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Spell padding or cropping, one number or two sides, as ((top, bottom), (left, right))."""
+    rows, columns = (value, value) if isinstance(value, int) else value
+    return pair(rows), pair(columns)
+
+
 def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
-    padding = config["padding"]
-    rows, columns = (
-        pair(side) for side in ((padding, padding) if isinstance(padding, int) else padding)
-    )
+    rows, columns = _sides(config["padding"])
     height, width, channels = inputs[0]
     even = len({*rows, *columns}) == 1
     return (
@@ -144,10 +136,7 @@ def _zero_pad(config: Config, inputs: Sequence[Shape]) -> Reading:
 
 
 def _crop(config: Config, inputs: Sequence[Shape]) -> Reading:
-    cropping = config["cropping"]
-    rows, columns = (
-        pair(side) for side in ((cropping, cropping) if isinstance(cropping, int) else cropping)
-    )
+    rows, columns = _sides(config["cropping"])
     height, width, channels = inputs[0]
     return {"cropping": (rows, columns)}, (height - sum(rows), width - sum(columns), channels), {}
 
