@@ -11,12 +11,11 @@ here, before anything is trained.
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from zoo_builders.networks import fold, xnnpack_policy
 from zoo_builders.networks import verdicts as left_alone
-from zoo_builders.networks import xnnpack_policy
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.verdicts import Objection, Verdict
 
-FOLDS_INTO = frozenset({"Conv2D", "DepthwiseConv2D", "Dense"})
 _PASSED_OVER = frozenset({"Flatten", "Reshape", "Dropout", "BatchNormalization"})
 """What stands between a global pooling and a fully connected layer without being an operator of
 its own in the file.
@@ -55,12 +54,12 @@ def objections(graph: Graph) -> list[Objection]:
     """
     found = xnnpack_policy.objections(graph)
     named = {objection.layer for objection in found}
-    weighing = _weighing(graph)
+    weighing, folds = _weighing(graph), set(fold.foldable(graph).values())
     for node in _inside(graph):
         why = (
             None
             if node.name in named
-            else _beyond(graph, node)
+            else _beyond(node, folds)
             or (xnnpack_policy.why_not(graph, node) if node in weighing else None)
         )
         found += [Objection(node.name, *why)] if why else []
@@ -263,9 +262,9 @@ def _no_way_out(graph: Graph, node: Node) -> Objection:
     )
 
 
-def _beyond(graph: Graph, node: Node) -> tuple[str, str] | None:
+def _beyond(node: Node, folds: Collection[str]) -> tuple[str, str] | None:
     """Give (reason, fix) where TFMOT's policy says yes and XNNPACK no."""
-    if node.op == "BatchNormalization" and not _folds(graph, node):
+    if node.op == "BatchNormalization" and node.name not in folds:
         why = (
             "it cannot be folded into a convolution, so it becomes a multiplication by a vector of"
             " rank 1, which has no sparse form"
@@ -274,15 +273,6 @@ def _beyond(graph: Graph, node: Node) -> tuple[str, str] | None:
     if node.op == "ReLU":
         return _clip(node.config)
     return None
-
-
-def _folds(graph: Graph, node: Node) -> bool:
-    producer = graph.node(node.inputs[0])
-    return (
-        producer.op in FOLDS_INTO
-        and producer.config.get("activation") is None
-        and len(graph.consumers(producer.name)) == 1
-    )
 
 
 def _clip(config: Mapping[str, Any]) -> tuple[str, str] | None:
