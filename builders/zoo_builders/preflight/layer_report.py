@@ -44,11 +44,6 @@ class Column:
     refused: tuple[Objection, ...] = ()
     remarks: tuple[str, ...] = ()
 
-    @property
-    def touched(self) -> int:
-        """Number of layers it applies to."""
-        return sum(verdict.applies for verdict in self.verdicts.values())
-
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
@@ -184,8 +179,9 @@ def _by_objection(graph: Graph, refused: Sequence[Objection]) -> dict[str, Verdi
 
     What it objects to, or else everything with a kernel.
     """
-    whole = next((objection for objection in refused if not _has(graph, objection.layer)), None)
-    named = {objection.layer: objection for objection in refused if _has(graph, objection.layer)}
+    layers = {node.name for node in graph.nodes}
+    whole = next((objection for objection in refused if objection.layer not in layers), None)
+    named = {objection.layer: objection for objection in refused if objection.layer in layers}
     found = {}
     for node in graph.nodes:
         objection = named.get(node.name, whole)
@@ -196,10 +192,6 @@ def _by_objection(graph: Graph, refused: Sequence[Objection]) -> dict[str, Verdi
                 else Verdict(applies=True)
             )
     return found
-
-
-def _has(graph: Graph, layer: str) -> bool:
-    return any(node.name == layer for node in graph.nodes)
 
 
 def _sparse_column(graph: Graph) -> Column:

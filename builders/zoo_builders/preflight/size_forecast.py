@@ -47,7 +47,7 @@ _FUSED = frozenset({"ReLU", "Activation", "BatchNormalization"})
 _GONE = frozenset({"InputLayer", "Dropout"})
 _WITH_CONSTANT = frozenset({"ZeroPadding2D", "GlobalAveragePooling2D", "Flatten", "Reshape"})
 _KERNELS = frozenset({"Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D"})
-_WIDTH: Mapping[Stored, tuple[float, int]] = {
+WIDTH: Mapping[Stored, tuple[float, int]] = {
     "float32": (4, 4),
     "float16": (2, 2),
     "dynamic": (1, 4),
@@ -131,7 +131,7 @@ def stored_as(steps: Sequence[Step]) -> Stored:
         return "float32"
     dtype = str(settings.get("dtype", "other"))
     # a key of the table is one of its words
-    return dtype if dtype in _WIDTH else "other"  # type: ignore[return-value]
+    return dtype if dtype in WIDTH else "other"  # type: ignore[return-value]
 
 
 def size(graph: Graph, inside: Contents) -> Size:
@@ -161,7 +161,7 @@ def kernels(graph: Graph) -> int:
 
 
 def _weight_bytes(inside: Contents, name: str) -> float:
-    return 4 if name in inside.floats else _WIDTH[inside.stored][0]
+    return 4 if name in inside.floats else WIDTH[inside.stored][0]
 
 
 def folded(graph: Graph, node: Node) -> bool:
@@ -200,37 +200,26 @@ def _biases(graph: Graph, stored: Stored) -> int:
 
     Whether the layer had it or its normalisation gave it.
     """
-    width = _WIDTH[stored][1]
+    width = WIDTH[stored][1]
     return sum(node.shape[-1] * width for node in graph.nodes if node.kernel_weights) + sum(
         2 * node.shape[-1] * width for node in _operators(graph) if node.op == "BatchNormalization"
     )
 
 
 def _overhead(graph: Graph, inside: Contents, kernels: int) -> int:
-    stored = inside.stored
-    operators = _operators(graph)
+    stored, operators = inside.stored, _operators(graph)
     ops = len(operators) + sum(node.op == "BatchNormalization" for node in operators)
     tensors = 1 + ops + 2 * kernels + sum(node.op in _WITH_CONSTANT for node in operators)
     if stored == "float16":
         ops, tensors = ops + 2 * kernels, tensors + 2 * kernels
+    channels = {node.name: node.shape[-1] for node in graph.nodes if node.kernel_weights}
     scales = 0
     if stored in {"int8", "int16x8", "other"}:
         ops, tensors = ops + 2, tensors + 2
-        scales = (
-            2 * sum(node.shape[-1] * _SCALE for node in graph.nodes if node.kernel_weights)
-            + tensors * 20
-        )
-        scales += (
-            sum(node.shape[-1] * 10 for node in graph.nodes if node.kernel_weights)
-            if stored == "int16x8"
-            else 0
-        )
+        each = 2 * _SCALE + (10 if stored == "int16x8" else 0)
+        scales = each * sum(channels.values()) + tensors * 20
     elif stored in {"dynamic", "int4"}:
-        scales = sum(
-            node.shape[-1] * _SCALE
-            for node in graph.nodes
-            if node.kernel_weights and node.name not in inside.floats
-        )
+        scales = _SCALE * sum(c for name, c in channels.items() if name not in inside.floats)
     return _FILE + ops * _OPERATOR + tensors * _TENSOR + scales
 
 
@@ -247,7 +236,7 @@ def _saved(node: Node, inside: Contents) -> int:
     kept = round(count * (1 - share))
     offset = 1 if kept < 256 else 2 if kept < 65536 else 4  # noqa: PLR2004  offsets too
     return (
-        round((count - kept) * _WIDTH[inside.stored][0])
+        round((count - kept) * WIDTH[inside.stored][0])
         - kept * index
         - (rows + 1) * offset
         - _SPARSE.get(inside.stored, 0)

@@ -9,7 +9,6 @@ rest of a quantized file is not guessed.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,6 @@ from zoo_builders.manifest.recipes import Recipes
 from zoo_builders.preflight import latency_forecast, size_forecast
 from zoo_builders.tflite import inspection
 from zoo_registry.model.structure import Structure
-
-_BYTES: Mapping[str, float] = {
-    "float32": 4,
-    "float16": 2,
-    "dynamic": 1,
-    "int8": 1,
-    "int16x8": 1,
-    "int4": 0.5,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +102,5 @@ def _variant(
         shut=sparse.reason,
         work=work,
     )
-    width = _BYTES.get(stored)
-    return Variant(name, None if width is None else math.ceil(floats * width), found)
+    weights = None if stored == "other" else math.ceil(floats * size_forecast.WIDTH[stored][0])
+    return Variant(name, weights, found)

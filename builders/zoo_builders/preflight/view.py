@@ -201,48 +201,38 @@ def show_file(told: FileReport, here: str) -> None:
             f" {found.xnnpack.reason}"
         )
     )
-    families = list(latency_forecast.FAMILIES.items())
-    rows = table(
-        "variant",
-        ">weights",
-        *(f"{name}{' (here)' if family == here else ''}" for family, name in families),
-    )
+    rows = table("variant", ">weights", *_families(here))
     for one in told.variants:
-        said = {chance.family: chance.word for chance in one.chances}
         held = "unknown" if one.weights is None else formatting.size(one.weights)
-        rows.add_row(
-            one.name,
-            held,
-            *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families),
-        )
+        rows.add_row(one.name, held, *_words(one.chances))
     out.print(rows)
-    out.print(
-        Text(
-            "weights: what they alone take; the size of the whole file is known when it is"
-            " quantized",
-            style="dim",
-        )
+    known = (
+        "weights: what they alone take; the size of the whole file is known when it is quantized"
     )
-    for line in _in_words([(one.name, one.chances) for one in told.variants], here):
+    for line in (known, *_in_words([(one.name, one.chances) for one in told.variants], here)):
         out.print(Text(line, style="dim"))
 
 
+def _families(here: str) -> list[str]:
+    """Head the columns of the families of devices."""
+    families = latency_forecast.FAMILIES.items()
+    return [f"{name}{' (here)' if family == here else ''}" for family, name in families]
+
+
+def _words(chances: Iterable[latency_forecast.Chance]) -> list[Text]:
+    """Fill those columns."""
+    said = {chance.family: chance.word for chance in chances}
+    words = (said[family] for family in latency_forecast.FAMILIES)
+    return [Text(word, style=_STYLES.get(word, "")) for word in words]
+
+
 def _worth(recipes: Sequence[Preflight], here: str) -> None:
-    families = list(latency_forecast.FAMILIES.items())
-    heads = (f"{name}{' (here)' if family == here else ''}" for family, name in families)
-    rows = table("variant", ">file", ">gzip", *heads)
+    rows = table("variant", ">file", ">gzip", *_families(here))
     for report in recipes:
-        if report.size is None:
-            continue
-        raw = f"{formatting.size(report.size.raw)} ±{report.size.raw_error:.0%}"
-        squeezed = f"{formatting.size(report.size.gzip)} ±{report.size.gzip_error:.0%}"
-        said = {chance.family: chance.word for chance in report.chances}
-        rows.add_row(
-            report.variant,
-            raw,
-            squeezed,
-            *(Text(said[family], style=_STYLES.get(said[family], "")) for family, _ in families),
-        )
+        if report.size is not None:
+            raw = f"{formatting.size(report.size.raw)} ±{report.size.raw_error:.0%}"
+            squeezed = f"{formatting.size(report.size.gzip)} ±{report.size.gzip_error:.0%}"
+            rows.add_row(report.variant, raw, squeezed, *_words(report.chances))
     console().print(Text("\npredicted: size, and latency beside float32"))
     console().print(rows)
     for line in sentences(recipes, here):
