@@ -9,7 +9,7 @@ JOBS ?= 2
 # Compiled modules are kept: the tests start hundreds of processes, which would compile everything anew where this is set.
 export PYTHONDONTWRITEBYTECODE :=
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
-FAST := -m "not train and not s3 and not browser and not slow and not process"
+FAST := not train and not s3 and not browser and not slow and not process
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast cover check format golden dist lock results serve clean
@@ -34,11 +34,11 @@ demo: $(READY) ## build a family on real data, publish, search by budget, pull, 
 test: $(READY) ## all tests, those that train and those with real servers too; JOBS=4 for more at a time
 	$(PYTEST) -q $(PARALLEL)
 
-test-fast: $(READY) ## in under a minute: only the tests that neither train nor start processes
-	$(PYTEST) -q $(PARALLEL) $(FAST)
+test-fast: $(READY) ## in under a minute: only the tests that neither train, start processes nor try many examples
+	$(PYTEST) -q $(PARALLEL) -m "$(FAST) and not hypothesis"
 
 cover: $(READY) ## branch coverage of the fast tests, by package
-	$(PYTEST) -q $(PARALLEL) $(FAST) --cov --cov-report=
+	$(PYTEST) -q $(PARALLEL) -m "$(FAST)" --cov --cov-report=
 	$(BIN)/python .ci/cover.py
 
 check: $(READY) ## style, types and import contracts, as CI runs them

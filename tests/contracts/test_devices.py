@@ -14,6 +14,8 @@ from zoo_builders.tflite import golden
 from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
+pytestmark = pytest.mark.process
+
 FILE = Path(__file__).resolve().parents[1] / "golden" / "files" / "fp32.tflite"
 IN_CI = os.environ.get("CI") == "true"
 REACHED_BY = {"ssh": "ssh_here", "android": "phone_here"}

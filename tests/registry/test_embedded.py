@@ -13,6 +13,8 @@ import pytest
 from zoo_registry.embedded import application
 from zoo_registry.model.record import Record
 
+pytestmark = pytest.mark.process
+
 PUBLISHER = """
 import sys, httpx
 from pathlib import Path

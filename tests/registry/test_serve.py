@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+pytestmark = pytest.mark.process
+
 COMMAND = "import typer; from zoo_registry.commands.serve import serve; typer.run(serve)"
 
 

@@ -25,6 +25,8 @@ from zoo_client.settings import Settings
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.ref import Ref
 
+pytestmark = pytest.mark.process
+
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
 QUICK = ("--runs", "5", "--rounds", "2", "--warmup", "2")
 

@@ -27,6 +27,8 @@ from zoo_registry.model.errors import MEASURE_FAILURES, Unsupported
 from zoo_registry.model.measurement import Host
 from zoo_registry.model.submitted import PROTOCOLS, accept
 
+pytestmark = pytest.mark.process
+
 Files = Mapping[str, bytes]
 QUICK = Order(runs=5, rounds=1, warmup=2, timeout_s=60)
 

@@ -294,6 +294,7 @@ def test_the_class_says_what_its_weights_survive_and_what_may_come_first(planned
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_the_contract_suite_runs_on_a_file_of_ones_own(tmp_path: Path, planned: Plans) -> None:
     planned()
     suite = [

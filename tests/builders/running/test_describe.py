@@ -18,6 +18,8 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, InvalidRecord
 from zoo_registry.model.record import Provenance, Record
 
+pytestmark = pytest.mark.process
+
 ONE = Digest.of(b"one")
 
 

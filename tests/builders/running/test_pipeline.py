@@ -18,6 +18,8 @@ from zoo_builders.stage import SourceFile, Stage
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed
 
+pytestmark = pytest.mark.process
+
 SPLITS = {
     "train": "train[:50]",
     "validation": "train[50:60]",

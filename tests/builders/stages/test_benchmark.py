@@ -24,6 +24,8 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, ProofFailed, Unsupported
 from zoo_registry.model.measurement import Measurement, NotMeasured
 
+pytestmark = pytest.mark.process
+
 Files = Mapping[str, bytes]
 MakeJob = Callable[..., Job]
 PARAMS = {"device": "host-cpu", "threads": 1, "runs": 50, "rounds": 5, "warmup": 5, "host": ""}

@@ -15,6 +15,8 @@ from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.quantize_aware import Params, quantized_layers
 from zoo_registry.model.errors import BuildFailed
 
+pytestmark = pytest.mark.train
+
 KERNELS = ("stem", "left", "right", "gate", "classifier")
 
 
@@ -328,7 +330,6 @@ def test_each_channel_of_a_depthwise_kernel_has_its_own_scale_and_keeps_it_when_
     assert np.array_equal(load(tmp_path / "model.keras")(images).numpy(), again)
 
 
-@pytest.mark.train
 @pytest.mark.parametrize(
     ("technique", "hint"),
     [("quantize_aware", "quantize: {dtype: int8}"), ("cluster", "or use prune and quantize")],
@@ -354,7 +355,6 @@ def test_layers_nobody_knows_are_all_named_when_the_network_is_built(
     assert hint in (caught.value.hint or "")
 
 
-@pytest.mark.train
 def test_activations_nobody_knows_are_named_when_the_network_is_built() -> None:
     from zoo_builders import tf
 

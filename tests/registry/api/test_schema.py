@@ -38,6 +38,7 @@ def app(settings: Settings) -> Iterator[FastAPI]:
     built.state.registry.close()
 
 
+@pytest.mark.slow
 def test_the_api_keeps_its_description(app: FastAPI) -> None:
     tried = 0
     for found in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations():
