@@ -200,10 +200,10 @@ def test_what_goes_wrong_has_its_kind_and_no_number(
     place: WebBrowser, subject: MakeSubject, name: str, change: Change | None, like: str, kind: str
 ) -> None:
     with (
-        place.prepare(subject(name, change, like)) as contender,
+        place.prepare(subject(name, change, like)) as runner,
         pytest.raises(MeasureFailed) as failed,
     ):
-        _ = contender.ready
+        _ = runner.ready
     assert failed.value.kind == kind, failed.value.message
     assert ("interface: float" in failed.value.hint) == (kind == "interface")
 
@@ -218,10 +218,10 @@ def test_damaged_bytes_are_the_runtimes_error(place: WebBrowser, subject: MakeSu
         file = good.file.with_name(f"{name}.tflite")
         file.write_bytes(data)
         with (
-            place.prepare(Subject(file, good.golden, good.atol)) as contender,
+            place.prepare(Subject(file, good.golden, good.atol)) as runner,
             pytest.raises(MeasureFailed) as failed,
         ):
-            _ = contender.ready
+            _ = runner.ready
         assert failed.value.kind in {"load", "died"}, failed.value.message
 
 
@@ -240,20 +240,20 @@ def test_a_renderer_that_dies_takes_nobody_along(place: WebBrowser, subject: Mak
 
 def test_a_browser_that_dies_is_started_again_for_the_next_file(subject: MakeSubject) -> None:
     with WebWasm().connect(SETTING) as place:
-        with place.prepare(subject("fp32")) as contender:
-            assert contender.ready.init_ms > 0
+        with place.prepare(subject("fp32")) as runner:
+            assert runner.ready.init_ms > 0
             for pid, command in family(place._talk.process.pid).items():
                 if "--type=" not in command and "--remote-debugging-pipe" in command:
                     os.kill(pid, signal.SIGKILL)
             with pytest.raises(MeasureFailed) as failed:
-                contender.run(5)
+                runner.run(5)
             assert failed.value.kind == "died"
-        with place.prepare(subject("fp32")) as contender:
-            assert contender.ready.init_ms > 0
+        with place.prepare(subject("fp32")) as runner:
+            assert runner.ready.init_ms > 0
             os.kill(place._talk.process.pid, signal.SIGKILL)  # with all of its browser
             for _ in range(2):
                 with pytest.raises(MeasureFailed) as failed:
-                    contender.run(5)
+                    runner.run(5)
                 assert failed.value.kind == "died"
         known = family(place._talk.process.pid)
     wait_until(lambda: gone(known), "something of the browser is left")

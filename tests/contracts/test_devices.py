@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo_builders.devices import DEVICES, Device, Place, Setting, Subject, measures
+from zoo_builders.devices import DEVICES, Device, Place, Setting, Subject
 from zoo_builders.tflite import golden
 from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -40,7 +40,7 @@ def setting(device: Device, request: pytest.FixtureRequest) -> Setting:
         if other_side
         else next((f"{line.missing}: {line.hint}" for line in device.found() if line.missing), "")
     )
-    if missing and not (IN_CI and (measures(device) or shutil.which("qemu-aarch64"))):
+    if missing and not (IN_CI and (device.measures or shutil.which("qemu-aarch64"))):
         pytest.skip(f"needs {missing}")
     return Setting(other_side.device if other_side else device.name, threads=1, timeout_s=60)
 
@@ -78,37 +78,37 @@ def test_it_describes_its_machine_the_same_way_each_time(place: Place) -> None:
 
 
 def test_it_loads_checks_and_runs(device: Device, place: Place, subject: Subject) -> None:
-    with place.prepare(subject) as contender:
-        ready = contender.ready
-        assert ready == contender.ready
+    with place.prepare(subject) as runner:
+        ready = runner.ready
+        assert ready == runner.ready
         assert ready.init_ms > 0
         assert ready.first_ms > 0
         assert 0 <= ready.nodes_delegated <= ready.nodes_total
-        assert contender.peak_memory_mb() >= 0
-        if not measures(device):
+        assert runner.peak_memory_mb() >= 0
+        if not device.measures:
             with pytest.raises(Unsupported):
-                contender.run(5)
+                runner.run(5)
             return
-        times = contender.run(5)
+        times = runner.run(5)
         assert len(times) == 5
         assert all(seconds > 0 for seconds in times)
-        assert all(operator.kind and operator.ms >= 0 for operator in contender.profile(5))
+        assert all(operator.kind and operator.ms >= 0 for operator in runner.profile(5))
 
 
 def test_wrong_outputs_stop_it_before_anything_is_timed(place: Place, subject: Subject) -> None:
     data = subject.file.with_name("sparse.tflite")
     data.write_bytes(FILE.with_name("sparse.tflite").read_bytes())
     with (
-        place.prepare(Subject(data, subject.golden, subject.atol)) as contender,
+        place.prepare(Subject(data, subject.golden, subject.atol)) as runner,
         pytest.raises(MeasureFailed),
     ):
-        _ = contender.ready
+        _ = runner.ready
 
 
 def test_a_missing_file_is_an_error_of_ours(place: Place, subject: Subject) -> None:
     missing = Subject(subject.file.with_name("none.tflite"), subject.golden, subject.atol)
-    with place.prepare(missing) as contender, pytest.raises(MeasureFailed):
-        _ = contender.ready
+    with place.prepare(missing) as runner, pytest.raises(MeasureFailed):
+        _ = runner.ready
 
 
 def test_what_it_cannot_do_is_refused_before_anything_starts(

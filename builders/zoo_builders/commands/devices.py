@@ -1,7 +1,7 @@
 """`zoo devices`: what this machine can measure on, what is missing, and how to get it."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -9,7 +9,6 @@ from rich.text import Text
 from zoo_builders.devices import DEVICES, Found
 from zoo_client.commands.options import Json
 from zoo_client.output import NOTHING, console, emit_json, remark, table
-from zoo_registry.model.errors import Unsupported
 
 VERB = {
     "group": "Everyone",
@@ -63,10 +62,4 @@ def install(
         Unsupported: it brings nothing itself; the hint says what its machine wants.
     """
     device = DEVICES.get(name.partition(":")[0])
-    bring: Any = getattr(device, "install", None)
-    if bring is None:
-        wanted = next((line.hint for line in device.found() if line.hint), "zoo devices")
-        raise Unsupported(
-            f"{device.name} has nothing that could be installed this way", hint=wanted
-        )
-    console().print(Text(f"{device.name}: {bring(remark)}"))
+    console().print(Text(f"{device.name}: {device.install(remark)}"))

@@ -3,21 +3,20 @@
 A device only connects, loads files and runs them; rounds, order, warming up, statistics and
 verdicts are `protocol`'s and `lab`'s.
 
-    Device ─ connect(setting) ─► Place ─ prepare(subject) ─► Contender ─ ready, run(count) ─►
-    seconds
+    Device ─ connect(setting) ─► Place ─ prepare(subject) ─► Runner ─ ready, run(count) ─► seconds
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from zoo_builders.tflite.litert import Kernels
+from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.plugins import Kind
 
 if TYPE_CHECKING:
-    from zoo_builders.devices.host import Load
     from zoo_registry.model.record import Host, OperatorTime
 
 
@@ -49,13 +48,33 @@ class Ready:
     pinned: bool
 
 
-class Contender(Protocol):
-    """One file, loaded afresh in a process of its own.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a machine was between two looks.
+
+    Attributes:
+        others: cores kept busy by other processes, on average.
+        stolen: share of time that the hypervisor gave to someone else.
+        causes: what else keeps the machine from what it can do, each as a sentence: heat, capped
+            clocks, saving power.
+    """
+
+    others: float = 0.0
+    stolen: float = 0.0
+    causes: tuple[str, ...] = ()
+
+
+class Runner(ABC):
+    """One file, loaded afresh in a process of its own, from `__enter__` to `__exit__`.
 
     Golden outputs are checked before anything is timed.
     """
 
+    warms_itself = False
+    """Whether every `run` warms up by itself, because it starts a process."""
+
     @property
+    @abstractmethod
     def ready(self) -> Ready:
         """Load the file, check its golden outputs, and say what that took.
 
@@ -65,15 +84,21 @@ class Contender(Protocol):
             MeasureFailed: the file cannot be loaded, or computes something else.
         """
 
+    @abstractmethod
     def run(self, count: int) -> Sequence[float]:
-        """Run `count` inferences; seconds each.
+        """Run `count` inferences of the first golden example; seconds each.
 
         Raises:
             MeasureFailed: the process hung, died, or the runtime reported an error.
         """
 
+    @abstractmethod
     def peak_memory_mb(self) -> float:
-        """How far loading and running raised the memory of the process at its highest, so far."""
+        """How far loading and running raised the memory of the process at its highest, so far.
+
+        Raises:
+            MeasureFailed: the process hung or died.
+        """
 
     def profile(self, count: int) -> "Sequence[OperatorTime]":
         """Say where the time of a run goes, from `count` runs.
@@ -83,17 +108,14 @@ class Contender(Protocol):
         Raises:
             MeasureFailed: the process hung, died, or the runtime reported an error.
         """
+        del count
+        return ()
 
     def __enter__(self) -> Self:
-        """Start."""
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process, whatever it does."""
+    def __exit__(self, *raised: object) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +123,6 @@ class Setting:
     """How to run: `device` is the full name with what stands behind the colon.
 
     Such as `android:R5CT…`; `kernels` as in `litert`.
-
-    A device that can run other kernels than XNNPACK's says so in a class attribute `kernels`;
-    others are never asked for them.
     """
 
     device: str
@@ -131,50 +150,73 @@ class Found:
     hint: str = ""
 
 
-class Place(Protocol):
-    """A connected device, for one session."""
+class Place(ABC):
+    """A connected device, for one session; `__exit__` leaves it."""
 
     @property
+    @abstractmethod
     def host(self) -> "Host":
         """The machine that computes."""
 
     @property
+    @abstractmethod
     def version(self) -> str:
         """Version of the runtime there."""
 
-    def busy(self) -> "Load":
+    @property
+    def known_as(self) -> str:
+        """What a measurement calls the device, such as `android:pixel-8`.
+
+        Empty: as it was asked for. Not so where that names somebody's own (a serial number, a
+        user).
+        """
+        return ""
+
+    def busy(self) -> Load:
         """How busy that machine was with other things since connecting.
 
         Zeros where it does not tell.
-        """
 
-    def prepare(self, subject: Subject) -> Contender:
-        """Give a contender, not started yet."""
+        Raises:
+            MeasureFailed: (kind `device`) the connection is lost.
+        """
+        return Load()
+
+    @abstractmethod
+    def prepare(self, subject: Subject) -> Runner:
+        """Give a runner, not started yet; files go to the other side when it is loaded."""
+
+    def leave(self) -> None:
+        """Disconnect, and remove what was left on the other side."""
+        return
 
     def __enter__(self) -> Self:
-        """Give itself: it is connected already."""
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Disconnect, and remove what was left on the other side."""
+    def __exit__(self, *raised: object) -> None:
+        self.leave()
 
 
-class Device(Protocol):
+class Device(ABC):
     """A way to measure. The class docstring says what it needs (`zoo list devices`)."""
 
     name: str
     runtime: str
+    kernels: tuple[Kernels, ...] = ("xnnpack",)
+    """Who may compute there."""
+    interface: frozenset[str] | None = None
+    """Types at the inputs and outputs of files that run there; None: any."""
+    measures = True
+    """Whether it gives latencies; others show evidence (`lab.path_check`)."""
 
+    @abstractmethod
     def found(self) -> Sequence[Found]:
         """List the places it reaches from here, without starting anything that lasts.
 
         One line with what is missing where there is none.
         """
 
+    @abstractmethod
     def connect(self, setting: Setting) -> Place:
         """Reach the place that the setting names.
 
@@ -184,52 +226,16 @@ class Device(Protocol):
             MeasureFailed: (kind `device`) it does not answer.
         """
 
+    def install(self, tell: Callable[[str], None]) -> str:
+        """Bring what it needs, telling what is fetched; say where that now is.
 
-def kernels_of(device: Device) -> tuple[Kernels, ...]:
-    """List who may compute on a device.
-
-    `xnnpack` alone, unless its class says otherwise in `kernels`.
-    """
-    found: tuple[Kernels, ...] = getattr(device, "kernels", ("xnnpack",))
-    return found
-
-
-def takes(device: Device, dtype: str) -> bool:
-    """Whether files with this type at their inputs and outputs can run there.
-
-    Any, unless its class lists those it takes in `interface`.
-    """
-    listed: frozenset[str] | None = getattr(device, "interface", None)
-    return listed is None or dtype in listed
-
-
-def measures(device: Device) -> bool:
-    """Whether it gives latencies: all do, unless their class says otherwise in `measures`.
-
-    Others show `evidence`.
-    """
-    found: bool = getattr(device, "measures", True)
-    return found
-
-
-def warms_itself(contender: Contender) -> bool:
-    """Whether every `run` warms up by itself, because it starts a process.
-
-    Then there is nothing to warm up for it.
-    """
-    found: bool = getattr(contender, "warms_itself", False)
-    return found
-
-
-def known_as(place: Place, device: str) -> str:
-    """Say how a measurement names the device.
-
-    As it was asked for, unless that names somebody's own (a serial number, a user).
-
-    Such places say in an attribute `known_as` what they are to others, such as `android:pixel-8`.
-    """
-    found: str = getattr(place, "known_as", device)
-    return found
+        Raises:
+            Unsupported: that is a matter of another program; the hint says what it wants.
+            Unreachable: something could not be fetched.
+        """
+        del tell
+        wanted = next((line.hint for line in self.found() if line.hint), "zoo devices")
+        raise Unsupported(f"{self.name} has nothing that could be installed this way", hint=wanted)
 
 
 DEVICES: Kind[Device] = Kind("device", "devices", __name__, like=Device)

@@ -2,13 +2,15 @@
 
 Google's `benchmark_model` with XNNPACK there, on the phone's fastest cores.
 
-What a session does there is in `handset`, how a file is measured in `phone_contender`.
+What a session does there is in `phone.session`, how a file is measured in `phone.runner`.
 """
 
 import socket
 from collections.abc import Sequence
 
-from zoo_builders.devices import DEVICES, Found, Setting
+from typing_extensions import override
+
+from zoo_builders.devices import DEVICES, Device, Found, Setting
 from zoo_builders.devices.phone import tool
 from zoo_builders.devices.phone.adb import READY, Adb, Phone
 from zoo_builders.devices.phone.session import QUESTION_S, Handset
@@ -23,7 +25,7 @@ _PLUG_IN = (
 )
 
 
-class Android:
+class Android(Device):
     """A phone behind a cable.
 
     Needs `adb`, a phone that allows debugging (Android 7 or newer), and Google's benchmark_model.
@@ -32,30 +34,25 @@ class Android:
     name = "android"
     runtime = litert.RUNTIME
 
+    @override
     def found(self) -> Sequence[Found]:
-        """List the phones that adb knows, each with what keeps it from measuring.
-
-        The adb server is not started for that.
-        """
+        """List the phones that adb knows; its server is not started for that."""
         adb, settings = Adb.find(_GLANCE_S), Settings.read()
         if adb is None:
             return (Found("android:<serial>", missing="adb", hint=_INSTALL_ADB),)
         if not _server_runs(settings):
-            return (
-                Found(
-                    "android:<serial>", missing="adb's server", hint="adb start-server; adb devices"
-                ),
-            )
+            hint = "adb start-server; adb devices"
+            return (Found("android:<serial>", missing="adb's server", hint=hint),)
         try:
             phones = adb.phones()
         except MeasureFailed as error:
-            return (
-                Found("android:<serial>", missing=error.message, hint=error.hint or "adb devices"),
-            )
+            hint = error.hint or "adb devices"
+            return (Found("android:<serial>", missing=error.message, hint=hint),)
         return [_line(one, adb, settings) for one in phones] or [
             Found("android:<serial>", missing="a phone", hint=_PLUG_IN)
         ]
 
+    @override
     def connect(self, setting: Setting) -> Handset:
         """Reach the phone; `android` alone will do where exactly one is connected.
 

@@ -2,25 +2,23 @@
 
 Whether outputs agree there, and whether XNNPACK takes its sparse path.
 
-Never a latency: emulated time says nothing about a processor's. Its contenders refuse to be timed,
+Never a latency: emulated time says nothing about a processor's. Its runners refuse to be timed,
     so no measurement can be made of it;
 what it shows is `evidence`.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
-from zoo_builders.devices import DEVICES, Found, Setting, Subject, host
+from typing_extensions import override
+
+from zoo_builders.devices import DEVICES, Device, Found, Place, Setting, Subject, host
 from zoo_builders.devices.agent import child
 from zoo_builders.devices.agent.client import Conversation
-from zoo_builders.devices.agent.runner import AgentContender, Where
+from zoo_builders.devices.agent.runner import AgentRunner, load_order
 from zoo_builders.devices.emulator import CPU, Emulator, install
-from zoo_builders.devices.host import Load
 from zoo_builders.tflite import litert
 from zoo_client.settings import Settings
-from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.record import Host
 
@@ -29,7 +27,7 @@ _SLOWER = 5
 """How much longer than elsewhere an answer may take."""
 
 
-class EmulatedArm64:
+class EmulatedArm64(Device):
     """An emulated arm64 processor; shows correctness and the sparse path, never a latency.
 
     Needs QEMU 10 and `zoo devices install`.
@@ -39,8 +37,8 @@ class EmulatedArm64:
     runtime = litert.RUNTIME
     measures = False
 
+    @override
     def found(self) -> Sequence[Found]:
-        """Give one line: all there, or the first part that is missing."""
         try:
             emulator = Emulator.find(Settings.read())
         except Unsupported as error:
@@ -53,95 +51,54 @@ class EmulatedArm64:
             ),
         )
 
+    @override
     def connect(self, setting: Setting) -> "Emulated":
-        """Find its parts.
-
-        Raises:
-            Unsupported: one is missing, or fewer cores than threads.
-        """
-        cores = host.usable_cores()
-        if len(cores) < setting.threads:
-            raise Unsupported(
-                f"{setting.threads} threads on {len(cores)} cores", hint="ask for fewer threads"
-            )
+        host.fastest_cores(setting.threads)
         return Emulated(setting, Emulator.find(Settings.read()))
 
+    @override
     def install(self, tell: Callable[[str], None]) -> str:
-        """Bring Python and LiteRT for arm64, saying what is fetched; gives the folder.
-
-        Raises:
-            Unsupported: QEMU, apt or pip is not here.
-            Unreachable: something could not be fetched.
-        """
         return f"Python and LiteRT for arm64 are now in {install(Settings.read(), tell)}"
 
 
-class Emulated:
+class Emulated(Place):
     """The emulator, for one session."""
 
     def __init__(self, setting: Setting, emulator: Emulator) -> None:
         self._setting, self._emulator = setting, emulator
 
     @property
+    @override
     def host(self) -> Host:
-        """The processor that is emulated.
-
-        Its features are those that choose kernels on such a core.
-        """
         known = {
             "cpu": f"emulated {CPU}",
             "arch": "arm64",
             "cores": os.cpu_count() or 1,
-            "features": ("asimd",),
+            "features": ("asimd",),  # those that choose kernels on such a core
+            "virtual": f"QEMU {self._emulator.qemu_version}",
+            "os": "Linux",
         }
-        known |= {"virtual": f"QEMU {self._emulator.qemu_version}", "os": "Linux"}
-        return Host.model_validate(
-            {**known, "fingerprint": digest_of({**known, "features": ["asimd"]})}
-        )
+        return host.described(known)
 
     @property
+    @override
     def version(self) -> str:
-        """Version of LiteRT in there."""
         return self._emulator.litert
 
-    def busy(self) -> Load:
-        """Nothing is timed, so nothing disturbs."""
-        return Load(0.0, 0.0)
-
-    def prepare(self, subject: Subject) -> "EmulatedContender":
-        """Give an emulated process that will run `subject`."""
+    @override
+    def prepare(self, subject: Subject) -> "EmulatedRunner":
         command, environment = self._emulator.command(child.__name__), self._emulator.environment()
         talk = Conversation(
             command, subject.file.name, _SLOWER * self._setting.timeout_s, environment
         )
-        return EmulatedContender(subject, talk, _where, {"threads": self._setting.threads})
-
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """There is nothing to disconnect."""
+        return EmulatedRunner(talk, lambda: load_order(subject, self._setting))
 
 
-def _where(subject: Subject) -> Where:
-    return Where(str(subject.file), str(subject.golden), ())
-
-
-class EmulatedContender(AgentContender):
+class EmulatedRunner(AgentRunner):
     """A file in an emulated process: loaded and checked as anywhere, never timed."""
 
+    @override
     def run(self, count: int) -> Sequence[float]:
-        """Refuse.
-
-        Raises:
-            Unsupported: always.
-        """
         del count
         raise Unsupported(NO_LATENCY, hint="zoo devices   # where latency can be measured")
 

@@ -6,13 +6,18 @@ Standard library only, cheap, and nothing that names a person or a place.
 import os
 import platform
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from zoo_builders.devices import Load
 from zoo_registry.model.canonical import digest_of
+from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.record import Host
+
+T = TypeVar("T")
 
 FEATURES = (
     "sse4_1",
@@ -65,9 +70,35 @@ def describe() -> Host:
         "governor": _read(_GOVERNOR),
         "virtual": _virtual(flags),
     }
-    return Host.model_validate(
-        {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
-    )
+    return described(known)
+
+
+def described(known: Mapping[str, Any]) -> Host:
+    """Make a host of what is known of it; its fingerprint is over just that."""
+    plain = {**known, "features": list(known["features"])}
+    return Host.model_validate({**known, "fingerprint": digest_of(plain)})
+
+
+def fastest_cores(threads: int, where: str = "") -> list[int]:
+    """Choose the `threads` fastest of the cores this process may use, as `usable_cores` has them.
+
+    Raises:
+        Unsupported: there are fewer.
+    """
+    return fastest(usable_cores(), threads, where)
+
+
+def fastest(cores: Sequence[T], threads: int, where: str = "") -> list[T]:
+    """Choose the last `threads` of cores that stand in the order of their speed.
+
+    Raises:
+        Unsupported: there are fewer; `where` says of what (` of pi`).
+    """
+    if max(len(cores), 1) < threads:
+        raise Unsupported(
+            f"{threads} threads on {len(cores)} cores{where}", hint="ask for fewer threads"
+        )
+    return list(cores[-threads:])
 
 
 def usable_cores() -> list[int]:
@@ -141,22 +172,6 @@ def _virtual(flags: set[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """How busy the machine was between two looks.
-
-    Attributes:
-        others: cores kept busy by other processes, on average.
-        stolen: share of time that the hypervisor gave to someone else.
-        causes: what else keeps the machine from what it can do, each as a sentence: heat, capped
-            clocks, saving power.
-    """
-
-    others: float
-    stolen: float
-    causes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Clock:
     """One look at the system's counters, in ticks; zeros where the system has none."""
 
@@ -200,7 +215,7 @@ class Clock:
         """
         total = self.total - before.total
         if total <= 0:
-            return Load(0.0, 0.0)
+            return Load()
         others = max(0.0, (self.busy - before.busy) - (self.own - before.own))
         return Load(
             others / total * (cores or os.cpu_count() or 1), (self.stolen - before.stolen) / total

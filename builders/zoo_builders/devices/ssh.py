@@ -4,24 +4,24 @@ LiteRT with XNNPACK there, run by the agent of `zoo`.
 
 One shared connection a session: its first channel is the keeper (an agent that describes the
     machine and keeps the files in a private
-folder until the connection ends), and every contender is an agent process of its own, as on
+folder until the connection ends), and every runner is an agent process of its own, as on
 `host-cpu`.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from zoo_builders.devices import DEVICES, Found, Setting, Subject
+from typing_extensions import override
+
+from zoo_builders.devices import DEVICES, Device, Found, Load, Place, Setting, Subject, host
 from zoo_builders.devices.agent import child
 from zoo_builders.devices.agent.client import Conversation, Ended
-from zoo_builders.devices.agent.runner import AgentContender, Where
-from zoo_builders.devices.host import Load, slug
+from zoo_builders.devices.agent.runner import AgentRunner, load_order
 from zoo_builders.devices.ssh_target import Target, explain
 from zoo_builders.tflite import litert
 from zoo_client.settings import Settings
@@ -30,15 +30,12 @@ from zoo_registry.model.files import digest_file
 from zoo_registry.model.record import Host
 
 _LONGEST_SOCKET = 80
-"""ssh refuses longer paths of its socket (the system takes some 104 characters.
-
-And ssh adds 17).
-"""
+"""ssh refuses longer paths of its socket: the system takes some 104 letters, and ssh adds 17."""
 
 _GOODBYE_S = 2.0
 
 
-class Ssh:
+class Ssh(Device):
     """Another machine over OpenSSH.
 
     Needs `ssh` here, a key it accepts, and `pip install 'edgezoo[bench]'` there (`ZOO_SSH_AGENT`).
@@ -46,36 +43,22 @@ class Ssh:
 
     name = "ssh"
     runtime = litert.RUNTIME
-    kernels: tuple[litert.Kernels, ...] = ("xnnpack", "builtin", "reference")
+    kernels = ("xnnpack", "builtin", "reference")
 
+    @override
     def found(self) -> Sequence[Found]:
-        """Give one line: machines are named by hand, and none is looked for."""
-        if shutil.which("ssh") is None:
-            return (
-                Found(
-                    "ssh:<host>",
-                    missing="OpenSSH's client (ssh)",
-                    hint="apt install openssh-client",
-                ),
+        missing, hint = (
+            ("OpenSSH's client (ssh)", "apt install openssh-client")
+            if shutil.which("ssh") is None
+            else (
+                "its name: any machine that ssh reaches",
+                "zoo bench FILE --device ssh:me@raspberrypi.local",
             )
-        return (
-            Found(
-                "ssh:<host>",
-                missing="its name: any machine that ssh reaches",
-                hint="zoo bench FILE --device ssh:me@raspberrypi.local",
-            ),
         )
+        return (Found("ssh:<host>", missing=missing, hint=hint),)
 
+    @override
     def connect(self, setting: Setting) -> "Remote":
-        """Reach the machine and have it described.
-
-        A session uses its last (fastest) `threads` cores.
-
-        Raises:
-            Unsupported: no machine is named, `ssh` is not here, the agent is not there or of
-                another version, or too few cores.
-            MeasureFailed: (kind `device`) it cannot be reached or does not let us in.
-        """
         target, binary = Target.parse(setting.device), shutil.which("ssh")
         if binary is None:
             raise Unsupported(
@@ -90,7 +73,7 @@ class Ssh:
         return remote
 
 
-class Remote:
+class Remote(Place):
     """A connected machine; `reach` before anything else, `leave` at the end."""
 
     def __init__(self, setting: Setting, target: Target, binary: str, command: str) -> None:
@@ -98,6 +81,7 @@ class Remote:
         self._folder = Path(tempfile.mkdtemp(prefix="zoo-ssh-"))
         self._keeper = self._talk(str(target.host), master=True)
         self._about: dict[str, Any] = {}
+        self._cores: list[int] = []
         self._kept: dict[str, str] = {}
         self._spent_s = 0.0
 
@@ -116,12 +100,9 @@ class Remote:
             raise explain(self._target, self._command, ended, error) from error
         self._see_version(greeting)
         self._about = self._keeper.ask("host")
-        if len(self._about["cores"]) < self._setting.threads:
-            message = (
-                f"{self._setting.threads} threads on {len(self._about['cores'])} cores of"
-                f" {self._target.host}"
-            )
-            raise Unsupported(message, hint="ask for fewer threads")
+        self._cores = host.fastest(
+            self._about["cores"], self._setting.threads, f" of {self._target.host}"
+        )
 
     def _see_version(self, greeting: dict[str, Any]) -> None:
         from importlib.metadata import version
@@ -140,57 +121,40 @@ class Remote:
                 ),
             )
 
+    @override
     def leave(self) -> None:
-        """End the keeper, which removes the files there, and with it the connection."""
-        self._keeper.part()
-        self._keeper.__exit__(None, None, None)
+        self._keeper.part()  # the keeper removes the files there, and its end is the connection's
+        self._keeper.__exit__()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    @override
     def host(self) -> Host:
-        """That machine, as it describes itself."""
         return Host.model_validate(self._about["host"])
 
     @property
+    @override
     def known_as(self) -> str:
-        """What it is to others: its processor or board.
-
-        Whose it is and how it is reached is nobody's business.
-        """
-        return f"ssh:{slug(self.host.cpu)}"
+        return f"ssh:{host.slug(self.host.cpu)}"
 
     @property
+    @override
     def version(self) -> str:
-        """Version of LiteRT there."""
         return str(self._about["runtime_version"])
 
+    @override
     def busy(self) -> Load:
-        """How busy that machine was with other things since connecting.
-
-        The agents of this session do not count.
-
-        Raises:
-            MeasureFailed: the connection is lost.
-        """
         return Load(**self._keeper.ask("busy", own_s=self._spent_s))
 
-    def prepare(self, subject: Subject) -> "RemoteContender":
-        """Give an agent there that will run `subject`.
+    @override
+    def prepare(self, subject: Subject) -> "RemoteRunner":
+        talk = self._talk(subject.file.name, master=False)
+        return RemoteRunner(talk, lambda: self._order(subject), self._note_spent)
 
-        Its files go there when it is loaded, once a session.
-        """
-        options = {"threads": self._setting.threads, "kernels": self._setting.kernels}
-        return RemoteContender(
-            subject,
-            self._talk(subject.file.name, master=False),
-            self._where,
-            options,
-            self._note_spent,
-        )
-
-    def _where(self, subject: Subject) -> Where:
-        cores = self._about["cores"][-self._setting.threads :]
-        return Where(self._keep(subject.file), self._keep(subject.golden), cores)
+    def _order(self, subject: Subject) -> dict[str, Any]:
+        """Send the files, once a session, and say where they lie there."""
+        there = {"file": self._keep(subject.file), "golden": self._keep(subject.golden)}
+        return load_order(subject, self._setting, cores=self._cores) | there
 
     def _keep(self, file: Path) -> str:
         try:
@@ -210,48 +174,33 @@ class Remote:
         command = self._target.command(self._binary, self._command, control, master=master)
         return Conversation(command, about, self._setting.timeout_s)
 
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave."""
-        self.leave()
-
-
-class RemoteContender(AgentContender):
+class RemoteRunner(AgentRunner):
     """An agent there; at its end it tells the CPU time it took.
 
     So that the session does not count itself as load.
     """
 
     def __init__(
-        self, subject: Subject, talk: Conversation, where: Any, options: dict[str, Any], note: Any
+        self,
+        talk: Conversation,
+        order: Callable[[], Mapping[str, Any]],
+        note: Callable[[float], None],
     ) -> None:
-        super().__init__(subject, talk, where, options)
+        super().__init__(talk, order)
         self._note = note
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Ask what it took, let it end by itself, or else end the channel.
 
         The agent notices and ends.
         """
         self._talk.timeout_s = min(self._talk.timeout_s, _GOODBYE_S)
-        if error is None:
+        if not any(raised):
             with suppress(MeasureFailed, KeyError):
                 self._note(float(self._talk.ask("spent")["cpu_s"]))
         self._talk.part(within_s=_GOODBYE_S)
-        super().__exit__(kind, error, trace)
+        super().__exit__(*raised)
 
 
 DEVICES.add(Ssh.name, Ssh())

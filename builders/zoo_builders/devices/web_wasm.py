@@ -7,22 +7,34 @@ that compute are pinned, those that compile and collect garbage are not.
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import fields
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders.devices import DEVICES, Found, Ready, Setting, Subject, host
+from typing_extensions import override
+
+from zoo_builders.devices import (
+    DEVICES,
+    Device,
+    Found,
+    Load,
+    Place,
+    Ready,
+    Runner,
+    Setting,
+    Subject,
+    host,
+)
 from zoo_builders.devices.agent.client import Conversation
 from zoo_builders.devices.browser import driver, processes
-from zoo_builders.devices.host import Clock, Load
+from zoo_builders.devices.host import Clock
 from zoo_client import browser
 from zoo_client.settings import Settings
 from zoo_registry.litertjs import installed, npm
-from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import MeasureFailed, Unsupported
-from zoo_registry.model.record import Host, OperatorTime
+from zoo_registry.model.record import Host
 
 _GRACE_S = 30.0
 """How much longer than a page may take for an answer the browser as a whole may.
@@ -31,7 +43,7 @@ Then it is the browser that hangs.
 """
 
 
-class WebWasm:
+class WebWasm(Device):
     """LiteRT.js (XNNPACK in WebAssembly with SIMD) in headless Chromium on this machine.
 
     Runs XNNPACK's sparse kernels on every processor.
@@ -45,46 +57,28 @@ class WebWasm:
     runtime = "litert.js"
     interface = frozenset({"float32", "int32", "uint8"})
 
+    @override
     def found(self) -> Sequence[Found]:
-        """Give this machine's browser; anything of the three may be missing."""
         settings = Settings.read()
         executable, (missing, hint) = browser.find(settings), _missing(settings)
         return (Found(self.name, str(executable or ""), missing=missing, hint=hint),)
 
+    @override
     def connect(self, setting: Setting) -> "WebBrowser":
-        """Start the browser.
-
-        It uses the last (fastest) `threads` of the cores that this process may use.
-
-        Raises:
-            Unsupported: a part is missing here, or fewer cores than threads.
-            MeasureFailed: (kind `device`) the browser does not start.
-        """
-        settings = Settings.read()
-        cores = host.usable_cores()
-        if len(cores) < setting.threads:
-            raise Unsupported(
-                f"{setting.threads} threads on {len(cores)} cores",
-                hint="lower benchmark.threads in the manifest",
-            )
+        settings, cores = Settings.read(), host.fastest_cores(setting.threads)
         missing, hint = _missing(settings)
         executable = browser.find(settings)
         if missing or executable is None:
             raise Unsupported(
                 f"{self.name} needs {missing}, which is not installed here", hint=hint
             )
-        return WebBrowser(
-            setting, cores[-setting.threads :], executable, installed.found(settings.litertjs)
-        )
+        return WebBrowser(setting, cores, executable, installed.found(settings.litertjs))
 
+    @override
     def install(self, tell: Callable[[str], None]) -> str:
-        """Fetch LiteRT.js, saying what is fetched; do nothing where it is already.
-
-        Gives the folder.
+        """Fetch LiteRT.js; do nothing where it is already.
 
         Raises:
-            Unsupported: there is no npm, or the folder cannot be written.
-            Unreachable: npm could not fetch it.
             DigestMismatch: what came is not what was committed to.
         """
         where = installed.folder(Settings.read().litertjs)
@@ -106,14 +100,13 @@ def _missing(settings: Settings) -> tuple[str, str]:
     return "", ""
 
 
-class WebBrowser:
+class WebBrowser(Place):
     """A running browser, for one session."""
 
     def __init__(
         self, setting: Setting, cores: Sequence[int], executable: Path, runtime: Path
     ) -> None:
-        self._setting, self._ids = setting, count()
-        self.version = installed.version_in(runtime)
+        self._setting, self._ids, self._runtime = setting, count(), runtime
         self._order = {
             "chromium": str(executable),
             "litertjs": str(runtime),
@@ -121,10 +114,9 @@ class WebBrowser:
             "timeout_s": setting.timeout_s,
             "cores": list(cores),
         }
-        self._talk = self._started()
-        self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
+        self._start()
 
-    def _started(self) -> Conversation:
+    def _start(self) -> None:
         talk = Conversation(
             (sys.executable, "-m", driver.__name__),
             WebWasm.name,
@@ -134,35 +126,37 @@ class WebBrowser:
             answer = talk.__enter__().ask("start", **self._order)
             self._about = _unless_failed(answer)
         except BaseException as error:
-            talk.__exit__(type(error), error, error.__traceback__)
+            talk.__exit__()
             if isinstance(error, MeasureFailed):
                 raise MeasureFailed(error.message, kind="device", hint="zoo doctor") from error
             raise
-        return talk
+        self._talk = talk
+        self._since, self._taken = Clock.look(), processes.cpu_seconds(talk.process.pid)
 
     @property
-    def host(self) -> Host:
-        """The machine, as the file sees it.
+    @override
+    def version(self) -> str:
+        return installed.version_in(self._runtime)
 
-        WebAssembly on this processor, in this version of the browser.
-        """
+    @property
+    @override
+    def host(self) -> Host:
+        """WebAssembly on this processor, in this version of the browser."""
         machine = host.describe()
         known = machine.model_dump(exclude={"fingerprint"}) | {
             "arch": "wasm",
             "features": tuple(self._about["features"]),
             "os": f"{self._about['browser']} on {machine.os}",
         }
-        return Host.model_validate(
-            {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
-        )
+        return host.described(known)
 
+    @override
     def busy(self) -> Load:
-        """How busy others than we and the browser kept the machine since connecting."""
         own = processes.cpu_seconds(self._talk.process.pid) - self._taken
         return Clock.look().plus_own(max(0.0, own)).since(self._since)
 
+    @override
     def prepare(self, subject: Subject) -> "Tab":
-        """Give a page that will run `subject`."""
         return Tab(subject, self, next(self._ids))
 
     def ask(self, what: str, **order: Any) -> dict[str, Any]:
@@ -176,22 +170,12 @@ class WebBrowser:
             answer = self._talk.ask(what, **order)
         except MeasureFailed:
             self._end(patiently=False)
-            self._talk = self._started()
-            self._since, self._taken = Clock.look(), processes.cpu_seconds(self._talk.process.pid)
+            self._start()
             raise
         return _unless_failed(answer)
 
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the browser and all that belongs to it."""
+    @override
+    def leave(self) -> None:
         self._end(patiently=True)
 
     def _end(self, *, patiently: bool) -> None:
@@ -202,7 +186,7 @@ class WebBrowser:
         known = processes.family(self._talk.process.pid)
         if patiently:
             self._talk.part()
-        self._talk.__exit__(None, None, None)
+        self._talk.__exit__()
         processes.end(known)
 
 
@@ -219,7 +203,7 @@ FLOAT_TWIN = (
 )
 
 
-class Tab:
+class Tab(Runner):
     """One file in one page; opened on `__enter__`, loaded by the first look at `ready`.
 
     Closed on `__exit__`.
@@ -239,25 +223,19 @@ class Tab:
         self._place.ask("open", id=self._id)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the page; its process ends with it."""
         with suppress(MeasureFailed):
             self._place.ask("close", id=self._id)
 
     @property
+    @override
     def ready(self) -> Ready:
-        """Load the file, check the golden outputs, and say what that took.
-
-        LiteRT.js tells no node counts: they are 0.
+        """LiteRT.js tells no node counts: they are 0.
 
         Raises:
-            MeasureFailed: the file cannot be loaded, has types at its interface that LiteRT.js has
-                not, or computes something else.
+            MeasureFailed: as everywhere; (kind `interface`) the file has types at its interface
+                that LiteRT.js has not.
         """
         if self._ready is None:
             subject = self._subject
@@ -268,42 +246,20 @@ class Tab:
                 "atol": subject.atol,
             }
             told = self._place.ask("load", id=self._id, **order)
-            self._ready = Ready(
-                init_ms=float(told["init_ms"]),
-                first_ms=float(told["first_ms"]),
-                delegate=str(told["delegate"]),
-                nodes_delegated=int(told["nodes_delegated"]),
-                nodes_total=int(told["nodes_total"]),
-                partitions=int(told["partitions"]),
-                pinned=bool(told["pinned"]),
-            )
+            self._ready = Ready(**{one.name: told[one.name] for one in fields(Ready)})
         return self._ready
 
+    @override
     def run(self, count: int) -> Sequence[float]:
-        """Time `count` inferences, seconds each.
-
-        Raises:
-            MeasureFailed: the page hung, its process ended, or the runtime reported an error.
-        """
         answer = self._place.ask("run", id=self._id, count=count)
         self.batch = int(answer["batch"])
         seconds: list[float] = answer["seconds"]
         return seconds
 
+    @override
     def peak_memory_mb(self) -> float:
-        """Size of the WASM heap, which never shrinks.
-
-        The runtime's own, the file, and what it computes in.
-
-        Raises:
-            MeasureFailed: the page hung, or its process ended.
-        """
+        """Size of the WASM heap: LiteRT.js' own, the file, and what it computes in."""
         return float(self._place.ask("memory", id=self._id)["mb"])
-
-    def profile(self, count: int) -> Sequence[OperatorTime]:
-        """Give nothing: LiteRT.js does not tell."""
-        del count
-        return ()
 
 
 DEVICES.add(WebWasm.name, WebWasm())

@@ -10,16 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from zoo_builders.devices import (
-    DEVICES,
-    Contender,
-    Device,
-    Place,
-    Ready,
-    Setting,
-    Subject,
-    measures,
-)
+from zoo_builders.devices import DEVICES, Device, Place, Ready, Runner, Setting, Subject
 from zoo_builders.lab import protocol
 from zoo_builders.lab.candidates import Candidate, Failure, Order
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -42,7 +33,7 @@ _ROUNDS, _RUNS, _WARMUP = 3, 15, 2
 
 @runtime_checkable
 class Paced(Protocol):
-    """What contenders of such a place have beside those of others."""
+    """What runners of such a place have beside those of others."""
 
     def pace(self, count: int) -> Sequence[float]:
         """Give seconds of `count` runs in the place's own time: no latency."""
@@ -98,7 +89,7 @@ def split(orders: Sequence[Order]) -> tuple[list[Order], list[Order]]:
     Raises:
         UnknownPlugin: no device is called so.
     """
-    timed = [order for order in orders if measures(_device(order))]
+    timed = [order for order in orders if _device(order).measures]
     return timed, [order for order in orders if order not in timed]
 
 
@@ -132,12 +123,12 @@ def _seen(one: Candidate, place: Place, bare: Evidence) -> Evidence:
             return replace(bare, ready=ready, ratio=_ratio(sparse, dense))
 
 
-def _ratio(sparse: Contender, dense: Contender) -> Ratio:
+def _ratio(sparse: Runner, dense: Runner) -> Ratio:
     """Let both take turns, after a warm-up."""
     if not (isinstance(sparse, Paced) and isinstance(dense, Paced)):
         raise Unsupported("this place gives latencies, not evidence", hint="zoo bench")
     _ = dense.ready
-    for contender in (sparse, dense):
-        contender.pace(_WARMUP)
+    for runner in (sparse, dense):
+        runner.pace(_WARMUP)
     rounds = [(list(sparse.pace(_RUNS)), list(dense.pace(_RUNS))) for _ in range(_ROUNDS)]
     return protocol.ratio([ours for ours, _ in rounds], [theirs for _, theirs in rounds])

@@ -2,11 +2,11 @@
 
 Pure: plans, statistics, verdicts; no clock and no process in here.
 
-Name: `interleaved/v2`. In each of R rounds every contender (the files, the float baseline, the
+Name: `interleaved/v2`. In each of R rounds every runner (the files, the float baseline, the
     baseline once more) runs in a fresh
 process; processes load one after the other, warm up until steady, then take turns in random order,
 in blocks, until each has N timed runs; a turn begins with a millisecond, or two runs, that do not
-count. The third contender is the A/A control: two processes of one and the same file, whose ratio
+count. The third runner is the A/A control: two processes of one and the same file, whose ratio
 shows what this machine could tell apart in that session.
 
 A ratio compares the lower tenths (10th percentiles) over all runs of all rounds, not the medians:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME = "interleaved/v2"
 BLOCKS = 5
-"""Turns of each contender in a round: drift of the machine meets all of them alike."""
+"""Turns of each runner in a round: drift of the machine meets all of them alike."""
 
 RESAMPLES = 1000
 UNDISTURBED = 10
@@ -74,16 +74,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Timed runs of one contender, one after the other."""
+    """Timed runs of one runner, one after the other."""
 
-    contender: str
+    runner: str
     count: int
 
 
 def turns(
-    contenders: Sequence[str], *, runs: int, seed: int, blocks: int = BLOCKS
+    runners: Sequence[str], *, runs: int, seed: int, blocks: int = BLOCKS
 ) -> tuple[Turn, ...]:
-    """Plan one round: `blocks` passes over all contenders, each pass in an order of its own.
+    """Plan one round: `blocks` passes over all runners, each pass in an order of its own.
 
     `runs` runs each in all.
 
@@ -93,16 +93,14 @@ def turns(
     blocks = min(blocks, runs)
     sizes = [runs // blocks + (block < runs % blocks) for block in range(blocks)]
     return tuple(
-        Turn(name, size)
-        for size in sizes
-        for name in random.sample(list(contenders), len(contenders))
+        Turn(name, size) for size in sizes for name in random.sample(list(runners), len(runners))
     )
 
 
-def loading_order(contenders: Sequence[str], *, seed: int) -> tuple[str, ...]:
-    """Order in which the contenders of a round load and warm up."""
+def loading_order(runners: Sequence[str], *, seed: int) -> tuple[str, ...]:
+    """Order in which the runners of a round load and warm up."""
     # an order, not a secret
-    return tuple(Random(f"load {seed}").sample(list(contenders), len(contenders)))  # noqa: S311
+    return tuple(Random(f"load {seed}").sample(list(runners), len(runners)))  # noqa: S311
 
 
 def steady(times: Sequence[float], *, window: int, tolerance: float = 0.05) -> bool:

@@ -19,20 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from zoo_builders.devices import (
-    DEVICES,
-    Contender,
-    Device,
-    Place,
-    Ready,
-    Setting,
-    Subject,
-    host,
-    kernels_of,
-    known_as,
-    measures,
-    warms_itself,
-)
+from zoo_builders.devices import DEVICES, Device, Load, Place, Ready, Runner, Setting, Subject, host
 from zoo_builders.lab import protocol
 from zoo_builders.lab.candidates import Candidate, Failure, Order, Outcome
 from zoo_registry.model.digest import Digest
@@ -50,7 +37,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class _Timed:
-    """What one contender gave so far.
+    """What one runner gave so far.
 
     Seconds by round, what loading took by round, memory at its highest, its profile.
     """
@@ -81,14 +68,14 @@ def measure(
         MeasureFailed: (kind `device`) it does not answer, or is lost on the way.
     """
     device = DEVICES.get(order.device.partition(":")[0])
-    if not measures(device):
+    if not device.measures:
         raise Unsupported(
             f"{device.name} gives no latency, only evidence",
             hint=f"zoo bench FILE --device {device.name}",
         )
-    if order.kernels not in kernels_of(device):
+    if order.kernels not in device.kernels:
         raise Unsupported(
-            f"{device.name} runs {', '.join(kernels_of(device))} only, not {order.kernels}",
+            f"{device.name} runs {', '.join(device.kernels)} only, not {order.kernels}",
             hint="leave --kernels out",
         )
     with device.connect(
@@ -98,7 +85,7 @@ def measure(
 
 
 class _Session:
-    """One session: contenders by name, what they gave, and what it means."""
+    """One session: runners by name, what they gave, and what it means."""
 
     def __init__(
         self,
@@ -120,9 +107,9 @@ class _Session:
         self._seed = int(seen[:_SEED_DIGITS], 16)
         self._timed = {BASELINE: _Timed(baseline.subject), CONTROL: _Timed(baseline.subject)}
         for one in self._candidates:
-            self._timed |= self._contenders(one)
+            self._timed |= self._runners(one)
 
-    def _contenders(self, one: Candidate) -> dict[str, _Timed]:
+    def _runners(self, one: Candidate) -> dict[str, _Timed]:
         """Name those that run for a candidate.
 
         Itself, unless it is the baseline, and its dense twin where sparse kernels should run.
@@ -138,7 +125,7 @@ class _Session:
         return self._order.kernels == "xnnpack" and host.xnnpack_cpu(self._host) in one.xnnpack.cpus
 
     def _alive(self) -> list[str]:
-        """Contenders that still run: those that did not fail; a twin ends with its file."""
+        """Runners that still run: those that did not fail; a twin ends with its file."""
         return [
             name
             for name, timed in self._timed.items()
@@ -167,12 +154,12 @@ class _Session:
         return tuple(self._conclude(one, load, aa, started) for one in self._candidates)
 
     def _round(self, index: int, progress: Progress) -> None:
-        """Start all contenders, load and warm up one after the other, then let them take turns."""
+        """Start all runners, load and warm up one after the other, then let them take turns."""
         seed, last = self._seed + index, index == self._order.rounds - 1
         if not self._wanted():
             return
         with ExitStack() as stack:
-            running: dict[str, Contender] = {}
+            running: dict[str, Runner] = {}
             for name in self._alive():
                 with self._blaming(name):
                     running[name] = stack.enter_context(
@@ -186,7 +173,7 @@ class _Session:
                 runs=self._order.runs,
                 seed=seed,
             ):
-                self._tell(progress, index, turn.contender)
+                self._tell(progress, index, turn.runner)
                 self._turn(turn, running)
             self._last_words(running, profile=last)
 
@@ -203,20 +190,20 @@ class _Session:
             f"{self._order.device}, {self._order.threads} thread(s), round {index + 1}: {name}",
         )
 
-    def _load(self, name: str, running: dict[str, Contender]) -> None:
+    def _load(self, name: str, running: dict[str, Runner]) -> None:
         timed = self._timed[name]
         with self._blaming(name):
             timed.ready.append(running[name].ready)
             _warm_up(running[name], self._order.warmup)
             timed.rounds.append([])
 
-    def _turn(self, turn: protocol.Turn, running: dict[str, Contender]) -> None:
-        timed = self._timed[turn.contender]
-        if timed.failure is None and not self._widowed(turn.contender):
-            with self._blaming(turn.contender):
-                timed.rounds[-1] += running[turn.contender].run(turn.count)
+    def _turn(self, turn: protocol.Turn, running: dict[str, Runner]) -> None:
+        timed = self._timed[turn.runner]
+        if timed.failure is None and not self._widowed(turn.runner):
+            with self._blaming(turn.runner):
+                timed.rounds[-1] += running[turn.runner].run(turn.count)
 
-    def _last_words(self, running: dict[str, Contender], *, profile: bool) -> None:
+    def _last_words(self, running: dict[str, Runner], *, profile: bool) -> None:
         """Ask for memory, and in the last round for the profile.
 
         It slows runs down, so nothing may be timed after it.
@@ -231,7 +218,7 @@ class _Session:
 
     @contextmanager
     def _blaming(self, name: str) -> Iterator[None]:
-        """Take the contender out that fails in this block.
+        """Take the runner out that fails in this block.
 
         A session that loses its device or its baseline is over.
         """
@@ -266,7 +253,7 @@ class _Session:
     def _ratio(self, name: str, by: str) -> Ratio:
         return protocol.ratio(self._timed[name].rounds, self._timed[by].rounds, seed=self._seed)
 
-    def _conclude(self, one: Candidate, load: host.Load, aa: Ratio, when: datetime) -> Outcome:
+    def _conclude(self, one: Candidate, load: Load, aa: Ratio, when: datetime) -> Outcome:
         itself, own = self._itself(one), self._own(one)
         if own.failure is not None:
             return Outcome(one, failure=Failure.of(own.failure))
@@ -320,7 +307,7 @@ class _Session:
         order, first = self._order, own.ready[0]
         return {
             "file_sha256": one.sha256,
-            "device": known_as(self._place, order.device),
+            "device": self._place.known_as or order.device,
             "runtime": self._device.runtime,
             "runtime_version": self._place.version,
             "delegate": first.delegate,
@@ -351,20 +338,20 @@ def _twin(one: Candidate) -> str:
     return f"{TWIN} {one.name}"
 
 
-def _warm_up(contender: Contender, least: int) -> None:
+def _warm_up(runner: Runner, least: int) -> None:
     """Run until the times are steady.
 
     At least `least` runs, at most some seconds or many times as many.
     """
-    if warms_itself(contender):
+    if runner.warms_itself:
         return
-    times = list(contender.run(least))
+    times = list(runner.run(least))
     while (
         len(times) < _MAX_WARMUP_FACTOR * least
         and sum(times) < _LONGEST_WARMUP_S
         and not protocol.steady(times, window=least)
     ):
-        times += contender.run(least)
+        times += runner.run(least)
 
 
 def _middle(values: Sequence[float]) -> float:

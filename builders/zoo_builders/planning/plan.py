@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from zoo_builders.devices import DEVICES, takes
+from zoo_builders.devices import DEVICES
 from zoo_builders.manifest.reader import Resolved
 from zoo_builders.manifest.recipes import graphs
 from zoo_builders.manifest.schema import Manifest, RatioGoal, Weights
@@ -256,7 +256,8 @@ class _Planner:
         types = {str(promise.value) for promise in promises if promise.kind == "interface_dtype"}
         for name in self.spec.benchmark.devices:
             device = DEVICES.get(name.partition(":")[0])
-            for dtype in sorted(one for one in types if not takes(device, one)):
+            refused = types - device.interface if device.interface is not None else ()
+            for dtype in sorted(refused):
                 yield (
                     f"cannot run on {name}: {device.runtime} takes no {dtype} at a file's"
                     " interface; its twin for that device, with the same weights and kernels, and"

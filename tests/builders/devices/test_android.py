@@ -77,13 +77,13 @@ def test_a_phone_is_described_measured_and_left_clean(
         assert host.features == ("asimd", "asimddp", "asimdhp", "i8mm")
         assert SERIAL not in host.model_dump_json() + place.known_as
         assert place.known_as == "android:test-phone-7"
-        with place.prepare(subject) as contender:
-            assert contender.ready.pinned
-            assert (contender.ready.delegate, contender.ready.partitions) == ("XNNPACK", 1)
-            assert contender.ready.nodes_delegated == contender.ready.nodes_total > 0
-            assert len(contender.run(7)) == 7
-            assert contender.peak_memory_mb() == 2.5
-            assert [step.kind for step in contender.profile(2)] == [
+        with place.prepare(subject) as runner:
+            assert runner.ready.pinned
+            assert (runner.ready.delegate, runner.ready.partitions) == ("XNNPACK", 1)
+            assert runner.ready.nodes_delegated == runner.ready.nodes_total > 0
+            assert len(runner.run(7)) == 7
+            assert runner.peak_memory_mb() == 2.5
+            assert [step.kind for step in runner.profile(2)] == [
                 SPARSE_KERNEL,
                 "Convolution (NHWC, F32) DWConv",
             ]
@@ -155,10 +155,10 @@ def test_what_a_phone_cannot_read_is_the_tools_error(
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"TFL3" * 8)
     with (
-        place.prepare(Subject(broken, subject.golden, subject.atol)) as contender,
+        place.prepare(Subject(broken, subject.golden, subject.atol)) as runner,
         pytest.raises(MeasureFailed, match=r"^broken\.tflite: ") as caught,
     ):
-        _ = contender.ready
+        _ = runner.ready
     assert caught.value.kind == "load"
 
 
@@ -187,10 +187,10 @@ def test_a_tool_that_misbehaves_gives_a_typed_failure_and_no_number(
     tool(phone_here, tmp_path, monkeypatch, before=before)
     with (
         connect(timeout_s=1.5 if kind == "hang" else 60) as place,
-        place.prepare(subject) as contender,
+        place.prepare(subject) as runner,
     ):
         with pytest.raises(MeasureFailed, match=words) as caught:
-            contender.run(3)
+            runner.run(3)
         assert caught.value.kind == kind
         assert ("CompiledModel" in caught.value.hint) == ("wrote no outputs" in words)
     assert not phone_here.phone.left
@@ -204,10 +204,10 @@ def test_outputs_that_are_not_numbers_are_found_here(
     arrays["input_0"][:] = np.nan
     np.savez(tmp_path / "golden.npz", **arrays)
     with (
-        place.prepare(Subject(subject.file, tmp_path / "golden.npz", 0.1)) as contender,
+        place.prepare(Subject(subject.file, tmp_path / "golden.npz", 0.1)) as runner,
         pytest.raises(MeasureFailed) as caught,
     ):
-        _ = contender.ready
+        _ = runner.ready
     assert caught.value.kind == "not-finite"
 
 
@@ -245,11 +245,11 @@ def test_a_server_that_never_answers_does_not_hold_us(phone_here: Server) -> Non
 
 
 def test_a_phone_that_goes_away_between_runs_is_lost(phone_here: Server, subject: Subject) -> None:
-    with connect() as place, place.prepare(subject) as contender:
-        _ = contender.ready
+    with connect() as place, place.prepare(subject) as runner:
+        _ = runner.ready
         phone_here.states.clear()
         with pytest.raises(MeasureFailed, match="not found") as caught:
-            contender.run(1)
+            runner.run(1)
         assert caught.value.kind == "device"
 
 

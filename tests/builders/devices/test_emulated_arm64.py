@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zoo_builders.devices import DEVICES, Ready, Setting, Subject, emulator, measures
-from zoo_builders.devices.emulated_arm64 import EmulatedContender
+from zoo_builders.devices import DEVICES, Ready, Setting, Subject, emulator
+from zoo_builders.devices.emulated_arm64 import EmulatedRunner
 from zoo_builders.devices.emulator import Emulator
 from zoo_builders.lab import path_check, session
 from zoo_builders.lab.candidates import Candidate, Failure, Order
@@ -80,16 +80,16 @@ def test_a_sparse_file_shows_its_path_and_a_wrong_one_its_failure(tmp_path: Path
     assert wrong.failure.kind == "wrong-output"
 
 
-def test_no_session_and_no_contender_gives_a_number(tmp_path: Path) -> None:
+def test_no_session_and_no_runner_gives_a_number(tmp_path: Path) -> None:
     device = DEVICES.get("emulated-arm64")
     one = candidate(tmp_path, "fp32")
-    assert not measures(device)
+    assert not device.measures
     with pytest.raises(Unsupported, match="no latency"):
         session.measure([one], one, Order("emulated-arm64"))
     # it must refuse before it talks to anybody
-    contender = EmulatedContender(one.subject, None, None, {})  # type: ignore[arg-type]
+    runner = EmulatedRunner(None, dict)  # type: ignore[arg-type]
     with pytest.raises(Unsupported, match="no latency"):
-        contender.run(1)
+        runner.run(1)
 
 
 def test_places_that_measure_are_parted_from_those_that_only_show() -> None:

@@ -83,9 +83,9 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(
         assert place.host == host.describe()
         assert place.version == litert.version()
         for _ in range(2):
-            with place.prepare(subject) as contender:
-                assert contender.ready.pinned
-                assert len(contender.run(4)) == 4
+            with place.prepare(subject) as runner:
+                assert runner.ready.pinned
+                assert len(runner.run(4)) == 4
         assert {path.name for path in kept(there)} == {
             Digest.of(file.read_bytes()) for file in (subject.file, subject.golden)
         }
@@ -112,12 +112,12 @@ def test_a_connection_that_breaks_is_a_typed_failure_and_the_files_there_go(
     ssh_here: Sshd, there: Path, subject: Subject
 ) -> None:
     wire = Wire(ssh_here.port)
-    with connect(f"ssh:127.0.0.1:{wire.port}") as place, place.prepare(subject) as contender:
-        _ = contender.ready
+    with connect(f"ssh:127.0.0.1:{wire.port}") as place, place.prepare(subject) as runner:
+        _ = runner.ready
         assert kept(there)
         wire.cut()
         with pytest.raises(MeasureFailed) as caught:
-            contender.run(3)
+            runner.run(3)
         assert caught.value.kind == "died"
         with pytest.raises(MeasureFailed):
             place.busy()
@@ -132,10 +132,10 @@ def test_a_file_that_arrives_in_part_is_not_run(
     wire = Wire(ssh_here.port, cut_after=300_000)
     with (
         connect(f"ssh:127.0.0.1:{wire.port}") as place,
-        place.prepare(Subject(big, subject.golden, 0.1)) as contender,
+        place.prepare(Subject(big, subject.golden, 0.1)) as runner,
     ):
         with pytest.raises(MeasureFailed) as caught:
-            _ = contender.ready
+            _ = runner.ready
         assert caught.value.kind == "died"
     assert until(lambda: not kept(there))
 

@@ -35,16 +35,16 @@ def quiet(level: float, *, seed: int = 0, count: int = 5) -> list[list[float]]:
 
 
 @given(names, st.integers(1, 200), st.integers(0, 1 << 32))
-def test_every_contender_gets_its_runs_and_a_turn_in_every_pass(
-    contenders: list[str], runs: int, seed: int
+def test_every_runner_gets_its_runs_and_a_turn_in_every_pass(
+    runners: list[str], runs: int, seed: int
 ) -> None:
-    plan = turns(contenders, runs=runs, seed=seed)
-    assert plan == turns(contenders, runs=runs, seed=seed)
+    plan = turns(runners, runs=runs, seed=seed)
+    assert plan == turns(runners, runs=runs, seed=seed)
     assert {
-        name: sum(turn.count for turn in plan if turn.contender == name) for name in contenders
-    } == dict.fromkeys(contenders, runs)
-    for start in range(0, len(plan), len(contenders)):
-        assert {turn.contender for turn in plan[start : start + len(contenders)]} == set(contenders)
+        name: sum(turn.count for turn in plan if turn.runner == name) for name in runners
+    } == dict.fromkeys(runners, runs)
+    for start in range(0, len(plan), len(runners)):
+        assert {turn.runner for turn in plan[start : start + len(runners)]} == set(runners)
 
 
 def test_orders_differ_between_seeds() -> None:

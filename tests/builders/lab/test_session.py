@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from zoo_builders.devices import DEVICES, Setting, Subject, kernels_of
+from zoo_builders.devices import DEVICES, Setting, Subject
 from zoo_builders.devices.host_cpu import Machine
 from zoo_builders.lab import protocol
 from zoo_builders.lab import session as session_lab
@@ -233,7 +233,7 @@ def test_who_computes_is_chosen_and_recorded(
 
 
 def test_a_device_is_not_asked_for_kernels_it_does_not_have(shelf: Shelf, files: Files) -> None:
-    other = next(name for name in DEVICES.names() if "builtin" not in kernels_of(DEVICES.get(name)))
+    other = next(name for name in DEVICES.names() if "builtin" not in DEVICES.get(name).kernels)
     same = shelf.put("float", files["fp32"])
     with pytest.raises(Unsupported, match="xnnpack only"):
         session_lab.measure([same], same, Order(device=other, kernels="builtin"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from zoo_builders.devices import DEVICES, Setting, Subject, host
-from zoo_builders.devices.agent.runner import AgentContender
+from zoo_builders.devices.agent.runner import AgentRunner
 from zoo_builders.lab import protocol
 from zoo_builders.stage import Job
 from zoo_builders.stages import evaluate
@@ -62,10 +62,10 @@ def subject(judged: Callable[[str], tuple[Path, Path]]) -> Subject:
 SETTING = Setting("host-cpu", threads=1, timeout_s=60)
 
 
-def child(subject: Subject, setting: Setting = SETTING) -> AgentContender:
-    contender = DEVICES.get("host-cpu").connect(setting).prepare(subject)
-    assert isinstance(contender, AgentContender)
-    return contender
+def child(subject: Subject, setting: Setting = SETTING) -> AgentRunner:
+    runner = DEVICES.get("host-cpu").connect(setting).prepare(subject)
+    assert isinstance(runner, AgentRunner)
+    return runner
 
 
 def test_a_measurement_carries_its_conditions(

@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from zoo_registry.model.errors import MeasureFailed
@@ -87,12 +86,7 @@ class Conversation:
             os.set_blocking(self._process.stdin.fileno(), False)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Kill the process and collect it."""
         if self._process is not None:
             self._process.kill()

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Self
 
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, TooLarge
@@ -39,15 +38,9 @@ class Keeper:
         self._since: Any = None
 
     def __enter__(self) -> Self:
-        """Give itself; the folder is made when the first file comes."""
-        return self
+        return self  # the folder is made when the first file comes
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Remove the files."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -68,7 +61,7 @@ class Keeper:
         watched.register(self._stream.fileno(), getattr(select, "POLLRDHUP", 0))
         watched.poll()
         time.sleep(_LAST_ORDERS_S)
-        self.__exit__(None, None, None)
+        self.__exit__()
         os._exit(1)
 
     def orders(self) -> dict[str, Callable[[Order], dict[str, Any]]]:

@@ -1,100 +1,69 @@
-"""A contender whose file is run by an agent (see `agent`), wherever that agent is.
+"""A runner whose file is run by an agent (see `child`), wherever that agent is.
 
 Devices say how to start it and where the file lies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
-from zoo_builders.devices import Ready, Subject
+from typing_extensions import override
+
+from zoo_builders.devices import Ready, Runner, Setting, Subject
 from zoo_builders.devices.agent.client import Conversation
-from zoo_registry.model.record import OperatorTime
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where the agent finds the file and its golden vectors, and on which cores it may run."""
+def load_order(subject: Subject, setting: Setting, *, cores: Sequence[int] = ()) -> dict[str, Any]:
+    """Spell the order to load a file (see `child`) that lies where the agent sees it as we do.
 
-    file: str
-    golden: str
-    cores: Sequence[int]
+    Args:
+        subject: the file and its golden vectors.
+        setting: threads and kernels.
+        cores: where the agent may run; empty: anywhere.
+    """
+    return {
+        "file": str(subject.file),
+        "golden": str(subject.golden),
+        "atol": subject.atol,
+        "cores": list(cores),
+        "threads": setting.threads,
+        "kernels": setting.kernels,
+    }
 
 
-class AgentContender:
+class AgentRunner(Runner):
     """One agent process: started on `__enter__`, loaded by the first look at `ready`.
 
     Ended on `__exit__`.
 
     Args:
-        subject: what is measured.
         talk: the conversation with the agent's process, not started yet.
-        where: asked for once, before loading; a device may carry the files there first.
-        options: what else the load order says, such as `threads`.
+        order: gives the order to load; asked for once, so a device may carry the files there first.
     """
 
-    def __init__(
-        self,
-        subject: Subject,
-        talk: Conversation,
-        where: Callable[[Subject], Where],
-        options: Mapping[str, Any],
-    ) -> None:
-        self._subject, self._talk, self._where, self._options = subject, talk, where, dict(options)
+    def __init__(self, talk: Conversation, order: Callable[[], Mapping[str, Any]]) -> None:
+        self._talk, self._order = talk, order
         self._ready: Ready | None = None
 
     def __enter__(self) -> Self:
-        """Start the process; it imports its libraries while others start."""
-        self._talk.__enter__()
+        self._talk.__enter__()  # it imports its libraries while others start
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process."""
-        self._talk.__exit__(kind, error, trace)
+    def __exit__(self, *raised: object) -> None:
+        self._talk.__exit__()
 
     @property
+    @override
     def ready(self) -> Ready:
-        """Load the file, check the golden outputs, and say what that took.
-
-        Raises:
-            MeasureFailed: the file cannot be loaded, or computes something else.
-        """
         if self._ready is None:
             self._talk.answer()
-            where = self._where(self._subject)
-            order = {
-                "file": where.file,
-                "golden": where.golden,
-                "atol": self._subject.atol,
-                "cores": list(where.cores),
-            }
-            self._ready = Ready(**self._talk.ask("load", **order, **self._options))
+            self._ready = Ready(**self._talk.ask("load", **self._order()))
         return self._ready
 
+    @override
     def run(self, count: int) -> Sequence[float]:
-        """Time `count` inferences, seconds each.
-
-        Raises:
-            MeasureFailed: the process hung, died, or the runtime reported an error.
-        """
         seconds: list[float] = self._talk.ask("run", count=count)["seconds"]
         return seconds
 
+    @override
     def peak_memory_mb(self) -> float:
-        """Ask the process.
-
-        Raises:
-            MeasureFailed: it hung or died.
-        """
         return float(self._talk.ask("memory")["peak_memory_mb"])
-
-    def profile(self, count: int) -> Sequence[OperatorTime]:
-        """Give nothing: LiteRT's Python interpreter does not tell."""
-        del count
-        return ()

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from zoo_builders.devices.browser import processes
 from zoo_builders.devices.browser.server import BrowserFiles
+from zoo_registry.model.errors import MeasureFailed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright
@@ -73,16 +74,16 @@ async ({file, golden, atol, name}) => {
   };
   const [model, vectors] = [await bytes(file), await bytes(golden)];
   const given = {bytes: new Uint8Array(model), golden: await lab.readGolden(vectors), atol, name};
-  window.contender = await runtime.prepare(given);
-  return contender.ready;
+  window.runner = await runtime.prepare(given);
+  return runner.ready;
 }
 """
-_RUN = "async (count) => ({seconds: await contender.run(count), batch: contender.batch})"
-_MEMORY = "async () => ({mb: await contender.memory()})"
+_RUN = "async (count) => ({seconds: await runner.run(count), batch: runner.batch})"
+_MEMORY = "async () => ({mb: await runner.memory()})"
 
 
 @dataclass
-class Agent:
+class Driver:
     """The browser and its pages, between two orders."""
 
     playwright: "Playwright"
@@ -123,7 +124,7 @@ class Agent:
         """Give the page of an order; one that an earlier browser had died with it."""
         tab = self.pages.get(order["id"])
         if tab is None:
-            raise FailedError("died", "the browser that ran the file ended")
+            raise MeasureFailed("the browser that ran the file ended", kind="died")
         return tab
 
     def load(self, order: Order) -> dict[str, Any]:
@@ -162,14 +163,6 @@ class Agent:
         return {}
 
 
-class FailedError(Exception):
-    """One file failed: a kind of `MEASURE_FAILURES`, and why."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind, self.message = kind, message
-
-
 @dataclass
 class _Tab:
     """A page of a profile of its own."""
@@ -204,9 +197,9 @@ class _Tab:
                 if gone
                 else error.message
             )
-            raise FailedError("died" if gone else "runtime", what) from error
+            raise MeasureFailed(what, kind="died" if gone else "runtime") from error
         if "failed" in answer:
-            raise FailedError(answer["failed"]["kind"], answer["failed"]["message"])
+            raise MeasureFailed(answer["failed"]["message"], kind=answer["failed"]["kind"])
         return answer
 
     def close(self) -> None:
@@ -231,26 +224,26 @@ def main() -> int:
     with ExitStack() as stack:
         from playwright.sync_api import sync_playwright
 
-        agent = Agent(stack.enter_context(sync_playwright()), stack)
+        driver = Driver(stack.enter_context(sync_playwright()), stack)
         for line in sys.stdin:
-            answers.write(json.dumps(_answer(agent, json.loads(line))) + "\n")
+            answers.write(json.dumps(_answer(driver, json.loads(line))) + "\n")
     return 0
 
 
-def _answer(agent: Agent, order: Order) -> dict[str, Any]:
+def _answer(driver: Driver, order: Order) -> dict[str, Any]:
     from playwright.sync_api import Error
 
     doers = {
-        "start": agent.start,
-        "open": agent.open,
-        "load": agent.load,
-        "run": agent.run,
-        "memory": agent.memory,
-        "close": agent.close,
+        "start": driver.start,
+        "open": driver.open,
+        "load": driver.load,
+        "run": driver.run,
+        "memory": driver.memory,
+        "close": driver.close,
     }
     try:
         return doers[order["do"]](order)
-    except FailedError as error:
+    except MeasureFailed as error:
         return {"failed": {"kind": error.kind, "message": error.message[:_LAST_WORDS]}}
     except (Error, OSError) as error:
         words = getattr(error, "message", "") or str(error)

@@ -1,45 +1,38 @@
-"""A process and all that descends from it, as Linux tells in /proc (see proc(5)).
-
-Elsewhere nothing is told, and nothing is found.
-"""
+"""A process and all that descends from it: what it took, its threads, its end. By psutil."""
 
 import os
-import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-_PROC = Path("/proc")
-_PARENT, _TIMES, _STARTED = 1, slice(11, 15), 19
-"""Where /proc/PID/stat says them, counted from the state: parent.
+import psutil
 
-User and system time, of itself and of children that ended; start.
-"""
+
+def family(root: int) -> list[psutil.Process]:
+    """List a process and all that descend from it; nothing where there is none."""
+    with suppress(psutil.Error):
+        first = psutil.Process(root)
+        return [first, *first.children(recursive=True)]
+    return []
 
 
 def cpu_seconds(root: int) -> float:
-    """What a process, all that descend from it, and those of them that ended took of processors.
+    """What a process, all that descend from it, and those of them that ended took of processors."""
+    total = 0.0
+    for one in family(root):
+        with suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
-    0 where the system does not tell.
+
+def end(known: Iterable[psutil.Process]) -> None:
+    """Kill those of a family that still live, whether or not they listen.
+
+    A later process of the same number is spared.
     """
-    ticks = sum(int(value) for fields in _family(root).values() for value in fields[_TIMES])
-    return ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
-
-
-def family(root: int) -> dict[int, str]:
-    """List a process and all that descend from it, each with the moment it started.
-
-    Which tells it from a later one of the same number.
-    """
-    return {pid: fields[_STARTED] for pid, fields in _family(root).items()}
-
-
-def end(known: Mapping[int, str]) -> None:
-    """Kill those of a family that still live, whether or not they listen."""
-    for pid, fields in _processes():
-        if known.get(pid) == fields[_STARTED]:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+    for one in known:
+        with suppress(psutil.Error):
+            one.kill()
 
 
 def threads(root: int, name: str) -> set[int]:
@@ -48,11 +41,12 @@ def threads(root: int, name: str) -> set[int]:
     The system keeps 15 letters of a name.
     """
     found = set[int]()
-    for pid in _family(root):
-        for task in _PROC.glob(f"{pid}/task/*/comm"):
-            with suppress(OSError):
-                if task.read_text(encoding="utf-8", errors="replace").startswith(name):
-                    found.add(int(task.parent.name))
+    for one in family(root):
+        with suppress(psutil.Error):
+            for thread in one.threads():
+                with suppress(psutil.Error):
+                    if psutil.Process(thread.id).name().startswith(name):
+                        found.add(thread.id)
     return found
 
 
@@ -65,23 +59,3 @@ def pin(tasks: set[int], cores: Sequence[int]) -> bool:
             os.sched_setaffinity(task, cores)
         return True
     return False
-
-
-def _family(root: int) -> dict[int, list[str]]:
-    known = dict(_processes())
-    found, waiting = dict[int, list[str]](), [root]
-    while waiting:
-        one = waiting.pop()
-        if one in known and one not in found:
-            found[one] = known[one]
-            waiting += [pid for pid, fields in known.items() if int(fields[_PARENT]) == one]
-    return found
-
-
-def _processes() -> Iterator[tuple[int, list[str]]]:
-    for entry in _PROC.glob("[0-9]*/stat"):
-        with suppress(OSError):
-            yield (
-                int(entry.parent.name),
-                entry.read_text(encoding="utf-8", errors="replace").rpartition(") ")[2].split(),
-            )

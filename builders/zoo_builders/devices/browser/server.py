@@ -9,9 +9,9 @@ Only what was named is ever opened: modules of `litertjs.browser`, files of Lite
 
 import secrets
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from zoo_registry.litertjs.installed import FILES, MODULES
@@ -34,7 +34,10 @@ class BrowserFiles:
     """A server on a loopback port of its own; runs from `__enter__` to `__exit__`."""
 
     def __init__(self, runtime: Path) -> None:
-        self._runtime, self._offered = runtime, dict[str, Path]()
+        self._known = {f"/lab/{one.name}": ("text/javascript", one) for one in MODULES.glob("*.js")}
+        self._known |= {
+            f"/litertjs/{name}": (media, runtime / name) for name, media in FILES.items()
+        }
         files = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -68,45 +71,28 @@ class BrowserFiles:
     def offer(self, file: Path) -> str:
         """Serve a file; give its path on this server."""
         path = f"/files/{secrets.token_hex(16)}"
-        self._offered[path] = file
+        self._known[path] = (_BYTES, file)
         return path
 
     def withdraw(self, path: str) -> None:
         """Serve it no longer."""
-        self._offered.pop(path, None)
+        self._known.pop(path, None)
 
     def find(self, path: str) -> tuple[str, bytes] | None:
         """Give media type and bytes of what lies at a path; None where nothing does."""
         if path == "/":
             return "text/html", _PAGE
-        area, _, name = path.removeprefix("/").partition("/")
-        known = {"lab": self._module, "litertjs": self._library}.get(area)
-        media, file = known(name) if known else (_BYTES, self._offered.get(path))
-        try:
-            return (media, file.read_bytes()) if file else None
-        except OSError:
-            return None
-
-    def _module(self, name: str) -> tuple[str, Path | None]:
-        known = {file.name: file for file in MODULES.glob("*.js")}
-        return "text/javascript", known.get(name)
-
-    def _library(self, name: str) -> tuple[str, Path | None]:
-        return FILES.get(name, _BYTES), (self._runtime / name if name in FILES else None)
+        with suppress(KeyError, OSError):
+            media, file = self._known[path]
+            return media, file.read_bytes()
+        return None
 
     def __enter__(self) -> Self:
-        """Start to serve."""
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
         ).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()

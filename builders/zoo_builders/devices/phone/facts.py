@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_builders.devices.host import FEATURES
-from zoo_registry.model.canonical import digest_of
+from zoo_builders.devices.host import FEATURES, described
 from zoo_registry.model.record import Host
 
 MARK = "--zoo--"
@@ -121,9 +120,7 @@ def describe(said: Mapping[str, str], chosen: Sequence[Core]) -> Host:
             else ""
         ),
     }
-    return Host.model_validate(
-        {**known, "fingerprint": digest_of({**known, "features": list(known["features"])})}
-    )
+    return described(known)
 
 
 def _chip(known_as: Mapping[str, str]) -> str:

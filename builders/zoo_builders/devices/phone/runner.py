@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from zoo_builders.devices import Ready, Setting, Subject
+from typing_extensions import override
+
+from zoo_builders.devices import Ready, Runner, Setting, Subject
 from zoo_builders.devices.phone import benchmark_model
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.flatbuffer import BadFile
@@ -31,7 +32,7 @@ _LOOK_RUNS = 3
 
 
 class Bench(Protocol):
-    """What a contender asks of the phone it runs on (see `handset`)."""
+    """What a runner asks of the phone it runs on (see `handset`)."""
 
     @property
     def pinned(self) -> bool:
@@ -50,7 +51,7 @@ class Bench(Protocol):
         """Read a file that the tool wrote."""
 
 
-class PhoneContender:
+class PhoneRunner(Runner):
     """A file on a phone: every run is in a process of the tool."""
 
     warms_itself = True
@@ -61,32 +62,18 @@ class PhoneContender:
         self._inputs: list[list[benchmark_model.Input]] = []
         self._memory_mb = 0.0
 
-    def __enter__(self) -> Self:
-        """Give itself: processes start when they are needed."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """There is nothing to end."""
-
     @property
+    @override
     def ready(self) -> Ready:
-        """Send the file, have it compute the golden examples, compare here.
-
-        And look at who takes its operators.
-
-        Raises:
-            MeasureFailed: the file cannot be loaded, or computes something else.
-        """
         if self._ready is None:
             self._ready = self._blamed(self._load)
         return self._ready
 
     def _load(self) -> Ready:
+        """Send the file, have it compute the golden examples, compare here.
+
+        And look at who takes its operators.
+        """
         self._bench.keep(self._subject.file)
         inputs, outputs = _golden(self._subject.golden)
         self._inputs = [
@@ -140,12 +127,8 @@ class PhoneContender:
             self._bench.keep(self._subject.file), self._setting.threads, self._inputs[example]
         )
 
+    @override
     def run(self, count: int) -> Sequence[float]:
-        """Run `count` inferences of the first golden example; seconds each.
-
-        Raises:
-            MeasureFailed: a process hung or died, or the runtime reported an error.
-        """
         _ = self.ready
         return self._blamed(lambda: self._timed(count))
 
@@ -162,18 +145,13 @@ class PhoneContender:
             )
         return found
 
+    @override
     def peak_memory_mb(self) -> float:
-        """How far loading and running raised the tool's memory, as it says itself."""
         return self._memory_mb
 
+    @override
     def profile(self, count: int) -> Sequence[OperatorTime]:
-        """Say where the time of a run goes: XNNPACK's own operators with their kernels.
-
-        `SPMM` in them is the sparse path.
-
-        Raises:
-            MeasureFailed: a process hung or died, or the runtime reported an error.
-        """
+        """Name XNNPACK's own operators with their kernels; `SPMM` is the sparse path."""
         _ = self.ready
         return self._blamed(lambda: self._look(count)).operators
 

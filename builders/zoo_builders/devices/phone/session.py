@@ -11,15 +11,15 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from zoo_builders.devices import Setting, Subject
-from zoo_builders.devices.host import Clock, Load, slug
+from typing_extensions import override
+
+from zoo_builders.devices import Load, Place, Setting, Subject, host
+from zoo_builders.devices.host import Clock
 from zoo_builders.devices.phone import benchmark_model, facts
 from zoo_builders.devices.phone import tool as tool_phone
 from zoo_builders.devices.phone.adb import Adb, Said
-from zoo_builders.devices.phone.runner import PhoneContender
+from zoo_builders.devices.phone.runner import PhoneRunner
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.files import digest_file
@@ -37,7 +37,7 @@ Its own code, or of older phones that of SIGTERM.
 """
 
 
-class Handset:
+class Handset(Place):
     """A connected phone; `reach` before anything else, `leave` at the end."""
 
     def __init__(self, setting: Setting, adb: Adb) -> None:
@@ -64,7 +64,9 @@ class Handset:
                 hint="use a newer phone",
             )
         self._said = self._ask(facts.QUESTIONS)
-        self._choose_cores()
+        self._chosen = host.fastest(
+            facts.cores(self._said.get("cores", "")), self._setting.threads, " of the phone"
+        )
         self._tool = tool_phone.find(settings, facts.abi(self._said))
         if self._shell(f"mkdir -m 700 {self._folder}").code:
             raise MeasureFailed(
@@ -75,54 +77,41 @@ class Handset:
         self._shell(f"chmod 700 {self.keep(self._tool.file)}")
         self._since = self._clock(self._state())
 
-    def _choose_cores(self) -> None:
-        cores, wanted = facts.cores(self._said.get("cores", "")), self._setting.threads
-        if max(len(cores), 1) < wanted:
-            raise Unsupported(
-                f"{wanted} threads on {len(cores)} cores of the phone", hint="ask for fewer threads"
-            )
-        self._chosen = cores[-wanted:]
-
+    @override
     def leave(self) -> None:
-        """Remove what was left on the phone, as far as it still answers."""
-        with suppress(MeasureFailed):
+        with suppress(MeasureFailed):  # as far as it still answers
             self._shell(f"rm -rf {self._folder}")
 
     @property
+    @override
     def host(self) -> Host:
-        """The phone."""
         return facts.describe(self._said, self._chosen)
 
     @property
+    @override
     def known_as(self) -> str:
-        """What the phone is to others: its model; its serial number is nobody's business."""
         about = facts.properties(self._said.get("properties", ""))
-        return f"android:{slug(about.get('ro.product.model', ''))}"
+        return f"android:{host.slug(about.get('ro.product.model', ''))}"
 
     @property
+    @override
     def version(self) -> str:
         """The tool tells no version: its digest names it."""
         return (
             f"benchmark_model sha256:{self._tool.sha256[:12]}" if self._tool else "benchmark_model"
         )
 
+    @override
     def busy(self) -> Load:
-        """How busy the phone was with other things since connecting.
-
-        And whether heat or saving power hold it back now.
-
-        Raises:
-            MeasureFailed: the phone is lost.
-        """
         state = self._state()
         load = self._clock(state).since(self._since, cores=self.host.cores)
         return Load(
             load.others, load.stolen, facts.causes(state, [core.index for core in self._chosen])
         )
 
-    def prepare(self, subject: Subject) -> PhoneContender:
-        """Give a contender; its files go to the phone when it is loaded, once a session."""
-        return PhoneContender(subject, self, self._setting)
+    @override
+    def prepare(self, subject: Subject) -> PhoneRunner:
+        return PhoneRunner(subject, self, self._setting)
 
     def keep(self, file: Path) -> str:
         """Send `file` to the phone under its digest, once, and see that it arrived.
@@ -235,16 +224,3 @@ class Handset:
 
     def _clock(self, state: dict[str, str]) -> Clock:
         return Clock.of(state.get("stat", ""), self._spent_s)
-
-    def __enter__(self) -> Self:
-        """Give itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leave."""
-        self.leave()
