@@ -64,10 +64,10 @@ def test_a_publisher_who_died_before_the_tag_is_healed_by_the_next(
     tmp_path: Path,
 ) -> None:
     first, second = bundle(version="1.0.0"), bundle(version="1.1.0")
-    from zoo_client.remotes.hub import HubRemote
+    from zoo_client.remotes.hub.repository import Repository
 
     with monkeypatch.context() as died:
-        died.setattr(HubRemote, "_mark", lambda *_: None)
+        died.setattr(Repository, "mark", lambda *_: None)
         on_hub().publish(first)
     assert hub.repos[REPO].tags == {}
     assert on_hub().release(Ref.parse("digits-cnn-int8@1.0.0")).record_bytes == first.record_bytes
