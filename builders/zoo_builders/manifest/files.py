@@ -97,19 +97,16 @@ class Finder:
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")
         try:
-            path = (
-                paths.place(
-                    name.partition(".py:")[0] + ".py" if ".py:" in name else name,
-                    self.folder,
-                    self.env,
-                )
-                if lookup.is_path(name)
-                else None
-            )
+            path = self._placed(name) if lookup.is_path(name) else None
             return lookup.locate(name, self.folder, path, self.tree.exists)
         except ZooError as error:
             self.mistakes.add(key, error.message, error.hint)
             return None
+
+    def _placed(self, name: str) -> Path:
+        """Place a path behind whose `.py` a function may be named."""
+        bare, colon, _ = name.partition(".py:")
+        return paths.place(f"{bare}.py" if colon else name, self.folder, self.env)
 
     def _trainer(self) -> tuple[Network | None, SourceFile | None]:
         """Find the user's training loop and look whether it can be one; it is not run."""
@@ -117,11 +114,7 @@ class Finder:
         if name is None:
             return None, None
         try:
-            path = (
-                paths.place(own_loops.file_of(name), self.folder, self.env)
-                if own_loops.is_path(name)
-                else None
-            )
+            path = None if name.startswith("python:") else self._placed(name)
             found = own_loops.locate(name, self.folder, path)
             file = self._hashed(found.file, key, None)
             if file is not None:

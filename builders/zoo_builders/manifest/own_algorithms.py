@@ -12,9 +12,8 @@ TensorFlow at its top; the stage runs it again. Pure but for the tree it reads a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ConfigDict
 
@@ -25,7 +24,7 @@ from zoo_builders.stage import SourceFile
 from zoo_builders.techniques import TECHNIQUES, Technique
 from zoo_builders.techniques.compress.algorithms import Algorithm, Params
 from zoo_builders.techniques.compress.own import _PYTHON, load
-from zoo_builders.techniques.compress.technique import technique_of
+from zoo_builders.techniques.compress.technique import Compressor
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 
@@ -79,13 +78,8 @@ class Finder:
         source = self.tree.read(file)
         digest = Digest.of(source)
         same = file.is_file() and file.read_bytes() == source
-        if text.startswith(_PYTHON):
-            module = text.removeprefix(_PYTHON).partition(":")[0]
-            technique = load(f"{_PYTHON}{module}:{wanted}", file) if same else _unread(wanted, file)
-            spelled = f"{_PYTHON}{module}:{wanted}"
-        else:
-            technique = load(f"file:{wanted}", file) if same else _unread(wanted, file)
-            spelled = f"file:{wanted}"
+        spelled = text if text.startswith(_PYTHON) else f"file:{wanted}"
+        technique = load(spelled, file) if same else _unread(wanted, file)
         name = f"{technique.name}@{digest[:_DIGITS]}"
         TECHNIQUES.adopt(name, technique)
         self.found[name] = Own(spelled, SourceFile(path=str(file), sha256=digest))
@@ -110,19 +104,9 @@ def _unread(wanted: str, file: Path) -> Technique:
 
     It takes any parameters and promises nothing.
     """
+    work = Compressor(_Unread())
     name = (wanted or file.stem).lower().replace("_", "-")
-    plain = technique_of(_Unread())
-    return replace(
-        plain,
-        name=name,
-        check=lambda *_: [],
-        promises=lambda *_: [],
-        layers=lambda *_: {},
-        rewrites=lambda graph, *_: graph,
-        remarks=lambda *_: [],
-        outlasts=lambda _: True,
-        modules=(),
-    )
+    return Technique(name, _Anything, work.apply, lambda *_: [], lambda *_: [])
 
 
 class _Anything(Params):
@@ -133,12 +117,3 @@ class _Anything(Params):
 
 class _Unread(Algorithm):
     """An algorithm whose code is not run."""
-
-    name = "unread"
-    doc = "An algorithm of an old commit."
-    params = _Anything
-
-    def fits(self, node: Any, params: Any) -> str:
-        """Fit nothing."""
-        del node, params
-        return "its code is not run"

@@ -22,16 +22,6 @@ _WRITE = (
 )
 
 
-def is_path(trainer: str) -> bool:
-    """Whether it names a file rather than an importable module."""
-    return not trainer.startswith("python:")
-
-
-def file_of(trainer: str) -> str:
-    """The file a path trainer names, without its function."""
-    return trainer.partition(".py:")[0] + ".py" if ".py:" in trainer else trainer
-
-
 def locate(trainer: str, folder: Path, path: Path | None) -> Network:
     """Find the file and function; `path` is what a file resolves to.
 

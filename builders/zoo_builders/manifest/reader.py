@@ -10,16 +10,16 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from zoo_builders.manifest import data_checks, files, names, own_algorithms, yaml_lines
+from zoo_builders.manifest import data_checks, files, goals, names, own_algorithms, yaml_lines
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
 from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
 from zoo_builders.manifest.recipes import Recipes, judge, read_recipes
-from zoo_builders.manifest.schema import Manifest, MetricGoal, RatioGoal, SizeGoal
+from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
 from zoo_registry.model.digest import Digest
@@ -31,8 +31,6 @@ _STAND_INS = {"schema": "edgezoo/v1", "model": "model", "version": "1.0.0", "lic
 
 Only to go on looking for further mistakes.
 """
-
-_GOALS = {"MetricGoal": MetricGoal, "SizeGoal": SizeGoal, "RatioGoal": RatioGoal}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def _spec(document: Document, mistakes: Mistakes) -> Manifest | None:
     try:
         return _manifest(data)
     except ValidationError as error:
-        keys = mistakes.add_validation(_one_goal_kind(error, data), Manifest)
+        keys = mistakes.add_validation(_one_goal_kind(error), Manifest)
     if not isinstance(data, dict):
         return None
     for key in keys:
@@ -170,27 +168,18 @@ def _leave_out(data: Any, key: Key) -> None:
             data.setdefault(meant, value)
 
 
-def _one_goal_kind(error: ValidationError, data: Any) -> ValidationError:
+def _one_goal_kind(error: ValidationError) -> ValidationError:
     """Keep, of the three kinds a goal could be, the findings of the kind its name says."""
-    kept = []
-    for item in error.errors(include_url=False):
-        loc = item["loc"]
-        if (
-            len(loc) > 2  # noqa: PLR2004
-            and loc[0] == "goals"
-            and loc[2] in _GOALS
-            and loc[2] != _kind_name(str(loc[1]))
-        ):
-            continue
-        kept.append(
-            {"type": item["type"], "loc": loc, "input": item["input"], "ctx": item.get("ctx", {})}
-        )
-    del data
+    kept = [
+        {"type": item["type"], "loc": loc, "input": item["input"], "ctx": item.get("ctx", {})}
+        for item in error.errors(include_url=False)
+        for loc in [item["loc"]]
+        if loc[:1] != ("goals",) or not _other_kinds(str(loc[1])).intersection(map(str, loc[2:3]))
+    ]
     # built from the same findings
     return ValidationError.from_exception_data(error.title, kept)  # type: ignore[arg-type]
 
 
-def _kind_name(goal: str) -> str:
-    from zoo_builders.manifest.goals import RATIO, SIZES
-
-    return "SizeGoal" if goal in SIZES else "RatioGoal" if goal == RATIO else "MetricGoal"
+def _other_kinds(goal: str) -> set[str]:
+    meant = goals.kind_of(goal, (goal,))
+    return {kind.__name__ for kind in get_args(goals.Goal) if kind is not meant}

@@ -68,8 +68,10 @@ def _slid(config: Config, given: Shape, dilation: Any) -> tuple[int, int]:
 def _conv(config: Config, inputs: Sequence[Shape]) -> Reading:
     (kept, dilation), filters = _window(config), config["filters"]
     kept |= {"filters": filters, "activation": _activation(config)} | _differing(config, groups=1)
-    learned = inputs[0][-1] // config.get("groups", 1), filters
-    weights = _biased(config, kernel=(*pair(kept["kernel_size"]), *learned), bias=(filters,))
+    depth, groups = inputs[0][-1], config.get("groups", 1)
+    if groups > 1:  # of code's arguments a size can be text, which `lookup.graph` refuses in words
+        depth //= groups
+    weights = _biased(config, kernel=(*pair(kept["kernel_size"]), depth, filters), bias=(filters,))
     return kept, (*_slid(kept, inputs[0], dilation), filters), weights
 
 
