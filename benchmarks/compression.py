@@ -34,7 +34,8 @@ from zoo_builders.tflite import litert
 from zoo_builders.manifest.own_algorithms import Finder
 from zoo_builders.data.stored import load_split
 from zoo_builders.manifest.source_tree import Digests, WorkTree
-from zoo_builders.tflite.inspection import examine
+from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.inspection import examine, inspect
 from zoo_builders.metrics import wilson
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.tflite.proof import demand, judge
@@ -118,8 +119,8 @@ class Bench:
             for step, graph in zip(steps, met, strict=True)
             for p in TECHNIQUES.get(step.technique).promises(graph, step.params, steps)
         ]
-        seen = examine(file)
-        demand(judge(promises, seen.structure, seen.signature, seen.activations, seen.zeros))
+        seen = examine(read(file))
+        demand(judge(promises, seen))
 
     def row(self, name: str, file: bytes) -> str:
         """Measure one file and write its line."""
@@ -130,7 +131,7 @@ class Bench:
             for x, y in zip(inputs, labels, strict=True)
         )
         low, high = wilson(right, len(labels))
-        found = examine(file).structure
+        found = inspect(file)
         return (
             f"{name:<28} {right / len(labels):6.1%} [{low:.1%}, {high:.1%}] {len(file):>9,}"
             f" {len(gzip.compress(file, 9, mtime=0)):>9,} {found.parameters:>10,} {found.macs:>10,}"

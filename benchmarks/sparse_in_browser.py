@@ -46,7 +46,7 @@ def drawn(folder: Path) -> Path:
             )
             layer.set_weights(weights)
     file = folder / f"mobilenet-v2-{ALPHA}-{RESOLUTION}-drawn.tflite"
-    file.write_bytes(to_tflite(model, None, lambda: None, sparse=True))
+    file.write_bytes(to_tflite(model, sparse=True))
     return file
 
 

@@ -29,7 +29,7 @@ from zoo_builders.techniques.compress.technique import (
     technique_of,
 )
 from zoo_builders.tflite.layer_tensors import kernels_of
-from zoo_builders.tflite.proof import Promise, judge
+from zoo_builders.tflite.proof import Inspection, Promise, judge
 from zoo_registry.model.errors import BuildFailed
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/algorithm-author.md"
@@ -239,6 +239,7 @@ def test_the_file_holds_what_was_promised_and_works_with_quantize(
 ) -> None:
     from zoo_builders.keras_models.files import save
     from zoo_builders.stages import convert
+    from zoo_builders.tflite.flatbuffer import read
     from zoo_builders.tflite.inspection import examine
 
     params = algorithm.params.model_validate({"epochs": 1})
@@ -259,15 +260,16 @@ def test_the_file_holds_what_was_promised_and_works_with_quantize(
         inputs={"model": tmp_path, "data": data},
     )
     convert.run(job)
-    seen = examine((job.out / "model.tflite").read_bytes())
+    seen = examine(read((job.out / "model.tflite").read_bytes()))
     promised = technique.promises(network(), params, [Step(technique.name, params)])
-    found = judge(promised, seen.structure, seen.signature, seen.activations, seen.zeros)
+    found = judge(promised, seen)
     assert len(found) >= 2
     assert [finding for finding in found if not finding.held] == []
     assert not [
         f
         for f in judge(
-            [p.model_copy(update={"value": 1}) for p in promised], seen.structure, seen.signature
+            [p.model_copy(update={"value": 1}) for p in promised],
+            Inspection(seen.structure, seen.signature),
         )
         if f.held
     ]

@@ -84,7 +84,7 @@ def convert(name: str) -> bytes:
 
     Fp32, fp16, dynamic, int8, int8-io, int16x8, sparse, sparse-fp16, sparse-int8.
     """
-    from zoo_builders.stages.convert import to_tflite
+    from zoo_builders.converting.tensorflow_converter import to_tflite
     from zoo_builders.techniques.quantize import Params
 
     kinds = {
@@ -96,7 +96,7 @@ def convert(name: str) -> bytes:
     }
     sparse = name.startswith("sparse")
     return to_tflite(
-        model(pruned=sparse), kinds.get(name.removeprefix("sparse-")), calibration, sparse=sparse
+        model(pruned=sparse), kinds.get(name.removeprefix("sparse-")), calibration(), sparse=sparse
     )
 
 

@@ -16,6 +16,7 @@ from zoo_builders.techniques.quantize.params import MOVING
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.flatbuffer import pack, read
 from zoo_builders.tflite.litert import Session
+from zoo_builders.tflite.tflite_file import TfliteFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,20 +28,23 @@ _FLOAT32 = 0
 
 
 def narrow(
-    calibrated: bytes, inputs: "Array", percentile: float, report: Callable[[int, int, str], None]
-) -> bytes:
+    calibrated: TfliteFile,
+    inputs: "Array",
+    percentile: float,
+    report: Callable[[int, int, str], None],
+) -> TfliteFile:
     """Give the calibrated file with ranges that keep `percentile` % of the values in its tensors.
 
-    The values are those for `inputs` [N, …], the calibration inputs.
+    The values are those for `inputs`, the calibration inputs, float32 [N, …].
 
     Raises:
         MeasureFailed: the runtime cannot run it.
     """
-    model = litert.schema().ModelT.InitFromPackedBuf(calibrated, 0)
+    model = litert.schema().ModelT.InitFromPackedBuf(calibrated.data, 0)
     spans = _spans(model)
-    counts = _counted(calibrated, inputs, spans, report)
+    counts = _counted(calibrated.data, inputs, spans, report)
     ends = {index: kept(counts[index], *span, percentile) for index, span in spans.items()}
-    for operator in read(calibrated).main.operators:
+    for operator in calibrated.main.operators:
         if (
             operator.code in MOVING and operator.outputs[0] in ends
         ):  # the same values in another place: one scale holds for both
@@ -51,7 +55,7 @@ def narrow(
     for index, (low, high) in ends.items():
         quantization = model.subgraphs[0].tensors[index].quantization
         quantization.min, quantization.max = [low], [high]
-    return pack(model)
+    return read(pack(model))
 
 
 def kept(counts: "Array", low: float, high: float, percentile: float) -> tuple[float, float]:

@@ -3,9 +3,8 @@
 Two ways of looking, and both are told apart in the record (`Quantization.mode`):
 
     layer     each operator computed twice, quantized and float, from the same quantized inputs: its
-              own error. Needs the converter's
-              debug file (`converter.quantize_calibrated(…, debug=True)`), in which a NumericVerify
-              operator takes both results.
+              own error. Needs the debug file of `tensorflow_converter.quantize_calibrated`, in
+              which a NumericVerify operator takes both results.
     network   the quantized file beside the float one, each on its own values: errors add up towards
               the output. Needs only the two files.
 """
@@ -16,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo_builders.techniques.quantize.params import MOVING
 from zoo_builders.tflite import weight_tensors
-from zoo_builders.tflite.flatbuffer import Operator, Subgraph, Tensor, read
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.operator_names import layer_of
+from zoo_builders.tflite.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.record import LayerError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Quantized:
     """An operator of a file that can be left in float.
 
     Attributes:
-        known_as: the name people know it by (see `file_names`).
+        known_as: the name people know it by (see `operator_names`).
         output: name of what it gives: how the converters are told of it.
     """
 
@@ -49,10 +48,9 @@ class Quantized:
     output: str
 
 
-def operators(float_file: bytes) -> tuple[Quantized, ...]:
+def operators(float_file: TfliteFile) -> tuple[Quantized, ...]:
     """List the operators of a float file, in order."""
-    graph = read(float_file).main
-    producers = graph.producers()
+    graph = float_file.main
     shown = [
         operator
         for operator in graph.operators
@@ -61,24 +59,23 @@ def operators(float_file: bytes) -> tuple[Quantized, ...]:
     return tuple(
         Quantized(
             operator.code,
-            weight_tensors.known_as(graph, producers, operator),
+            weight_tensors.known_as(graph, operator),
             graph.tensors[operator.outputs[0]].name,
         )
         for operator in shown
     )
 
 
-def with_followers(float_file: bytes, kept: Collection[str]) -> tuple[str, ...]:
+def with_followers(float_file: TfliteFile, kept: Collection[str]) -> tuple[str, ...]:
     """Add to the operators called `kept` those that only pass on what these give.
 
     Such as a `PAD` between two convolutions.
     """
-    graph = read(float_file).main
-    producers = graph.producers()
+    graph = float_file.main
     found = set(kept)
     for operator in graph.operators:
         source = (
-            producers.get(operator.inputs[0])
+            graph.producers.get(operator.inputs[0])
             if operator.code in MOVING and operator.inputs
             else None
         )
@@ -135,16 +132,19 @@ def _decibels(signal: Any, noise: Any) -> Any:
 
 
 def of_layers(
-    calibrated: bytes, debug: bytes, examples: "Array", report: Callable[[int, int, str], None]
+    calibrated: TfliteFile,
+    debug: TfliteFile,
+    examples: "Array",
+    report: Callable[[int, int, str], None],
 ) -> tuple[LayerError, ...]:
-    """Measure each operator's own error with the converter's debug file, on inputs [N, …].
+    """Measure each operator's own error with the converter's debug file, on inputs float32 [N, …].
 
     In the order of the file.
 
     Raises:
         MeasureFailed: the runtime cannot run the debug file.
     """
-    graph, session = read(debug).main, Session(debug, kernels="builtin", keep_all=True)
+    graph, session = debug.main, Session(debug.data, kernels="builtin", keep_all=True)
     names = {operator.output for operator in operators(calibrated)}
     pairs = [
         (operator, _own_name(graph.tensors[operator.inputs[1]].name, names))
@@ -179,8 +179,8 @@ def _own_name(name: str, names: set[str]) -> str:
 
 
 def of_network(
-    float_file: bytes,
-    quantized_file: bytes,
+    float_file: TfliteFile,
+    quantized_file: TfliteFile,
     examples: "Array",
     report: Callable[[int, int, str], None],
 ) -> tuple[LayerError, ...]:
@@ -192,9 +192,10 @@ def of_network(
         MeasureFailed: the runtime cannot run one of them.
     """
     first, second = (
-        Session(file, kernels="builtin", keep_all=True) for file in (float_file, quantized_file)
+        Session(file.data, kernels="builtin", keep_all=True)
+        for file in (float_file, quantized_file)
     )
-    pairs = dict(_same(read(float_file).main, read(quantized_file).main))
+    pairs = dict(_same(float_file.main, quantized_file.main))
     sums = {name: _Sums(tensor.scales[0]) for name, (_, tensor) in pairs.items()}
     for done, example in enumerate(examples):
         report(done, len(examples), "errors by layer")

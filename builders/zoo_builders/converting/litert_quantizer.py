@@ -2,8 +2,8 @@
 
 The one door to that package.
 
-What it does to each operator is decided by `assignment` and told to it by exact names. Left to
-itself it skips what it cannot do without a word; here that is refused, unless the recipe allows
+What it does to each operator is decided by `operator_settings` and told to it by exact names. Left
+to itself it skips what it cannot do without a word; here that is refused, unless the recipe allows
 floats.
 
 Mended on the way in (`normal`): files written before 2020 name their operators in a field it does
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from zoo_builders.converting.operator_settings import Assigned, assign
 from zoo_builders.techniques.quantize.params import EIGHT_BITS
 from zoo_builders.techniques.quantize.params import Params as Quantize
-from zoo_builders.tflite import operator_names
-from zoo_builders.tflite.flatbuffer import Subgraph, read
+from zoo_builders.tflite import operator_names, weight_tensors
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import quiet
-from zoo_builders.tflite.weight_tensors import WEIGHT_SLOT, stored
+from zoo_builders.tflite.tflite_file import Subgraph, TfliteFile
 from zoo_registry.model.errors import BuildFailed, MissingExtra
 
 if TYPE_CHECKING:
@@ -53,26 +53,25 @@ def _missing() -> MissingExtra:
 
 
 def quantize(
-    file: bytes, settings: Quantize, samples: "Array", report: Report = lambda *_: None
-) -> bytes:
+    file: TfliteFile, settings: Quantize, samples: "Array", report: Report = lambda *_: None
+) -> TfliteFile:
     """Quantize a float file as `settings` say.
 
-    `samples` [N, …] fix the ranges of activations where these are quantized.
+    `samples`, float32 [N, …], fix the ranges of activations where these are quantized. The file is
+    one that `normal` gave.
 
     Raises:
         BuildFailed: an operator cannot be quantized as asked and no float is allowed; or the
             quantizer fails, in its own words.
         MissingExtra: the quantizer is not installed.
     """
-    file = normal(file)
-    graph = read(file).main
-    assigned = assign(graph, settings)
-    _demand_float_weights(graph)
+    assigned = assign(file.main, settings)
+    _demand_float_weights(file.main)
     try:
         import litert_quantizer
     except ImportError as error:
         raise _missing() from error
-    quantizer = litert_quantizer.Quantizer(bytearray(file))
+    quantizer = litert_quantizer.Quantizer(bytearray(file.data))
     refused = [(one, reason) for one in assigned if (reason := _tell(quantizer, one, settings))]
     if refused:
         raise BuildFailed(
@@ -82,7 +81,7 @@ def quantize(
     _ports(quantizer, settings)
     try:
         with quiet():
-            return bytes(_run(quantizer, file, samples, report))
+            return read(bytes(_run(quantizer, file, samples, report)))
     except (
         ValueError,
         RuntimeError,
@@ -116,10 +115,10 @@ def _way_out(refused: Sequence[tuple[Assigned, str]], settings: Quantize) -> str
     )
 
 
-def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
+def _run(quantizer: Any, file: TfliteFile, samples: "Array", report: Report) -> Any:
     ranges = None
     if quantizer.need_calibration:
-        name = _input_name(file)
+        name = file.input_names[file.main.inputs[0]]
         report(0, len(samples), "calibrate")
         ranges = quantizer.calibrate(
             {SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1
@@ -129,20 +128,9 @@ def _run(quantizer: Any, file: bytes, samples: "Array", report: Report) -> Any:
     ).quantized_model
 
 
-def _input_name(file: bytes) -> str:
-    found = read(file)
-    return found.input_names[found.main.inputs[0]]
-
-
 def _demand_float_weights(graph: Subgraph) -> None:
-    producers = graph.producers()
     for operator in graph.operators:
-        slot = WEIGHT_SLOT.get(operator.code)
-        tensor = (
-            None
-            if slot is None or slot >= len(operator.inputs)
-            else stored(graph, producers, operator.inputs[slot])
-        )
+        tensor = weight_tensors.of(graph, operator)
         if tensor is not None and (tensor.dtype != "float32" or tensor.sparse is not None):
             how = "sparse" if tensor.sparse is not None else tensor.dtype
             raise BuildFailed(
@@ -263,7 +251,7 @@ def _ports(quantizer: Any, settings: Quantize) -> None:
             quantizer.update_quantization_recipe(".*", port, config)
 
 
-def normal(file: bytes) -> bytes:
+def normal(file: TfliteFile) -> TfliteFile:
     """Give the same model as today's tools write it.
 
     Operators named in the present field, one signature.
@@ -273,7 +261,7 @@ def normal(file: bytes) -> bytes:
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file))
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(file.data))
     graph = model.subgraphs[0]
     if len(graph.inputs) != 1:
         raise BuildFailed(
@@ -284,7 +272,7 @@ def normal(file: bytes) -> bytes:
         code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
     if not model.signatureDefs or _text(model.signatureDefs[0].signatureKey) != SIGNATURE:
         model.signatureDefs = [_signature(graph)]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return read(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 def _signature(graph: Any) -> Any:

@@ -10,8 +10,8 @@ from typing import Literal
 from zoo_builders.techniques.quantize.params import BLOCKWISE, EIGHT_BITS, FOUR_BITS, Rule
 from zoo_builders.techniques.quantize.params import Params as Quantize
 from zoo_builders.tflite import operator_names
-from zoo_builders.tflite.flatbuffer import Operator, Subgraph
-from zoo_builders.tflite.weight_tensors import WEIGHT_SLOT, known_as
+from zoo_builders.tflite.tflite_file import Operator, Subgraph
+from zoo_builders.tflite.weight_tensors import WEIGHTS, known_as
 from zoo_registry.model.errors import BuildFailed
 
 _FREE = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "SHAPE"})
@@ -45,9 +45,8 @@ def assign(graph: Subgraph, quantize: Quantize) -> tuple[Assigned, ...]:
         BuildFailed: a word of `keep_float` or of a rule means no operator of this file, or a rule
             decides about none.
     """
-    producers = graph.producers()
     found = tuple(
-        _assigned(graph, operator, known_as(graph, producers, operator), quantize)
+        _assigned(graph, operator, known_as(graph, operator), quantize)
         for operator in graph.operators
         if operator.outputs
     )
@@ -128,12 +127,10 @@ def _granularity(graph: Subgraph, operator: Operator, wanted: str, weights: str)
     """
     if not wanted.startswith("block"):
         return wanted
-    slot = WEIGHT_SLOT.get(operator.code, 0)
-    inputs = graph.tensors[operator.inputs[slot]].shape[-1:] if slot < len(operator.inputs) else ()
     fits = (
         operator.code in BLOCKWISE
         and weights == "int4"
-        and inputs
-        and inputs[0] % int(wanted.removeprefix("block")) == 0
+        and graph.tensors[operator.inputs[WEIGHTS]].shape[-1] % int(wanted.removeprefix("block"))
+        == 0
     )
     return wanted if fits else "channel"

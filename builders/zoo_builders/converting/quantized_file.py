@@ -1,285 +1,217 @@
-"""Making a quantized file.
-
-By which engine, with which layers left in float, and what it does to each layer.
+"""A calibrated model becomes a quantized file, and it is measured what that does to each layer.
 
 Keras model, no quantization       TensorFlow's converter, at once
 Keras model, engine tensorflow     at once; by way of a calibrated file where layers stay in float
-                                   (`converter`)
+                                   or ranges are narrowed (`tensorflow_converter`)
 Keras model, engine litert         float file first, then litert-quantizer
 float .tflite file                 litert-quantizer, or the file itself
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import Literal
+
+import numpy as np
 
 from zoo_builders import tf
 from zoo_builders.converting import (
-    activation_ranges,
     float_search,
     layer_errors,
     litert_quantizer,
     operator_settings,
-    rounding_layers,
     tensorflow_converter,
 )
-from zoo_builders.keras_models import fake_quant_models
-from zoo_builders.networks.graph import FIXED
+from zoo_builders.converting.calibrated import Calibrated, measured, selective
+from zoo_builders.converting.float_model import Array, Examples, FloatModel, Report
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques.quantize.params import FRONT_END
 from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
+from zoo_builders.tflite.operator_names import any_of
+from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
-from zoo_registry.model.record import LayerError, Quantization, Trial
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-
-Report = Callable[[int, int, str], None]
+from zoo_registry.model.record import LayerError, Quantization
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """What making a file may ask of the data.
+class Quantized:
+    """A finished file with every weight stored.
 
     Attributes:
-        calibration: gives the inputs that fix ranges, float32 [N, …].
-        validation: gives inputs and labels of the split that decides which layers stay in float.
-        about: facts about the data set (`classes`).
-        task: name of the task, whose first metric decides; empty where nothing is decided.
+        about: how it was quantized, and what that does to each layer; None of a float file.
     """
 
-    calibration: Callable[[], "Array"]
-    validation: "Callable[[], tuple[Array, Array]]"
-    about: Mapping[str, Any]
-    task: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A finished file.
-
-    Attributes:
-        sparse: makes the same with zeros left out; None where that is not possible.
-        why_dense: why it is not, then.
-    """
-
-    dense: bytes
-    sparse: Callable[[], bytes] | None = None
-    why_dense: str = ""
+    model: FloatModel
+    file: TfliteFile
     about: Quantization | None = None
 
+    @property
+    def why_dense(self) -> str:
+        """Why there can be no file like it with the zeros left out; empty where there can."""
+        if self.about is not None and self.about.engine == "litert":
+            return "the litert engine stores no weights sparse"
+        return "" if self.model.file is None else "the file is kept as it came"
 
-def of_model(model: Any, quantize: Quantize | None, data: Data, report: Report) -> Made:
-    """Convert a Keras model.
+
+def quantized(start: Calibrated, report: Report) -> Quantized:
+    """Make the file, by the engine that the recipe asks for.
 
     Raises:
         BuildFailed: the converter or the quantizer refuses it, a word of `keep_float` means
             nothing, or no choice of layers suffices.
         MeasureFailed: a file made on the way does not run.
     """
-    quantize = _sparing(model, quantize)
-    if quantize is not None and quantize.rounding == "compensated":
-        model = rounding_layers.rounded(model, data.calibration(), report)
-    if quantize is not None and quantize.made_by == "litert":
-        return _by_litert(
-            tensorflow_converter.to_tflite(model, None, data.calibration, sparse=False),
-            quantize,
-            data,
-            report,
-        )
-    if quantize is not None and (quantize.keep_float or quantize.percentile is not None):
-        return _selective(model, quantize, data, report)
-    dense = tensorflow_converter.to_tflite(model, quantize, data.calibration, sparse=False)
-    about = None if quantize is None else _about_converted(model, quantize, dense, data, report)
-    return Made(
-        dense,
-        lambda: tensorflow_converter.to_tflite(model, quantize, data.calibration, sparse=True),
-        about=about,
-    )
+    match start.model.quantize, start.file:
+        case None, TfliteFile() as file:
+            return Quantized(start.model, file)
+        case Quantize(made_by="litert") as quantize, TfliteFile() as file:
+            return _by_litert(start.model, quantize, file, report)
+        case Quantize() as quantize, TfliteFile() as file if selective(quantize):
+            return _selective(start, quantize, file, report)
+    return _at_once(start, report)
 
 
-def _sparing(model: Any, quantize: Quantize | None) -> Quantize | None:
-    """Leave a front end in float beside the layers that are named.
+def without_zeros(dense: Quantized) -> TfliteFile:
+    """Make the same file with the zeros left out of its weights, tensor by tensor.
 
-    With `keep_float: auto` the search does (`_searched`).
-    """
-    if (
-        quantize is None
-        or quantize.dtype == "float16"
-        or quantize.keep_float == "auto"
-        or not _hears(model)
-    ):
-        return quantize
-    return quantize.model_copy(update={"keep_float": (*quantize.kept, *FRONT_END)})
-
-
-def _hears(model: Any) -> bool:
-    return any(
-        layer.name.startswith(FIXED) for layer in model.layers
-    ) and not fake_quant_models.is_wrapped(model)
-
-
-def of_file(file: bytes, quantize: Quantize | None, data: Data, report: Report) -> Made:
-    """Quantize a finished float file, or give it as it is.
+    Of a file for which `why_dense` is empty.
 
     Raises:
-        BuildFailed: the quantizer refuses it.
+        BuildFailed: the converter refuses; the words are its own.
     """
-    if quantize is None:
-        return Made(file, why_dense="the file is kept as it came")
-    return _by_litert(file, quantize, data, report)
+    model = dense.model
+    if model.quantize is not None and selective(model.quantize):
+        return read(tensorflow_converter.sparsify(dense.file.data))
+    inputs = model.examples.calibration
+    return read(tensorflow_converter.to_tflite(model.keras, model.quantize, inputs, sparse=True))
 
 
-def _by_litert(file: bytes, quantize: Quantize, data: Data, report: Report) -> Made:
-    dense = litert_quantizer.quantize(file, quantize, data.calibration(), report)
-    errors: tuple[LayerError, ...] = ()
-    if _measurable(quantize):
-        errors = layer_errors.of_network(
-            litert_quantizer.normal(file),
-            dense,
-            data.calibration()[: layer_errors.EXAMPLES],
-            report,
-        )
-    about = _about(quantize, litert_quantizer.version(), errors, "network", data)
-    return Made(dense, why_dense="the litert engine stores no weights sparse", about=about)
+def _by_litert(
+    model: FloatModel, quantize: Quantize, file: TfliteFile, report: Report
+) -> Quantized:
+    plain, inputs = litert_quantizer.normal(file), model.examples.calibration
+    made = litert_quantizer.quantize(plain, quantize, inputs, report)
+    errors = _differences(plain, made, inputs, report) if measured(model) else ()
+    version = litert_quantizer.version()
+    return Quantized(model, made, _about("litert", version, errors, model.examples, mode="network"))
 
 
-def _measurable(quantize: Quantize) -> bool:
-    """Whether activations are quantized, so that there is an error to measure at each."""
-    return quantize.report and quantize.dtype in {"int8", "int16x8"}
-
-
-def _about_converted(
-    model: Any, quantize: Quantize, dense: bytes, data: Data, report: Report
-) -> Quantization:
-    version = tf.tensorflow.__version__
-    if fake_quant_models.is_wrapped(model) or not _measurable(quantize):
-        return Quantization(engine="tensorflow", engine_version=version)
-    if quantize.dtype == "int8":
-        errors = _own_errors(
-            tensorflow_converter.calibrate(model, quantize, data.calibration),
-            quantize,
-            data,
-            report,
-        )
-        if errors:
-            return _about(quantize, version, errors, "layer", data)
-    plain = tensorflow_converter.to_tflite(model, None, data.calibration, sparse=False)
-    errors = layer_errors.of_network(
-        plain, dense, data.calibration()[: layer_errors.EXAMPLES], report
+def _at_once(start: Calibrated, report: Report) -> Quantized:
+    model, version = start.model, tf.tensorflow.__version__
+    inputs = model.examples.calibration
+    made = read(tensorflow_converter.to_tflite(model.keras, model.quantize, inputs))
+    if not measured(model):
+        return Quantized(model, made, _about("tensorflow", version, (), model.examples))
+    errors = _own_errors(start, (), report)
+    if errors:
+        return Quantized(model, made, _about("tensorflow", version, errors, model.examples))
+    plain = read(tensorflow_converter.to_tflite(model.keras))
+    errors = _differences(plain, made, inputs, report)
+    return Quantized(
+        model, made, _about("tensorflow", version, errors, model.examples, mode="network")
     )
-    return _about(quantize, version, errors, "network", data)
 
 
-def _own_errors(
-    calibrated: bytes, quantize: Quantize, data: Data, report: Report, fixed: Sequence[str] = ()
-) -> tuple[LayerError, ...]:
-    """Measure each operator but the `fixed` by itself.
-
-    Empty where the converter's debug file does not run (then files are compared).
-    """
-    try:
-        debug = tensorflow_converter.quantize_calibrated(
-            calibrated, quantize, keep=fixed, debug=True
-        )
-        return layer_errors.of_layers(
-            calibrated, debug, data.calibration()[: layer_errors.EXAMPLES], report
-        )
-    except (BuildFailed, MeasureFailed):
-        return ()
+def _selective(
+    start: Calibrated, quantize: Quantize, file: TfliteFile, report: Report
+) -> Quantized:
+    """Quantize what was calibrated, and leave in float the layers named, or few of the worst."""
+    model, auto = start.model, quantize.keep_float == "auto"
+    fixed = _named(file, FRONT_END) if model.hears else ()
+    errors = _own_errors(start, fixed, report) if auto or quantize.report else ()
+    if auto:
+        quality = _Quality(file, model.examples)
+        choice = _searched(quality, file, fixed, quantize, errors, report)
+    else:
+        choice = float_search.Choice(_named(file, quantize.kept), ())
+    kept = {*fixed, *choice.kept}
+    marked = [error.model_copy(update={"kept_float": error.tensor in kept}) for error in errors]
+    about = _about("tensorflow", tf.tensorflow.__version__, marked, model.examples)
+    search = {"search": choice.trials, "metric": quality.metric} if auto else {}
+    made = _keeping(file, quantize, kept)
+    return Quantized(model, made, about.model_copy(update=search))
 
 
 def _about(
-    quantize: Quantize, version: str, errors: Sequence[LayerError], mode: Any, data: Data
+    engine: Literal["tensorflow", "litert"],
+    version: str,
+    errors: Sequence[LayerError],
+    examples: Examples,
+    *,
+    mode: Literal["layer", "network"] = "layer",
 ) -> Quantization:
-    examples = min(layer_errors.EXAMPLES, len(data.calibration())) if errors else 0
-    split = quantize.calibration if errors else ""
     return Quantization(
-        engine=quantize.made_by,
+        engine=engine,
         engine_version=version,
-        split=split,
-        examples=examples,
+        split=examples.split if errors else "",
+        examples=min(layer_errors.EXAMPLES, len(examples.calibration)) if errors else 0,
         mode=mode,
         layers=tuple(errors),
     )
 
 
-def _selective(model: Any, quantize: Quantize, data: Data, report: Report) -> Made:
-    """Quantize by way of a calibrated file: ranges may be narrowed, layers left in float.
+def _differences(
+    plain: TfliteFile, made: TfliteFile, inputs: Array, report: Report
+) -> tuple[LayerError, ...]:
+    return layer_errors.of_network(plain, made, inputs[: layer_errors.EXAMPLES], report)
 
-    Those named, or as few of the worst as help.
+
+def _own_errors(start: Calibrated, fixed: Sequence[str], report: Report) -> tuple[LayerError, ...]:
+    """Measure each operator but the `fixed` by itself.
+
+    Empty where nothing was calibrated, or the converter's debug file does not run.
     """
-    calibrated = tensorflow_converter.calibrate(model, quantize, data.calibration)
-    if quantize.percentile is not None:
-        calibrated = activation_ranges.narrow(
-            calibrated, data.calibration(), quantize.percentile, report
+    quantize, file = start.model.quantize, start.file
+    if quantize is None or file is None:
+        return ()
+    inputs = start.model.examples.calibration[: layer_errors.EXAMPLES]
+    try:
+        debug = tensorflow_converter.quantize_calibrated(
+            file.data, quantize, keep=fixed, debug=True
         )
-    fixed = _named(calibrated, FRONT_END) if _hears(model) else ()
-    measured = quantize.report or quantize.keep_float == "auto"
-    errors = _own_errors(calibrated, quantize, data, report, fixed) if measured else ()
-    if quantize.keep_float == "auto":
-        kept, trials, metric = _searched(_Start(calibrated, fixed), quantize, errors, data, report)
-    else:
-        kept, trials, metric = _named(calibrated, quantize.kept), (), ""
-    dense = _keeping(calibrated, quantize, kept)
-    marked = [error.model_copy(update={"kept_float": error.tensor in kept}) for error in errors]
-    about = _about(quantize, tf.tensorflow.__version__, marked, "layer", data)
-    about = about.model_copy(update={"search": trials, "metric": metric})
-    return Made(dense, lambda: tensorflow_converter.sparsify(dense), about=about)
+        return layer_errors.of_layers(file, read(debug), inputs, report)
+    except (BuildFailed, MeasureFailed):
+        return ()
 
 
-def _keeping(calibrated: bytes, quantize: Quantize, kept: Collection[str]) -> bytes:
-    return tensorflow_converter.quantize_calibrated(
-        calibrated, quantize, keep=layer_errors.with_followers(calibrated, kept)
-    )
+def _keeping(file: TfliteFile, quantize: Quantize, kept: Collection[str]) -> TfliteFile:
+    keep = layer_errors.with_followers(file, kept)
+    return read(tensorflow_converter.quantize_calibrated(file.data, quantize, keep=keep))
 
 
-def _named(calibrated: bytes, words: Sequence[str]) -> tuple[str, ...]:
+def _named(file: TfliteFile, words: Sequence[str]) -> tuple[str, ...]:
     """Give what the operators are called that the words mean."""
-    from zoo_builders.tflite.operator_names import any_of
-
-    found = layer_errors.operators(calibrated)
+    found = layer_errors.operators(file)
     operator_settings.unknown(words, [(one.code, one.known_as) for one in found])
     return tuple(one.output for one in found if any_of(words, one.code, one.known_as))
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """What a search begins with.
-
-    The calibrated file, and the operators that stay float whatever it finds.
-    """
-
-    calibrated: bytes
-    fixed: tuple[str, ...] = ()
-
-
 def _searched(
-    start: _Start, quantize: Quantize, errors: Sequence[LayerError], data: Data, report: Report
-) -> tuple[tuple[str, ...], tuple[Trial, ...], str]:
+    quality: "_Quality",
+    file: TfliteFile,
+    fixed: Sequence[str],
+    quantize: Quantize,
+    errors: Sequence[LayerError],
+    report: Report,
+) -> float_search.Choice:
+    """Find as few layers as help; the `fixed` stay in float whatever is found."""
     if not errors:
         raise BuildFailed(
             "keep_float: auto: the converter's debug file does not run, so no layer can be blamed",
             hint="name the layers",
         )
-    quality = _Quality(start.calibrated, data)
-    judged = [error for error in errors if error.tensor not in start.fixed]
-    tried = 0
+    worst = float_search.worst_first([error for error in errors if error.tensor not in fixed])
+    tried = count(1)
 
     def cost(kept: frozenset[str]) -> float:
-        nonlocal tried
-        tried += 1
-        report(tried, tried, f"{len(kept)} layers in float")
-        return quality.drop(_keeping(start.calibrated, quantize, kept | set(start.fixed)))
+        number = next(tried)
+        report(number, number, f"{len(kept)} layers in float")
+        return quality.drop(_keeping(file, quantize, {*fixed, *kept}))
 
     limits = float_search.Limits(*quantize.limits)
-    choice = float_search.choose(
-        float_search.worst_first(judged), cost, limits, metric=quality.metric
-    )
-    return (*start.fixed, *choice.kept), choice.trials, quality.metric
+    return float_search.choose(worst, cost, limits, metric=quality.metric)
 
 
 class _Quality:
@@ -288,29 +220,27 @@ class _Quality:
     Of a task without metrics, agreement with the float file.
 
     Raises:
-        BuildFailed: the task can tell no right from wrong.
+        BuildFailed: there are no examples, or the task can tell no right from wrong.
     """
 
-    def __init__(self, float_file: bytes, data: Data) -> None:
-        self._task, self._classes = TASKS.get(data.task), tuple(data.about.get("classes", ()))
-        self._inputs, self._labels = data.validation()
-        if not len(self._inputs):
+    def __init__(self, float_file: TfliteFile, examples: Examples) -> None:
+        self._task, self._classes = TASKS.get(examples.task), examples.classes
+        if examples.validation is None or not len(examples.validation[0]):
             raise BuildFailed(
                 "keep_float: auto: the validation split is empty",
                 hint="zoo plan shows how the splits are cut",
             )
-        self._reference = _outputs(float_file, self._inputs)
+        self._inputs, self._labels = examples.validation
+        self._reference = Session(float_file.data).infer(self._inputs)
         scored = bool(self._task.metrics) and bool(self._classes)
         self.metric = self._task.metrics[0] if scored else "agreement with float32"
         self._best = self._of(self._reference)
 
-    def drop(self, file: bytes) -> float:
+    def drop(self, file: TfliteFile) -> float:
         """How far the metric falls below the float file's; negative where it rises."""
-        return self._best - self._of(_outputs(file, self._inputs))
+        return self._best - self._of(Session(file.data).infer(self._inputs))
 
-    def _of(self, outputs: "Array") -> float:
-        import numpy as np
-
+    def _of(self, outputs: Array) -> float:
         if self.metric in self._task.metrics:
             return self._task.score(outputs, self._labels, self._classes)[self.metric].value
         ours, theirs = self._task.decide(outputs), self._task.decide(self._reference)
@@ -320,13 +250,3 @@ class _Quality:
                 hint="name the layers to keep",
             )
         return float(np.mean(ours == theirs))
-
-
-def _outputs(file: bytes, inputs: "Array") -> "Array":
-    import numpy as np
-
-    session = Session(file)
-    [port, *_], [out, *_] = session.inputs, session.outputs
-    return np.stack(
-        [out.real(session.run([port.store(example[None])])[0])[0] for example in inputs]
-    )

@@ -17,14 +17,17 @@ from zoo_builders.keras_models import fake_quant_models
 from zoo_builders.techniques.quantize.params import Params as Quantize
 from zoo_registry.model.errors import BuildFailed
 
-Samples = Callable[[], Any]
-"""Gives the calibration inputs, float32 [N, …]; asked only where they are needed."""
-
 
 def to_tflite(
-    model: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool
+    model: Any, quantize: Quantize | None = None, inputs: Any = (), *, sparse: bool = False
 ) -> bytes:
-    """Convert once.
+    """Convert a Keras model at once.
+
+    Args:
+        model: a Keras model of one input.
+        quantize: how its weights and activations are stored; None = float32.
+        inputs: calibration inputs, float32 [N, …]; read where int8 or int16x8 needs ranges.
+        sparse: whether zeros are left out of the weights, tensor by tensor where that is shorter.
 
     Raises:
         BuildFailed: the converter's own words, where it refuses.
@@ -33,18 +36,20 @@ def to_tflite(
     if fake_quant_models.is_wrapped(model):
         _trained_ranges(converter, quantize, sparse=sparse)
     else:
-        _configure(converter, quantize, calibration, sparse=sparse)
+        _configure(converter, quantize, inputs, sparse=sparse)
     return _convert(converter, model.name)
 
 
-def calibrate(model: Any, quantize: Quantize, calibration: Samples) -> bytes:
+def calibrate(model: Any, quantize: Quantize, inputs: Any) -> bytes:
     """Give the float file with the range of every tensor in it, which `quantize_calibrated` takes.
+
+    The ranges are those that the tensors take on `inputs`, float32 [N, …].
 
     Raises:
         BuildFailed: the converter's own words, where it refuses.
     """
     converter = _converter(model)
-    _configure(converter, quantize, calibration, sparse=False)
+    _configure(converter, quantize, inputs, sparse=False)
     # there is no other way to get the calibrated file
     converter._experimental_calibrate_only = True  # noqa: SLF001
     return _convert(converter, model.name)
@@ -131,9 +136,7 @@ def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) 
         converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
 
 
-def _configure(
-    converter: Any, quantize: Quantize | None, calibration: Samples, *, sparse: bool
-) -> None:
+def _configure(converter: Any, quantize: Quantize | None, inputs: Any, *, sparse: bool) -> None:
     lite = tf.tensorflow.lite
     converter.optimizations = ([lite.Optimize.DEFAULT] if quantize else []) + (
         [lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
@@ -147,7 +150,7 @@ def _configure(
     if quantize.dtype == "float16":
         converter.target_spec.supported_types = [tf.tensorflow.float16]
         return
-    converter.representative_dataset = lambda: _samples(calibration())
+    converter.representative_dataset = lambda: _samples(inputs)
     _integer(converter, quantize)
 
 

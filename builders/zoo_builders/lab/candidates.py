@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo_builders.devices import Subject
-from zoo_builders.tflite.flatbuffer import BadFile
 from zoo_builders.tflite.inspection import inspect
 from zoo_builders.tflite.litert import Kernels
+from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed
 from zoo_registry.model.files import digest_file

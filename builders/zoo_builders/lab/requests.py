@@ -20,7 +20,7 @@ from zoo_builders.lab import golden_for_strangers
 from zoo_builders.lab.candidates import Candidate, Failure, Order, Outcome
 from zoo_builders.lab.session import Progress, measure
 from zoo_builders.tflite import dense_twin
-from zoo_builders.tflite.flatbuffer import BadFile
+from zoo_builders.tflite.tflite_file import BadFile
 from zoo_client.cache import Cache
 from zoo_client.pull import find
 from zoo_client.remotes.base import Remote

@@ -71,7 +71,7 @@ def look(path: Path, recipes: Recipes) -> FileReport:
         OSError: it cannot be read at all.
     """
     data = path.read_bytes()
-    structure = inspection.examine(data).structure
+    structure = inspection.inspect(data)
     floats = sum(
         math.prod(weight.shape) for weight in structure.weights if weight.dtype == "float32"
     )

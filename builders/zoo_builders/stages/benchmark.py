@@ -7,8 +7,6 @@
 A float baseline measures itself: its verdict is `baseline`, its ratio that of the A/A control.
 """
 
-import json
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,11 +14,10 @@ from zoo_builders.devices import Subject
 from zoo_builders.lab import session
 from zoo_builders.lab.candidates import Candidate, Failure, Order, Outcome
 from zoo_builders.stage import Job
+from zoo_builders.stages.results import write_parts
 from zoo_builders.tflite import golden
 from zoo_registry.model.errors import ProofFailed
-from zoo_registry.model.files import write_bytes
 from zoo_registry.model.measurement import Measurement, NotMeasured
-from zoo_registry.model.part import Part
 
 MODEL, TWIN = "model.tflite", "dense.tflite"
 MEASUREMENTS, NOT_MEASURED = "measurements.json", "not_measured.json"
@@ -58,8 +55,8 @@ def run(job: Job) -> None:
     if found is not None:
         demand(found)
     rows = [] if outcome.failure is None else [_row(outcome, outcome.failure, order)]
-    _write(job.out / MEASUREMENTS, [] if found is None else [found])
-    _write(job.out / NOT_MEASURED, rows)
+    write_parts(job.out / MEASUREMENTS, [] if found is None else [found])
+    write_parts(job.out / NOT_MEASURED, rows)
 
 
 def demand(found: Measurement) -> None:
@@ -102,10 +99,3 @@ def _row(outcome: Outcome, failure: Failure, order: Order) -> NotMeasured:
 def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> Candidate:
     subject = Subject(file / MODEL, evaluated / "golden.npz", golden.load(evaluated).atol)
     return Candidate.of(name, subject, twin)
-
-
-def _write(path: Path, values: Sequence[Part]) -> None:
-    plain = [value.model_dump(mode="json") for value in values]
-    write_bytes(
-        path, (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
-    )

@@ -8,16 +8,18 @@ golden.npz        see `golden`
 """
 
 import gzip
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo_builders.stage import Job
+from zoo_builders.stages.results import write_parts
 from zoo_builders.tasks import TASKS, Task, refuse_other_classes
 from zoo_builders.tflite import golden, litert
-from zoo_builders.tflite.inspection import Inspection, examine
+from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.inspection import examine
+from zoo_builders.tflite.proof import Inspection
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
@@ -107,7 +109,7 @@ def run(job: Job) -> None:
     """
     data = (job.inputs["file"] / "model.tflite").read_bytes()
     baseline = (job.inputs["baseline"] / "model.tflite").read_bytes()
-    task, seen = TASKS.get(str(job.params["task"])), examine(data)
+    task, seen = TASKS.get(str(job.params["task"])), examine(read(data))
     test, calibration = (
         _split(job, str(job.params["split"])),
         _split(job, str(job.params["calibration"])),
@@ -123,11 +125,7 @@ def run(job: Job) -> None:
         runtime_version=litert.version(),
     )
     write_bytes(job.out / "golden.npz", spelled)
-    plain = evaluation.model_dump(mode="json")
-    write_bytes(
-        job.out / "evaluation.json",
-        (json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(),
-    )
+    write_parts(job.out / "evaluation.json", evaluation)
 
 
 def _split(job: Job, name: str) -> _Split:
@@ -201,18 +199,10 @@ def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> "Array":
     found: list[Array] = []
     for start in range(0, total, _REPORT_EVERY):
         job.progress(start, total, note)
-        found += [
-            _run(session, example)
-            for example in split.values(np.asarray(split.inputs[start : start + _REPORT_EVERY]))
-        ]
+        inputs = np.asarray(split.inputs[start : start + _REPORT_EVERY])
+        found.append(session.infer(split.values(inputs)))
     job.progress(total, total, note)
-    return np.stack(found)
-
-
-def _run(session: litert.Session, example: "Array") -> "Array":
-    first = session.run([session.inputs[0].store(example[None])])[0]
-    result: Array = session.outputs[0].real(first)[0]
-    return result
+    return np.concatenate(found)
 
 
 def _metrics(

@@ -7,8 +7,9 @@ import math
 
 from zoo_builders.stage import Job
 from zoo_builders.tflite import weight_tensors
-from zoo_builders.tflite.flatbuffer import Subgraph, Tensor, read
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
+from zoo_builders.tflite.tflite_file import Subgraph, Tensor
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.files import write_bytes
 
@@ -58,14 +59,8 @@ def _demand_float(graph: Subgraph) -> None:
     """
     for index in (*graph.inputs, *graph.outputs):
         _float32(graph.tensors[index], "an input or output")
-    producers = graph.producers()
     for operator in graph.operators:
-        slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
-        tensor = (
-            None
-            if slot is None or slot >= len(operator.inputs)
-            else weight_tensors.stored(graph, producers, operator.inputs[slot])
-        )
+        tensor = weight_tensors.of(graph, operator)
         if tensor is not None:
             _float32(tensor, f"a weight of {operator.code}")
     if not any(

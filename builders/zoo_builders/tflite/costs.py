@@ -7,10 +7,9 @@ where its time goes, this tells where it can go.
 
 import math
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 
 from zoo_builders.tflite import weight_tensors
-from zoo_builders.tflite.flatbuffer import File, Operator, Subgraph, Tensor
+from zoo_builders.tflite.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.record import OperatorCost
 
 _BITS = {
@@ -40,7 +39,7 @@ Or that only name memory anew.
 
 
 def of_file(
-    file: File, found: Sequence[weight_tensors.Weight], *, skips: bool
+    file: TfliteFile, found: Sequence[weight_tensors.Weight], *, skips: bool
 ) -> tuple[OperatorCost, ...]:
     """List the operators of the subgraph that runs, in its order, without those that cost nothing.
 
@@ -57,21 +56,17 @@ def of_file(
         for one in found
         if skips and one.values.size and id(one.operator) in own
     }
-    unfolded = _unfolded(graph)
     return tuple(
-        _cost(graph, operator, zeros, unfolded)
-        for operator in graph.operators
-        if operator.code not in _FREE
+        _cost(graph, operator, zeros) for operator in graph.operators if operator.code not in _FREE
     )
 
 
-def _cost(
-    graph: Subgraph, operator: Operator, zeros: Mapping[int, float], unfolded: AbstractSet[int]
-) -> OperatorCost:
-    tensors = [graph.tensors[index] for index in operator.inputs if index >= 0]
-    stored = [tensor for tensor in tensors if tensor.constant or tensor.index in unfolded]
-    computed = [
-        tensor for tensor in tensors if not tensor.constant and tensor.index not in unfolded
+def _cost(graph: Subgraph, operator: Operator, zeros: Mapping[int, float]) -> OperatorCost:
+    # DENSIFY and DEQUANTIZE of a constant run once, before the first inference
+    read = [
+        (_bytes(graph.tensors[index]), weight_tensors.stored(graph, index) is not None)
+        for index in operator.inputs
+        if index >= 0
     ]
     outputs = [graph.tensors[index] for index in operator.outputs]
     total = macs(graph, operator)
@@ -82,23 +77,10 @@ def _cost(
         macs_skipped=(
             round(total * zeros.get(operator.index, 0.0)) if _is_pointwise(graph, operator) else 0
         ),
-        weight_bytes=sum(map(_bytes, stored)),
-        activation_bytes=sum(map(_bytes, [*computed, *outputs])),
+        weight_bytes=sum(size for size, stored in read if stored),
+        activation_bytes=sum(size for size, stored in read if not stored)
+        + sum(map(_bytes, outputs)),
     )
-
-
-def _unfolded(graph: Subgraph) -> set[int]:
-    """Name the tensors that hold weights once DENSIFY or DEQUANTIZE has run, which happens once."""
-    found: set[int] = set()
-    for operator in graph.operators:
-        first = operator.inputs[0] if operator.inputs else -1
-        if (
-            operator.code in weight_tensors.UNPACKING
-            and first >= 0
-            and (graph.tensors[first].constant or first in found)
-        ):
-            found |= set(operator.outputs)
-    return found
 
 
 def _is_pointwise(graph: Subgraph, operator: Operator) -> bool:
@@ -112,19 +94,17 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def macs(graph: Subgraph, operator: Operator) -> int:
-    """Count the multiply-accumulates of one operator in one inference (see `inspect.inspect`).
+    """Count the multiply-accumulates of one operator in one inference (see `inspection.inspect`).
 
     0 for all without weights.
     """
-    slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
     if (
-        slot is None
-        or slot >= len(operator.inputs)
+        operator.code not in weight_tensors.WITH_WEIGHTS - {"EMBEDDING_LOOKUP"}
+        or len(operator.inputs) <= weight_tensors.WEIGHTS
         or not operator.outputs
-        or operator.code == "EMBEDDING_LOOKUP"
     ):
         return 0
-    filters = [abs(size) for size in graph.tensors[operator.inputs[slot]].shape]
+    filters = [abs(size) for size in graph.tensors[operator.inputs[weight_tensors.WEIGHTS]].shape]
     if operator.code == "TRANSPOSE_CONV":
         return elements(graph.tensors[operator.inputs[-1]]) * math.prod(filters[:-1])
     outputs = elements(graph.tensors[operator.outputs[0]])

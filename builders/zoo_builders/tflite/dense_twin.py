@@ -9,7 +9,8 @@ Beside its twin a sparse file shows whether the runtime gains anything from the 
 from typing import Any
 
 from zoo_builders.tflite import litert, weight_tensors
-from zoo_builders.tflite.flatbuffer import BadFile, File, pack, read
+from zoo_builders.tflite.flatbuffer import pack, read
+from zoo_builders.tflite.tflite_file import BadFile, TfliteFile
 
 
 def densify(data: bytes) -> bytes | None:
@@ -39,7 +40,7 @@ def densify(data: bytes) -> bytes | None:
     return pack(model)
 
 
-def _unfold(model: Any, graph: Any, seen: File, index: int) -> None:
+def _unfold(model: Any, graph: Any, seen: TfliteFile, index: int) -> None:
     """Store the sparse tensors of one subgraph dense.
 
     And let those that read a DENSIFY read its input.

@@ -8,11 +8,18 @@ whole file, and whatever an accessor trips over comes out as `BadFile`.
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from zoo_builders.tflite import litert
-from zoo_registry.model.errors import WrongUse
+from zoo_builders.tflite.tflite_file import (
+    BadFile,
+    Level,
+    Operator,
+    Sparse,
+    Subgraph,
+    Tensor,
+    TfliteFile,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,118 +37,8 @@ of them than it has bytes."""
 _SMALLEST = 8 + len(IDENTIFIER)
 
 
-class BadFile(WrongUse):
-    """The bytes are not a TFLite model that can be read."""
-
-    slug = "bad-file"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One level of the sparse format.
-
-    Every index present (`dense`), or compressed rows (`segments`, `indices`).
-    """
-
-    format: Literal["dense", "csr"]
-    size: int
-    segments: "np.ndarray[Any, Any] | None" = None
-    indices: "np.ndarray[Any, Any] | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sparse:
-    """How the values of a sparsely stored tensor are laid out.
-
-    Order of the dimensions, blocks, one level a dimension.
-    """
-
-    order: tuple[int, ...]
-    block_map: tuple[int, ...]
-    levels: tuple[Level, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One tensor. `data` is empty when it is computed.
-
-    A dimension of -1 is unknown until the file runs.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    data: bytes
-    scales: tuple[float, ...] = ()
-    zero_points: tuple[int, ...] = ()
-    axis: int = 0
-    sparse: Sparse | None = None
-    block: int = 0
-    """With blockwise scales: how many consecutive values of the last dimension share one."""
-
-    @property
-    def constant(self) -> bool:
-        """Whether its values stand in the file."""
-        return bool(self.data)
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """One operator: builtin name, tensors by index (-1 = left out).
-
-    And the options that decide shapes and paths.
-    """
-
-    index: int
-    code: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    options: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Subgraph:
-    """Tensors and operators in the order of execution."""
-
-    name: str
-    tensors: tuple[Tensor, ...]
-    operators: tuple[Operator, ...]
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-    def producers(self) -> dict[int, Operator]:
-        """Map each tensor that is computed to the operator that writes it."""
-        return {tensor: operator for operator in self.operators for tensor in operator.outputs}
-
-    def consumers(self) -> dict[int, list[Operator]]:
-        """Map each tensor to the operators that read it, in order."""
-        found: dict[int, list[Operator]] = {}
-        for operator in self.operators:
-            for tensor in dict.fromkeys(operator.inputs):
-                found.setdefault(tensor, []).append(operator)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A model: its subgraphs (the first is the one that runs).
-
-    And the names people gave to inputs and outputs.
-    """
-
-    subgraphs: tuple[Subgraph, ...]
-    input_names: Mapping[int, str]
-    output_names: Mapping[int, str]
-
-    @property
-    def main(self) -> Subgraph:
-        """The subgraph that runs."""
-        return self.subgraphs[0]
-
-
-def read(data: bytes) -> File:
-    """Read a model.
+def read(data: bytes) -> TfliteFile:
+    """Read a whole file.
 
     Raises:
         BadFile: not a .tflite file, cut off, or damaged; the message says where.
@@ -216,7 +113,7 @@ class _Reader:
         self._take(len(vector), what, 1)
         return tuple(int(value) for value in vector)
 
-    def file(self) -> File:
+    def file(self) -> TfliteFile:
         model = self._schema.Model.GetRootAs(self._data, 0)
         codes = self._list(
             "operator codes",
@@ -234,7 +131,7 @@ class _Reader:
         if not subgraphs:
             raise BadFile("the file holds no subgraph")
         inputs, outputs = self._signature(model)
-        return File(tuple(subgraphs), inputs, outputs)
+        return TfliteFile(self._data, tuple(subgraphs), inputs, outputs)
 
     def _code(self, code: Any) -> str:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())

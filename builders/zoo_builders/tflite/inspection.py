@@ -6,11 +6,11 @@ Structure, signature, what its operators compute with, where its zeros are.
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from zoo_builders.tflite import costs, proof, weight_tensors, xnnpack
-from zoo_builders.tflite.flatbuffer import BadFile, File, Subgraph, Tensor, read
+from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.tflite_file import BadFile, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.record import Signature, Structure, TensorInfo
 
 _REAL = frozenset({"float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "int4"})
@@ -18,16 +18,6 @@ _REAL = frozenset({"float32", "float16", "bfloat16", "float64", "int8", "uint8",
 
 Int32, int64 and bool tensors hold shapes, indices and biases.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """All that is read from one file."""
-
-    structure: Structure
-    signature: Signature
-    activations: tuple[proof.Activation, ...]
-    zeros: tuple[proof.Zeros, ...] = ()
 
 
 def inspect(data: bytes) -> Structure:
@@ -42,26 +32,25 @@ def inspect(data: bytes) -> Structure:
     Raises:
         BadFile: the bytes are not a .tflite file that can be read.
     """
-    return examine(data).structure
+    return examine(read(data)).structure
 
 
-def examine(data: bytes) -> Inspection:
-    """Read structure, signature and activations at once.
+def examine(file: TfliteFile) -> proof.Inspection:
+    """Say all that promises are held against: structure, signature, activations, zeros.
 
     Raises:
-        BadFile: the bytes are not a .tflite file that can be read.
+        BadFile: a tensor's bytes do not fit its shape, or its sparse description is wrong.
     """
-    file = read(data)
     try:
         found = [weight for graph in file.subgraphs for weight in weight_tensors.find(graph)]
         structure = _structure(file, found)
         zeros = tuple(proof.Zeros(weight.zero, weight.bias_zero) for weight in found)
-        return Inspection(structure, signature(file), tuple(_activations(file.main)), zeros)
+        return proof.Inspection(structure, signature(file), tuple(_activations(file.main)), zeros)
     except (ValueError, TypeError, OverflowError, IndexError, MemoryError) as error:
         raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
 
 
-def _structure(file: File, found: list[weight_tensors.Weight]) -> Structure:
+def _structure(file: TfliteFile, found: list[weight_tensors.Weight]) -> Structure:
     operators = Counter(operator.code for graph in file.subgraphs for operator in graph.operators)
     elements = sum(weight.values.size for weight in found)
     predicted = xnnpack.predict(file.main)
@@ -95,18 +84,21 @@ def _parameters(graph: Subgraph) -> int:
     """
     counted: set[int] = set()
     for operator in graph.operators:
-        slot = weight_tensors.WEIGHT_SLOT.get(operator.code)
+        weighted = operator.code in weight_tensors.WITH_WEIGHTS
         for position, index in enumerate(operator.inputs):
             if (
                 index >= 0
                 and graph.tensors[index].constant
-                and (graph.tensors[index].dtype in _REAL or (slot and position == slot + 1))
+                and (
+                    graph.tensors[index].dtype in _REAL
+                    or (weighted and position == weight_tensors.BIAS)
+                )
             ):
                 counted.add(index)
     return sum(math.prod(graph.tensors[index].shape) for index in counted)
 
 
-def signature(file: File) -> Signature:
+def signature(file: TfliteFile) -> Signature:
     """Read what goes in and out; `preprocess` and `labels` are the data's to fill in."""
     graph = file.main
     return Signature(
@@ -132,11 +124,10 @@ def _activations(graph: Subgraph) -> Iterable[proof.Activation]:
 
     Data inputs and outputs, conversions at the rim of an integer file left out.
     """
-    producers = graph.producers()
     for operator in graph.operators:
         if operator.code in {"QUANTIZE", *weight_tensors.UNPACKING}:
             continue
-        known_as = weight_tensors.known_as(graph, producers, operator)
+        known_as = weight_tensors.known_as(graph, operator)
         for index in (*operator.inputs[:1], *operator.outputs):
             tensor = graph.tensors[index]
             if index >= 0 and not tensor.constant and tensor.dtype in _REAL:

@@ -8,7 +8,7 @@ Light on purpose: importing this module imports neither LiteRT nor numpy, so tha
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +234,19 @@ class Session:
         self.feed(arrays)
         self.invoke()
         return self.fetch()
+
+    def infer(self, examples: "Iterable[np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
+        """Run real values [N, …] of the first input, one example at a time, as applications do.
+
+        Real values [N, …] of the first output, float32.
+
+        Raises:
+            MeasureFailed: as `run`.
+        """
+        import numpy as np
+
+        port, out = self.inputs[0], self.outputs[0]
+        return np.stack([out.real(self.run([port.store(one[None])])[0])[0] for one in examples])
 
     def coverage(self) -> Coverage:
         """Count what the delegate took.

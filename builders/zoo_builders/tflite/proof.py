@@ -103,7 +103,7 @@ class Zeros:
 class Activation:
     """A tensor that an operator computes with.
 
-    Its name, the operator, its dtype, the name the operator goes by (see `file_names`).
+    Its name, the operator, its dtype, the name the operator goes by (see `operator_names`).
     """
 
     tensor: str
@@ -113,30 +113,28 @@ class Activation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Evidence:
+class Inspection:
+    """All that is read from one file.
+
+    Attributes:
+        activations: what operators compute with, in the order of the file.
+        zeros: the masks of `structure.weights`, in that order.
+    """
+
     structure: Structure
     signature: Signature
-    activations: Sequence[Activation]
-    zeros: Sequence[Zeros]
+    activations: Sequence[Activation] = ()
+    zeros: Sequence[Zeros] = ()
 
 
-def judge(
-    promises: Sequence[Promise],
-    structure: Structure,
-    signature: Signature,
-    activations: Sequence[Activation] = (),
-    zeros: Sequence[Zeros] = (),
-) -> tuple[Finding, ...]:
+def judge(promises: Sequence[Promise], seen: Inspection) -> tuple[Finding, ...]:
     """Hold every promise against every tensor it selects; one finding each.
-
-    `zeros` lists the masks of `structure.weights`, in that order.
 
     A promise that selects no tensor fails, and so does one of whose layers the file holds no
         tensor: nothing is proven by absence. A
     share of zeros is met by a tensor of n elements with at least floor(share * n) of them: pruning
     rounds a whole number of weights. A tensor of nothing but zeros keeps no promise of zeros.
     """
-    seen = _Evidence(structure, signature, activations, zeros)
     return tuple(finding for promise in promises for finding in _judge(promise, seen))
 
 
@@ -175,7 +173,7 @@ Found = tuple[str, str, bool]
 """Tensor, the value found, whether it holds."""
 
 
-def _judge(promise: Promise, seen: _Evidence) -> Iterator[Finding]:
+def _judge(promise: Promise, seen: Inspection) -> Iterator[Finding]:
     found = list(_found(promise, seen)) or [
         ("(none)", "no tensor it speaks of", promise.may_be_absent)
     ]
@@ -195,7 +193,7 @@ def _judge(promise: Promise, seen: _Evidence) -> Iterator[Finding]:
         )
 
 
-def _found(promise: Promise, seen: _Evidence) -> Iterator[Found]:
+def _found(promise: Promise, seen: Inspection) -> Iterator[Found]:
     if promise.kind == "interface_dtype":
         ports = (*seen.signature.inputs, *seen.signature.outputs)
         yield from ((port.name, port.dtype, port.dtype == promise.value) for port in ports)
@@ -227,7 +225,7 @@ def _sparse_on(cpu: str, predicted: Xnnpack) -> tuple[str, bool]:
     )
 
 
-def _of_weights(promise: Promise, seen: _Evidence) -> Iterator[Found]:
+def _of_weights(promise: Promise, seen: Inspection) -> Iterator[Found]:
     weights = seen.structure.weights
     selected = [index for index, weight in enumerate(weights) if _selects(promise, weight)]
     if promise.layers:

@@ -10,7 +10,7 @@ each level is dense or lists the indices that exist.
 import math
 from typing import TYPE_CHECKING, Any
 
-from zoo_builders.tflite.flatbuffer import BadFile, Level, Sparse
+from zoo_builders.tflite.tflite_file import BadFile, Level, Sparse
 
 if TYPE_CHECKING:
     import numpy as np

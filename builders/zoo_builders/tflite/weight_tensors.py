@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoo_builders.tflite import sparse_tensors
-from zoo_builders.tflite.flatbuffer import BadFile, Operator, Subgraph, Tensor
+from zoo_builders.tflite.tflite_file import BadFile, Operator, Subgraph, Tensor
 from zoo_registry.model.record import TensorSparsity
 
 if TYPE_CHECKING:
@@ -17,16 +17,21 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-WEIGHT_SLOT: Mapping[str, int] = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "TRANSPOSE_CONV": 1,
-    "CONV_3D": 1,
-    "BATCH_MATMUL": 1,
-    "EMBEDDING_LOOKUP": 1,
-}
-"""Operators with weights, and which input holds them."""
+WITH_WEIGHTS = frozenset(
+    {
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "TRANSPOSE_CONV",
+        "CONV_3D",
+        "BATCH_MATMUL",
+        "EMBEDDING_LOOKUP",
+    }
+)
+"""Operators with weights."""
+
+WEIGHTS, BIAS = 1, 2
+"""Which inputs of theirs hold the weights, and the bias where one is added."""
 
 CHANNEL_AXIS: Mapping[str, int] = {"DEPTHWISE_CONV_2D": 3, "CONV_3D": 4, "BATCH_MATMUL": -1}
 """Axis of the output channels where it is not the first."""
@@ -128,52 +133,47 @@ def find(graph: Subgraph) -> Iterator[Weight]:
     Raises:
         BadFile: a tensor's bytes do not fit its shape, or its sparse description is wrong.
     """
-    producers, seen = graph.producers(), set[int]()
+    seen = set[int]()
     for operator in graph.operators:
-        slot = WEIGHT_SLOT.get(operator.code)
-        if slot is None or slot >= len(operator.inputs):
-            continue
-        tensor = stored(graph, producers, operator.inputs[slot])
+        tensor = of(graph, operator)
         if tensor is not None and tensor.index not in seen:
             seen.add(tensor.index)
-            yield Weight(
-                tensor, operator, values(tensor), _bias(graph, producers, operator, slot + 1)
-            )
+            yield Weight(tensor, operator, values(tensor), _bias(graph, operator))
 
 
-def _bias(
-    graph: Subgraph, producers: Mapping[int, Operator], operator: Operator, slot: int
-) -> "Array | None":
+def of(graph: Subgraph, operator: Operator) -> Tensor | None:
+    """Give the stored weights of an operator; None where it has none, or they are computed."""
+    if operator.code not in WITH_WEIGHTS or len(operator.inputs) <= WEIGHTS:
+        return None
+    return stored(graph, operator.inputs[WEIGHTS])
+
+
+def _bias(graph: Subgraph, operator: Operator) -> "Array | None":
     """Decode the bias an operator adds; None where it adds none.
 
     Of a computed one nothing is known: one element that is not zero.
     """
     import numpy as np
 
-    if operator.code not in _WITH_BIAS or slot >= len(operator.inputs) or operator.inputs[slot] < 0:
+    if operator.code not in _WITH_BIAS or max(operator.inputs[BIAS:], default=-1) < 0:
         return None
-    tensor = stored(graph, producers, operator.inputs[slot])
+    tensor = stored(graph, operator.inputs[BIAS])
     return np.full(1, np.nan) if tensor is None else values(tensor)
 
 
-def known_as(graph: Subgraph, producers: Mapping[int, Operator], operator: Operator) -> str:
+def known_as(graph: Subgraph, operator: Operator) -> str:
     """Give the name an operator goes by.
 
     Its weight tensor's where it has one that is stored, else that of what it gives.
     """
-    slot = WEIGHT_SLOT.get(operator.code)
-    own = (
-        None
-        if slot is None or slot >= len(operator.inputs)
-        else stored(graph, producers, operator.inputs[slot])
-    )
+    own = of(graph, operator)
     given = next(
         (graph.tensors[index].name for index in operator.outputs if index >= 0), operator.code
     )
     return own.name if own is not None and own.name else given
 
 
-def stored(graph: Subgraph, producers: Mapping[int, Operator], index: int) -> Tensor | None:
+def stored(graph: Subgraph, index: int) -> Tensor | None:
     """Give the constant behind tensor `index`, through DENSIFY and DEQUANTIZE.
 
     None when it is computed.
@@ -181,13 +181,23 @@ def stored(graph: Subgraph, producers: Mapping[int, Operator], index: int) -> Te
     for _ in range(len(UNPACKING) + 1):
         if index < 0:
             return None
-        tensor, source = graph.tensors[index], producers.get(index)
+        tensor, source = graph.tensors[index], graph.producers.get(index)
         if tensor.constant:
             return tensor
         if source is None or source.code not in UNPACKING or not source.inputs:
             return None
         index = source.inputs[0]
     return None
+
+
+def constant(graph: Subgraph, index: int) -> "Array | None":
+    """Decode the constant behind tensor `index`, as `values` does; None when it is computed.
+
+    Raises:
+        BadFile: its bytes do not fit its shape.
+    """
+    tensor = stored(graph, index)
+    return None if tensor is None else values(tensor)
 
 
 def values(tensor: Tensor) -> "Array":

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 
 from plugins.digits import a_job
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
+from zoo_builders.tflite.tflite_file import TfliteFile
 
 pytestmark = pytest.mark.train
 
 
 @pytest.fixture(scope="module")
-def calibrated() -> tuple[bytes, Any]:
+def calibrated() -> tuple[TfliteFile, Any]:
     """A network that answers a bright picture sixteen times as loudly as noise.
 
     Calibrated on noise and one bright picture in 400.
@@ -41,7 +43,7 @@ def calibrated() -> tuple[bytes, Any]:
     )  # what is equally loud everywhere cancels
     inputs = random.uniform(-1, 1, size=(400, 16, 16, 1)).astype(np.float32)
     inputs[399] = 1
-    return tensorflow_converter.calibrate(model, Params(), lambda: inputs), inputs
+    return read(tensorflow_converter.calibrate(model, Params(), inputs)), inputs
 
 
 def decibels(file: bytes, reference: bytes, inputs: Any) -> float:
@@ -53,29 +55,29 @@ def decibels(file: bytes, reference: bytes, inputs: Any) -> float:
 
 
 def test_an_outlier_in_the_calibration_inputs_costs_the_others_less(
-    calibrated: tuple[bytes, Any],
+    calibrated: tuple[TfliteFile, Any],
 ) -> None:
     from zoo_builders.converting import activation_ranges, tensorflow_converter
     from zoo_builders.techniques.quantize.params import Params
 
     file, inputs = calibrated
     usual = inputs[:8]
-    plain = tensorflow_converter.quantize_calibrated(file, Params())
+    plain = tensorflow_converter.quantize_calibrated(file.data, Params())
     narrowed = tensorflow_converter.quantize_calibrated(
-        activation_ranges.narrow(file, inputs, 99, lambda *_: None), Params(percentile=99)
+        activation_ranges.narrow(file, inputs, 99, lambda *_: None).data, Params(percentile=99)
     )
-    assert decibels(narrowed, file, usual) > decibels(plain, file, usual) + 3
+    assert decibels(narrowed, file.data, usual) > decibels(plain, file.data, usual) + 3
 
 
 def test_a_pooling_keeps_the_scale_of_what_it_pools_and_ports_keep_theirs(
-    calibrated: tuple[bytes, Any],
+    calibrated: tuple[TfliteFile, Any],
 ) -> None:
     from zoo_builders.converting import activation_ranges
     from zoo_builders.tflite import litert
 
     file, inputs = calibrated
     before, after = (
-        litert.schema().ModelT.InitFromPackedBuf(one, 0).subgraphs[0]
+        litert.schema().ModelT.InitFromPackedBuf(one.data, 0).subgraphs[0]
         for one in (file, activation_ranges.narrow(file, inputs, 99, lambda *_: None))
     )
     spans = [

@@ -16,13 +16,14 @@ from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.techniques.quantize import Params
 from zoo_builders.tflite import operator_names
-from zoo_builders.tflite.proof import Activation, Promise, judge
+from zoo_builders.tflite.proof import Activation, Inspection, Promise, judge
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.record import LayerError, Signature, Structure, TensorSparsity, Xnnpack
 
 QUANTIZE = TECHNIQUES.get("quantize")
 DIGITS = NETWORKS.get("digits_cnn")()
 ORDER = tuple("abcdefgh")
+NO_PORTS = Signature(inputs=(), outputs=())
 
 
 def params(**said: Any) -> Params:
@@ -206,7 +207,7 @@ def a_structure(*weights: TensorSparsity) -> Structure:
 def broken(
     promises: Sequence[Promise], *weights: TensorSparsity, activations: Sequence[Activation] = ()
 ) -> list[str]:
-    found = judge(promises, a_structure(*weights), Signature(inputs=(), outputs=()), activations)
+    found = judge(promises, Inspection(a_structure(*weights), NO_PORTS, activations))
     return [finding.tensor for finding in found if not finding.held]
 
 
@@ -224,8 +225,7 @@ def test_a_search_may_leave_as_many_in_float_as_it_was_allowed_and_no_more() -> 
 def test_an_excused_finding_says_so() -> None:
     [finding] = judge(
         [a_promise("weights_dtype", "int8", allowed=3)],
-        a_structure(a_weight("a", "float32")),
-        Signature(inputs=(), outputs=()),
+        Inspection(a_structure(a_weight("a", "float32")), NO_PORTS),
     )
     assert finding.found == "float32 (one of at most 3 left so)"
 

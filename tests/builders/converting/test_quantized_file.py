@@ -16,6 +16,7 @@ from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.techniques.quantize import Params
 from zoo_builders.tflite import inspection, proof
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.layer_tensors import belonging, kernels_of
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import Quantization, TensorSparsity
@@ -26,6 +27,10 @@ QUANTIZE = TECHNIQUES.get("quantize")
 GRAPH = NETWORKS.get("digits_cnn")(width=16)
 HOSTILE, AFTER, CHANNEL, FACTOR = "block1_pointwise", "block2_depthwise", 3, 1e3
 Make = Callable[..., Path]
+
+
+def silent(*_: Any) -> None:
+    """Tell nobody of progress."""
 
 
 def quantized(base: Path, data: Path, out: Path, **said: Any) -> Path:
@@ -42,11 +47,9 @@ def quantized(base: Path, data: Path, out: Path, **said: Any) -> Path:
             inputs={"model": base, "data": data},
         )
     )
-    seen = inspection.examine((out / "model.tflite").read_bytes())
+    seen = inspection.examine(read((out / "model.tflite").read_bytes()))
     promises = QUANTIZE.promises(GRAPH, params, [Step("quantize", params)])
-    proof.demand(
-        proof.judge(promises, seen.structure, seen.signature, seen.activations, seen.zeros)
-    )
+    proof.demand(proof.judge(promises, seen))
     return out
 
 
@@ -290,18 +293,18 @@ def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runti
     hidden = layers.Conv2D(2, 3)(image)
     difference = layers.Lambda(lambda h: tf.tensorflow.math.squared_difference(h, 0.3 * h))(hidden)
     model = tf.keras.Model(image, layers.Dense(10)(layers.Flatten()(difference)))
-    from zoo_builders.converting import encodings
-    from zoo_builders.stages import convert
+    from zoo_builders.converting.calibrated import calibrated
+    from zoo_builders.converting.encodings import encoded
+    from zoo_builders.converting.float_model import Examples, of_keras
+    from zoo_builders.converting.quantized_file import quantized
 
     params = Params.model_validate({"dtype": "int16x8"})
     calibration = (
         np.load(digits_data / "calibration_x.npy")[:10].astype(np.float32).reshape(-1, 8, 8, 1)
     )
-    data = convert.Data(
-        calibration=lambda: calibration, validation=lambda: (calibration, np.zeros(10)), about={}
-    )
+    made = quantized(calibrated(of_keras(model, params, Examples(calibration)), silent), silent)
     with pytest.raises(MeasureFailed, match=r"(?i)squared_?difference"):
-        encodings.encode(model, params, data)
+        encoded(made, "auto", silent)
 
 
 def test_the_report_is_left_out_where_it_is_not_wanted(

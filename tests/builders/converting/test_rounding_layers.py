@@ -67,15 +67,13 @@ def test_the_files_weights_are_the_ones_that_were_chosen(rounded: Any, images: A
 
     Which the converter rounds back onto it.
     """
-    file = tensorflow_converter.to_tflite(rounded, EIGHT, lambda: images[:64], sparse=False)
+    file = tensorflow_converter.to_tflite(rounded, EIGHT, images[:64])
     graph = graph_of(rounded)
     off = {
         name: {key: value * (1 + 1e-4) for key, value in own.items()}
         for name, own in weights_of(rounded, graph).items()
     }
-    again = tensorflow_converter.to_tflite(
-        render_with(graph, off), EIGHT, lambda: images[:64], sparse=False
-    )
+    again = tensorflow_converter.to_tflite(render_with(graph, off), EIGHT, images[:64])
     assert integers(file) == integers(again)
 
 
@@ -96,9 +94,7 @@ def test_it_loses_less_than_rounding_each_weight_by_itself(
     expected = base.predict(unseen, verbose=0)
 
     def lost(model: Any) -> float:
-        session = Session(
-            tensorflow_converter.to_tflite(model, EIGHT, lambda: images[:64], sparse=False)
-        )
+        session = Session(tensorflow_converter.to_tflite(model, EIGHT, images[:64]))
         port, out = session.inputs[0], session.outputs[0]
         found = np.concatenate(
             [out.real(session.run([port.store(image[None])])[0]) for image in unseen]

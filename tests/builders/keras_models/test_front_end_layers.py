@@ -116,9 +116,7 @@ def test_the_runtime_hears_what_the_features_outside_are(built: Path) -> None:
     front = tf.keras.Model(model.input, model.get_layer(front_end.LAST).output, name="front")
     inputs, expected = heard(built)
     assert abs(inputs).max() <= 1
-    found = outputs(
-        tensorflow_converter.to_tflite(front, None, lambda: inputs, sparse=False), inputs
-    )
+    found = outputs(tensorflow_converter.to_tflite(front), inputs)
     assert found == pytest.approx(expected, abs=1e-4)
     assert abs(expected.mean()) < 0.2, "standardize is inside too"
 

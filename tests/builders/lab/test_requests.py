@@ -18,6 +18,7 @@ import pytest
 from zoo_builders.lab import requests
 from zoo_builders.lab.candidates import Order
 from zoo_builders.tflite import golden
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Bundle
@@ -87,7 +88,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         versus = Digest.of(
             contents["fp32"] if variant != "sparse-fp16" else b"a float file that nobody published"
         )
-        data, seen = contents[variant], examine(contents[variant])
+        data, seen = contents[variant], examine(read(contents[variant]))
         vectors = golden.seeded(data, seen.structure, examples=2)
         spelled = vectors.to_bytes()
         fidelity = {

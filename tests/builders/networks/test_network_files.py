@@ -44,7 +44,7 @@ def test_mobilenet_v2_with_a_thousand_classes_runs_sparse_at_75_percent() -> Non
     from zoo_builders.tflite import flatbuffer, xnnpack
 
     graph = NETWORKS.get("mobilenet_v2")(alpha=0.35, resolution=32, reduction=8)
-    file = tensorflow_converter.to_tflite(with_zeros(graph, 0.75), None, list, sparse=True)
+    file = tensorflow_converter.to_tflite(with_zeros(graph, 0.75), sparse=True)
     predicted = xnnpack.predict(flatbuffer.read(file).main)
     assert predicted.predicted_sparse, predicted.reason
     assert predicted.reason.startswith("75.0%"), (
@@ -69,5 +69,5 @@ def test_hard_swish_is_one_operator() -> None:
         )
     net.multiply(entered, net.last, name="swish")
     tf.deterministic(0)
-    file = tensorflow_converter.to_tflite(render(net.graph()), None, list, sparse=False)
+    file = tensorflow_converter.to_tflite(render(net.graph()))
     assert operators(file) == {"CONV_2D": 1, "HARD_SWISH": 1}

@@ -84,9 +84,7 @@ def _predicted(graph: Graph) -> tuple[bool, str]:
     from zoo_builders.tflite import flatbuffer, xnnpack
 
     found = xnnpack.predict(
-        flatbuffer.read(
-            tensorflow_converter.to_tflite(with_zeros(graph, 0.95), None, list, sparse=True)
-        ).main
+        flatbuffer.read(tensorflow_converter.to_tflite(with_zeros(graph, 0.95), sparse=True)).main
     )
     return found.predicted_sparse, found.reason
 

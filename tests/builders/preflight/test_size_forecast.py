@@ -67,6 +67,10 @@ def _weight(weight: Any, zeros: float, random: np.random.Generator) -> Any:
     return flat.reshape(weight.shape)
 
 
+def _silent(*_: Any) -> None:
+    """Tell nobody of progress."""
+
+
 @pytest.mark.parametrize(
     ("name", "stored", "zeros"),
     [
@@ -85,8 +89,10 @@ def _weight(weight: Any, zeros: float, random: np.random.Generator) -> Any:
 def test_the_sizes_are_right_within_the_error_they_state(
     name: str, stored: Any, zeros: float
 ) -> None:
-    from zoo_builders.converting import encodings
-    from zoo_builders.converting.quantized_file import Data
+    from zoo_builders.converting.calibrated import calibrated
+    from zoo_builders.converting.encodings import encoded
+    from zoo_builders.converting.float_model import Examples, of_keras
+    from zoo_builders.converting.quantized_file import quantized
     from zoo_builders.techniques.quantize import Params
 
     graph = NETS[name]()
@@ -100,13 +106,8 @@ def test_the_sizes_are_right_within_the_error_they_state(
     )
     samples = np.random.default_rng(1).normal(size=(8, *graph.input_shape)).astype(np.float32)
     quantize = None if stored == "float32" else Params(dtype=stored, report=False)
-    data = Data(
-        calibration=lambda: samples,
-        validation=lambda: (samples, np.zeros(len(samples))),
-        about={},
-        task="",
-    )
-    made = encodings.encode(_model(graph, zeros), quantize, data)
+    model = of_keras(_model(graph, zeros), quantize, Examples(samples))
+    made = encoded(quantized(calibrated(model, _silent), _silent), "auto", _silent)
     kept = made.sparse if made.choose("auto")[0] == "sparse" and made.sparse else made.dense
     assert expected.raw == pytest.approx(len(kept), rel=expected.raw_error)
     assert expected.gzip == pytest.approx(

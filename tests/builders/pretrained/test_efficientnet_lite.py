@@ -122,7 +122,7 @@ def test_the_float_file_agrees_with_the_source_weights_on_a_photograph(
     tf.deterministic(0)
     model = render(wanted.graph)
     put(model, wanted.graph, found.arrays)
-    file = tensorflow_converter.to_tflite(model, None, list, sparse=False)
+    file = tensorflow_converter.to_tflite(model)
     image = photograph("coffee.png")
     state = torch_pickle.load(checkpoint)
     expected = reference(state, image.astype(np.float64))

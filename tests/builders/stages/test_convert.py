@@ -154,14 +154,14 @@ def test_the_sparse_encoding_is_kept_where_it_pays(
 
 def test_the_converters_own_words_reach_the_user(digits_data: Path, tmp_path: Path) -> None:
     from zoo_builders import tf
-    from zoo_builders.stages import convert
+    from zoo_builders.converting.tensorflow_converter import to_tflite
 
     start = tf.keras.Input((8, 8, 1))
     model = tf.keras.Model(
         start, tf.keras.layers.Lambda(lambda x: tf.tensorflow.raw_ops.Betainc(a=x, b=x, x=x))(start)
     )
     with pytest.raises(BuildFailed, match="the converter refuses"):
-        convert.to_tflite(model, None, list, sparse=False)
+        to_tflite(model)
 
 
 @pytest.mark.parametrize(

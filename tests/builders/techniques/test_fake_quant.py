@@ -227,11 +227,12 @@ def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(
     observed: Any, inputs: Any
 ) -> None:
     from zoo_builders.converting.tensorflow_converter import to_tflite
+    from zoo_builders.tflite.flatbuffer import read
     from zoo_builders.tflite.inspection import examine
     from zoo_builders.tflite.litert import Session
 
-    file = to_tflite(observed, None, lambda: inputs, sparse=False)
-    assert {activation.dtype for activation in examine(file).activations} == {"int8"}
+    file = to_tflite(observed)
+    assert {activation.dtype for activation in examine(read(file)).activations} == {"int8"}
     session = Session(file)
     port = session.inputs[0]
     found = np.concatenate([session.run([port.store(one[None])])[0] for one in inputs[:4]])
@@ -278,6 +279,7 @@ def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
     from zoo_builders.converting.tensorflow_converter import to_tflite
     from zoo_builders.keras_models.render import graph_of
     from zoo_builders.techniques.quantize_aware import fake_quant, qat_layers
+    from zoo_builders.tflite.flatbuffer import read
     from zoo_builders.tflite.inspection import examine
 
     tf.deterministic(5)
@@ -288,7 +290,7 @@ def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
     images = np.random.default_rng(0).uniform(-3, 3, size=(4, 8, 8, 3)).astype(np.float32)
     fake_quant.observe(wrapped, [images])
     fake_quant.finish(wrapped)
-    file = examine(to_tflite(wrapped, None, lambda: images, sparse=False))
+    file = examine(read(to_tflite(wrapped)))
     assert [(one.operator, one.tensor) for one in file.activations if one.dtype != "int8"] == []
     assert {
         weight.granularity

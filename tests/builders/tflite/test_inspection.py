@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from zoo_builders.stage import Job
 from zoo_builders.stages.inspect import run
-from zoo_builders.tflite.flatbuffer import BadFile, read
+from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine, inspect
+from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.errors import ProofFailed
 from zoo_registry.model.record import Structure
 
@@ -93,7 +94,7 @@ def test_distinct_values_are_counted_per_tensor_and_per_channel(files: Mapping[s
 
 
 def test_the_signature_tells_how_to_feed_an_integer_file(files: Mapping[str, bytes]) -> None:
-    seen = examine(files["int8"])
+    seen = examine(read(files["int8"]))
     assert [(port.name, port.shape, port.dtype, port.scale) for port in seen.signature.inputs] == [
         ("input", (1, 16, 16, 3), "float32", 0.0)
     ]
@@ -103,7 +104,7 @@ def test_the_signature_tells_how_to_feed_an_integer_file(files: Mapping[str, byt
 @pytest.mark.train
 @pytest.mark.parametrize("name", ALL)
 def test_every_kind_of_file_is_read(name: str, converted: Mapping[str, bytes]) -> None:
-    seen = examine(converted[name])
+    seen = examine(read(converted[name]))
     assert seen.structure.parameters == inspect(converted["fp32"]).parameters
     kind = name.removeprefix("sparse-")
     stored = {

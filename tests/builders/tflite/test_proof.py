@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from zoo_builders.tflite.layer_tensors import LayerTensor, belonging
 from zoo_builders.tflite.proof import (
     Activation,
+    Inspection,
     Promise,
     Zeros,
     demand,
@@ -57,11 +58,15 @@ SIGNATURE = Signature(
 )
 
 
+def seen(*weights: TensorSparsity, **more: Any) -> Inspection:
+    return Inspection(structure(*weights), SIGNATURE, **more)
+
+
 def held(
     promise: dict[str, Any], *weights: TensorSparsity, activations: tuple[Activation, ...] = ()
 ) -> list[bool]:
     made = Promise.model_validate({"technique": "t"} | promise)
-    return [finding.held for finding in judge([made], structure(*weights), SIGNATURE, activations)]
+    return [finding.held for finding in judge([made], seen(*weights, activations=activations))]
 
 
 @pytest.mark.parametrize(
@@ -103,13 +108,10 @@ def test_a_kernel_that_is_zero_as_a_whole_keeps_no_promise_of_zeros(kind: str, v
     made = [Promise.model_validate({"technique": "prune", "kind": kind, "value": value})]
     mask = np.ones((4, 1, 1, 5), bool)
     with pytest.raises(ProofFailed, match=r"found nothing but zeros \(20\)"):
-        demand(
-            judge(made, structure(weight(sparsity=1.0, distinct=1)), SIGNATURE, zeros=[Zeros(mask)])
-        )
+        demand(judge(made, seen(weight(sparsity=1.0, distinct=1), zeros=[Zeros(mask)])))
     mask[0, 0, 0, 0] = False
     wide = [
-        finding.held
-        for finding in judge(made, structure(weight(sparsity=0.95)), SIGNATURE, zeros=[Zeros(mask)])
+        finding.held for finding in judge(made, seen(weight(sparsity=0.95), zeros=[Zeros(mask)]))
     ]
     assert wide == [True]
 
@@ -155,7 +157,7 @@ def test_interface_and_activations_name_each_tensor_that_differs() -> None:
 
 def test_the_error_names_tensor_promise_and_value() -> None:
     promise = Promise(technique="cluster", kind="distinct_at_most", value=4)
-    findings = judge([promise], structure(weight(name="conv/kernel")), SIGNATURE)
+    findings = judge([promise], seen(weight(name="conv/kernel")))
     with pytest.raises(
         ProofFailed,
         match=(
@@ -164,7 +166,7 @@ def test_the_error_names_tensor_promise_and_value() -> None:
         ),
     ):
         demand(findings)
-    demand(judge([promise.model_copy(update={"value": 6.0})], structure(weight()), SIGNATURE))
+    demand(judge([promise.model_copy(update={"value": 6.0})], seen(weight())))
 
 
 def named(name: str, **changed: Any) -> TensorSparsity:
@@ -229,21 +231,19 @@ def test_each_layer_is_held_to_its_promise_and_must_be_there() -> None:
     dense, sparse = named("m/b/Conv2D", sparsity=0.1), named("m/a/Conv2D")
     assert held(promise, sparse, named("m/c/Conv2D", sparsity=0)) == [False, True]
     assert held(promise, sparse, dense, named("m/c/Conv2D", sparsity=0)) == [True, False]
-    found = judge(
-        [Promise.model_validate({"technique": "t"} | promise)], structure(sparse), SIGNATURE
-    )
+    found = judge([Promise.model_validate({"technique": "t"} | promise)], seen(sparse))
     assert [finding.tensor for finding in found] == ["layer b", "m/a/Conv2D"]
 
 
 def test_a_broken_promise_comes_with_what_to_write_where_that_is_known() -> None:
-    seen = [Activation("tfl.dequantize", "ELU", "float32")]
+    left = [Activation("tfl.dequantize", "ELU", "float32")]
     for technique, hint in (
         ("quantize", "allow_float_fallback: true"),
         ("quantize_aware", "zoo plan MANIFEST"),
     ):
         promises = [Promise(technique=technique, kind="activations_dtype", value="int8")]
         with pytest.raises(ProofFailed) as caught:
-            demand(judge(promises, structure(), SIGNATURE, seen))
+            demand(judge(promises, seen(activations=left)))
         assert hint in caught.value.hint
 
 
@@ -256,9 +256,7 @@ def test_what_is_left_out_by_name_is_not_held_to_it() -> None:
 
 def places(promise: dict[str, Any], zeros: Zeros) -> list[bool]:
     made = Promise.model_validate({"technique": "t"} | promise)
-    return [
-        finding.held for finding in judge([made], structure(weight()), SIGNATURE, zeros=(zeros,))
-    ]
+    return [finding.held for finding in judge([made], seen(weight(), zeros=(zeros,)))]
 
 
 KERNEL = np.array([[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 1, 1]], bool)  # 1 = zero

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from zoo_builders.tflite.flatbuffer import BadFile, Level, Sparse
 from zoo_builders.tflite.sparse_tensors import decode
+from zoo_builders.tflite.tflite_file import BadFile, Level, Sparse
 
 Array = np.ndarray[Any, Any]
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from zoo_builders.tflite.flatbuffer import Operator, Subgraph, Tensor, read
+from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.tflite_file import Operator, Subgraph, Tensor
 from zoo_builders.tflite.xnnpack import CPUS, predict
 
 Change = Callable[[Subgraph], Subgraph]

@@ -17,8 +17,8 @@ from typing_extensions import override
 from zoo_builders.devices import Ready, Runner, Setting, Subject
 from zoo_builders.devices.phone import benchmark_model
 from zoo_builders.tflite import litert
-from zoo_builders.tflite.flatbuffer import BadFile
 from zoo_builders.tflite.inspection import inspect
+from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.errors import MeasureFailed
 from zoo_registry.model.record import OperatorTime
 
