@@ -10,18 +10,16 @@ would be equal.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from zoo_builders.arrays import Array
 from zoo_builders.techniques.quantize.params import MOVING
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.flatbuffer import pack, read
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.tflite_file import TfliteFile
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 _BINS = 4096
 _FLOAT32 = 0
@@ -29,7 +27,7 @@ _FLOAT32 = 0
 
 def narrow(
     calibrated: TfliteFile,
-    inputs: "Array",
+    inputs: Array,
     percentile: float,
     report: Callable[[int, int, str], None],
 ) -> TfliteFile:
@@ -58,15 +56,13 @@ def narrow(
     return read(pack(model))
 
 
-def kept(counts: "Array", low: float, high: float, percentile: float) -> tuple[float, float]:
+def kept(counts: Array, low: float, high: float, percentile: float) -> tuple[float, float]:
     """Cut what is beyond `percentile` % of a histogram of equal bins over [low, high].
 
     Half of it at either end.
 
     A range keeps 0, which quantization must be able to say.
     """
-    import numpy as np
-
     edges, share = np.linspace(low, high, len(counts) + 1), np.cumsum(counts) / max(1, counts.sum())
     tail = (1 - percentile / 100) / 2
     first, last = (
@@ -103,13 +99,11 @@ def _spans(model: Any) -> Mapping[int, tuple[float, float]]:
 
 def _counted(
     calibrated: bytes,
-    inputs: "Array",
+    inputs: Array,
     spans: Mapping[int, tuple[float, float]],
     report: Callable[[int, int, str], None],
-) -> Mapping[int, "Array"]:
+) -> Mapping[int, Array]:
     """Count the values of each tensor in equal bins over its range."""
-    import numpy as np
-
     session = Session(calibrated, kernels="builtin", keep_all=True)
     counts = {index: np.zeros(_BINS, np.int64) for index in spans}
     for done, example in enumerate(inputs):

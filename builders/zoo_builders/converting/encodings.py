@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zoo_builders.converting.float_model import Array, Report
+from zoo_builders.arrays import Array
+from zoo_builders.converting.float_model import Report
 from zoo_builders.converting.quantized_file import Quantized, without_zeros
 from zoo_builders.tflite.litert import Session
 from zoo_registry.model.errors import BuildFailed, MeasureFailed

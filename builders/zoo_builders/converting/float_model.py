@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo_builders.arrays import Array
 from zoo_builders.keras_models import fake_quant_models
 from zoo_builders.keras_models.render import graph_of
 from zoo_builders.keras_models.weights import weights_of
@@ -16,7 +17,6 @@ from zoo_builders.techniques.quantize.params import Params as Quantize
 from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_registry.model.errors import Unsupported
 
-Array = np.ndarray[Any, Any]
 Report = Callable[[int, int, str], None]
 """Told of progress: done, total, what is done."""
 

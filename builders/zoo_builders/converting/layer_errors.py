@@ -11,19 +11,17 @@ Two ways of looking, and both are told apart in the record (`Quantization.mode`)
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from zoo_builders.arrays import Array
 from zoo_builders.techniques.quantize.params import MOVING
 from zoo_builders.tflite import weight_tensors
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.operator_names import layer_of
 from zoo_builders.tflite.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.record import LayerError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 EXAMPLES = 50
 """On how many calibration inputs errors are measured: each holds thousands of values a tensor."""
@@ -93,9 +91,7 @@ class _Sums:
     noise: Any = 0.0
     count: int = 0
 
-    def add(self, reference: "Array", found: "Array") -> None:
-        import numpy as np
-
+    def add(self, reference: Array, found: Array) -> None:
         channels = reference.shape[-1] if reference.ndim else 1
         wanted, got = (
             np.asarray(values, np.float64).reshape(-1, channels) for values in (reference, found)
@@ -121,8 +117,6 @@ class _Sums:
 
 
 def _decibels(signal: Any, noise: Any) -> Any:
-    import numpy as np
-
     tiny = np.finfo(np.float64).tiny
     return np.clip(
         10 * (np.log10(np.maximum(signal, tiny)) - np.log10(np.maximum(noise, tiny))),
@@ -134,7 +128,7 @@ def _decibels(signal: Any, noise: Any) -> Any:
 def of_layers(
     calibrated: TfliteFile,
     debug: TfliteFile,
-    examples: "Array",
+    examples: Array,
     report: Callable[[int, int, str], None],
 ) -> tuple[LayerError, ...]:
     """Measure each operator's own error with the converter's debug file, on inputs float32 [N, …].
@@ -181,7 +175,7 @@ def _own_name(name: str, names: set[str]) -> str:
 def of_network(
     float_file: TfliteFile,
     quantized_file: TfliteFile,
-    examples: "Array",
+    examples: Array,
     report: Callable[[int, int, str], None],
 ) -> tuple[LayerError, ...]:
     """Compare what the operators of two files give for the same inputs [N, …].
@@ -228,9 +222,7 @@ def _same(first: Subgraph, second: Subgraph) -> Iterator[tuple[str, tuple[int, T
             yield name, (names[name], tensor)
 
 
-def _real(tensor: Tensor, stored: "Array") -> "Array":
-    import numpy as np
-
+def _real(tensor: Tensor, stored: Array) -> Array:
     return (np.asarray(stored, np.float64) - tensor.zero_points[0]) * tensor.scales[0]
 
 

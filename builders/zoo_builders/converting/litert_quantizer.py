@@ -14,21 +14,16 @@ calibrated.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.converting.operator_settings import Assigned, assign
 from zoo_builders.techniques.quantize.params import EIGHT_BITS
 from zoo_builders.techniques.quantize.params import Params as Quantize
-from zoo_builders.tflite import operator_names, weight_tensors
-from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite import flatbuffer, operator_names, weight_tensors
 from zoo_builders.tflite.litert import quiet
 from zoo_builders.tflite.tflite_file import Subgraph, TfliteFile
 from zoo_registry.model.errors import BuildFailed, MissingExtra
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 DISTRIBUTION = "litert-quantizer"
 SIGNATURE = "serving_default"
@@ -53,7 +48,7 @@ def _missing() -> MissingExtra:
 
 
 def quantize(
-    file: TfliteFile, settings: Quantize, samples: "Array", report: Report = lambda *_: None
+    file: TfliteFile, settings: Quantize, samples: Array, report: Report = lambda *_: None
 ) -> TfliteFile:
     """Quantize a float file as `settings` say.
 
@@ -81,7 +76,7 @@ def quantize(
     _ports(quantizer, settings)
     try:
         with quiet():
-            return read(bytes(_run(quantizer, file, samples, report)))
+            return flatbuffer.read(bytes(_run(quantizer, file, samples, report)))
     except (
         ValueError,
         RuntimeError,
@@ -115,7 +110,7 @@ def _way_out(refused: Sequence[tuple[Assigned, str]], settings: Quantize) -> str
     )
 
 
-def _run(quantizer: Any, file: TfliteFile, samples: "Array", report: Report) -> Any:
+def _run(quantizer: Any, file: TfliteFile, samples: Array, report: Report) -> Any:
     ranges = None
     if quantizer.need_calibration:
         name = file.input_names[file.main.inputs[0]]
@@ -185,11 +180,7 @@ def _operation_names() -> dict[str, str]:
 
     from zoo_builders.tflite import litert
 
-    codes = {
-        value: name
-        for name, value in vars(litert.schema().BuiltinOperator).items()
-        if not name.startswith("_")
-    }
+    codes = flatbuffer.names(litert.schema().BuiltinOperator)
     return {
         codes[code]: name.value
         for code, name in tfl_flatbuffer_utils.TFL_OP_CODE_TO_NAME.items()
@@ -272,7 +263,7 @@ def normal(file: TfliteFile) -> TfliteFile:
         code.builtinCode = max(code.builtinCode, code.deprecatedBuiltinCode)
     if not model.signatureDefs or _text(model.signatureDefs[0].signatureKey) != SIGNATURE:
         model.signatureDefs = [_signature(graph)]
-    return read(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
+    return flatbuffer.read(bytes(flatbuffer_utils.convert_object_to_bytearray(model)))
 
 
 def _signature(graph: Any) -> Any:

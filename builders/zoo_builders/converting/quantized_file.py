@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from zoo_builders import tf
+from zoo_builders.arrays import Array
 from zoo_builders.converting import (
     float_search,
     layer_errors,
@@ -23,7 +24,7 @@ from zoo_builders.converting import (
     tensorflow_converter,
 )
 from zoo_builders.converting.calibrated import Calibrated, measured, selective
-from zoo_builders.converting.float_model import Array, Examples, FloatModel, Report
+from zoo_builders.converting.float_model import Examples, FloatModel, Report
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques.quantize.params import FRONT_END
 from zoo_builders.techniques.quantize.params import Params as Quantize

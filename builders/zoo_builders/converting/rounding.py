@@ -21,11 +21,10 @@ where it is, so the converter finds the same step again, and every weight on its
 
 from functools import cache
 from itertools import product
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from zoo_builders.arrays import Array
 
 LEVELS = 127
 FEW = 10

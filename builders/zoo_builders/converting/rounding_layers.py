@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from zoo_builders import tf
+from zoo_builders.arrays import Array
 from zoo_builders.converting import rounding
 from zoo_builders.keras_models.render import graph_of, layer_of
 from zoo_builders.keras_models.weights import render_with, weights_of
 from zoo_builders.networks import fold
 from zoo_builders.networks.graph import Graph, Node, pair
 
-Array = np.ndarray[Any, Any]
 Report = Callable[[int, int, str], None]
 
 EXAMPLES = 100

@@ -9,14 +9,10 @@ are what goals (`top1: {min: 0.9}`) and queries (`--min-top1 0.9`) use.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
+from zoo_builders.arrays import Array
 from zoo_registry.model.plugins import Kind
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 _Z95 = 1.959963984540054
 
@@ -55,7 +51,7 @@ class Metric(Protocol):
     name: str
     tasks: tuple[str, ...]
 
-    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+    def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
         """Judge scores [N, classes] against labels [N].
 
         None where the metric says nothing for these data.
@@ -90,13 +86,13 @@ def wilson(hits: float, total: int) -> tuple[float, float]:
     return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
 
 
-def share_of(right: "Array") -> Score:
+def share_of(right: Array) -> Score:
     """Give the share of examples for which any entry of their row of `right` [N, K] is true."""
     hits, total = int(right.any(axis=1).sum()), len(right)
     return Score(hits / total, wilson(hits, total))
 
 
-def ranked(outputs: "Array") -> "Array":
+def ranked(outputs: Array) -> Array:
     """Give the class numbers of each example from the highest score to the lowest.
 
     Equal scores in favour of the lower number.
@@ -106,7 +102,7 @@ def ranked(outputs: "Array") -> "Array":
     return np.argsort(-outputs.reshape(len(outputs), -1), axis=1, kind="stable")
 
 
-def recalls(outputs: "Array", labels: "Array", classes: Sequence[str]) -> tuple[ClassShare, ...]:
+def recalls(outputs: Array, labels: Array, classes: Sequence[str]) -> tuple[ClassShare, ...]:
     """Give, for each class that has examples.
 
     The share of them whose highest score is that class.
@@ -125,7 +121,7 @@ def recalls(outputs: "Array", labels: "Array", classes: Sequence[str]) -> tuple[
 
 
 def measure(
-    names: Sequence[str], outputs: "Array", labels: "Array", classes: Sequence[str]
+    names: Sequence[str], outputs: Array, labels: Array, classes: Sequence[str]
 ) -> Mapping[str, Score]:
     """Measure what several metrics say of the same outputs.
 

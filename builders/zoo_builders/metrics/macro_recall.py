@@ -2,14 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.metrics import METRICS, Score, recalls, wilson
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 
 class MacroRecall:
@@ -25,7 +20,7 @@ class MacroRecall:
     name = "macro_recall"
     tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
-    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+    def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
         """Average the recalls."""
         found = recalls(outputs, labels, classes)
         mean = sum(one.value for one in found) / len(found)

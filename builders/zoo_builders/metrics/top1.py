@@ -1,14 +1,9 @@
 """`top1`: how often the highest score is right."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.metrics import METRICS, Score, ranked, share_of
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 
 class Top1:
@@ -17,7 +12,7 @@ class Top1:
     name = "top1"
     tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
-    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+    def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
         """Count the hits."""
         del classes
         return share_of(ranked(outputs)[:, :1] == labels[:, None])

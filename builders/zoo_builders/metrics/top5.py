@@ -1,14 +1,9 @@
 """`top5`: how often the right class is among the five highest scores."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.metrics import METRICS, Score, ranked, share_of
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 _FIVE = 5
 
@@ -22,7 +17,7 @@ class Top5:
     name = "top5"
     tasks: tuple[str, ...] = ("image-classification",)
 
-    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+    def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
         """Count the hits; of five classes or fewer, every one is among the five highest.
 
         And nothing is said.

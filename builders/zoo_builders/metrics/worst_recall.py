@@ -1,14 +1,9 @@
 """`worst_recall`: the class a model serves worst."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.metrics import METRICS, Score, recalls, wilson
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 
 class WorstRecall:
@@ -21,7 +16,7 @@ class WorstRecall:
     name = "worst_recall"
     tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
-    def measure(self, outputs: "Array", labels: "Array", classes: Sequence[str]) -> Score | None:
+    def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
         """Find the worst class; among equals the one with the most examples.
 
         Whose interval is the narrowest.

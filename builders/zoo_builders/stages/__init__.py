@@ -20,12 +20,7 @@ TOOLS: Mapping[StageKind, tuple[str, ...]] = {
     "benchmark": ("ai-edge-litert", "numpy"),
 }
 ENTRY: Mapping[StageKind, str] = {
-    "data": f"{PACKAGE}.stages.data",
-    "base": f"{PACKAGE}.stages.base",
-    "import": f"{PACKAGE}.stages.import_file",
-    "technique": f"{PACKAGE}.stages.technique",
-    "convert": f"{PACKAGE}.stages.convert",
-    "inspect": f"{PACKAGE}.stages.inspect",
-    "evaluate": f"{PACKAGE}.stages.evaluate",
-    "benchmark": f"{PACKAGE}.stages.benchmark",
+    # `import` is no name for a module
+    kind: f"{PACKAGE}.stages.{'import_file' if kind == 'import' else kind}"
+    for kind in TOOLS
 }

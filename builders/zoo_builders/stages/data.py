@@ -7,16 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from zoo_builders.arrays import Array
 from zoo_builders.data import audio_features, front_end, preprocess, splits
 from zoo_builders.data.front_end import FrontEnd
 from zoo_builders.data.sources import SOURCES, BadData, Dataset
 from zoo_builders.stage import Job
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 TRAIN = "train"
 
@@ -81,7 +80,7 @@ def _front_end(front: FrontEnd, steps: Sequence[Mapping[str, Any]], train: Any) 
     return front.told(preprocess.value_map(steps, held or (0.0, 1.0), made))
 
 
-def _held(features: "np.ndarray[Any, Any] | None") -> tuple[float, float] | None:
+def _held(features: Array | None) -> tuple[float, float] | None:
     """Give the lowest and highest feature, or None where there are none."""
     return (
         None
@@ -90,25 +89,19 @@ def _held(features: "np.ndarray[Any, Any] | None") -> tuple[float, float] | None
     )
 
 
-def _store(job: Job, dataset: Dataset, name: str, expression: str) -> "np.ndarray[Any, Any]":
+def _store(job: Job, dataset: Dataset, name: str, expression: str) -> Array:
     """Write the labels of one split and give its images, before geometry."""
-    import numpy as np
-
     counts = {split: len(held.labels) for split, held in dataset.splits.items()}
     chosen = splits.select(splits.parse(expression), counts)
     _write_array(
         job.out / f"{name}_y.npy",
         np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen]),
     )
-    images: np.ndarray[Any, Any] = np.concatenate(
-        [dataset.splits[s].images[r.start : r.stop] for s, r in chosen]
-    )
+    images: Array = np.concatenate([dataset.splits[s].images[r.start : r.stop] for s, r in chosen])
     return images
 
 
-def _write_array(path: Path, array: "np.ndarray[Any, Any]") -> None:
-    import numpy as np
-
+def _write_array(path: Path, array: Array) -> None:
     np.save(path, np.ascontiguousarray(array), allow_pickle=False)
 
 

@@ -11,8 +11,11 @@ import gzip
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from zoo_builders.arrays import Array
 from zoo_builders.stage import Job
 from zoo_builders.stages.results import write_parts
 from zoo_builders.tasks import TASKS, Task, refuse_other_classes
@@ -33,11 +36,6 @@ from zoo_registry.model.record import (
     Sound,
     Values,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 SQNR_CEILING_DB = 200.0
 """Reported where outputs are equal.
@@ -89,8 +87,8 @@ class _Split:
     """
 
     name: str
-    inputs: "Array"
-    labels: "Array"
+    inputs: Array
+    labels: Array
     values: Any
     about: Mapping[str, Any]
 
@@ -140,10 +138,8 @@ def _split(job: Job, name: str) -> _Split:
     return _Split(name, inputs, labels, stored.load_value_map(folder), stored.load_about(folder))
 
 
-def _spread(split: _Split) -> "Array":
+def _spread(split: _Split) -> Array:
     """Take a handful of examples, evenly spread over the split."""
-    import numpy as np
-
     chosen = np.unique(np.linspace(0, len(split.labels) - 1, golden.EXAMPLES).astype(int))
     mapped: Array = split.values(np.asarray(split.inputs[chosen]))
     return mapped
@@ -177,13 +173,11 @@ def _spelled(front: Mapping[str, Any]) -> dict[str, Any]:
     return {str(front["step"]): {**front["params"], **values}}
 
 
-def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> "Array":
+def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> Array:
     """Run a file over a split, one example a time, as any application does.
 
     Real values [N, …] of its first output.
     """
-    import numpy as np
-
     session = litert.Session(data)
     if (
         len(session.inputs) != 1
@@ -239,8 +233,6 @@ def _metrics(
 
 
 def _fidelity(job: Job, data: bytes, baseline: bytes, task: Task, split: _Split) -> Fidelity:
-    import numpy as np
-
     reference = outputs_of(job, baseline, split, f"float32 on {split.name}")
     found = (
         reference if data == baseline else outputs_of(job, data, split, f"fidelity on {split.name}")
@@ -256,13 +248,11 @@ def _fidelity(job: Job, data: bytes, baseline: bytes, task: Task, split: _Split)
     )
 
 
-def sqnr_db(reference: "Array", found: "Array") -> float:
+def sqnr_db(reference: Array, found: Array) -> float:
     """Signal to quantization noise.
 
     10 log10(sum r² / sum (r - f)²) over all outputs of all examples; at most `SQNR_CEILING_DB`.
     """
-    import numpy as np
-
     signal = float(np.sum(np.square(reference, dtype=np.float64)))
     noise = float(np.sum(np.square(reference.astype(np.float64) - found)))
     if not noise or not signal:

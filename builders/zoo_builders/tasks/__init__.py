@@ -2,16 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
+from zoo_builders.arrays import Array
 from zoo_builders.metrics import Score
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.plugins import Kind
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 __all__ = ["TASKS", "Score", "Task", "refuse_other_classes"]
 
@@ -34,15 +30,13 @@ class Task(Protocol):
         A task without metrics needs no labels.
         """
 
-    def score(
-        self, outputs: "Array", labels: "Array", classes: Sequence[str]
-    ) -> Mapping[str, Score]:
+    def score(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Mapping[str, Score]:
         """Judge outputs [N, …] (real values) against labels [N].
 
         A metric that says nothing for these data is left out.
         """
 
-    def decide(self, outputs: "Array") -> "Array | None":
+    def decide(self, outputs: Array) -> Array | None:
         """Reduce outputs [N, …] to one decision an example, [N].
 
         Two files agree where their decisions are equal.

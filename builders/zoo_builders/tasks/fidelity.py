@@ -4,14 +4,9 @@ How closely a file follows the float32 file it comes from, and nothing else.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.tasks import TASKS, Score
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 _SCORES = 2
 
@@ -34,14 +29,12 @@ class Fidelity:
         """None: there are no labels to hold outputs against."""
         return ()
 
-    def score(
-        self, outputs: "Array", labels: "Array", classes: Sequence[str]
-    ) -> Mapping[str, Score]:
+    def score(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Mapping[str, Score]:
         """Say nothing."""
         del outputs, labels, classes
         return {}
 
-    def decide(self, outputs: "Array") -> "Array | None":
+    def decide(self, outputs: Array) -> Array | None:
         """Give the number of each example's highest output, where outputs are scores; else None."""
         flat = outputs.reshape(len(outputs), -1)
         scores = (

@@ -1,15 +1,10 @@
 """`image-classification`: one score per class; the highest names the image."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from zoo_builders import metrics
+from zoo_builders.arrays import Array
 from zoo_builders.tasks import TASKS, Score
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 
 class ImageClassification:
@@ -29,13 +24,11 @@ class ImageClassification:
         """The metrics that name this task."""
         return metrics.of_task(self.name)
 
-    def score(
-        self, outputs: "Array", labels: "Array", classes: Sequence[str]
-    ) -> Mapping[str, Score]:
+    def score(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Mapping[str, Score]:
         """Ask its metrics."""
         return metrics.measure(self.metrics, outputs, labels, classes)
 
-    def decide(self, outputs: "Array") -> "Array":
+    def decide(self, outputs: Array) -> Array:
         """Give the number of the best class for each example."""
         decided: Array = outputs.reshape(len(outputs), -1).argmax(axis=1)
         return decided

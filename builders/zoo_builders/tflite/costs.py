@@ -6,31 +6,13 @@ where its time goes, this tells where it can go.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from zoo_builders.tflite import weight_tensors
 from zoo_builders.tflite.tflite_file import Operator, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.record import OperatorCost
 
-_BITS = {
-    "float64": 64,
-    "int64": 64,
-    "uint64": 64,
-    "complex64": 64,
-    "float32": 32,
-    "int32": 32,
-    "uint32": 32,
-    "float16": 16,
-    "bfloat16": 16,
-    "int16": 16,
-    "uint16": 16,
-    "int8": 8,
-    "uint8": 8,
-    "bool": 8,
-    "int4": 4,
-    "uint4": 4,
-    "int2": 2,
-}
 _FREE = frozenset({*weight_tensors.UNPACKING, "RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 """Operators that are gone once the runtime has prepared the file (stored constants unfolded).
 
@@ -90,7 +72,8 @@ def _is_pointwise(graph: Subgraph, operator: Operator) -> bool:
 
 
 def _bytes(tensor: Tensor) -> int:
-    return elements(tensor) * _BITS.get(tensor.dtype, 8) // 8
+    bits = re.search(r"\d+$", tensor.dtype)  # float32, int4, …; bool and others count a byte
+    return elements(tensor) * (int(bits.group()) if bits else 8) // 8
 
 
 def macs(graph: Subgraph, operator: Operator) -> int:

@@ -8,8 +8,9 @@ whole file, and whatever an accessor trips over comes out as `BadFile`.
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.tflite_file import (
     BadFile,
@@ -20,10 +21,6 @@ from zoo_builders.tflite.tflite_file import (
     Tensor,
     TfliteFile,
 )
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 IDENTIFIER = b"TFL3"
 MAX_BYTES = 2 << 30
@@ -66,21 +63,17 @@ def read(data: bytes) -> TfliteFile:
         ) from error
 
 
+def names(enumeration: Any) -> dict[int, str]:
+    """Map the values of one of the schema's enumerations to their names."""
+    return {value: name for name, value in vars(enumeration).items() if not name.startswith("_")}
+
+
 class _Reader:
     """Walks the generated accessors, counting what it takes."""
 
     def __init__(self, data: bytes, schema: Any) -> None:
         self._data, self._schema, self._taken, self._copied = data, schema, 0, 0
-        self._dtypes = {
-            value: name.lower()
-            for name, value in vars(schema.TensorType).items()
-            if not name.startswith("_")
-        }
-        self._codes = {
-            value: name
-            for name, value in vars(schema.BuiltinOperator).items()
-            if not name.startswith("_")
-        }
+        self._dtypes, self._codes = names(schema.TensorType), names(schema.BuiltinOperator)
 
     def _take(self, count: int, what: str, width: int = 4) -> int:
         """Allow `count` more items of at least `width` bytes each, or refuse."""
@@ -198,7 +191,7 @@ class _Reader:
             index,
             self._text(tensor.Name()),
             self._shape(tensor),
-            dtype,
+            dtype.lower(),
             buffers[buffer],
             scales,
             zeros,
@@ -254,18 +247,13 @@ class _Reader:
             "csr", 0, segments, self._indices(level.ArrayIndicesType(), level.ArrayIndices())
         )
 
-    def _indices(self, kind: int, table: Any) -> "np.ndarray[Any, Any]":
+    def _indices(self, kind: int, table: Any) -> Array:
         import numpy as np
 
-        kinds = self._schema.SparseIndexVector
-        names: dict[int, str] = {
-            kinds.Int32Vector: "Int32Vector",
-            kinds.Uint16Vector: "Uint16Vector",
-            kinds.Uint8Vector: "Uint8Vector",
-        }
-        if kind not in names or table is None:
+        name = names(self._schema.SparseIndexVector).get(kind, "NONE")
+        if name == "NONE" or table is None:
             raise BadFile(f"a sparse dimension stores its indices as type {kind}")
-        vector = getattr(self._schema, names[kind])()
+        vector = getattr(self._schema, name)()
         vector.Init(table.Bytes, table.Pos)
         values = vector.ValuesAsNumpy()
         if isinstance(values, int):

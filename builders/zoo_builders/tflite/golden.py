@@ -12,17 +12,15 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from zoo_builders.arrays import Array
 from zoo_builders.tflite import litert
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import Golden, Structure
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 EXAMPLES = 5
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -47,14 +45,12 @@ class Vectors:
     And the absolute tolerance in stored units.
     """
 
-    inputs: "tuple[Array, ...]"
-    outputs: "tuple[Array, ...]"
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
     atol: float
 
     def to_bytes(self) -> bytes:
         """Spell as .npz; equal vectors give equal bytes (numpy alone would store the time)."""
-        import numpy as np
-
         arrays = {f"input_{i}": a for i, a in enumerate(self.inputs)} | {
             f"output_{i}": a for i, a in enumerate(self.outputs)
         }
@@ -77,21 +73,19 @@ class Vectors:
 
 def load(folder: Path) -> Vectors:
     """Read `golden.npz` and the tolerance in `evaluation.json` of an evaluate stage's result."""
-    import numpy as np
-
     atol = float(json.loads((folder / "evaluation.json").read_bytes())["golden"]["atol"])
     with np.load(folder / "golden.npz", allow_pickle=False) as archive:
         return Vectors(_numbered(archive, "input"), _numbered(archive, "output"), atol)
 
 
-def _numbered(archive: Any, kind: str) -> "tuple[Array, ...]":
+def _numbered(archive: Any, kind: str) -> tuple[Array, ...]:
     return tuple(
         archive[f"{kind}_{index}"]
         for index in range(sum(name.startswith(f"{kind}_") for name in archive.files))
     )
 
 
-def make(data: bytes, structure: Structure, examples: "Array") -> Vectors:
+def make(data: bytes, structure: Structure, examples: Array) -> Vectors:
     """Run `examples` (real values [E, …] of the one input) by the runtime's own kernels.
 
     And see that the delegate agrees.
@@ -121,8 +115,6 @@ def seeded(
         MeasureFailed: a path cannot run the file.
         BuildFailed: the delegate gives other outputs than the runtime without it.
     """
-    import numpy as np
-
     session, random = litert.Session(data, kernels="builtin"), np.random.default_rng(seed)
     return _agreed(
         data,
@@ -132,9 +124,7 @@ def seeded(
     )
 
 
-def _drawn(port: litert.Port, random: "np.random.Generator") -> "Array":
-    import numpy as np
-
+def _drawn(port: litert.Port, random: "np.random.Generator") -> Array:
     if np.issubdtype(port.dtype, np.floating):
         return random.uniform(-1, 1, port.shape).astype(port.dtype)
     if port.scale:
@@ -144,14 +134,12 @@ def _drawn(port: litert.Port, random: "np.random.Generator") -> "Array":
 
 
 def _agreed(
-    data: bytes, structure: Structure, session: litert.Session, stored: "Sequence[Sequence[Array]]"
+    data: bytes, structure: Structure, session: litert.Session, stored: Sequence[Sequence[Array]]
 ) -> Vectors:
     """Run examples (one array a port, as stored) by the runtime's own kernels.
 
     And hold the delegate's outputs against them.
     """
-    import numpy as np
-
     outputs = [session.run(one) for one in stored]
     by_port = tuple(
         np.stack([output[port] for output in outputs]) for port in range(len(session.outputs))
@@ -168,13 +156,11 @@ def _agreed(
     return vectors
 
 
-def _tolerance(structure: Structure, outputs: "tuple[Array, ...]") -> float:
+def _tolerance(structure: Structure, outputs: tuple[Array, ...]) -> float:
     """Tolerance in stored units.
 
     A share of the largest range of any output, at least three steps for integers.
     """
-    import numpy as np
-
     kind = next(
         (name for name in ("int16", "int8", "float16") if name in structure.tensors_by_dtype),
         "float32",

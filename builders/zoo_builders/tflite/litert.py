@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from zoo_builders.arrays import Array
 from zoo_registry.model.errors import MeasureFailed, MissingExtra
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Port:
     scale: float
     zero_point: int
 
-    def store(self, values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    def store(self, values: Array) -> Array:
         """Turn real values into what the file takes.
 
         Rounded to the nearest step and clipped for integers.
@@ -100,7 +101,7 @@ class Port:
         steps = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
         return np.ascontiguousarray(np.clip(steps, limits.min, limits.max).astype(self.dtype))
 
-    def real(self, stored: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    def real(self, stored: Array) -> Array:
         """Turn what the file gives into real values, float32."""
         import numpy as np
 
@@ -168,7 +169,7 @@ class Session:
         self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
         self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
 
-    def feed(self, arrays: "Sequence[np.ndarray[Any, Any]]") -> None:
+    def feed(self, arrays: Sequence[Array]) -> None:
         """Set all inputs, as stored (see `Port.store`).
 
         Raises:
@@ -195,7 +196,7 @@ class Session:
         except (RuntimeError, ValueError) as error:
             raise MeasureFailed(f"the runtime failed while running the file: {error}") from error
 
-    def fetch(self) -> "tuple[np.ndarray[Any, Any], ...]":
+    def fetch(self) -> tuple[Array, ...]:
         """Copy all outputs, as stored.
 
         Raises:
@@ -211,7 +212,7 @@ class Session:
                 )
         return arrays
 
-    def value(self, index: int) -> "np.ndarray[Any, Any]":
+    def value(self, index: int) -> Array:
         """Copy a tensor by its index, as stored.
 
         One that is only computed on the way needs `keep_all`.
@@ -220,12 +221,12 @@ class Session:
             MeasureFailed: it was not kept.
         """
         try:
-            value: np.ndarray[Any, Any] = self._interpreter.get_tensor(index)
+            value: Array = self._interpreter.get_tensor(index)
         except (RuntimeError, ValueError) as error:
             raise MeasureFailed(f"tensor {index} cannot be read: {error}") from error
         return value
 
-    def run(self, arrays: "Sequence[np.ndarray[Any, Any]]") -> "tuple[np.ndarray[Any, Any], ...]":
+    def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
         """Feed, invoke, fetch; inputs and outputs as stored.
 
         Raises:
@@ -235,7 +236,7 @@ class Session:
         self.invoke()
         return self.fetch()
 
-    def infer(self, examples: "Iterable[np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
+    def infer(self, examples: Iterable[Array]) -> Array:
         """Run real values [N, …] of the first input, one example at a time, as applications do.
 
         Real values [N, …] of the first output, float32.
@@ -271,10 +272,7 @@ class Session:
 
 
 def compare(
-    session: Session,
-    inputs: "Sequence[np.ndarray[Any, Any]]",
-    outputs: "Sequence[np.ndarray[Any, Any]]",
-    atol: float,
+    session: Session, inputs: Sequence[Array], outputs: Sequence[Array], atol: float
 ) -> None:
     """See that a loaded file gives the golden `outputs` for the golden `inputs`.
 
@@ -290,9 +288,7 @@ def compare(
             near(f"golden example {example}, output {port}", value, outputs[port][example], atol)
 
 
-def near(
-    where: str, found: "np.ndarray[Any, Any]", wanted: "np.ndarray[Any, Any]", atol: float
-) -> None:
+def near(where: str, found: Array, wanted: Array, atol: float) -> None:
     """See that a value is the wanted one, within `atol` everywhere; `where` begins the message.
 
     Raises:

@@ -8,17 +8,12 @@ each level is dense or lists the indices that exist.
 """
 
 import math
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.tflite.tflite_file import BadFile, Level, Sparse
 
-if TYPE_CHECKING:
-    import numpy as np
 
-    Array = np.ndarray[Any, Any]
-
-
-def decode(values: "Array", shape: tuple[int, ...], sparse: Sparse) -> "Array":
+def decode(values: Array, shape: tuple[int, ...], sparse: Sparse) -> Array:
     """Spread the stored `values` over a dense array of `shape`; what is not stored is 0.
 
     Raises:
@@ -87,7 +82,7 @@ def _size(
     )
 
 
-def _expand(level: Level, nodes: int, size: int, *, limit: int) -> "tuple[Array, Array]":
+def _expand(level: Level, nodes: int, size: int, *, limit: int) -> tuple[Array, Array]:
     """Give, for each child of `nodes` parents, its parent and its index along this dimension."""
     import numpy as np
 
@@ -109,8 +104,8 @@ def _expand(level: Level, nodes: int, size: int, *, limit: int) -> "tuple[Array,
 
 
 def _places(
-    coordinates: "list[Array]", shape: tuple[int, ...], sparse: Sparse, blocks: dict[int, int]
-) -> "tuple[Array, ...]":
+    coordinates: list[Array], shape: tuple[int, ...], sparse: Sparse, blocks: dict[int, int]
+) -> tuple[Array, ...]:
     by_dimension = dict(zip(sparse.order, coordinates, strict=True))
     rank = len(shape)
     places = []

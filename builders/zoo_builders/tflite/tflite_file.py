@@ -7,12 +7,10 @@ takes that value.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
+from zoo_builders.arrays import Array
 from zoo_registry.model.errors import WrongUse
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class BadFile(WrongUse):
@@ -30,8 +28,8 @@ class Level:
 
     format: Literal["dense", "csr"]
     size: int
-    segments: "np.ndarray[Any, Any] | None" = None
-    indices: "np.ndarray[Any, Any] | None" = None
+    segments: Array | None = None
+    indices: Array | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,11 @@ Found through DENSIFY and DEQUANTIZE, decoded, counted.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
+from zoo_builders.arrays import Array
 from zoo_builders.tflite import sparse_tensors
 from zoo_builders.tflite.tflite_file import BadFile, Operator, Subgraph, Tensor
 from zoo_registry.model.record import TensorSparsity
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
 
 WITH_WEIGHTS = frozenset(
     {
@@ -59,11 +54,11 @@ class Weight:
 
     tensor: Tensor
     operator: Operator
-    values: "Array"
-    bias: "Array | None" = None
+    values: Array
+    bias: Array | None = None
 
     @property
-    def zero(self) -> "Array":
+    def zero(self) -> Array:
         """Mask of the elements that mean exactly zero.
 
         The zero point for integers, 0 for floats.
@@ -80,7 +75,7 @@ class Weight:
         return np.asarray(self.values == np.asarray(points).reshape(along))
 
     @property
-    def bias_zero(self) -> "Array | None":
+    def bias_zero(self) -> Array | None:
         """Mask of the elements of the bias that are zero (integer biases have the zero point 0)."""
         import numpy as np
 
@@ -114,7 +109,7 @@ def _granularity(tensor: Tensor) -> str:
     return "" if not tensor.scales else "tensor" if len(tensor.scales) == 1 else "channel"
 
 
-def _most_distinct(channels: "Array") -> int:
+def _most_distinct(channels: Array) -> int:
     """Count the different values in each row of [channels, …], all rows at once.
 
     Give the largest count.
@@ -148,7 +143,7 @@ def of(graph: Subgraph, operator: Operator) -> Tensor | None:
     return stored(graph, operator.inputs[WEIGHTS])
 
 
-def _bias(graph: Subgraph, operator: Operator) -> "Array | None":
+def _bias(graph: Subgraph, operator: Operator) -> Array | None:
     """Decode the bias an operator adds; None where it adds none.
 
     Of a computed one nothing is known: one element that is not zero.
@@ -190,7 +185,7 @@ def stored(graph: Subgraph, index: int) -> Tensor | None:
     return None
 
 
-def constant(graph: Subgraph, index: int) -> "Array | None":
+def constant(graph: Subgraph, index: int) -> Array | None:
     """Decode the constant behind tensor `index`, as `values` does; None when it is computed.
 
     Raises:
@@ -200,7 +195,7 @@ def constant(graph: Subgraph, index: int) -> "Array | None":
     return None if tensor is None else values(tensor)
 
 
-def values(tensor: Tensor) -> "Array":
+def values(tensor: Tensor) -> Array:
     """Decode a constant to a dense array of its shape, as stored.
 
     Raises:
@@ -222,7 +217,7 @@ def values(tensor: Tensor) -> "Array":
     return sparse_tensors.decode(_unpack(tensor, None), tensor.shape, tensor.sparse)
 
 
-def _unpack(tensor: Tensor, elements: int | None) -> "Array":
+def _unpack(tensor: Tensor, elements: int | None) -> Array:
     """Read `elements` values (None = as many as there are) from the bytes."""
     import numpy as np
 
@@ -239,7 +234,7 @@ def _unpack(tensor: Tensor, elements: int | None) -> "Array":
     return found
 
 
-def _unpack_bits(packed: "Array", bits: int) -> "Array":
+def _unpack_bits(packed: Array, bits: int) -> Array:
     """Split bytes into signed integers of `bits` bits, the lowest first."""
     import numpy as np
 

@@ -298,7 +298,7 @@ def test_an_int16x8_graph_that_converts_but_does_not_run_is_refused_in_the_runti
     from zoo_builders.converting.float_model import Examples, of_keras
     from zoo_builders.converting.quantized_file import quantized
 
-    params = Params.model_validate({"dtype": "int16x8"})
+    params = Params.model_validate({"dtype": "int16x8", "report": False})
     calibration = (
         np.load(digits_data / "calibration_x.npy")[:10].astype(np.float32).reshape(-1, 8, 8, 1)
     )
