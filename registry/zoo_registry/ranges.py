@@ -9,7 +9,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Portion:
     """What to send: bytes `start` up to, not including, `end`; nothing for 304 and 416."""
 
     status: int
@@ -17,29 +17,29 @@ class Answer:
     end: int
 
 
-def answer(headers: Mapping[str, str], etag: str, size: int) -> Answer:
+def portion(headers: Mapping[str, str], etag: str, size: int) -> Portion:
     """Decide on 200, 206, 304 or 416 for a resource with a strong `etag` and `size` bytes.
 
     One range is honoured, from a start or as a suffix; several, or one that does not parse, count
     as none, as the RFC allows.
     """
     if matches(headers.get("if-none-match"), etag):
-        return Answer(304, 0, 0)
+        return Portion(304, 0, 0)
     wanted = _RANGE.fullmatch(headers.get("range", "").strip())
     condition = headers.get("if-range")
     if wanted is None or (condition is not None and condition.strip() != etag):
-        return Answer(200, 0, size)
+        return Portion(200, 0, size)
     first, last = wanted[1], wanted[2]
     if not first and not last:
-        return Answer(200, 0, size)
+        return Portion(200, 0, size)
     if first and last and int(last) < int(first):
-        return Answer(200, 0, size)
+        return Portion(200, 0, size)
     start, end = (
         (int(first), min(int(last) + 1, size) if last else size)
         if first
         else (max(size - int(last), 0), size)
     )
-    return Answer(206, start, end) if start < end else Answer(416, 0, 0)
+    return Portion(206, start, end) if start < end else Portion(416, 0, 0)
 
 
 def matches(header: str | None, etag: str) -> bool:

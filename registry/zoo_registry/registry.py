@@ -36,7 +36,7 @@ GRACE_S = 24 * 3600.0
 NEAR = 5
 
 
-class Device(BaseModel):
+class MeasuredDevice(BaseModel):
     """One place where something was measured: with which thread counts, and how many releases."""
 
     device: str
@@ -169,10 +169,10 @@ class Registry:
         """List the values that searches can choose from, by parameter."""
         return self.catalogue.facets()
 
-    def devices(self) -> tuple[Device, ...]:
+    def devices(self) -> tuple[MeasuredDevice, ...]:
         """List where releases were measured."""
         return tuple(
-            Device(device=name, threads=threads, releases=count)
+            MeasuredDevice(device=name, threads=threads, releases=count)
             for name, threads, count in self.catalogue.devices()
         )
 

@@ -35,7 +35,7 @@ _TAG = re.compile(r"v(\d+\.\d+\.\d+.*)")
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class RepositoryFile:
     """One file of a repository.
 
     A large one is a blob of the store and known by its sha256, a small one by its git object id.
@@ -80,7 +80,7 @@ def selector_of(revision: str, versions: Iterable[Summary]) -> str:
     return tag[1] if tag else revision
 
 
-def files_of(release: Release) -> dict[str, File]:
+def files_of(release: Release) -> dict[str, RepositoryFile]:
     """List the files of a release by path."""
     record = release.record
     found = [_large(f"{record.name}.tflite", record.file.sha256, record.file.size)]
@@ -93,23 +93,23 @@ def files_of(release: Release) -> dict[str, File]:
     return {file.path: file for file in sorted(found, key=lambda file: file.path)}
 
 
-def _small(path: str, content: bytes) -> File:
-    return File(path, len(content), _git_id(content), Digest.of(content), content)
+def _small(path: str, content: bytes) -> RepositoryFile:
+    return RepositoryFile(path, len(content), _git_id(content), Digest.of(content), content)
 
 
-def _large(path: str, sha256: Digest, size: int) -> File:
+def _large(path: str, sha256: Digest, size: int) -> RepositoryFile:
     """Describe a blob the way git-lfs does: what git keeps is a pointer (git-lfs, docs/spec.md)."""
     pointer = (
         f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
     )
-    return File(path, size, _git_id(pointer), sha256, pointer_size=len(pointer))
+    return RepositoryFile(path, size, _git_id(pointer), sha256, pointer_size=len(pointer))
 
 
 def _git_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
-class Said(BaseModel):
+class HubPart(BaseModel):
     """Base of what is said in the Hub's words."""
 
     model_config = ConfigDict(
@@ -117,7 +117,7 @@ class Said(BaseModel):
     )
 
 
-class TreeLfs(Said):
+class TreeLfs(HubPart):
     """A large file in a tree."""
 
     oid: Digest
@@ -125,7 +125,7 @@ class TreeLfs(Said):
     pointer_size: int
 
 
-class TreeEntry(Said):
+class TreeEntry(HubPart):
     """One file of a tree; `oid` is git's."""
 
     type: str = "file"
@@ -135,7 +135,7 @@ class TreeEntry(Said):
     lfs: TreeLfs | None = None
 
 
-class SiblingLfs(Said):
+class SiblingLfs(HubPart):
     """A large file in a description."""
 
     sha256: Digest
@@ -143,7 +143,7 @@ class SiblingLfs(Said):
     pointer_size: int
 
 
-class Sibling(Said):
+class Sibling(HubPart):
     """One file in a description."""
 
     rfilename: str
@@ -152,7 +152,7 @@ class Sibling(Said):
     lfs: SiblingLfs | None = None
 
 
-class GitRef(Said):
+class GitRef(HubPart):
     """A branch or a tag."""
 
     name: str
@@ -160,7 +160,7 @@ class GitRef(Said):
     target_commit: str
 
 
-class Refs(Said):
+class Refs(HubPart):
     """`main` and the aliases as branches, the versions as tags."""
 
     branches: tuple[GitRef, ...]
@@ -168,7 +168,7 @@ class Refs(Said):
     converts: tuple[GitRef, ...] = ()
 
 
-class Description(Said):
+class Description(HubPart):
     """One revision of a repository. The Hub spells two of its keys otherwise than the rest."""
 
     id: str
@@ -211,7 +211,7 @@ def describe(release: Release, *, private: bool) -> Description:
     )
 
 
-def _sibling(file: File) -> Sibling:
+def _sibling(file: RepositoryFile) -> Sibling:
     lfs = (
         SiblingLfs(sha256=file.sha256, size=file.size, pointer_size=file.pointer_size)
         if file.large
@@ -220,10 +220,10 @@ def _sibling(file: File) -> Sibling:
     return Sibling(rfilename=file.path, size=file.size, blob_id=file.oid, lfs=lfs)
 
 
-def tree(files: Iterable[File]) -> tuple[TreeEntry, ...]:
+def tree(files: Iterable[RepositoryFile]) -> tuple[TreeEntry, ...]:
     """List files as a tree."""
 
-    def lfs(file: File) -> TreeLfs | None:
+    def lfs(file: RepositoryFile) -> TreeLfs | None:
         return (
             TreeLfs(oid=file.sha256, size=file.size, pointer_size=file.pointer_size)
             if file.large

@@ -11,11 +11,11 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Engine, delete, insert, select
 
 from zoo_registry.catalogue.engine import reading, writing
@@ -29,12 +29,13 @@ from zoo_registry.stores.layout import now, stamp
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One upload: where to send its bytes, how many have come.
+class Upload(BaseModel):
+    """An upload: send the bytes from `offset` on to `/v1/uploads/{id}`.
 
-    `done` says whether the blob is in the store.
+    Nothing is left to do when it is `done`.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     id: str
     sha256: Digest
@@ -43,7 +44,7 @@ class Upload:
     done: bool
 
 
-class Part:
+class PartFile:
     """The part file of one upload, open for the next piece. Nobody else writes to it meanwhile."""
 
     def __init__(self, upload: Upload, stream: BinaryIO) -> None:
@@ -83,12 +84,12 @@ class Uploads:
         identity = secrets.token_hex(16)
         standing = self._store.stat(digest)
         if standing is not None and standing.size == size:
-            return Upload(identity, digest, size, size, True)
+            return Upload(id=identity, sha256=digest, size=size, offset=size, done=True)
         with writing(self._engine) as connection:
             connection.execute(
                 insert(uploads).values(id=identity, sha256=digest, size=size, created=stamp(now()))
             )
-        return Upload(identity, digest, size, 0, False)
+        return Upload(id=identity, sha256=digest, size=size, offset=0, done=False)
 
     def status(self, identity: str) -> Upload:
         """Say how far an upload is.
@@ -108,15 +109,15 @@ class Uploads:
             )
         path = self._path(identity)
         return Upload(
-            identity,
-            Digest(row.sha256),
-            row.size,
-            path.stat().st_size if path.exists() else 0,
-            False,
+            id=identity,
+            sha256=Digest(row.sha256),
+            size=row.size,
+            offset=path.stat().st_size if path.exists() else 0,
+            done=False,
         )
 
     @contextmanager
-    def receiving(self, identity: str, start: int) -> Iterator[Part]:
+    def receiving(self, identity: str, start: int) -> Iterator[PartFile]:
         """Open an upload for bytes from `start` on.
 
         What came before the block ended, however it ended, is kept.
@@ -138,13 +139,13 @@ class Uploads:
             upload = self.status(identity)
             if start == 0 and upload.offset:
                 stream.truncate(0)
-                upload = Upload(upload.id, upload.sha256, upload.size, 0, False)
+                upload = upload.model_copy(update={"offset": 0})
             if start != upload.offset:
                 raise AnswerIsNo(
                     f"upload {identity} is at byte {upload.offset}, not {start}",
                     hint=f"send from byte {upload.offset} on",
                 )
-            yield Part(upload, stream)
+            yield PartFile(upload, stream)
 
     def finish(self, identity: str) -> Upload:
         """Take an upload into the store when all its bytes are here; until then say how far it is.
@@ -164,7 +165,7 @@ class Uploads:
             self.drop(identity)
             raise
         self.drop(identity)
-        return Upload(upload.id, upload.sha256, upload.size, upload.size, True)
+        return upload.model_copy(update={"done": True})
 
     def drop(self, identity: str) -> None:
         """Forget an upload and what came of it."""

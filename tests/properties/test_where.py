@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.catalogue.schema import version_order
-from zoo_registry.catalogue.where import Place, cursor, read_cursor
+from zoo_registry.catalogue.where import PageEnd, cursor, read_cursor
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, front, ordered
@@ -163,8 +163,8 @@ def test_pages_put_together_are_the_whole(
 @given(text=st.text(max_size=60), data=st.data())
 def test_a_tampered_cursor_is_refused(text: str, data: st.DataObject) -> None:
     asked = Query(task="image-classification")
-    good = cursor(asked, Place(1.5, "aa-int8", "x"))
-    assert read_cursor(asked, good) == Place(1.5, "aa-int8", "x")
+    good = cursor(asked, PageEnd(1.5, "aa-int8", "x"))
+    assert read_cursor(asked, good) == PageEnd(1.5, "aa-int8", "x")
     at = data.draw(st.integers(0, len(good) - 1))
     changed = good[:at] + data.draw(st.sampled_from(string.ascii_letters)) + good[at + 1 :]
     for attempt in (text, changed, good[:at], good + "="):

@@ -88,7 +88,7 @@ class Catalogue:
             InvalidQuery: it cannot be sorted so, or the cursor belongs to another search.
         """
         key, descending = parse_sort(query.sort, self.metrics())
-        order = where.Order.of(query, key, descending)
+        order = where.SortKey.of(query, key, descending)
         after = where.read_cursor(query, cursor) if cursor is not None else None
         condition = and_(where.facets(query), where.limits(query))
         with reading(self.engine) as connection:
@@ -99,7 +99,7 @@ class Catalogue:
         if len(rows) <= limit:
             return items, None
         last = rows[limit - 1]
-        return items, where.cursor(query, where.Place(last.key, last.name, last.version_order))
+        return items, where.cursor(query, where.PageEnd(last.key, last.name, last.version_order))
 
     def candidates(self, query: Query) -> tuple[Summary, ...]:
         """Give all whose facets match, whatever the budget."""

@@ -105,7 +105,7 @@ def _on_device(query: Query) -> Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SortKey:
     """What a listing is sorted by: one key, then the name, then the highest version.
 
     What has no key comes last.
@@ -115,7 +115,7 @@ class Order:
     descending: bool
 
     @classmethod
-    def of(cls, query: Query, key: str, descending: bool) -> "Order":
+    def of(cls, query: Query, key: str, descending: bool) -> "SortKey":
         """Translate a sort that `parse_sort` let through."""
         c = releases.c
         columns: dict[str, ColumnElement[Any]] = {
@@ -137,7 +137,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageEnd:
     """Where a page ended: key, name and version order of its last row."""
 
     key: float | str | None
@@ -145,7 +145,7 @@ class Place:
     version_order: str
 
 
-def listing(condition: Condition, order: Order, after: Place | None, limit: int) -> Select[Any]:
+def listing(condition: Condition, order: SortKey, after: PageEnd | None, limit: int) -> Select[Any]:
     """Select up to `limit` rows behind `after`: summary, key, name, version_order."""
     c = releases.c
     keyed = (
@@ -163,7 +163,7 @@ def listing(condition: Condition, order: Order, after: Place | None, limit: int)
     )
 
 
-def _behind(k: Any, descending: bool, after: Place) -> Condition:
+def _behind(k: Any, descending: bool, after: PageEnd) -> Condition:
     tie = or_(
         k.name > after.name, and_(k.name == after.name, k.version_order < after.version_order)
     )
@@ -178,13 +178,13 @@ def counting(condition: Condition) -> Select[Any]:
     return select(func.count(literal(1))).select_from(releases).where(condition)
 
 
-def cursor(query: Query, place: Place) -> str:
+def cursor(query: Query, place: PageEnd) -> str:
     """Write a place as opaque text, bound to the query it belongs to."""
     body = json.dumps([place.key, place.name, place.version_order]).encode()
     return base64.urlsafe_b64encode(_check(query, body) + body).decode().rstrip("=")
 
 
-def read_cursor(query: Query, text: str) -> Place:
+def read_cursor(query: Query, text: str) -> PageEnd:
     """Read a place back.
 
     Raises:
@@ -205,7 +205,7 @@ def read_cursor(query: Query, text: str) -> Place:
     place = json.loads(body)
     if not isinstance(place, list) or len(place) != _PLACE:
         raise wrong
-    return Place(place[0], str(place[1]), str(place[2]))
+    return PageEnd(place[0], str(place[1]), str(place[2]))
 
 
 def cursor_text(raw: bytes) -> str:

@@ -15,7 +15,7 @@ from zoo_registry.model.ref import Ref
 from zoo_registry.model.summary import Summary
 from zoo_registry.problems import problems
 from zoo_registry.ranges import matches
-from zoo_registry.registry import Device
+from zoo_registry.registry import MeasuredDevice
 from zoo_registry.routes.common import Zoo
 from zoo_registry.routes.params import Plane, Search, asking, documented
 from zoo_registry.stores.layout import Release
@@ -73,7 +73,7 @@ def facets(zoo: Zoo) -> dict[str, tuple[str, ...]]:
 
 
 @router.get("/devices")
-def devices(zoo: Zoo) -> tuple[Device, ...]:
+def devices(zoo: Zoo) -> tuple[MeasuredDevice, ...]:
     """List where releases were measured."""
     return zoo.devices()
 

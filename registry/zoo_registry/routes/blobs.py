@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from zoo_registry.model.digest import Digest
 from zoo_registry.problems import problems
-from zoo_registry.ranges import answer
+from zoo_registry.ranges import portion
 from zoo_registry.routes.common import IMMUTABLE, Zoo
 
 router = APIRouter(prefix="/v1/blobs", tags=["blobs"])
@@ -66,7 +66,7 @@ def send(
 
     `headers` have the strong ETag.
     """
-    part, headers = answer(request.headers, headers["ETag"], size), dict(headers)
+    part, headers = portion(request.headers, headers["ETag"], size), dict(headers)
     if part.status == 304:  # noqa: PLR2004 - HTTP
         return Response(status_code=304, headers=headers)
     if part.status == 416:  # noqa: PLR2004 - HTTP

@@ -19,7 +19,7 @@ from zoo_registry.model.errors import InvalidRef, NotFound, ZooError
 from zoo_registry.model.ref import Ref
 from zoo_registry.problems import of_error, problems
 from zoo_registry.registry import Registry
-from zoo_registry.repository import OWNER, Description, File, Refs, TreeEntry
+from zoo_registry.repository import OWNER, Description, Refs, RepositoryFile, TreeEntry
 from zoo_registry.routes.blobs import ANSWERS, MEDIA, send
 from zoo_registry.routes.common import Zoo, answering
 from zoo_registry.stores.layout import Release
@@ -147,7 +147,7 @@ router.head(
 )(resolve)
 
 
-def _file(release: Release, path: str) -> tuple[File, dict[str, str]]:
+def _file(release: Release, path: str) -> tuple[RepositoryFile, dict[str, str]]:
     """Choose a file of a release, with the headers that describe it."""
     headers = {"X-Repo-Commit": repository.commit_of(release.record_sha256)}
     files = repository.files_of(release)

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
-from zoo_registry import uploads
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.problems import problems
 from zoo_registry.ranges import content_range
 from zoo_registry.routes.common import Zoo, allow, body_of, read_model
+from zoo_registry.uploads import Upload
 
 router = APIRouter(
     prefix="/v1/uploads",
@@ -28,30 +28,6 @@ class Announced(BaseModel):
     size: Annotated[int, Field(ge=0, strict=True)]
 
 
-class Upload(BaseModel):
-    """An upload: send the bytes from `offset` on to `/v1/uploads/{id}`.
-
-    Nothing is left to do when it is `done`.
-    """
-
-    id: str
-    sha256: Digest
-    size: int
-    offset: int
-    done: bool
-
-    @classmethod
-    def of(cls, upload: uploads.Upload) -> "Upload":
-        """Show an upload."""
-        return cls(
-            id=upload.id,
-            sha256=upload.sha256,
-            size=upload.size,
-            offset=upload.offset,
-            done=upload.done,
-        )
-
-
 @router.post(
     "",
     status_code=201,
@@ -63,13 +39,13 @@ async def announce(request: Request, response: Response, zoo: Zoo) -> Upload:
     asked = await read_model(request, Announced)
     upload = await run_in_threadpool(zoo.uploads.begin, asked.sha256, asked.size)
     response.status_code = 200 if upload.done else 201
-    return Upload.of(upload)
+    return upload
 
 
 @router.get("/{identity}")
 def status(identity: str, zoo: Zoo) -> Upload:
     """Say how many bytes have come."""
-    return Upload.of(zoo.uploads.status(identity))
+    return zoo.uploads.status(identity)
 
 
 @router.put(
@@ -89,10 +65,10 @@ async def send(identity: str, request: Request, response: Response, zoo: Zoo) ->
             part.write(piece)
     finished = await run_in_threadpool(zoo.uploads.finish, identity)
     response.status_code = 201 if finished.done else 200
-    return Upload.of(finished)
+    return finished
 
 
-def _start(header: str | None, upload: uploads.Upload) -> int:
+def _start(header: str | None, upload: Upload) -> int:
     if header is None:
         return 0
     found = content_range(header)

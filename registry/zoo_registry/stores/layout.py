@@ -33,16 +33,16 @@ from zoo_registry.stores.base import Store, read_whole
 from zoo_registry.stores.index import index, update_index
 from zoo_registry.stores.reading import (
     RECORD_LIMIT,
-    Claim,
     Release,
+    ReleaseDocument,
     aliases,
     all_releases,
-    claim,
     document,
     load_release,
     measurement_blobs,
     names,
     read_measurement,
+    release_document,
     stems,
     survey,
     unknown,
@@ -135,7 +135,7 @@ def release(store: Store, record_bytes: bytes, when: datetime) -> Released:
     record = read_record(record_bytes)
     _check_blobs(store, record)
     key, digest = f"releases/{record.name}/{record.version}.json", Digest.of(record_bytes)
-    mine = Claim(record=digest, published=stamp(when))
+    mine = ReleaseDocument(record=digest, published=stamp(when))
     if store.load(key) is None:
         store.put([record_bytes], digest, limit=RECORD_LIMIT)
         if store.create(key, canonical(mine)):
@@ -145,7 +145,7 @@ def release(store: Store, record_bytes: bytes, when: datetime) -> Released:
 
 def _already(store: Store, record: Record, digest: Digest) -> Released:
     """Answer a release that is there: the same file is success, another is refused."""
-    standing = claim(store, record.name, record.version)
+    standing = release_document(store, record.name, record.version)
     if standing.record == digest:
         store.put([record.to_bytes()], digest, limit=RECORD_LIMIT)
         return Released(False, record, digest, standing.published)
@@ -232,7 +232,7 @@ def yank(store: Store, name: str, version: str, reason: str, when: datetime) -> 
     Raises:
         NotFound: no such version.
     """
-    claim(store, name, version)
+    release_document(store, name, version)
     key = f"yanks/{name}/{version}.json"
     if store.create(key, canonical({"reason": reason, "when": stamp(when)})):
         return reason
@@ -253,7 +253,7 @@ def set_alias(store: Store, name: str, alias: str, version: str, when: datetime)
             " itself)"
         )
         raise WrongUse(said, hint=f"zoo promote {name}@{version} --to stable")
-    claim(store, name, version)
+    release_document(store, name, version)
     if document(store, f"yanks/{name}/{version}.json") is not None:
         raise Yanked(
             f"{name}@{version} was withdrawn, so no alias may point to it", hint=f"zoo show {name}"

@@ -69,7 +69,7 @@ class Release:
         return f"{self.record.name}@{self.record.version}"
 
 
-class Claim(BaseModel):
+class ReleaseDocument(BaseModel):
     """The document of a release."""
 
     record: Digest
@@ -91,7 +91,7 @@ def document(store: Store, key: str) -> dict[str, Any] | None:
     return content
 
 
-def claim(store: Store, name: str, version: str) -> Claim:
+def release_document(store: Store, name: str, version: str) -> ReleaseDocument:
     """Read the document of one release.
 
     Raises:
@@ -103,7 +103,7 @@ def claim(store: Store, name: str, version: str) -> Claim:
     if found is None:
         raise unknown(store, name, version)
     try:
-        return Claim.model_validate(found)
+        return ReleaseDocument.model_validate(found)
     except ValidationError as error:
         raise InvalidRecord(
             f"{store.url}/{key}: {explain(error)}", hint="zoo registry verify"
@@ -193,7 +193,7 @@ def load_release(store: Store, name: str, version: str) -> Release:
         DigestMismatch: the stored record is not the one released.
         InvalidRecord: the stored record or a document breaks its schema.
     """
-    standing = claim(store, name, version)
+    standing = release_document(store, name, version)
     data = read_whole(store, standing.record, limit=RECORD_LIMIT)
     record = Record.read(data)
     if (record.name, record.version) != (name, version):

@@ -15,7 +15,7 @@ from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import charts, snippet, urls, views
 from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale
-from zoo_registry.web.work import Work, work
+from zoo_registry.web.work import OperatorWork, work
 
 _SAME = 0.0005  # prints as 0.0 points
 _DEVICES = 3  # columns of the comparison of variants
@@ -46,7 +46,7 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
-class Tensor:
+class TensorRow:
     """One weight tensor as it stands in the file."""
 
     source: TensorSparsity
@@ -59,7 +59,7 @@ class Tensor:
 class Relative:
     """Another variant of the same model beside this one."""
 
-    row: views.Row
+    row: views.ListingRow
     current: bool
     speeds: tuple[views.Speed | None, ...]
     metric_change: str
@@ -81,7 +81,7 @@ class ArtifactPage:
     raw: str
     quality: tuple[Quality, ...]
     measured: tuple[Measured, ...]
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[TensorRow, ...]
     recipe: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     code: str
     requirements: str
@@ -91,7 +91,7 @@ class ArtifactPage:
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
     errors: LayerErrors | None
-    work: Work | None
+    work: OperatorWork | None
 
 
 def artifact_page(
@@ -287,9 +287,9 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
 _ms = formatting.milliseconds
 
 
-def _tensor(tensor: TensorSparsity) -> Tensor:
+def _tensor(tensor: TensorSparsity) -> TensorRow:
     shape = formatting.TIMES.join(map(str, tensor.shape)) or "scalar"
-    return Tensor(
+    return TensorRow(
         tensor, shape, formatting.percent(tensor.sparsity), charts.share_bar(tensor.sparsity)
     )
 
@@ -343,7 +343,7 @@ def _plain_first(item: Summary) -> tuple[bool, int, str]:
 
 
 def _relative(
-    item: Summary, row: views.Row, speeds: tuple[views.Speed | None, ...], summary: Summary
+    item: Summary, row: views.ListingRow, speeds: tuple[views.Speed | None, ...], summary: Summary
 ) -> Relative:
     metric = main_metric(Query(), [summary])
     mine, its, current = (

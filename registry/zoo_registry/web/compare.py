@@ -41,7 +41,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class PropertyGroup:
     """Properties that belong together."""
 
     title: str
@@ -53,7 +53,7 @@ class Comparison:
     """The whole page."""
 
     heads: tuple[Head, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[PropertyGroup, ...]
 
 
 def comparison(items: Sequence[Summary]) -> Comparison:
@@ -81,7 +81,7 @@ def _heads(items: Sequence[Summary]) -> tuple[Head, ...]:
     )
 
 
-def _identity(items: Sequence[Summary]) -> Group:
+def _identity(items: Sequence[Summary]) -> PropertyGroup:
     def line(label: str, spell: Callable[[Summary], str]) -> Line:
         return Line(label, tuple(Cell(spell(item) or formatting.DASH) for item in items))
 
@@ -90,12 +90,12 @@ def _identity(items: Sequence[Summary]) -> Group:
         line("dataset", lambda item: item.dataset),
         line("licence", lambda item: item.license),
     )
-    return Group("What it is", lines)
+    return PropertyGroup("What it is", lines)
 
 
-def _quality(items: Sequence[Summary]) -> Group:
+def _quality(items: Sequence[Summary]) -> PropertyGroup:
     names = sorted({name for item in items for name in item.metrics})
-    return Group("Quality", tuple(_metric(name, items) for name in names))
+    return PropertyGroup("Quality", tuple(_metric(name, items) for name in names))
 
 
 def _metric(name: str, items: Sequence[Summary]) -> Line:
@@ -118,7 +118,7 @@ def _metric(name: str, items: Sequence[Summary]) -> Line:
     )
 
 
-def _sizes(items: Sequence[Summary]) -> Group:
+def _sizes(items: Sequence[Summary]) -> PropertyGroup:
     def times(value: float, first: float) -> str:
         return f"{formatting.TIMES} {formatting.ratio(value / first)}" if first else ""
 
@@ -142,15 +142,15 @@ def _sizes(items: Sequence[Summary]) -> Group:
             lambda _value, _first: "",
         ),
     )
-    return Group("Size", lines)
+    return PropertyGroup("Size", lines)
 
 
-def _latencies(items: Sequence[Summary]) -> tuple[Group, ...]:
+def _latencies(items: Sequence[Summary]) -> tuple[PropertyGroup, ...]:
     places = sorted({(timing.device, timing.threads) for item in items for timing in item.timings})
     return tuple(_latency(device, threads, items) for device, threads in places)
 
 
-def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
+def _latency(device: str, threads: int, items: Sequence[Summary]) -> PropertyGroup:
     timings = [item.timing(device, threads) for item in items]
     medians = [timing.median_ms if timing else None for timing in timings]
     times = _line(
@@ -171,7 +171,7 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> Group:
             for timing in timings
         ),
     )
-    return Group(
+    return PropertyGroup(
         f"Latency on {device}, {threads} thread{'s' if threads > 1 else ''}",
         (times, ratios, verdicts),
     )

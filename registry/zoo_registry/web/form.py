@@ -20,7 +20,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FormField:
     """One field of the budget form; `name` is the API's parameter."""
 
     name: str
@@ -34,7 +34,7 @@ class Field:
     main: bool = False
 
 
-def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[Field, ...]:
+def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[FormField, ...]:
     """Give the fields of the budget form, filled from the address; `main` ones are always shown.
 
     Args:
@@ -43,12 +43,14 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[Field, ..
     """
     given = dict(params)
 
-    def select(name: str, label: str, *, main: bool = False, extra: Sequence[str] = ()) -> Field:
+    def select(
+        name: str, label: str, *, main: bool = False, extra: Sequence[str] = ()
+    ) -> FormField:
         value = given.get(name, "")
         values = list(dict.fromkeys([*extra, *facets.get(name, ())]))
         values += [value] if value and value not in values else []
         options = tuple(Option(v, v, v == value) for v in values)
-        return Field(
+        return FormField(
             name,
             label,
             "select",
@@ -59,11 +61,11 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[Field, ..
 
     def number(
         name: str, label: str, unit: str, placeholder: str, *, most: str = "", main: bool = False
-    ) -> Field:
+    ) -> FormField:
         value = given.get(name, "")
         # A browser drops what is not a number from a number field; what was typed must stay to be
         # seen.
-        return Field(
+        return FormField(
             name,
             label,
             "number" if _is_number(value) else "text",
@@ -74,8 +76,10 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[Field, ..
             main=main,
         )
 
-    def text(name: str, label: str, placeholder: str, *, main: bool = False) -> Field:
-        return Field(name, label, "text", given.get(name, ""), placeholder=placeholder, main=main)
+    def text(name: str, label: str, placeholder: str, *, main: bool = False) -> FormField:
+        return FormField(
+            name, label, "text", given.get(name, ""), placeholder=placeholder, main=main
+        )
 
     lower = [name.removeprefix("min_") for name in given if name.startswith("min_")]
     names = list(dict.fromkeys(["top1", *facets.get("metric", ()), *lower]))

@@ -25,7 +25,7 @@ _BAD_DB = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LayerRow:
     """One layer, spelled."""
 
     source: LayerError
@@ -43,7 +43,7 @@ class LayerErrors:
     """
 
     chart: Markup
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     about: str
     search: str
     left_out: int
@@ -68,8 +68,8 @@ def _shown(errors: Sequence[LayerError]) -> list[LayerError]:
     return [errors[index] for index in sorted(worst)]
 
 
-def _row(error: LayerError) -> Row:
-    return Row(
+def _row(error: LayerError) -> LayerRow:
+    return LayerRow(
         error,
         f"{error.rmse_over_scale:.2f}",
         _db(error.sqnr_db),

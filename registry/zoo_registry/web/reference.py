@@ -29,7 +29,7 @@ _DIGEST = "[0-9a-f]{64}"
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class SchemaField:
     """One parameter, or one key of an object; `place` is path, query or header for a parameter."""
 
     name: str
@@ -49,7 +49,7 @@ class Body:
     media: str
     kind: Markup
     note: Markup
-    fields: tuple[Field, ...]
+    fields: tuple[SchemaField, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ class Operation:
     path: str
     headline: Markup
     text: tuple[Markup, ...]
-    parameters: tuple[Field, ...]
+    parameters: tuple[SchemaField, ...]
     bodies: tuple[Body, ...]
     replies: tuple[Reply, ...]
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Subject:
     """Operations of one subject."""
 
     ident: str
@@ -96,14 +96,14 @@ class Shape:
     name: str
     ident: str
     about: Markup
-    fields: tuple[Field, ...]
+    fields: tuple[SchemaField, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """The whole page."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[Subject, ...]
     problem: Shape | None
     shapes: tuple[Shape, ...]
 
@@ -121,7 +121,7 @@ def reference(document: Schema) -> Reference:
                 _operation(path, method, item[method])
             )
     groups = (
-        Group(_ident("group", name), name, prose(about.get(name, "")), tuple(ops))
+        Subject(_ident("group", name), name, prose(about.get(name, "")), tuple(ops))
         for name, ops in found.items()
         if ops
     )
@@ -171,9 +171,9 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
     )
 
 
-def _parameter(parameter: Schema) -> Field:
+def _parameter(parameter: Schema) -> SchemaField:
     schema = parameter["schema"]
-    return Field(
+    return SchemaField(
         parameter["name"],
         kind(schema),
         _note(schema, parameter.get("description", "")),
@@ -202,10 +202,10 @@ def _shape(name: str, schema: Schema) -> Shape:
     return Shape(name, _ident("shape", name), prose(" ".join(about.split())), _fields(schema))
 
 
-def _fields(schema: Schema) -> tuple[Field, ...]:
+def _fields(schema: Schema) -> tuple[SchemaField, ...]:
     required = schema.get("required", ())
     return tuple(
-        Field(name, kind(part), _note(part, part.get("description", "")), name in required)
+        SchemaField(name, kind(part), _note(part, part.get("description", "")), name in required)
         for name, part in schema.get("properties", {}).items()
     )
 

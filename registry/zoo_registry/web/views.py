@@ -23,7 +23,7 @@ _SMALL_FIRST = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ListingColumn:
     """One column of the result table.
 
     `aria` is the aria-sort value; `href` sorts by it, the other way when it is sorted already.
@@ -54,7 +54,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ListingRow:
     """One artifact of the result table."""
 
     name: str
@@ -88,7 +88,7 @@ class NearRow:
     `widen` is the address of the search whose budget is just wide enough for it.
     """
 
-    row: Row
+    row: ListingRow
     misses: tuple[MissText, ...]
     widen: str
 
@@ -131,17 +131,17 @@ def speeds(items: Sequence[Summary], device: str) -> tuple[Speed | None, ...]:
     return tuple(speed(timing, scale) if timing else None for timing in timings)
 
 
-def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[Row, ...]:
+def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[ListingRow, ...]:
     """Spell the rows of a table whose ratios share one scale."""
     timings = [timing for item in items if (timing := item.timing(query.device, query.threads))]
     scale = ratio_scale(timings)
     return tuple(_row(item, query, metric, scale) for item in items)
 
 
-def _row(item: Summary, query: Query, metric: str, scale: Scale) -> Row:
+def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
     timing = item.timing(query.device, query.threads)
     value, ends = item.metrics.get(metric), item.metrics_ci95.get(metric)
-    return Row(
+    return ListingRow(
         name=item.name,
         version=item.version,
         href=urls.artifact(item.name, item.version),
@@ -158,12 +158,12 @@ def _row(item: Summary, query: Query, metric: str, scale: Scale) -> Row:
     )
 
 
-def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
+def columns(params: Params, query: Query, metric: str) -> tuple[ListingColumn, ...]:
     """Give the headers of the result table; each that can sort is a link."""
     where = f"on {query.device}" if query.device else "its fastest device"
     return (
         _sortable("Artifact", "name", params, query),
-        Column("Techniques"),
+        ListingColumn("Techniques"),
         _sortable(
             formatting.metric_name(metric), metric, params, query, note="95 % interval", number=True
         ),
@@ -171,17 +171,17 @@ def columns(params: Params, query: Query, metric: str) -> tuple[Column, ...]:
         _sortable("Download", "size_gzip", params, query, note="gzip", number=True),
         _sortable("Latency", "latency", params, query, note=f"median ms, {where}", number=True),
         _sortable("Ratio", "ratio", params, query, note="to float, 95 % interval"),
-        Column("Verdict"),
+        ListingColumn("Verdict"),
     )
 
 
 def _sortable(
     label: str, key: str, params: Params, query: Query, *, note: str = "", number: bool = False
-) -> Column:
+) -> ListingColumn:
     first, second = (key, f"-{key}") if key in _SMALL_FIRST else (f"-{key}", key)
     aria = {key: "ascending", f"-{key}": "descending"}.get(query.sort, "")
     target = second if query.sort == first else first
-    return Column(
+    return ListingColumn(
         label, urls.address("/", urls.changed(params, {"sort": target})), aria, note, number
     )
 
@@ -286,14 +286,14 @@ def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BestFit:
     """The artifact that answers best, why, and what comes next."""
 
-    row: Row
+    row: ListingRow
     why: str
     pull: str
     download: str
-    next: tuple[Row, ...]
+    next: tuple[ListingRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +316,10 @@ class Listing:
 
     metric: str
     empty: bool
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[ListingColumn, ...]
+    rows: tuple[ListingRow, ...]
     near: tuple[NearRow, ...]
-    choice: Choice | None
+    choice: BestFit | None
     front: tuple[Markup, Markup]
     drawn_on: str
     next_href: str
@@ -357,12 +357,12 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
     )
 
 
-def _choice(resolution: Resolution, query: Query, metric: str) -> Choice | None:
+def _choice(resolution: Resolution, query: Query, metric: str) -> BestFit | None:
     chosen = resolution.chosen
     if chosen is None:
         return None
     best, *others = rows([chosen, *resolution.alternatives], query, metric)
-    return Choice(
+    return BestFit(
         row=best,
         why=resolution.why,
         pull=urls.pull_command(chosen.name, chosen.version),

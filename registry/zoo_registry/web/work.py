@@ -40,7 +40,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class OperatorKind:
     """One operator type with its bars, heaviest type first."""
 
     name: str
@@ -59,7 +59,7 @@ class Heavy:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ProfileChart:
     """A measured profile: on which device, and its chart."""
 
     title: str
@@ -67,7 +67,7 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class OperatorWork:
     """What the page shows: a chart of costs, the heaviest operators, sentences.
 
     Measured profiles.
@@ -77,15 +77,15 @@ class Work:
     heaviest: tuple[Heavy, ...]
     about: str
     skipped: str
-    profiles: tuple[Profile, ...]
+    profiles: tuple[ProfileChart, ...]
 
 
-def work(record: Record, measurements: Sequence[Measurement]) -> Work | None:
+def work(record: Record, measurements: Sequence[Measurement]) -> OperatorWork | None:
     """Spell where the work goes; None for records from before costs were read."""
     costs = record.structure.costs
     if not costs:
         return None
-    return Work(
+    return OperatorWork(
         chart=_chart(
             kinds_of(costs), "share of multiplications and of bytes moved, by operator type"
         ),
@@ -96,7 +96,7 @@ def work(record: Record, measurements: Sequence[Measurement]) -> Work | None:
     )
 
 
-def kinds_of(costs: Sequence[OperatorCost]) -> tuple[Kind, ...]:
+def kinds_of(costs: Sequence[OperatorCost]) -> tuple[OperatorKind, ...]:
     """Sum up by operator type."""
     groups: dict[str, list[OperatorCost]] = defaultdict(list)
     for cost in costs:
@@ -106,11 +106,11 @@ def kinds_of(costs: Sequence[OperatorCost]) -> tuple[Kind, ...]:
     return _few(sorted(found, key=lambda kind: -max(bar.share for bar in kind.bars)))
 
 
-def _kind(name: str, group: Sequence[OperatorCost], all_macs: int, all_bytes: int) -> Kind:
+def _kind(name: str, group: Sequence[OperatorCost], all_macs: int, all_bytes: int) -> OperatorKind:
     macs, moved = sum(one.macs for one in group), sum(map(_moved, group))
     skipped = sum(one.macs_skipped for one in group)
     times = f"{len(group)} x {name}: " if len(group) > 1 else f"{name}: "
-    return Kind(
+    return OperatorKind(
         f"{name} x {len(group)}" if len(group) > 1 else name,
         (
             Bar(
@@ -124,7 +124,7 @@ def _kind(name: str, group: Sequence[OperatorCost], all_macs: int, all_bytes: in
     )
 
 
-def _few(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+def _few(kinds: Sequence[OperatorKind]) -> tuple[OperatorKind, ...]:
     if len(kinds) <= MOST:
         return tuple(kinds)
     kept, rest = kinds[: MOST - 1], kinds[MOST - 1 :]
@@ -132,7 +132,7 @@ def _few(kinds: Sequence[Kind]) -> tuple[Kind, ...]:
         Bar(bar.tone, sum(kind.bars[place].share for kind in rest), f"{len(rest)} other types")
         for place, bar in enumerate(rest[0].bars)
     )
-    return (*kept, Kind(f"{len(rest)} others", merged))
+    return (*kept, OperatorKind(f"{len(rest)} others", merged))
 
 
 def _moved(cost: OperatorCost) -> int:
@@ -178,7 +178,7 @@ def _skipped(structure: Structure) -> str:
     )
 
 
-def _profile(measurement: Measurement) -> Profile:
+def _profile(measurement: Measurement) -> ProfileChart:
     total = sum(step.ms for step in measurement.profile) or 1.0
     groups: dict[str, list[float]] = defaultdict(list)
     for step in measurement.profile:
@@ -191,15 +191,15 @@ def _profile(measurement: Measurement) -> Profile:
         f"{measurement.device}, {measurement.runtime} {measurement.runtime_version},"
         f" {measurement.threads} thread(s)"
     )
-    return Profile(
+    return ProfileChart(
         title, _chart(_few(kinds), f"share of measured time by kernel on {measurement.device}")
     )
 
 
-def _timed(kind: str, times: Sequence[float], total: float) -> Kind:
+def _timed(kind: str, times: Sequence[float], total: float) -> OperatorKind:
     spent = sum(times)
     name = f"{kind} x {len(times)}" if len(times) > 1 else kind
-    return Kind(
+    return OperatorKind(
         name,
         (
             Bar(
@@ -211,7 +211,7 @@ def _timed(kind: str, times: Sequence[float], total: float) -> Kind:
     )
 
 
-def _chart(kinds: Sequence[Kind], title: str) -> Markup:
+def _chart(kinds: Sequence[OperatorKind], title: str) -> Markup:
     """Draw one row a type; no script, every text escaped, colours by class."""
     left = 16 + _LETTER * max(len(shorten(kind.name, _NAME_LENGTH)) for kind in kinds)
     height = _TOP + sum(_height(kind) for kind in kinds)
@@ -225,11 +225,11 @@ def _chart(kinds: Sequence[Kind], title: str) -> Markup:
     ).format(w=_WIDTH, h=height, t=title, body=Markup().join(body))
 
 
-def _height(kind: Kind) -> int:
+def _height(kind: OperatorKind) -> int:
     return _ROW - (_BAR + _GAP) * (2 - len(kind.bars))
 
 
-def _row(kind: Kind, left: float, top: float) -> Markup:
+def _row(kind: OperatorKind, left: float, top: float) -> Markup:
     middle = top + (_BAR + _GAP) * len(kind.bars) / 2 + 3
     name = Markup('<text class="name" x="{:.1f}" y="{:.1f}" text-anchor="end">{}</text>').format(
         left - 10, middle, shorten(kind.name, _NAME_LENGTH)

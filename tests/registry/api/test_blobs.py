@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from zoo_registry.model.digest import Digest
-from zoo_registry.ranges import answer, content_range, matches
+from zoo_registry.ranges import content_range, matches, portion
 
 DATA = bytes(range(256)) * 4
 ETAG = f'"{Digest.of(DATA)}"'
@@ -133,7 +133,7 @@ def test_a_damaged_blob_is_not_given(api: TestClient, folder: Path) -> None:
 def test_every_range_is_a_slice_or_refused(start: int | None, end: int | None, size: int) -> None:
     header = f"bytes={'' if start is None else start}-{'' if end is None else end}"
     data = bytes(range(size))
-    found = answer({"range": header}, '"e"', size)
+    found = portion({"range": header}, '"e"', size)
     if found.status == 206:
         inclusive = None if end is None else end + 1
         wanted = data[start:inclusive] if start is not None else data[max(size - (end or 0), 0) :]

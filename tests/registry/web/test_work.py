@@ -10,7 +10,7 @@ import pytest
 
 from plugins.family import family
 from zoo_registry.model.record import Measurement, OperatorCost, OperatorTime, Record
-from zoo_registry.web.work import HEAVIEST, MOST, Work, kinds_of, work
+from zoo_registry.web.work import HEAVIEST, MOST, OperatorWork, kinds_of, work
 
 FP32 = next(record for record in family() if record.variant == "fp32")
 
@@ -46,7 +46,7 @@ def with_costs(*costs: OperatorCost) -> Record:
     return FP32.model_copy(update={"structure": FP32.structure.model_copy(update={"costs": costs})})
 
 
-def shown(record: Record, measurements: tuple[Measurement, ...] = ()) -> Work:
+def shown(record: Record, measurements: tuple[Measurement, ...] = ()) -> OperatorWork:
     found = work(record, measurements)
     assert found is not None
     return found
