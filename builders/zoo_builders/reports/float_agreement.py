@@ -124,16 +124,11 @@ def judged(
             f"{variant} names the class of float32 on {formatting.percent(share, 0)} of images that"
             " fixed no ranges"
         )
-        rows = [
-            (s, row)
-            for s in (found.sets if found and found.model == model else ())
-            for row in s.rows
-            if row.variant == variant
-        ]
         fresh = [
             (images, row)
-            for images, row in rows
-            if found is not None and not _stale(row, found, files)
+            for images in (found.sets if found and found.model == model else ())
+            for row in images.rows
+            if row.variant == variant and found and not _stale(row, found, files)
         ]
         claims += [_judged(text, share, images, row) for images, row in fresh]
         claims += [] if fresh else [Claim("not measured", f"{text}: run `{COMMAND}`.")]
@@ -147,10 +142,14 @@ def _judged(text: str, asked: float, images: Images, row: Row) -> Claim:
         f" {images.decided - row.decided_same}"
     )
     told = (
-        f"{text}: `{images.name}` {row.same}/{images.examples} = {row.same / images.examples:.1%}"
+        f"{text}: `{images.name}` {_part(row.same, images.examples)}"
         f" ({low:.1%} to {high:.1%}){lost}."
     )
     return Claim("held" if row.same >= asked * images.examples else "not held", told)
+
+
+def _part(count: int, whole: int) -> str:
+    return f"{count}/{whole} = {count / whole:.1%}"
 
 
 def _set(images: Images) -> list[str]:
@@ -172,14 +171,8 @@ def _set(images: Images) -> list[str]:
 
 def _row(row: Row, images: Images, found: Agreement, files: Mapping[str, Digest]) -> str:
     low, high = wilson(row.same, images.examples)
-    share = (
-        f"{row.same}/{images.examples} = {row.same / images.examples:.1%} ({low:.1%} to {high:.1%})"
-    )
-    decided = (
-        f"{row.decided_same}/{images.decided} = {row.decided_same / images.decided:.1%}"
-        if images.decided
-        else formatting.DASH
-    )
+    share = f"{_part(row.same, images.examples)} ({low:.1%} to {high:.1%})"
+    decided = _part(row.decided_same, images.decided) if images.decided else formatting.DASH
     return (
         f"| {row.variant} | {share} | {decided} | {row.sqnr_db:.0f} dB |"
         f" `{row.sha256.short}`{_stale(row, found, files)} |"

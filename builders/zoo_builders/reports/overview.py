@@ -62,28 +62,17 @@ def overview(records: Sequence[Record], measured: Agreement | None = None) -> li
 
 def _rows(model: str, records: Sequence[Record], measured: Agreement | None) -> list[list[str]]:
     base = next((record for record in records if record.variant == FLOAT), None)
+    link, nothing = _link(model, base or records[0]), [formatting.DASH] * 4
     if base is None:
-        return [
-            [
-                _link(model, records[0]),
-                formatting.DASH,
-                "no float file was built",
-                *[formatting.DASH] * 4,
-            ]
-        ]
+        return [[link, formatting.DASH, "no float file was built", *nothing]]
     quality = base.best(METRIC)
     told = formatting.DASH if quality is None else f"{quality:.2%}"
-    chosen = _chosen(
-        base,
-        [record for record in records if record is not base and _close(record, base, measured)],
-    )
-    if not chosen:
-        return [[_link(model, base), told, "none is close enough to float", *[formatting.DASH] * 4]]
-    by_variant = {record.variant: record for record in records}
+    close = [record for record in records if record is not base and _close(record, base, measured)]
+    chosen, by_variant = _chosen(base, close), {record.variant: record for record in records}
     return [
-        _row(_link(model, base), told, by_variant[variant], base, reasons, measured)
+        [link, told, *_row(by_variant[variant], base, reasons, measured)]
         for variant, reasons in chosen.items()
-    ]
+    ] or [[link, told, "none is close enough to float", *nothing]]
 
 
 def _link(model: str, record: Record) -> str:
@@ -125,39 +114,23 @@ def _chosen(base: Record, candidates: Sequence[Record]) -> Mapping[str, list[str
 
 
 def _row(
-    link: str,
-    told: str,
-    record: Record,
-    base: Record,
-    reasons: Sequence[str],
-    measured: Agreement | None,
+    record: Record, base: Record, reasons: Sequence[str], measured: Agreement | None
 ) -> list[str]:
-    changed, agreed = (
-        published_results.change(
-            published_results.numbers(record), published_results.numbers(base)
-        ),
-        _agreement(record, base, measured),
+    changed = published_results.change(
+        published_results.numbers(record), published_results.numbers(base)
     )
-    quality = (
-        formatting.DASH
-        if agreed is None
-        else f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
-    )
-    quality = (
-        f"{published_results.points(changed.points)} points"
-        if changed.points is not None
-        else quality
-    )
+    agreed, quality = _agreement(record, base, measured), formatting.DASH
+    if changed.points is not None:
+        quality = f"{published_results.points(changed.points)} points"
+    elif agreed is not None:
+        quality = f"same class on {agreed.share:.1%} of {agreed.examples} (`{agreed.images}`)"
     timing = published_results.spelled_latencies(record)
-    timing = "not measured" if timing == formatting.DASH else timing
     return [
-        link,
-        told,
         f"`{record.variant}`",
         ", ".join(reasons),
         quality,
         published_results.times(changed.packed),
-        timing,
+        "not measured" if timing == formatting.DASH else timing,
     ]
 
 

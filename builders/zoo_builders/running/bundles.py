@@ -9,7 +9,6 @@ bundle.json      {key}: what it was made from; an unchanged key is not described
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from zoo_builders.planning.plan import Plan
 from zoo_builders.running.describe import describe, git_state, provenance
 from zoo_builders.running.pipeline import Outcome
 from zoo_builders.running.publish import GOLDEN, RECORD
-from zoo_builders.running.stage_cache import StageCache
+from zoo_builders.running.stage_cache import StageCache, flush
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import ZooError
 from zoo_registry.model.files import sync_folder
@@ -160,9 +159,7 @@ class Finisher:
         (made / RECORD).write_bytes(data)
         (made / NOTE).write_text(json.dumps({"key": self._key(plan)}) + "\n", encoding="utf-8")
         for path in made.iterdir():
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
+            flush(path)
 
 
 def _swap(made: Path, folder: Path) -> None:

@@ -10,8 +10,8 @@ import multiprocessing
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -212,26 +212,20 @@ def _start(order: Order, stack: ExitStack) -> tuple[Any, Connection]:
     return process, ours
 
 
-class _plain_main:  # noqa: N801  used like a function
+@contextmanager
+def _plain_main() -> Iterator[None]:
     """Hide the main module while a process starts.
 
     Its children would import the whole command line again for nothing.
     """
-
-    def __enter__(self) -> None:
-        self._main = sys.modules["__main__"]
-        self._spec, self._file = (
-            getattr(self._main, "__spec__", None),
-            getattr(self._main, "__file__", None),
-        )
-        self._main.__spec__ = None
-        if self._file is not None:
-            del self._main.__file__
-
-    def __exit__(self, *_: object) -> None:
-        self._main.__spec__ = self._spec
-        if self._file is not None:
-            self._main.__file__ = self._file
+    told = vars(sys.modules["__main__"])
+    names = [name for name in ("__spec__", "__file__") if name in told]
+    hidden: dict[str, Any] = {name: told.pop(name) for name in names}
+    told["__spec__"] = None
+    try:
+        yield
+    finally:
+        told.update(hidden)
 
 
 def _stop(process: Any) -> None:

@@ -222,13 +222,15 @@ def _take_stock(workspace: Path, stage: Stage) -> dict[str, Kept]:
     files = {}
     for path in paths:
         path.chmod(0o444)
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        flush(path)
         files[path.name] = Kept(sha256=digest_file(path), size=path.stat().st_size)
     return files
+
+
+def flush(path: Path) -> None:
+    """Make a file's bytes survive a power cut."""
+    with path.open("rb") as handle:
+        os.fsync(handle.fileno())
 
 
 @contextlib.contextmanager
