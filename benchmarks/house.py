@@ -97,8 +97,8 @@ def longest_chain(known: dict[str, Path], package: str) -> list[str]:
     return list(max((below(name) for name in mine), key=len))
 
 
-def longest_function(known: dict[str, Path]) -> tuple[int, str]:
-    """Give the number of lines and the name of the longest function, docstring left out."""
+def functions(known: dict[str, Path]) -> list[tuple[int, str]]:
+    """Give the lines of every function, docstring left out, with its name; the longest last."""
     found = []
     for name, path in known.items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -106,7 +106,7 @@ def longest_function(known: dict[str, Path]) -> tuple[int, str]:
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
                 found.append((length, f"{name}.{node.name}"))
-    return max(found)
+    return sorted(found)
 
 
 def wheel_kilobytes(folder: Path) -> float:
@@ -139,7 +139,9 @@ def report(revision: str) -> None:
                 print(f"    {shown!s:45} {len(counts):4} modules {sum(counts):7,} lines")
         largest = max(lines, key=lambda name: lines[name])
         print(f"largest module: {largest}, {lines[largest]} lines")
-        print("longest function: {} lines, {}".format(*longest_function(known)))
+        every = functions(known)
+        median, (length, name) = every[len(every) // 2][0], every[-1]
+        print(f"functions: {len(every):,}, median {median} lines, longest {length} ({name})")
         print(f"wheel: {wheel_kilobytes(folder):,.0f} kB")
 
 
