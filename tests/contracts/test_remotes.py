@@ -26,6 +26,8 @@ from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
 from zoo_registry.model.ref import Ref
 
+pytestmark = pytest.mark.process  # two of the five remotes are servers
+
 GOLDEN = b"PK golden vectors " * 20
 
 
