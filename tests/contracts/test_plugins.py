@@ -203,7 +203,7 @@ BROKEN = {
     "cannot_import": ("import nothing_of_this_name\n", "tasks", "x", "ModuleNotFoundError"),
     "wrong_type": ("X = 3\n", "techniques", "x", "expected a Technique, found 3"),
     "wrong_members": ("X = object()\n", "tasks", "x", "it has no decide, metrics, name, score"),
-    "a_class": ("class X: name = 'x'\n", "devices", "x", "expected an instance"),
+    "a_class": ("class X: name = 'x'\n", "devices", "x", "expected a Device, found <class"),
     "nothing_callable": ("X = 3\n", "networks", "x", "expected a function or class"),
     "taken_by_the_zoo": ("X = print\n", "stores", "file", "another store has that name"),
     "its_module_takes": (

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from pydantic import Field
+from typing_extensions import override
 
 from zoo_builders.authoring import Algorithm
 from zoo_builders.data.sources import Dataset, Examples, Report, Source
-from zoo_builders.devices import DEVICES, Found, Place, Setting
+from zoo_builders.devices import DEVICES, Device, Found, Place, Setting
 from zoo_builders.metrics import Score, recalls
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.net import Net
@@ -160,18 +161,18 @@ READING = TASKS.add(StripeReading.name, StripeReading())
 BEST = BestRecall()
 
 
-class Stopwatch:
+class Stopwatch(Device):
     """This machine's processor under another name."""
 
     name = "stopwatch"
     runtime = "litert"
 
+    @override
     def found(self) -> Sequence[Found]:
-        """This machine."""
         return (Found(self.name, "this machine"),)
 
+    @override
     def connect(self, setting: Setting) -> Place:
-        """Reach what stands behind it."""
         return DEVICES.get("host-cpu").connect(replace(setting, device="host-cpu"))
 
 
