@@ -169,14 +169,14 @@ class Query(Value):
             ("max_size_gzip", self.max_size_gzip, item.size_gzip),
         ]
         found = [
-            Miss.over(name, limit, value)
+            Miss.of(name, limit, value)
             for name, limit, value in upper
             if limit is not None and (value is None or value > limit)
         ]
         for metric, limit in sorted(self.min_metrics.items()):
             value = item.metrics.get(metric)
             if value is None or value < limit:
-                found.append(Miss.under(f"min_{metric}", limit, value))
+                found.append(Miss.of(f"min_{metric}", limit, value))
         return tuple(found)
 
 
@@ -192,24 +192,12 @@ class Miss(Value):
     by: float | None
 
     @classmethod
-    def over(cls, name: str, wanted: float, found: float | None) -> "Miss":
-        """Describe a value above its limit."""
-        return cls(
-            limit=name,
-            wanted=wanted,
-            found=found,
-            by=None if found is None else (found - wanted) / max(wanted, 1e-12),
-        )
-
-    @classmethod
-    def under(cls, name: str, wanted: float, found: float | None) -> "Miss":
-        """Describe a value below its limit."""
-        return cls(
-            limit=name,
-            wanted=wanted,
-            found=found,
-            by=None if found is None else (wanted - found) / max(abs(wanted), 1e-12),
-        )
+    def of(cls, limit: str, wanted: float, found: float | None) -> "Miss":
+        """Describe a value on the wrong side of its limit: below a `min_…`, above any other."""
+        if found is None:
+            return cls(limit=limit, wanted=wanted, found=None, by=None)
+        beyond = wanted - found if limit.startswith("min_") else found - wanted
+        return cls(limit=limit, wanted=wanted, found=found, by=beyond / max(abs(wanted), 1e-12))
 
 
 def parse_sort(sort: str, metrics: Iterable[str]) -> tuple[str, bool]:
