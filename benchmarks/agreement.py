@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo_builders.reports.float_agreement import COMMAND, Agreement, Images, Row, save
+from zoo_builders.reports.float_agreement import COMMAND, Agreement, Images, Agreeing, save
 from zoo_builders.metrics import wilson
 from zoo_builders.data.sources import SOURCES
 from zoo_builders.tflite.litert import Session
@@ -118,13 +118,13 @@ def measured(name: str, images: Array, files: Mapping[str, Path]) -> Images:
     )
 
 
-def compared(variant: str, file: Path, found: Array, expected: Array, decided: Array) -> Row:
+def compared(variant: str, file: Path, found: Array, expected: Array, decided: Array) -> Agreeing:
     """Hold the outputs of one file against the float file's."""
     same = found.argmax(axis=1) == expected.argmax(axis=1)
     noise = float(((found - expected) ** 2).sum())
     quality = 10 * float(np.log10(float((expected**2).sum()) / noise)) if noise else EXACT_DB
     digest = Digest.of(file.read_bytes())
-    return Row(
+    return Agreeing(
         variant=variant,
         sha256=digest,
         same=int(same.sum()),

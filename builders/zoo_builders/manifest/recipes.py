@@ -20,14 +20,14 @@ from zoo_registry.model.errors import ZooError
 
 Recipes = Mapping[str, tuple[Step, ...]]
 
-Own = Callable[[str], str]
+Adopt = Callable[[str], str]
 """From how a manifest names an algorithm of the user to the name of the technique that it is
 (`algorithm_files.Finder`).
 """
 
 
 def read_recipes(
-    raw: Any, mistakes: Mistakes, *, of_file: bool = False, own: Own | None = None
+    raw: Any, mistakes: Mistakes, *, of_file: bool = False, own: Adopt | None = None
 ) -> Recipes:
     """Resolve every recipe, noting what cannot be.
 
@@ -48,7 +48,7 @@ def read_recipes(
     return recipes
 
 
-def _known(entry: Any, key: Key, mistakes: Mistakes, own: Own | None) -> "_Entry":
+def _known(entry: Any, key: Key, mistakes: Mistakes, own: Adopt | None) -> "_Entry":
     """Give a step with the name of its technique.
 
     Which for an algorithm of the user is another than the manifest says.

@@ -20,7 +20,7 @@ from zoo_builders.networks.verdicts import Objection
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Edit:
     """One thing said differently: the layer, and what is new about it."""
 
     layer: str
@@ -39,13 +39,13 @@ class Rewritten:
     """
 
     graph: Graph
-    changes: tuple[Change, ...]
+    changes: tuple[Edit, ...]
     left: tuple[Objection, ...]
 
 
 def rewrite(graph: Graph) -> Rewritten:
     """Change everything that can be changed without changing the function."""
-    changes: list[Change] = []
+    changes: list[Edit] = []
     for rule in _RULES:
         for node in graph.nodes:
             if (changed := rule(graph, node)) is not None:
@@ -80,7 +80,7 @@ def _costly(graph: Graph, objection: Objection) -> Objection:
     return replace(objection, fix=f"{objection.fix}; {why}")
 
 
-_Changed = tuple[Graph, Change] | None
+_Changed = tuple[Graph, Edit] | None
 
 
 def _keep_dimensions(graph: Graph, node: Node) -> _Changed:
@@ -94,11 +94,11 @@ def _keep_dimensions(graph: Graph, node: Node) -> _Changed:
     kept = replace(node, config={**node.config, "keepdims": True}, shape=(1, 1, node.shape[-1]))
     readers = graph.consumers(node.name)
     if len(readers) == 1 and readers[0].op == "Reshape" and readers[0].shape == kept.shape:
-        return _without(_with(graph, node.name, kept), readers[0]), Change(
+        return _without(_with(graph, node.name, kept), readers[0]), Edit(
             node.name, f"keepdims=True, which makes {readers[0].name} needless"
         )
     flat = Node(_fresh(graph, f"{node.name}_flatten"), "Flatten", {}, (node.name,), node.shape)
-    return _with(graph, node.name, kept, flat, readers=flat.name), Change(
+    return _with(graph, node.name, kept, flat, readers=flat.name), Edit(
         node.name, "keepdims=True, and a Flatten behind it"
     )
 
@@ -124,7 +124,7 @@ def _pad_explicitly(graph: Graph, node: Node) -> _Changed:
         (height + 2 * amount, width + 2 * amount, channels),
     )
     valid = replace(node, config={**node.config, "padding": "valid"}, inputs=(pad.name,))
-    return _with(graph, node.name, pad, valid), Change(
+    return _with(graph, node.name, pad, valid), Edit(
         node.name, f"ZeroPadding2D({amount}) before it and padding 'valid'"
     )
 
@@ -138,7 +138,7 @@ def _pool_globally(graph: Graph, node: Node) -> _Changed:
     ):
         return None
     pool = Node(node.name, "GlobalAveragePooling2D", {"keepdims": True}, node.inputs, node.shape)
-    return _with(graph, node.name, pool), Change(node.name, "GlobalAveragePooling2D(keepdims=True)")
+    return _with(graph, node.name, pool), Edit(node.name, "GlobalAveragePooling2D(keepdims=True)")
 
 
 def _leave_by_pooling(graph: Graph, node: Node) -> _Changed:
@@ -154,7 +154,7 @@ def _leave_by_pooling(graph: Graph, node: Node) -> _Changed:
     if before.shape != (1, 1, *node.shape):
         return None
     pool = Node(node.name, "GlobalAveragePooling2D", {"keepdims": False}, node.inputs, node.shape)
-    return _with(graph, node.name, pool), Change(
+    return _with(graph, node.name, pool), Edit(
         node.name, "GlobalAveragePooling2D(keepdims=False), which takes the mean of one pixel"
     )
 
@@ -167,7 +167,7 @@ def _drop_linear(graph: Graph, node: Node) -> _Changed:
         or node is graph.nodes[-1]
     ):
         return None
-    return _without(graph, node), Change(node.name, "taken out: it does nothing")
+    return _without(graph, node), Edit(node.name, "taken out: it does nothing")
 
 
 _RULES: tuple[Callable[[Graph, Node], _Changed], ...] = (

@@ -20,7 +20,7 @@ from zoo_registry.model.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VariantForecast:
     """What to expect of one variant.
 
     Attributes:
@@ -41,7 +41,7 @@ class FileReport:
     size: int
     operators: int
     structure: Structure
-    variants: tuple[Variant, ...]
+    variants: tuple[VariantForecast, ...]
 
     def plain(self, here: str) -> dict[str, Any]:
         """Give it as JSON."""
@@ -84,7 +84,7 @@ def look(path: Path, recipes: Recipes) -> FileReport:
 
 def _variant(
     name: str, stored: latency_forecast.Stored, structure: Structure, floats: int
-) -> Variant:
+) -> VariantForecast:
     sparse = structure.xnnpack
     depthwise = max(
         (
@@ -103,4 +103,4 @@ def _variant(
         work=work,
     )
     weights = None if stored == "other" else math.ceil(floats * size_forecast.WIDTH[stored][0])
-    return Variant(name, weights, found)
+    return VariantForecast(name, weights, found)

@@ -26,7 +26,7 @@ COMMAND = "python benchmarks/agreement.py"
 _Count = Annotated[int, Field(ge=0)]
 
 
-class Row(Spec):
+class Agreeing(Spec):
     """One file on one set: on how many images it names the float file's class.
 
     Of all and of those float32 itself is decided on.
@@ -55,7 +55,7 @@ class Images(Spec):
     lead: Share = Field(
         description="by how much of probability float32's first class leads, in the median"
     )
-    rows: tuple[Row, ...]
+    rows: tuple[Agreeing, ...]
 
 
 class Agreement(Spec):
@@ -135,7 +135,7 @@ def judged(
     return claims
 
 
-def _judged(text: str, asked: float, images: Images, row: Row) -> Claim:
+def _judged(text: str, asked: float, images: Images, row: Agreeing) -> Claim:
     low, high = wilson(row.same, images.examples)
     lost = (
         f"; of the {images.examples - row.same} others float32 was decided on"
@@ -169,7 +169,7 @@ def _set(images: Images) -> list[str]:
     ]
 
 
-def _row(row: Row, images: Images, found: Agreement, files: Mapping[str, Digest]) -> str:
+def _row(row: Agreeing, images: Images, found: Agreement, files: Mapping[str, Digest]) -> str:
     low, high = wilson(row.same, images.examples)
     share = f"{_part(row.same, images.examples)} ({low:.1%} to {high:.1%})"
     decided = _part(row.decided_same, images.decided) if images.decided else formatting.DASH
@@ -179,7 +179,7 @@ def _row(row: Row, images: Images, found: Agreement, files: Mapping[str, Digest]
     )
 
 
-def _stale(row: Row, found: Agreement, files: Mapping[str, Digest]) -> str:
+def _stale(row: Agreeing, found: Agreement, files: Mapping[str, Digest]) -> str:
     if files.get(row.variant) == row.sha256 and files.get(FLOAT) == found.baseline:
         return ""
     which = (

@@ -107,7 +107,7 @@ def _file(record: Record, base: Record | None) -> Mapping[str, str]:
     changed = (
         published_results.change(published_results.numbers(record), published_results.numbers(base))
         if base
-        else published_results.Change()
+        else published_results.AgainstFloat()
     )
     return {
         "variant": record.variant,

@@ -39,7 +39,7 @@ class Numbers(Spec):
     ms: Quantity | None = None
 
 
-class Row(Numbers):
+class PublishedFile(Numbers):
     """One published file; `ours` is the variant of ours that was made the same way."""
 
     what: str
@@ -59,7 +59,7 @@ class Table(Spec):
     machine: str = ""
     note: str = ""
     reference: Numbers
-    rows: tuple[Row, ...]
+    rows: tuple[PublishedFile, ...]
 
 
 class Published(Spec):
@@ -82,7 +82,7 @@ class Published(Spec):
         )
 
 
-class Change(Spec):
+class AgainstFloat(Spec):
     """A file against the float file it comes from: difference in quality, and ratios.
 
     None where one of the two is not known.
@@ -107,8 +107,8 @@ class Pair(Spec):
 
     what: str
     variant: str | None
-    theirs: Change
-    ours: Change | None
+    theirs: AgainstFloat
+    ours: AgainstFloat | None
 
 
 def load(path: Path) -> Published:
@@ -148,9 +148,9 @@ def latencies(record: Record) -> Mapping[str, Measurement]:
     return dict(sorted(found.items()))
 
 
-def change(found: Numbers, reference: Numbers) -> Change:
+def change(found: Numbers, reference: Numbers) -> AgainstFloat:
     """Hold a file against its float file."""
-    return Change(
+    return AgainstFloat(
         quality=(
             None
             if found.quality is None or reference.quality is None
@@ -287,7 +287,7 @@ def _table(table: Table, records: Sequence[Record]) -> list[str]:
     ]
 
 
-def _row(row: Row, pair: Pair, records: Sequence[Record]) -> str:
+def _row(row: PublishedFile, pair: Pair, records: Sequence[Record]) -> str:
     mine = next((record for record in records if record.variant == row.ours), None)
     known = ["not built", *[formatting.DASH] * 4]
     if mine and pair.ours:
@@ -310,7 +310,7 @@ def _share(quality: float | None) -> str:
     return formatting.DASH if quality is None else f"{quality:.2%}"
 
 
-def _spelled(found: Change) -> list[str]:
+def _spelled(found: AgainstFloat) -> list[str]:
     size = found.packed if found.packed is not None else found.bytes
     unit = "" if found.packed is not None or size is None else " (raw)"
     return [points(found.points), f"{times(size)}{unit}"]

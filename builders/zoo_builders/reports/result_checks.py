@@ -16,7 +16,7 @@ from typing import Literal
 
 from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports import published_results
-from zoo_builders.reports.published_results import METRIC, Row, Table
+from zoo_builders.reports.published_results import METRIC, PublishedFile, Table
 from zoo_registry.model.record import GoalResult, Metric, Record
 
 Verdict = Literal["held", "not held", "a tie", "not measured", "not set"]
@@ -216,7 +216,7 @@ def _orders(table: Table, records: Sequence[Record]) -> Iterator[Claim]:
         )
 
 
-_Rows = Sequence[tuple[Row, Record]]
+_Rows = Sequence[tuple[PublishedFile, Record]]
 
 
 def _order_of_quality(table: Table, rows: _Rows, base: Record) -> Iterator[Claim]:

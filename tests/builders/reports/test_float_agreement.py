@@ -10,7 +10,7 @@ import pytest
 
 from plugins.records import make
 from zoo_builders.reports import float_agreement
-from zoo_builders.reports.float_agreement import COMMAND, Agreement, Images, Row
+from zoo_builders.reports.float_agreement import COMMAND, Agreeing, Agreement, Images
 from zoo_builders.reports.page import render
 from zoo_builders.reports.published_results import Published
 from zoo_registry.model.errors import WrongUse
@@ -32,7 +32,7 @@ def family() -> list[Record]:
 
 def measured(base: Record, int8: Record) -> Agreement:
     rows = tuple(
-        Row(variant=r.variant, sha256=r.file.sha256, same=same, decided_same=40, sqnr_db=17.2)
+        Agreeing(variant=r.variant, sha256=r.file.sha256, same=same, decided_same=40, sqnr_db=17.2)
         for r, same in ((base, 100), (int8, 83))
     )
     images = Images(

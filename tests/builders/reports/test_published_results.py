@@ -16,7 +16,7 @@ from zoo_builders.manifest.reader import Reader
 from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.reports import published_results
 from zoo_builders.reports.dot_plot import Dot, Mark, draw
-from zoo_builders.reports.published_results import Change, Table
+from zoo_builders.reports.published_results import AgainstFloat, Table
 from zoo_client.cli import run
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.formatting import DASH, TIMES
@@ -83,7 +83,7 @@ def test_variants_named_for_shipped_manifests_are_theirs() -> None:
 
 def test_changes_are_against_each_ones_own_float_file(make_record: MakeRecord) -> None:
     int8, magic = published_results.pairs(TABLE, family(make_record))
-    assert int8.theirs == Change(quality=0.88 - 0.9, packed=0.25, ms=0.5)
+    assert int8.theirs == AgainstFloat(quality=0.88 - 0.9, packed=0.25, ms=0.5)
     assert int8.ours is not None
     assert (int8.ours.quality, int8.ours.packed) == (pytest.approx(-0.01), pytest.approx(0.3))
     assert magic.ours is None
