@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from zoo_builders.data.sources import UNLABELLED, BadData, Examples, Report
+from zoo_builders.data.sources import UNLABELLED, BadData, Examples, FileArg, Report
 
 ClassList = Annotated[
     str | None,
@@ -29,6 +29,14 @@ ClassList = Annotated[
         )
     ),
 ]
+
+
+def files_of(args: Any) -> dict[str, FileArg]:
+    """Name the files of arguments with `path`, `sha256` and, in folders of classes, `classes`."""
+    classes: str | None = getattr(args, "classes", None)
+    named = {"path": FileArg(args.path, args.sha256)}
+    return named | ({"classes": FileArg(classes)} if classes else {})
+
 
 Listing = Sequence[tuple[str, Path]]
 """(class, file); the class is empty where there are none."""

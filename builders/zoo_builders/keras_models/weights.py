@@ -22,11 +22,7 @@ def weights_of(model: Any, graph: Graph) -> dict[str, dict[str, Any]]:
 def render_with(graph: Graph, weights: Weights) -> Any:
     """Build the Keras model of `graph` with these weights."""
     model = render(graph)
-    for node in graph.nodes:
-        if node.weights:
-            model.get_layer(node.name).set_weights(
-                [weights[node.name][name] for name in node.weights]
-            )
+    _set(model, graph, weights)
     return model
 
 
@@ -48,6 +44,10 @@ def put(model: Any, graph: Graph, weights: Weights, fresh: Collection[str] = ())
             f"the weights do not fit the network: {'; '.join(wrong)}",
             hint="zoo validate MANIFEST   # names the network meant",
         )
+    _set(model, graph, weights, fresh)
+
+
+def _set(model: Any, graph: Graph, weights: Weights, fresh: Collection[str] = ()) -> None:
     for node in graph.nodes:
         if node.weights and node.name not in fresh:
             model.get_layer(node.name).set_weights(

@@ -24,6 +24,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_registry.model.measurement import Host, Latency, Ratio
@@ -110,14 +111,8 @@ def steady(times: Sequence[float], *, window: int, tolerance: float = 0.05) -> b
     """
     if len(times) < 2 * window:
         return False
-    before, now = _median(times[-2 * window : -window]), _median(times[-window:])
+    before, now = median(times[-2 * window : -window]), median(times[-window:])
     return abs(now - before) <= tolerance * before
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def summarize(rounds: Rounds) -> Latency:
@@ -128,9 +123,9 @@ def summarize(rounds: Rounds) -> Latency:
     import numpy as np
 
     times = np.concatenate([np.asarray(one, np.float64) for one in rounds]) * 1e3
-    p5, median, p95, p99 = (float(value) for value in np.percentile(times, [5, 50, 95, 99]))
+    p5, p50, p95, p99 = (float(value) for value in np.percentile(times, [5, 50, 95, 99]))
     return Latency(
-        median=median,
+        median=p50,
         mean=float(times.mean()),
         p5=p5,
         p95=p95,
@@ -245,7 +240,7 @@ def noise(session: Session, control: Ratio, limits: Limits | None = None) -> tup
             f"wide spread: p95 is {spread.p95 / spread.median:.2f} times the median (limit"
             f" {allowed.spread:g})"
         )
-    medians = [_median(one) for one in session.baseline]
+    medians = [median(one) for one in session.baseline]
     if max(medians) > allowed.drift * min(medians):
         found.append(
             f"drift: the baseline's rounds differ by a factor of {max(medians) / min(medians):.2f}"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from statistics import median_high
 from typing import Any
 
 from zoo_builders.devices import DEVICES, Device, Load, Place, Ready, Runner, Setting, Subject, host
@@ -320,8 +321,8 @@ class _Session:
             "runs": order.runs,
             "rounds": order.rounds,
             "peak_memory_mb": max(own.memory),
-            "init_ms": _middle([ready.init_ms for ready in own.ready]),
-            "first_ms": _middle([ready.first_ms for ready in own.ready]),
+            "init_ms": median_high([ready.init_ms for ready in own.ready]),
+            "first_ms": median_high([ready.first_ms for ready in own.ready]),
             "baseline": Baseline(name=self._baseline.name, sha256=self._baseline.sha256),
             "output_check": "passed",
             "host": self._host,
@@ -352,7 +353,3 @@ def _warm_up(runner: Runner, least: int) -> None:
         and not protocol.steady(times, window=least)
     ):
         times += runner.run(least)
-
-
-def _middle(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]

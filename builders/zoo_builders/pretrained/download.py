@@ -6,8 +6,7 @@ Kept in the project as `.zoo/cache/weights/<sha256><suffix>`, and verified each 
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from zoo_builders.pretrained.padding import moved
-from zoo_builders.pretrained.sources import Report, Wanted
+from zoo_builders.pretrained.sources import Report
 from zoo_client.settings import Settings
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch
@@ -53,23 +52,3 @@ def verified(path: Path, sha256: str) -> Path:
             hint=f"write sha256: {found}, if this is the file meant",
         )
     return path
-
-
-def padding_remarks(wanted: Wanted, trained: str) -> list[str]:
-    """Say which strided convolutions see other pixels than in training, and what to do about it."""
-    if wanted.graph is None or trained not in ("even", "tensorflow"):
-        return []
-    names = moved(wanted.graph, "even" if trained == "even" else "tensorflow")
-    if not names:
-        return []
-    how = "evenly" if trained == "even" else "as TensorFlow's 'same'"
-    other = "variant: xnnpack" if trained == "even" else "variant: stock"
-    tuned = (
-        f"{wanted.fine_tune} epochs of fine-tuning follow"
-        if wanted.fine_tune
-        else f"set fine_tune: 5 below weights, or args {{{other}}}"
-    )
-    # enough to find the others
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
-    strided = f"{len(names)} strided layers ({shown})"
-    return [f"the weights were trained padding {how}; {strided} see other pixels here: {tuned}"]

@@ -4,15 +4,16 @@ Where its windows begin, as the network pads and as its weights were trained. Pu
 """
 
 import math
-from typing import Literal
 
 from zoo_builders.networks.graph import Graph, Node, pair
+from zoo_builders.pretrained import torch_layouts
+from zoo_builders.pretrained.sources import Wanted
 
 Sides = tuple[int, int]
 """(top, left): where the first window begins before the image; the rest follows from it."""
 
 
-def moved(graph: Graph, trained: Literal["even", "tensorflow"]) -> list[str]:
+def moved(graph: Graph, trained: torch_layouts.Padding) -> list[str]:
     """Name the strided convolutions whose windows lie elsewhere than where they lay in training."""
     strided = [
         node
@@ -49,3 +50,28 @@ def _same(node: Node, shape: tuple[int, ...]) -> Sides:
         for size, window, step in zip(shape, kernel, strides, strict=False)
     )
     return rows, columns
+
+
+def torch_remarks(wanted: Wanted, layout: str | None) -> list[str]:
+    """Say so of weights from PyTorch, where their layout, and so their padding, is clear."""
+    graph = wanted.graph
+    found = set() if graph is None else torch_layouts.paddings(graph, layout)
+    return remarks(wanted, found.pop()) if len(found) == 1 else []
+
+
+def remarks(wanted: Wanted, trained: torch_layouts.Padding) -> list[str]:
+    """Say which strided convolutions see other pixels than in training, and what to do about it."""
+    names = [] if wanted.graph is None else moved(wanted.graph, trained)
+    if not names:
+        return []
+    how = "evenly" if trained == "even" else "as TensorFlow's 'same'"
+    other = "variant: xnnpack" if trained == "even" else "variant: stock"
+    tuned = (
+        f"{wanted.fine_tune} epochs of fine-tuning follow"
+        if wanted.fine_tune
+        else f"set fine_tune: 5 below weights, or args {{{other}}}"
+    )
+    # enough to find the others
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")  # noqa: PLR2004
+    strided = f"{len(names)} strided layers ({shown})"
+    return [f"the weights were trained padding {how}; {strided} see other pixels here: {tuned}"]

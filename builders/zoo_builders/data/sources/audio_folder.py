@@ -21,7 +21,7 @@ from pydantic import Field
 
 from zoo_builders.data import untrusted
 from zoo_builders.data.audio_features import Seconds, fitted
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, FileArg, Report, Source
+from zoo_builders.data.sources import SOURCES, BadData, Dataset, Report, Source
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 
@@ -145,18 +145,12 @@ def _values(data: bytes, width: int, told: str) -> Any:
     return np.frombuffer(data, f"<i{width}") / (1.0 if width == 2 else 65536.0)  # noqa: PLR2004
 
 
-def _files(args: AudioFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)} | (
-        {"classes": FileArg(args.classes)} if args.classes else {}
-    )
-
-
 SOURCES.add(
     "audio-folder",
     Source(
         AudioFolderArgs,
         load,
-        _files,
+        untrusted.files_of,
         shape=lambda args: (args.samples, 1, 1),
         sample_rate=lambda args: args.sample_rate,
         tools=("numpy", "scipy"),

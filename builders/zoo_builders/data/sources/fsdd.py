@@ -25,7 +25,7 @@ from pydantic import Field
 
 from zoo_builders.data import untrusted
 from zoo_builders.data.audio_features import Seconds, fitted
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, FileArg, Report, Source
+from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, Report, Source
 from zoo_builders.spec import Sha256, Spec
 
 RATE = 8000
@@ -98,16 +98,12 @@ def _checked(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**arrays, "offsets": offsets}
 
 
-def _files(args: FsddArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)}
-
-
 SOURCES.add(
     "fsdd",
     Source(
         FsddArgs,
         load,
-        _files,
+        untrusted.files_of,
         splits=("train", "test"),
         shape=lambda args: (round(args.seconds * RATE), 1, 1),
         sample_rate=lambda _args: RATE,

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from zoo_builders.data import untrusted
 from zoo_builders.data.preprocess import Pixels
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, FileArg, Report, Source
+from zoo_builders.data.sources import SOURCES, BadData, Dataset, Report, Source
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 
@@ -106,18 +106,12 @@ def _fitted(image: Any, size: tuple[int, int], crop: float | None) -> Any:
     return ImageOps.fit(image, size, Image.Resampling.BILINEAR, bleed=(1 - crop) / 2)
 
 
-def _files(args: ImageFolderArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)} | (
-        {"classes": FileArg(args.classes)} if args.classes else {}
-    )
-
-
 SOURCES.add(
     "image-folder",
     Source(
         ImageFolderArgs,
         load,
-        _files,
+        untrusted.files_of,
         shape=lambda args: (*args.size, args.channels),
         tools=("numpy", "pillow"),
         doc="image files, one folder a class, or one folder without labels",

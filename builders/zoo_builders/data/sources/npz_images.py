@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from zoo_builders.data import untrusted
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, FileArg, Report, Source
+from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, Report, Source
 from zoo_builders.spec import Sha256, Spec
 
 LIMIT = 16 << 30
@@ -190,16 +190,12 @@ def _decode(jpeg: Any, offsets: Any, index: int) -> Any:
     return array if array.ndim == _GREY else array[..., None]
 
 
-def _files(args: NpzImagesArgs) -> Mapping[str, FileArg]:
-    return {"path": FileArg(args.path, args.sha256)}
-
-
 SOURCES.add(
     "npz-images",
     Source(
         NpzImagesArgs,
         load,
-        _files,
+        untrusted.files_of,
         tools=("numpy", "pillow"),
         doc="images in one .npz: plain arrays or a JPEG stream",
     ),

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from zoo_builders.pretrained import torch_layouts, weight_files
-from zoo_builders.pretrained.download import padding_remarks, verified
+from zoo_builders.pretrained import padding, torch_layouts, weight_files
+from zoo_builders.pretrained.download import verified
 from zoo_builders.pretrained.sources import WEIGHTS, Complaint, Report, Wanted, WeightsSource
 from zoo_builders.spec import Sha256, Spec
 from zoo_registry.model.errors import MissingExtra, Unreachable
@@ -63,10 +63,7 @@ def check(wanted: Wanted) -> list[Complaint]:
 
 def remarks(wanted: Wanted) -> Sequence[str]:
     """Say which layers see other pixels than in training, where the layout is clear."""
-    paddings = (
-        {} if wanted.graph is None else torch_layouts.paddings(wanted.graph, wanted.params.layout)
-    )
-    return padding_remarks(wanted, next(iter(paddings))) if len(paddings) == 1 else ()
+    return padding.torch_remarks(wanted, wanted.params.layout)
 
 
 def bring(wanted: Wanted, report: Report) -> Path:

@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import Field
 
 from zoo_builders import tf
-from zoo_builders.pretrained import weight_files
-from zoo_builders.pretrained.download import IMAGENET, folder, padding_remarks, verified
+from zoo_builders.pretrained import padding, weight_files
+from zoo_builders.pretrained.download import IMAGENET, folder, verified
 from zoo_builders.pretrained.sources import WEIGHTS, Complaint, Report, Wanted, WeightsSource
 from zoo_builders.spec import Sha256, Spec
 from zoo_client.settings import Settings
@@ -119,7 +119,7 @@ def remarks(wanted: Wanted) -> list[str]:
     read = "preprocess: [{rescale: [-1, 1]}]"
     told = [f"weights from {_address(wanted)}, trained on RGB in [-1, 1]: {read}"]
     return told + (
-        padding_remarks(wanted, "tensorflow") if wanted.network.startswith("mobilenet") else []
+        padding.remarks(wanted, "tensorflow") if wanted.network.startswith("mobilenet") else []
     )
 
 
