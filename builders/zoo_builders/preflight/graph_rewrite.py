@@ -10,7 +10,7 @@ pooling of its one pixel; an activation that does nothing goes. What would chang
 told, not done.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -181,40 +181,21 @@ _RULES: tuple[Callable[[Graph, Node], _Changed], ...] = (
 
 def _with(graph: Graph, name: str, *nodes: Node, readers: str = "") -> Graph:
     """Put `nodes` in the place of the layer `name`; what read it reads `readers`, where given."""
-    placed = {node.name for node in nodes}
-
-    def rewired(node: Node) -> Node:
-        return (
-            replace(
-                node, inputs=tuple(readers if origin == name else origin for origin in node.inputs)
-            )
-            if readers
-            else node
-        )
-
     new = (
         entry
         for node in graph.nodes
-        for entry in (nodes if node.name == name else (rewired(node),))
+        for entry in (nodes if node.name == name else (_reading(node, name, readers or name),))
     )
-    return Graph(
-        graph.name, tuple(node for node in new if node.name in placed or node.name != name)
-    )
+    return Graph(graph.name, tuple(new))
 
 
 def _without(graph: Graph, node: Node) -> Graph:
     """Take a layer with one input out; its readers read what it read."""
-    kept: Iterable[Node] = (other for other in graph.nodes if other.name != node.name)
-    origin = node.inputs[0]
-    return Graph(
-        graph.name,
-        tuple(
-            replace(
-                other, inputs=tuple(origin if name == node.name else name for name in other.inputs)
-            )
-            for other in kept
-        ),
-    )
+    return _with(graph, node.name, readers=node.inputs[0])
+
+
+def _reading(node: Node, old: str, new: str) -> Node:
+    return replace(node, inputs=tuple(new if name == old else name for name in node.inputs))
 
 
 def _fresh(graph: Graph, name: str) -> str:
