@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import override
 
 from zoo_builders import tf
 from zoo_builders.data.preprocess import ValueMap
 from zoo_builders.data.stored import load_raw, load_split, load_value_map
 from zoo_builders.stage import Job
 from zoo_builders.training.batches import Examples, order, passes
+from zoo_builders.training.context import Context
 from zoo_builders.training.settings import Train
 from zoo_registry.model.files import write_bytes
 
@@ -27,7 +29,7 @@ A larger one is mapped batch by batch.
 
 
 @dataclass
-class JobContext:
+class JobContext(Context):
     """A `Context` over a stage's job.
 
     Attributes:
@@ -70,8 +72,8 @@ class JobContext:
             .prefetch(2)
         )
 
+    @override
     def passes(self, train: Train, *, epoch: int, step: int) -> Any:
-        """Give the batches from a step of an epoch to the last epoch's end (`batches.passes`)."""
         return passes(self._examples("train"), train, self.seed, epoch=epoch, step=step)
 
     def _examples(self, split: str) -> Examples:
@@ -80,20 +82,17 @@ class JobContext:
             self._kept[split] = _in_memory(images, labels, load_value_map(self.job.inputs["data"]))
         return self._kept[split]
 
+    @override
     def report(self, done: int, total: int, note: str = "") -> None:
-        """Move the progress bar."""
         self.job.progress(done, total, note)
 
     @property
+    @override
     def scratch(self) -> Path | None:
-        """A folder of this stage's own that outlives a killed run.
-
-        None where nothing takes over.
-        """
         return self.job.scratch
 
+    @override
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
-        """Remember a JSON report under `name`."""
         self.kept[name] = dict(value)
 
 
