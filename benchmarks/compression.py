@@ -96,7 +96,7 @@ class Bench:
         for step in steps:
             technique = TECHNIQUES.get(step.technique)
             asked |= technique.converts(step.params, steps)
-            if technique.apply is not None:
+            if technique.work is not None:
                 stage = {
                     "technique": step.technique,
                     "params": step.params.model_dump(mode="json"),
@@ -170,7 +170,7 @@ def recipes(mine: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Step]]:
     }
     for name in dict.fromkeys((*TECHNIQUES.names(), *mine)):
         technique = TECHNIQUES.get(name)
-        if technique.apply is not None:
+        if technique.work is not None:
             step = Step(
                 name, technique.params.model_validate({"epochs": EPOCHS, **mine.get(name, {})})
             )

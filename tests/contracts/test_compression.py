@@ -21,13 +21,8 @@ from zoo_builders.networks.net import Net
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 from zoo_builders.techniques.compress import own as own_compress
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS, Algorithm, Params
-from zoo_builders.techniques.compress.technique import (
-    Compressor,
-    macs,
-    replaced,
-    stored_parameters,
-    technique_of,
-)
+from zoo_builders.techniques.compress.selection import chosen, replaced
+from zoo_builders.techniques.compress.technique import Compressor, macs, stored_parameters
 from zoo_builders.tflite.layer_tensors import kernels_of
 from zoo_builders.tflite.proof import Inspection, Promise, judge
 from zoo_registry.model.errors import BuildFailed
@@ -85,7 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def technique(algorithm: Algorithm) -> Technique:
-    return technique_of(algorithm)
+    return Compressor(algorithm)
 
 
 def weights(graph: Graph) -> dict[str, dict[str, Any]]:
@@ -102,7 +97,7 @@ def made(algorithm: Algorithm, params: Params) -> dict[str, tuple[Node, ...]]:
     graph, values = network(), weights(network())
     return {
         node.name: algorithm.replace(node, params, values[node.name])
-        for node in Compressor(algorithm).chosen(graph, params)
+        for node in chosen(algorithm, graph, params)
     }
 
 
@@ -228,8 +223,7 @@ def applied(
             for name, w in weights(network()).items()
         },
     )
-    # it has an apply
-    return technique.apply(model, technique.params.model_validate(params), context), context.kept  # type: ignore[misc]
+    return technique.apply(model, technique.params.model_validate(params), context), context.kept
 
 
 @pytest.mark.train
@@ -304,7 +298,7 @@ class Idle(Algorithm):
 @pytest.mark.train
 def test_a_step_that_changes_no_weight_fails(data: Path, tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match="idle changed no weight of hidden, head"):
-        applied(technique_of(Idle()), data, tmp_path, {"epochs": 0})
+        applied(Compressor(Idle()), data, tmp_path, {"epochs": 0})
 
 
 def test_bounds_count_what_the_file_will_hold() -> None:

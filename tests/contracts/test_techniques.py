@@ -14,8 +14,8 @@ from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 
-CONVERTED = [name for name in TECHNIQUES.names() if TECHNIQUES.get(name).apply is None]
-APPLIED = [name for name in TECHNIQUES.names() if TECHNIQUES.get(name).apply is not None]
+CONVERTED = [name for name in TECHNIQUES.names() if TECHNIQUES.get(name).work is None]
+APPLIED = [name for name in TECHNIQUES.names() if TECHNIQUES.get(name).work is not None]
 
 
 @pytest.fixture(params=TECHNIQUES.names())
@@ -111,7 +111,7 @@ def _build(technique: Technique, params: Spec, base: Path, data: Path, folder: P
     from zoo_builders.stages import technique as technique_stage
 
     model = base
-    if technique.apply is not None:
+    if technique.work is not None:
         stage = {
             "technique": technique.name,
             "params": params.model_dump(mode="json"),

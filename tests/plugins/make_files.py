@@ -85,7 +85,7 @@ def convert(name: str) -> bytes:
     Fp32, fp16, dynamic, int8, int8-io, int16x8, sparse, sparse-fp16, sparse-int8.
     """
     from zoo_builders.converting.tensorflow_converter import to_tflite
-    from zoo_builders.techniques.quantize import Params
+    from zoo_builders.techniques.quantize.params import Params
 
     kinds = {
         "fp16": Params(dtype="float16"),

@@ -254,7 +254,7 @@ class Bench:
             return refused
         model, known = self._base(column), column
         for step in steps:
-            if TECHNIQUES.get(step.technique).apply is not None:
+            if TECHNIQUES.get(step.technique).work is not None:
                 known += f" {step.technique} {step.params.model_dump_json()}"
                 model = self._applied(known, step, model)
         return _judged(graph, steps, self._converted(graph, steps, model), self._new("look"))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from zoo_builders.arrays import Array
-from zoo_builders.techniques.quantize.params import MOVING
+from zoo_builders.techniques.quantize.engines import MOVING
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.flatbuffer import pack, read
 from zoo_builders.tflite.litert import Session

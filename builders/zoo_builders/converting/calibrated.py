@@ -1,12 +1,16 @@
 """A float model made ready to be quantized: weights rounded, ranges of activations measured."""
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from zoo_builders.converting import activation_ranges, rounding_layers, tensorflow_converter
 from zoo_builders.converting.float_model import FloatModel, Report
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques.quantize import engines
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.tflite_file import TfliteFile
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def calibrated(model: FloatModel, report: Report) -> Calibrated:
     quantize, inputs = model.quantize, model.examples.calibration
     if model.file is not None:
         return Calibrated(model, model.file)
-    if quantize is None or quantize.made_by == "litert":
+    if quantize is None or engines.made_by(quantize) == "litert":
         return Calibrated(model, read(tensorflow_converter.to_tflite(model.keras)))
     if not (selective(quantize) or (quantize.dtype == "int8" and measured(model))):
         return Calibrated(model, None)
@@ -55,7 +59,7 @@ def calibrated(model: FloatModel, report: Report) -> Calibrated:
     return Calibrated(model, file)
 
 
-def selective(quantize: Quantize) -> bool:
+def selective(quantize: "Quantize") -> bool:
     """Whether TensorFlow's converter must quantize what was calibrated, not convert at once."""
     return bool(quantize.keep_float) or quantize.percentile is not None
 

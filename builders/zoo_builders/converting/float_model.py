@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,14 @@ from zoo_builders.keras_models.render import graph_of
 from zoo_builders.keras_models.weights import weights_of
 from zoo_builders.networks import sparse_path
 from zoo_builders.networks.graph import FIXED
-from zoo_builders.techniques.quantize.params import FRONT_END
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques.quantize import engines
+from zoo_builders.techniques.quantize.engines import FRONT_END
 from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_registry.model.errors import Unsupported
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
+
 
 Report = Callable[[int, int, str], None]
 """Told of progress: done, total, what is done."""
@@ -54,7 +58,7 @@ class FloatModel:
     """
 
     examples: Examples
-    quantize: Quantize | None
+    quantize: "Quantize | None"
     keras: Any = None
     file: TfliteFile | None = None
     hears: bool = False
@@ -84,7 +88,7 @@ class FloatModel:
         )
 
 
-def of_keras(model: Any, quantize: Quantize | None, examples: Examples) -> FloatModel:
+def of_keras(model: Any, quantize: "Quantize | None", examples: Examples) -> FloatModel:
     """Take a Keras model.
 
     Its front end is left in float beside the layers that are named; with `keep_float: auto` the
@@ -93,7 +97,7 @@ def of_keras(model: Any, quantize: Quantize | None, examples: Examples) -> Float
     learned = [layer for layer in model.layers if not layer.name.startswith(FIXED)]
     hears = len(learned) < len(model.layers) and not fake_quant_models.is_wrapped(model)
     if hears and quantize and quantize.dtype != "float16" and quantize.keep_float != "auto":
-        quantize = quantize.model_copy(update={"keep_float": (*quantize.kept, *FRONT_END)})
+        quantize = quantize.model_copy(update={"keep_float": (*engines.kept(quantize), *FRONT_END)})
     return FloatModel(examples, quantize, keras=model, hears=hears, zeros=_most_zeros(learned))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from zoo_builders.arrays import Array
-from zoo_builders.techniques.quantize.params import MOVING
+from zoo_builders.techniques.quantize.engines import MOVING
 from zoo_builders.tflite import weight_tensors
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.operator_names import layer_of

@@ -14,16 +14,19 @@ calibrated.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo_builders.arrays import Array
 from zoo_builders.converting.operator_settings import Assigned, assign
-from zoo_builders.techniques.quantize.params import EIGHT_BITS
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques.quantize.engines import EIGHT_BITS
 from zoo_builders.tflite import flatbuffer, operator_names, weight_tensors
 from zoo_builders.tflite.litert import quiet
 from zoo_builders.tflite.tflite_file import Subgraph, TfliteFile
 from zoo_registry.model.errors import BuildFailed, MissingExtra
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
+
 
 DISTRIBUTION = "litert-quantizer"
 SIGNATURE = "serving_default"
@@ -48,7 +51,7 @@ def _missing() -> MissingExtra:
 
 
 def quantize(
-    file: TfliteFile, settings: Quantize, samples: Array, report: Report = lambda *_: None
+    file: TfliteFile, settings: "Quantize", samples: Array, report: Report = lambda *_: None
 ) -> TfliteFile:
     """Quantize a float file as `settings` say.
 
@@ -91,7 +94,7 @@ def quantize(
         ) from error
 
 
-def _way_out(refused: Sequence[tuple[Assigned, str]], settings: Quantize) -> str:
+def _way_out(refused: Sequence[tuple[Assigned, str]], settings: "Quantize") -> str:
     """Say what to write.
 
     Floats are tolerated only of operators without weights about which no rule decides.
@@ -135,7 +138,7 @@ def _demand_float_weights(graph: Subgraph) -> None:
             )
 
 
-def _tell(quantizer: Any, one: Assigned, settings: Quantize) -> str:
+def _tell(quantizer: Any, one: Assigned, settings: "Quantize") -> str:
     """Tell the quantizer of one operator.
 
     Say why it cannot do what is asked, where that matters.
@@ -166,7 +169,7 @@ def _brief(error: ValueError) -> str:
     )
 
 
-def _tolerated(one: Assigned, settings: Quantize, reason: str) -> str:
+def _tolerated(one: Assigned, settings: "Quantize", reason: str) -> str:
     """Give the reason, unless floats are allowed and nobody asked for just this operator."""
     weightless = one.code not in EIGHT_BITS
     if one.rule is None and weightless and (settings.allow_float_fallback or not one.activations):
@@ -188,7 +191,7 @@ def _operation_names() -> dict[str, str]:
     }
 
 
-def _algorithm(one: Assigned, settings: Quantize) -> Any:
+def _algorithm(one: Assigned, settings: "Quantize") -> Any:
     from litert_quantizer.algorithm_manager import AlgorithmName
 
     if one.weights == "float16":
@@ -199,7 +202,7 @@ def _algorithm(one: Assigned, settings: Quantize) -> Any:
     )
 
 
-def _config(one: Assigned, settings: Quantize) -> Any:
+def _config(one: Assigned, settings: "Quantize") -> Any:
     from litert_quantizer import qtyping as q
 
     grain = q.QuantGranularity(
@@ -232,7 +235,7 @@ def _config(one: Assigned, settings: Quantize) -> Any:
     )
 
 
-def _ports(quantizer: Any, settings: Quantize) -> None:
+def _ports(quantizer: Any, settings: "Quantize") -> None:
     """Quantize inputs and outputs of the file too, where the recipe wants them so."""
     from litert_quantizer import qtyping as q
 

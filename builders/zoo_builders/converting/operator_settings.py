@@ -5,14 +5,18 @@ Decided by exact names. Pure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from zoo_builders.techniques.quantize.params import BLOCKWISE, EIGHT_BITS, FOUR_BITS, Rule
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques.quantize.engines import BLOCKWISE, EIGHT_BITS, FOUR_BITS, kept
 from zoo_builders.tflite import operator_names
 from zoo_builders.tflite.tflite_file import Operator, Subgraph
 from zoo_builders.tflite.weight_tensors import WEIGHTS, known_as
 from zoo_registry.model.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
+    from zoo_builders.techniques.quantize.params import Rule
+
 
 _FREE = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST", "SHAPE"})
 """Operators that compute nothing in float that could be integer."""
@@ -35,10 +39,10 @@ class Assigned:
     weights: Literal["float32", "float16", "int8", "int4"]
     granularity: str
     activations: int
-    rule: Rule | None = None
+    rule: "Rule | None" = None
 
 
-def assign(graph: Subgraph, quantize: Quantize) -> tuple[Assigned, ...]:
+def assign(graph: Subgraph, quantize: "Quantize") -> tuple[Assigned, ...]:
     """Decide for every operator of a float file, in order. Pure.
 
     Raises:
@@ -50,13 +54,13 @@ def assign(graph: Subgraph, quantize: Quantize) -> tuple[Assigned, ...]:
         for operator in graph.operators
         if operator.outputs
     )
-    words = (*quantize.kept, *(word for rule in quantize.rules for word in rule.layers))
+    words = (*kept(quantize), *(word for rule in quantize.rules for word in rule.layers))
     unknown(words, [(one.code, one.known_as) for one in found])
     _demand_work(quantize.rules, found)
     return found
 
 
-def _demand_work(rules: Sequence[Rule], found: Sequence[Assigned]) -> None:
+def _demand_work(rules: "Sequence[Rule]", found: Sequence[Assigned]) -> None:
     for rule in rules:
         if not any(one.rule is rule for one in found):
             why = "later ones or keep_float decide, or it means operators without weights"
@@ -87,7 +91,7 @@ def unknown(words: Sequence[str], operators: Sequence[tuple[str, str]]) -> None:
         )
 
 
-def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: Quantize) -> Assigned:
+def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: "Quantize") -> Assigned:
     activations = {"int8": 8, "int16x8": 16}.get(quantize.dtype, 0)
     rule = next(
         (
@@ -100,7 +104,7 @@ def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: Quantize
     if rule is not None and rule.dtype != "float32" and operator.code not in EIGHT_BITS:
         rule = None  # it speaks of weights, and this has none
     weights = _usual(operator.code, quantize) if rule is None else rule.dtype
-    if operator_names.any_of(quantize.kept, operator.code, name):
+    if operator_names.any_of(kept(quantize), operator.code, name):
         weights, rule = "float32", None
     granularity = _granularity(
         graph, operator, (rule and rule.granularity) or quantize.granularity, weights
@@ -110,7 +114,7 @@ def _assigned(graph: Subgraph, operator: Operator, name: str, quantize: Quantize
     return Assigned(operator.code, name, output, weights, granularity, bits, rule)
 
 
-def _usual(code: str, quantize: Quantize) -> Literal["float32", "float16", "int8", "int4"]:
+def _usual(code: str, quantize: "Quantize") -> Literal["float32", "float16", "int8", "int4"]:
     if quantize.dtype == "float16":
         return "float16" if code in EIGHT_BITS else "float32"
     if quantize.dtype == "int4":

@@ -10,7 +10,7 @@ float .tflite file                 litert-quantizer, or the file itself
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -26,14 +26,17 @@ from zoo_builders.converting import (
 from zoo_builders.converting.calibrated import Calibrated, measured, selective
 from zoo_builders.converting.float_model import Examples, FloatModel, Report
 from zoo_builders.tasks import TASKS
-from zoo_builders.techniques.quantize.params import FRONT_END
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques.quantize import engines
+from zoo_builders.techniques.quantize.engines import FRONT_END
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.operator_names import any_of
 from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 from zoo_registry.model.record import LayerError, Quantization
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,18 @@ def quantized(start: Calibrated, report: Report) -> Quantized:
             nothing, or no choice of layers suffices.
         MeasureFailed: a file made on the way does not run.
     """
-    match start.model.quantize, start.file:
-        case None, TfliteFile() as file:
-            return Quantized(start.model, file)
-        case Quantize(made_by="litert") as quantize, TfliteFile() as file:
-            return _by_litert(start.model, quantize, file, report)
-        case Quantize() as quantize, TfliteFile() as file if selective(quantize):
-            return _selective(start, quantize, file, report)
-    return _at_once(start, report)
+    quantize, file = start.model.quantize, start.file
+    if file is None:
+        return _at_once(start, report)
+    if quantize is None:
+        return Quantized(start.model, file)
+    if engines.made_by(quantize) == "litert":
+        return _by_litert(start.model, quantize, file, report)
+    return (
+        _selective(start, quantize, file, report)
+        if selective(quantize)
+        else _at_once(start, report)
+    )
 
 
 def without_zeros(dense: Quantized) -> TfliteFile:
@@ -90,7 +97,7 @@ def without_zeros(dense: Quantized) -> TfliteFile:
 
 
 def _by_litert(
-    model: FloatModel, quantize: Quantize, file: TfliteFile, report: Report
+    model: FloatModel, quantize: "Quantize", file: TfliteFile, report: Report
 ) -> Quantized:
     plain, inputs = litert_quantizer.normal(file), model.examples.calibration
     made = litert_quantizer.quantize(plain, quantize, inputs, report)
@@ -116,7 +123,7 @@ def _at_once(start: Calibrated, report: Report) -> Quantized:
 
 
 def _selective(
-    start: Calibrated, quantize: Quantize, file: TfliteFile, report: Report
+    start: Calibrated, quantize: "Quantize", file: TfliteFile, report: Report
 ) -> Quantized:
     """Quantize what was calibrated, and leave in float the layers named, or few of the worst."""
     model, auto = start.model, quantize.keep_float == "auto"
@@ -126,7 +133,7 @@ def _selective(
         quality = _Quality(file, model.examples)
         choice = _searched(quality, file, fixed, quantize, errors, report)
     else:
-        choice = float_search.Choice(_named(file, quantize.kept), ())
+        choice = float_search.Choice(_named(file, engines.kept(quantize)), ())
     kept = {*fixed, *choice.kept}
     marked = [error.model_copy(update={"kept_float": error.tensor in kept}) for error in errors]
     about = _about("tensorflow", tf.tensorflow.__version__, marked, model.examples)
@@ -177,7 +184,7 @@ def _own_errors(start: Calibrated, fixed: Sequence[str], report: Report) -> tupl
         return ()
 
 
-def _keeping(file: TfliteFile, quantize: Quantize, kept: Collection[str]) -> TfliteFile:
+def _keeping(file: TfliteFile, quantize: "Quantize", kept: Collection[str]) -> TfliteFile:
     keep = layer_errors.with_followers(file, kept)
     return read(tensorflow_converter.quantize_calibrated(file.data, quantize, keep=keep))
 
@@ -193,7 +200,7 @@ def _searched(
     quality: "_Quality",
     file: TfliteFile,
     fixed: Sequence[str],
-    quantize: Quantize,
+    quantize: "Quantize",
     errors: Sequence[LayerError],
     report: Report,
 ) -> float_search.Choice:
@@ -211,7 +218,7 @@ def _searched(
         report(number, number, f"{len(kept)} layers in float")
         return quality.drop(_keeping(file, quantize, {*fixed, *kept}))
 
-    limits = float_search.Limits(*quantize.limits)
+    limits = float_search.Limits(*engines.limits(quantize))
     return float_search.choose(worst, cost, limits, metric=quality.metric)
 
 

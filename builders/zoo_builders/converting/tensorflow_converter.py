@@ -8,18 +8,20 @@ nothing sparse by itself: that is done afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_builders import tf
 from zoo_builders.keras_models import fake_quant_models
-from zoo_builders.techniques.quantize.params import Params as Quantize
 from zoo_registry.model.errors import BuildFailed
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
 
 
 def to_tflite(
-    model: Any, quantize: Quantize | None = None, inputs: Any = (), *, sparse: bool = False
+    model: Any, quantize: "Quantize | None" = None, inputs: Any = (), *, sparse: bool = False
 ) -> bytes:
     """Convert a Keras model at once.
 
@@ -40,7 +42,7 @@ def to_tflite(
     return _convert(converter, model.name)
 
 
-def calibrate(model: Any, quantize: Quantize, inputs: Any) -> bytes:
+def calibrate(model: Any, quantize: "Quantize", inputs: Any) -> bytes:
     """Give the float file with the range of every tensor in it, which `quantize_calibrated` takes.
 
     The ranges are those that the tensors take on `inputs`, float32 [N, …].
@@ -56,7 +58,7 @@ def calibrate(model: Any, quantize: Quantize, inputs: Any) -> bytes:
 
 
 def quantize_calibrated(
-    calibrated: bytes, quantize: Quantize, *, keep: Sequence[str] = (), debug: bool = False
+    calibrated: bytes, quantize: "Quantize", *, keep: Sequence[str] = (), debug: bool = False
 ) -> bytes:
     """Quantize a calibrated file to int8.
 
@@ -123,7 +125,7 @@ def _words(name: str, work: Callable[[], Any]) -> bytes:
         raise BuildFailed(f"the converter refuses {name}: {error}", hint=hint) from error
 
 
-def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) -> None:
+def _trained_ranges(converter: Any, quantize: "Quantize | None", *, sparse: bool) -> None:
     """Take the ranges that fake quantization learned.
 
     No calibration data, and what has no range stays float.
@@ -136,7 +138,7 @@ def _trained_ranges(converter: Any, quantize: Quantize | None, *, sparse: bool) 
         converter.inference_input_type = converter.inference_output_type = tf.tensorflow.int8
 
 
-def _configure(converter: Any, quantize: Quantize | None, inputs: Any, *, sparse: bool) -> None:
+def _configure(converter: Any, quantize: "Quantize | None", inputs: Any, *, sparse: bool) -> None:
     lite = tf.tensorflow.lite
     converter.optimizations = ([lite.Optimize.DEFAULT] if quantize else []) + (
         [lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
@@ -154,7 +156,7 @@ def _configure(converter: Any, quantize: Quantize | None, inputs: Any, *, sparse
     _integer(converter, quantize)
 
 
-def _integer(converter: Any, quantize: Quantize) -> None:
+def _integer(converter: Any, quantize: "Quantize") -> None:
     lite = tf.tensorflow.lite
     kinds: Mapping[str, Any] = {
         "int8": lite.OpsSet.TFLITE_BUILTINS_INT8,

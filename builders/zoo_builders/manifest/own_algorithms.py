@@ -22,9 +22,10 @@ from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.networks import lookup
 from zoo_builders.stage import SourceFile
 from zoo_builders.techniques import TECHNIQUES, Technique
-from zoo_builders.techniques.compress.algorithms import Algorithm, Params
+from zoo_builders.techniques.compress import work
+from zoo_builders.techniques.compress.algorithms import Params
 from zoo_builders.techniques.compress.own import _PYTHON, load
-from zoo_builders.techniques.compress.technique import Compressor
+from zoo_builders.tflite.proof import Promise
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 
@@ -99,21 +100,28 @@ class Finder:
         return path, wanted
 
 
-def _unread(wanted: str, file: Path) -> Technique:
-    """Stand in for an algorithm of an old commit, whose code is not run.
-
-    It takes any parameters and promises nothing.
-    """
-    work = Compressor(_Unread())
-    name = (wanted or file.stem).lower().replace("_", "-")
-    return Technique(name, _Anything, work.apply, lambda *_: [], lambda *_: [])
-
-
 class _Anything(Params):
     """Parameters of an algorithm whose code is not run."""
 
     model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
 
 
-class _Unread(Algorithm):
-    """An algorithm whose code is not run."""
+class _Unread(Technique):
+    """Stands in for an algorithm of an old commit, whose code is not run.
+
+    It takes any parameters and promises nothing.
+    """
+
+    params = _Anything
+    work = work
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def promises(self, *_: object) -> tuple[Promise, ...]:
+        """State nothing: what the code would promise is not known."""
+        return ()
+
+
+def _unread(wanted: str, file: Path) -> Technique:
+    return _Unread((wanted or file.stem).lower().replace("_", "-"))

@@ -105,10 +105,10 @@ def _on_file(step: Step, key: Key, mistakes: Mistakes) -> Step | None:
 def _out_of_place(step: Step, last: Step) -> tuple[str, str]:
     """Say why a step cannot follow the last one, and what to do; empty where it can."""
     changes, before = (
-        TECHNIQUES.get(step.technique).apply is not None,
+        TECHNIQUES.get(step.technique).work is not None,
         TECHNIQUES.get(last.technique),
     )
-    if changes and before.apply is None:
+    if changes and before.work is None:
         message = (
             f"{step.technique!r} changes a Keras model, but {last.technique!r} before it ends in a"
             " TFLite file"
@@ -234,7 +234,7 @@ def _before(graph: Graph, step: Step, earlier: Step) -> str:
     The other order where that one takes it.
     """
     name, technique = step.technique.partition("@")[0], TECHNIQUES.get(step.technique)
-    if technique.apply is None:
+    if technique.work is None:
         return "write rounding: nearest"
     swaps = not technique.ends and not TECHNIQUES.get(earlier.technique).check(
         graph, earlier.params, [step]

@@ -43,6 +43,7 @@ PLUMBING = frozenset(
         ".stages",
         ".tasks",
         ".techniques",
+        ".techniques.compress.own",
         ".tflite.proof",
         ".training.settings",
     )

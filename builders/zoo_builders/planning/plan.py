@@ -290,7 +290,7 @@ class _Planner:
         )
         model = self._add("base", self._base(data_print, train))
         for step in steps:
-            if TECHNIQUES.get(step.technique).apply is not None:
+            if TECHNIQUES.get(step.technique).work is not None:
                 params = {
                     "technique": step.technique,
                     "params": _plain(step),

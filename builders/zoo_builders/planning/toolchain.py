@@ -103,12 +103,9 @@ def _wanted(
     for device in {device.partition(":")[0] for device in spec.benchmark.devices}:
         yield f"benchmark {device}", ("benchmark", _module_of(DEVICES.get(device)), ())
     for name in {step.technique for steps in resolved.recipes.values() for step in steps}:
-        technique = TECHNIQUES.get(name)
-        if technique.apply is not None:
-            yield (
-                f"technique {name}",
-                ("technique", (technique.apply.__module__, *technique.modules, *loop), ()),
-            )
+        code = TECHNIQUES.get(name).code
+        if code:
+            yield f"technique {name}", ("technique", (*code, *loop), ())
 
 
 def asked(steps: Sequence[Step]) -> dict[str, Any]:

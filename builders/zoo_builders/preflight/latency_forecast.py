@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo_builders.techniques.quantize.params import MINIMUM_DYNAMIC
+from zoo_builders.techniques.quantize.engines import MINIMUM_DYNAMIC
 
 Family = Literal["x86", "arm", "wasm"]
 Word = Literal["faster", "same", "slower", "unknown"]

@@ -18,7 +18,7 @@ from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.verdicts import Objection, Verdict
 from zoo_builders.preflight import latency_forecast, size_forecast
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.compress import technique as technique_compress
+from zoo_builders.techniques.compress.technique import macs
 
 SPARSE_PATH = "XNNPACK-sparse"
 PRESERVED = "preserved"
@@ -228,7 +228,7 @@ def _kept(
     if so_far is not None and not so_far.applies:
         return so_far
     for step, column in later:
-        if TECHNIQUES.get(step.technique).apply is None:
+        if TECHNIQUES.get(step.technique).work is None:
             continue
         if thing not in preserves(step):
             return Verdict(
@@ -274,7 +274,7 @@ def _chances(
     depthwise = max(
         (node.kernel_weights for node in graph.nodes if node.op == "DepthwiseConv2D"), default=0
     )
-    work = latency_forecast.Work(technique_compress.macs(graph), depthwise)
+    work = latency_forecast.Work(macs(graph), depthwise)
     return latency_forecast.chances(
         contents.stored,
         opens=opens,

@@ -5,7 +5,7 @@ A TFLite file with a static batch of one, in the smaller of two encodings.
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zoo_builders import tf
 from zoo_builders.converting import float_model
@@ -16,13 +16,17 @@ from zoo_builders.converting.quantized_file import quantized
 from zoo_builders.data.stored import load_about, load_split
 from zoo_builders.keras_models.files import load
 from zoo_builders.stage import Job
-from zoo_builders.techniques.quantize.params import CALIBRATION, SAMPLES
-from zoo_builders.techniques.quantize.params import Params as Quantize
+from zoo_builders.techniques import TECHNIQUES
+from zoo_builders.techniques.quantize.engines import CALIBRATION, SAMPLES
 from zoo_builders.techniques.quantize_aware import configs
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.training.job_context import write_json
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import write_bytes
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.quantize.params import Params as Quantize
+
 
 FILE = "model.tflite"
 
@@ -54,8 +58,8 @@ def run(job: Job) -> None:
 
 
 def _float_model(job: Job) -> FloatModel:
-    settings = job.params.get("quantize")
-    quantize = Quantize.model_validate(settings) if settings else None
+    settings, kind = job.params.get("quantize"), TECHNIQUES.get("quantize").params
+    quantize = cast("Quantize", kind.model_validate(settings)) if settings else None
     examples = _examples(job, quantize)
     file = job.inputs["model"] / FILE
     if file.exists():
@@ -66,7 +70,7 @@ def _float_model(job: Job) -> FloatModel:
     return float_model.of_keras(model, quantize, examples)
 
 
-def _examples(job: Job, quantize: Quantize | None) -> Examples:
+def _examples(job: Job, quantize: "Quantize | None") -> Examples:
     folder, searched = job.inputs["data"], quantize is not None and quantize.keep_float == "auto"
     split = quantize.calibration if quantize else CALIBRATION
     return Examples(

@@ -60,8 +60,6 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
         BuildFailed: it is done by the converter, it failed, or left its training wrappers in the
             model.
     """
-    if technique.apply is None:
-        raise BuildFailed(f"{technique.name} is done by the converter and has no stage of its own")
     changed = technique.apply(copied(model), technique.params.model_validate(params), context)
     refuse_wrappers(changed, technique.name)
     return changed

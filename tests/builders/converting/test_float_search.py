@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from zoo_builders.converting import float_search
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.quantize import Params
+from zoo_builders.techniques.quantize.params import Params
 from zoo_builders.tflite import operator_names
 from zoo_builders.tflite.proof import Activation, Inspection, Promise, judge
 from zoo_registry.model.errors import BuildFailed

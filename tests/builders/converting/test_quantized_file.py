@@ -14,7 +14,7 @@ import pytest
 from plugins.digits import a_job
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.quantize import Params
+from zoo_builders.techniques.quantize.params import Params
 from zoo_builders.tflite import inspection, proof
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.layer_tensors import belonging, kernels_of

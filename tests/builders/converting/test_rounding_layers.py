@@ -15,7 +15,7 @@ from zoo_builders.keras_models.files import load
 from zoo_builders.keras_models.render import graph_of
 from zoo_builders.keras_models.weights import render_with, weights_of
 from zoo_builders.networks.fold import KERNELS, fold
-from zoo_builders.techniques.quantize import Params
+from zoo_builders.techniques.quantize.params import Params
 from zoo_builders.tflite.litert import Session
 
 pytestmark = pytest.mark.train

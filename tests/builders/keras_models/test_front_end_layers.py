@@ -29,7 +29,7 @@ from zoo_builders.stages import inspect as look
 from zoo_builders.stages import technique as technique_stage
 from zoo_builders.stages.evaluate import sqnr_db
 from zoo_builders.techniques import TECHNIQUES
-from zoo_builders.techniques.prune import anew
+from zoo_builders.techniques.prune.work import anew
 from zoo_builders.tflite.litert import Session
 from zoo_registry.model.record import Values
 
@@ -142,7 +142,7 @@ def cell(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Cell:
         mistakes.finish()
         steps = recipes["v"]
         for index, step in enumerate(steps):
-            if TECHNIQUES.get(step.technique).apply is not None:
+            if TECHNIQUES.get(step.technique).work is not None:
                 params = {
                     "technique": step.technique,
                     "params": step.params.model_dump(mode="json"),

@@ -152,17 +152,24 @@ def test_a_step_that_changes_nothing_in_silence_is_refused(
     said: dict[str, Verdict], promised: bool, remarks: list[str], reason: str
 ) -> None:
     promise = Promise(technique="idle", kind="weights_dtype", value="float32")
-    idle = Technique(
-        "idle",
-        _Nothing,
-        None,
-        lambda *_: [],
-        lambda *_: [promise] if promised else [],
-        remarks=lambda *_: remarks,
-        layers=lambda *_: said,
-    )
+
+    class Idle(Technique):
+        """Says what the case says."""
+
+        name = "idle"
+        params = _Nothing
+
+        def promises(self, *_: object) -> list[Promise]:
+            return [promise] if promised else []
+
+        def remarks(self, *_: object) -> list[str]:
+            return remarks
+
+        def layers(self, *_: object) -> dict[str, Verdict]:
+            return said
+
     with TECHNIQUES.collecting():
-        TECHNIQUES.add("idle", idle)
+        TECHNIQUES.add("idle", Idle())
         found = objections(friendly(), Step("idle", _Nothing()), ())
     assert reason in (found[0].reason if found else "")
     assert bool(found) == bool(reason)

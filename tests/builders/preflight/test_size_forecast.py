@@ -93,7 +93,7 @@ def test_the_sizes_are_right_within_the_error_they_state(
     from zoo_builders.converting.encodings import encoded
     from zoo_builders.converting.float_model import Examples, of_keras
     from zoo_builders.converting.quantized_file import quantized
-    from zoo_builders.techniques.quantize import Params
+    from zoo_builders.techniques.quantize.params import Params
 
     graph = NETS[name]()
     kernels = [

@@ -218,7 +218,7 @@ def test_files_with_their_operators_named_in_the_way_of_2020_are_quantized_all_t
     By itself it would quantize nothing, and say nothing.
     """
     from zoo_builders.converting import litert_quantizer
-    from zoo_builders.techniques.quantize import Params
+    from zoo_builders.techniques.quantize.params import Params
 
     [entry] = [
         file

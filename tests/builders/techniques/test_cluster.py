@@ -12,17 +12,11 @@ from plugins.digits import TRAIN, a_job
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.cluster import (
-    Params,
-    Target,
-    check,
-    clustered_layers,
-    layers,
-    promises,
-    rewrites,
-)
-from zoo_builders.techniques.prune import Params as Prune
-from zoo_builders.techniques.quantize import Params as Quantize
+from zoo_builders.techniques.cluster.params import Params
+from zoo_builders.techniques.cluster.rules import check, layers, promises, rewrites
+from zoo_builders.techniques.cluster.selection import Target, clustered_layers
+from zoo_builders.techniques.prune.params import Params as Prune
+from zoo_builders.techniques.quantize.params import Params as Quantize
 
 GRAPH = NETWORKS.get("digits_cnn")(width=16)
 PRUNED = [Step("prune", Prune())]

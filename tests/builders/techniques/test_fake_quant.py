@@ -12,7 +12,8 @@ import pytest
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.techniques import TECHNIQUES
-from zoo_builders.techniques.quantize_aware import Params, quantized_layers
+from zoo_builders.techniques.quantize_aware.params import Params
+from zoo_builders.techniques.quantize_aware.selection import quantized_layers
 from zoo_registry.model.errors import BuildFailed
 
 pytestmark = pytest.mark.train
@@ -72,11 +73,11 @@ def inputs() -> Any:
 
 def _wrapped(plain: Any, graph: Graph | None = None) -> Any:
     from zoo_builders.keras_models.weights import copied
-    from zoo_builders.techniques.quantize_aware import fake_quant, qat_layers
+    from zoo_builders.techniques.quantize_aware import fake_quant, selection
 
     graph = graph or residual()
     layers = quantized_layers(graph, Params())
-    model = fake_quant.wrap(copied(plain), layers, qat_layers.configs(graph, layers))
+    model = fake_quant.wrap(copied(plain), layers, selection.output_configs(graph, layers))
     fake_quant.settle(model)
     return model
 
@@ -244,7 +245,7 @@ def test_the_file_is_int8_throughout_also_where_products_and_dead_channels_are(
 def _everything() -> Any:
     """Make a Keras model with every class and activation that `check` lets pass."""
     from zoo_builders import tf
-    from zoo_builders.techniques.quantize_aware import qat_layers
+    from zoo_builders.techniques.quantize_aware import limits
 
     kinds = tf.keras.layers
     start = tf.keras.Input((8, 8, 3), name="input")
@@ -255,9 +256,9 @@ def _everything() -> Any:
     x = kinds.UpSampling2D(2, name="up")(x)
     x = kinds.AveragePooling2D(2, name="average")(x)
     x = kinds.MaxPooling2D(1, name="max")(x)
-    for kind in sorted(qat_layers.ACTIVATION_LAYERS):
+    for kind in sorted(limits.ACTIVATION_LAYERS):
         x = kinds.Activation(kind, name=f"is_{kind}")(kinds.Conv2D(4, 1, name=f"before_{kind}")(x))
-    for kind in sorted(qat_layers.OWN_ACTIVATIONS):
+    for kind in sorted(limits.OWN_ACTIVATIONS):
         x = kinds.Conv2D(4, 1, activation=kind, name=f"with_{kind}")(x)
     shifted = kinds.ReLU(6.0, name="relu")(kinds.Rescaling(1.0, 3.0, name="shift")(x))
     x = kinds.Multiply(name="product")([x, kinds.Rescaling(1 / 6, name="scale")(shifted)])
@@ -278,14 +279,14 @@ def test_every_layer_that_is_let_pass_is_int8_in_the_file() -> None:
     from zoo_builders import tf
     from zoo_builders.converting.tensorflow_converter import to_tflite
     from zoo_builders.keras_models.render import graph_of
-    from zoo_builders.techniques.quantize_aware import fake_quant, qat_layers
+    from zoo_builders.techniques.quantize_aware import fake_quant, limits
     from zoo_builders.tflite.flatbuffer import read
     from zoo_builders.tflite.inspection import examine
 
     tf.deterministic(5)
     graph = graph_of(model := _everything())
-    assert {node.op for node in graph.nodes} == qat_layers.KNOWN
-    assert [found for node in graph.nodes if (found := qat_layers.objection(graph, node))] == []
+    assert {node.op for node in graph.nodes} == limits.KNOWN
+    assert [found for node in graph.nodes if (found := limits.objection(graph, node))] == []
     wrapped = _wrapped(model, graph)
     images = np.random.default_rng(0).uniform(-3, 3, size=(4, 8, 8, 3)).astype(np.float32)
     fake_quant.observe(wrapped, [images])
@@ -351,7 +352,7 @@ def test_layers_nobody_knows_are_all_named_when_the_network_is_built(
     made = TECHNIQUES.get(technique)
     with pytest.raises(BuildFailed) as caught:
         # refused before it reads any data
-        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]
+        made.apply(model, made.params(), None)  # type: ignore[arg-type]
     for named in ("one (Conv1D)", "norm (LayerNormalization)", "memory (LSTM)"):
         assert named in caught.value.message
     assert hint in (caught.value.hint or "")
@@ -370,11 +371,11 @@ def test_activations_nobody_knows_are_named_when_the_network_is_built() -> None:
         BuildFailed, match=r"layer odd: .*knows no activation 'softsign'; layer odder: .*'selu'"
     ) as caught:
         # refused before it reads any data
-        made.apply(model, made.params(), None)  # type: ignore[misc, arg-type]
+        made.apply(model, made.params(), None)  # type: ignore[arg-type]
     assert "skip: [{name: odd}]" in (caught.value.hint or "")
     made = TECHNIQUES.get("cluster")
     with pytest.raises(
         BuildFailed, match=r"cluster cannot be applied: .*no Conv2D or Dense it picks"
     ):
         # refused before it reads any data
-        made.apply(model, made.params.model_validate({"clusters": 1024}), None)  # type: ignore[misc, arg-type]
+        made.apply(model, made.params.model_validate({"clusters": 1024}), None)  # type: ignore[arg-type]

@@ -11,11 +11,12 @@ from plugins.digits import a_job
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.prune import Params as Prune
-from zoo_builders.techniques.prune import schedule_of
 from zoo_builders.techniques.prune.masks import Target
-from zoo_builders.techniques.prune.schedule import Timing, Window, share_at
-from zoo_builders.techniques.quantize import Params as Quantize
+from zoo_builders.techniques.prune.params import Params as Prune
+from zoo_builders.techniques.prune.schedule import Timing, Window, share_at, timing
+from zoo_builders.techniques.prune.selection import target
+from zoo_builders.techniques.prune.work import schedule_of
+from zoo_builders.techniques.quantize.params import Params as Quantize
 from zoo_builders.tflite import proof
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine
@@ -32,7 +33,7 @@ def share(params: Prune, step: int) -> tuple[bool, float]:
     """Whether masks are renewed at a step of `WINDOW`, and the share of zeros they then leave."""
     from zoo_builders import tf
 
-    renewed, zeros = schedule_of(WINDOW, params, params.target(None))(tf.tensorflow.constant(step))
+    renewed, zeros = schedule_of(WINDOW, params, target(params, None))(tf.tensorflow.constant(step))
     return bool(renewed), float(zeros)
 
 
@@ -57,14 +58,14 @@ def test_a_constant_schedule_is_there_at_once_and_none_begins_early() -> None:
 def test_a_schedule_begins_where_it_is_said_to() -> None:
     assert Timing(epochs=6, from_epoch=2, until_epoch=5).window(10).begin == 20
     assert Timing(epochs=6, begin_step=7, until_epoch=5).window(10).begin == 7
-    assert Prune(epochs=6, prune_from_epoch=2).timing.from_epoch == 2
-    assert Prune(epochs=6, begin_step=7).timing.begin_step == 7
+    assert timing(Prune(epochs=6, prune_from_epoch=2)).from_epoch == 2
+    assert timing(Prune(epochs=6, begin_step=7)).begin_step == 7
 
 
 def test_a_layer_is_pruned_as_the_step_says_where_its_rule_is_silent() -> None:
     asked = Prune(final=0.6, initial=0.1, block=(1, 4), pooling="max", bias=True)
-    assert asked.target(None) == Target(0.6, 0.1, bias=True, block=(1, 4), pooling="max")
-    assert Prune().target(None) == Target(0.5)
+    assert target(asked, None) == Target(0.6, 0.1, bias=True, block=(1, 4), pooling="max")
+    assert target(Prune(), None) == Target(0.5)
 
 
 def tiny(activation: str = "relu") -> Any:

@@ -19,7 +19,6 @@ from plugins.digits import a_job
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.net import Net
 from zoo_builders.techniques import Step
-from zoo_builders.techniques.prune import Params, promises
 from zoo_builders.techniques.prune.masks import (
     Target,
     mask,
@@ -29,6 +28,8 @@ from zoo_builders.techniques.prune.masks import (
     wrapped,
     wrapper,
 )
+from zoo_builders.techniques.prune.params import Params
+from zoo_builders.techniques.prune.promises import promises
 from zoo_registry.model.errors import BuildFailed, ProofFailed
 
 pytestmark = pytest.mark.train

@@ -19,8 +19,11 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.prune import Params, check, layers, promises, remarks
+from zoo_builders.techniques.prune.params import Params, problem
+from zoo_builders.techniques.prune.promises import promises
+from zoo_builders.techniques.prune.rules import check, layers, remarks
 from zoo_builders.techniques.prune.schedule import UPDATES, Timing, share_at
+from zoo_builders.techniques.prune.selection import target
 
 DIGITS = NETWORKS.get("digits_cnn")(width=16)
 POINTWISE = ("block1_pointwise", "block2_pointwise")
@@ -86,12 +89,8 @@ def test_the_target_is_reached_half_way_unless_said_otherwise(
 
 def test_a_pattern_decides_the_share_of_zeros() -> None:
     assert params(pattern="3:4").final == 0.75
-    assert (
-        params(layers=[{"name": "a", "pattern": "1:4"}])
-        .target(params(layers=[{"name": "a", "pattern": "1:4"}]).layers[0])
-        .final
-        == 0.25
-    )
+    asked = params(layers=[{"name": "a", "pattern": "1:4"}])
+    assert target(asked, asked.layers[0]).final == 0.25
 
 
 timings = st.builds(
@@ -111,8 +110,8 @@ def test_a_schedule_reaches_its_target_at_its_last_renewal_or_is_refused(
     timing: Timing, steps: int, initial: float, final: float, power: float
 ) -> None:
     window = timing.window(steps)
-    problem, hint = window.problem()
-    if problem:
+    wrong, hint = problem(window)
+    if wrong:
         assert hint
         assert (
             window.asked > window.last
@@ -134,14 +133,14 @@ def test_unsaid_the_masks_are_renewed_fifty_times_however_short_the_training(
     steps: int, epochs: int
 ) -> None:
     window = Timing(epochs=50, until_epoch=epochs).window(steps)
-    assert window.problem() == ("", "")
+    assert problem(window) == ("", "")
     assert len(window.renewals) >= min(UPDATES, steps * epochs)
     assert window.end > steps * epochs * (1 - 1 / UPDATES) - 1
 
 
 def test_tfmots_own_default_would_prune_nothing_in_a_short_training_and_is_refused() -> None:
-    problem, hint = Timing(epochs=1, frequency=100).window(50).problem()
-    assert "every 100 steps, but the schedule lasts 50" in problem
+    wrong, hint = problem(Timing(epochs=1, frequency=100).window(50))
+    assert "every 100 steps, but the schedule lasts 50" in wrong
     assert hint == "write frequency: 50 or less"
 
 

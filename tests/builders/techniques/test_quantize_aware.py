@@ -15,7 +15,9 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.techniques.quantize_aware import Params, check, layers, promises, quantized_layers
+from zoo_builders.techniques.quantize_aware.params import Params
+from zoo_builders.techniques.quantize_aware.rules import check, layers, promises
+from zoo_builders.techniques.quantize_aware.selection import quantized_layers
 
 GRAPH = NETWORKS.get("digits_cnn")(width=8)
 

@@ -12,7 +12,7 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.networks.verdicts import Objection
 from zoo_builders.techniques import TECHNIQUES
-from zoo_builders.techniques.quantize import Params
+from zoo_builders.techniques.quantize.params import Params
 from zoo_builders.tflite.proof import Promise
 
 QUANTIZE = TECHNIQUES.get("quantize")

@@ -43,7 +43,7 @@ RANDOM = random.Random("three steps")
 TRAINING = sorted(
     name
     for name in TECHNIQUES.names()
-    if TECHNIQUES.get(name).apply and "epochs" in TECHNIQUES.get(name).params.model_fields
+    if TECHNIQUES.get(name).work and "epochs" in TECHNIQUES.get(name).params.model_fields
 )
 """Every technique that trains, by being there."""
 

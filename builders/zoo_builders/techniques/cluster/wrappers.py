@@ -11,22 +11,12 @@ variables of the checkpoint.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from zoo_builders import tf
+from zoo_builders.techniques.cluster.selection import Target
+from zoo_builders.techniques.projection import projection
 from zoo_registry.model.errors import ProofFailed
-
-
-class Target(Protocol):
-    """What shall become of one kernel."""
-
-    @property
-    def clusters(self) -> int:
-        """How many values are shared."""
-
-    @property
-    def per_channel(self) -> bool:
-        """Whether each output channel has values of its own."""
 
 
 def wrap(
@@ -80,7 +70,6 @@ def _wrapper(layer: Any, target: Target, init: str, zeros: Any) -> Any:
 def _constrained(layer: Any, target: Target, init: str, zeros: Any, seed: int) -> Any:
     """Make the layer anew, with a constraint that keeps each group of weights at its mean."""
     from zoo_builders.techniques.cluster.shared_values import groups_by_channel
-    from zoo_builders.techniques.projection import projection
 
     groups = groups_by_channel(
         layer.kernel.numpy(), target.clusters, init, seed, keep_zeros=zeros is not None

@@ -5,6 +5,6 @@ One file in `compression/` and nothing here.
 
 from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS
-from zoo_builders.techniques.compress.technique import technique_of
+from zoo_builders.techniques.compress.technique import Compressor
 
-TECHNIQUES.make_from(ALGORITHMS, technique_of)
+TECHNIQUES.make_from(ALGORITHMS, Compressor)

@@ -15,14 +15,13 @@ import ast
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from zoo_builders.networks import lookup
 from zoo_builders.techniques import TECHNIQUES, Technique
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS, Algorithm, Params
-from zoo_builders.techniques.compress.technique import technique_of
+from zoo_builders.techniques.compress.technique import Compressor
 from zoo_registry.model.errors import WrongUse, ZooError
 from zoo_registry.model.suggest import nearest
 
@@ -48,7 +47,7 @@ def load(spelled: str, file: Path) -> Technique:
     Raises:
         WrongUse: as for `algorithm`.
     """
-    return replace(technique_of(algorithm(spelled, file)), modules=())
+    return Compressor(algorithm(spelled, file), own=True)
 
 
 def algorithm(spelled: str, file: Path) -> Algorithm:

@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from zoo_builders.networks.layer_selection import Rule
 from zoo_builders.spec import Spec
-from zoo_builders.techniques.prune.masks import Target
-from zoo_builders.techniques.prune.schedule import Timing
+from zoo_builders.techniques.prune.schedule import Window, timing
+from zoo_builders.techniques.prune.selection import target
 
 ShareOfZeros = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Start = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -27,13 +27,6 @@ def _as_tuple(value: Any) -> Any:
 
 Block = Annotated[tuple[Side, Side], BeforeValidator(_as_tuple, json_schema_input_type=list[int])]
 Groups = Annotated[str, StringConstraints(pattern=r"^[1-9]\d?:[1-9]\d?$")]
-
-
-def _pair(groups: str) -> tuple[int, int]:
-    zeros, size = (int(part) for part in groups.split(":"))
-    if zeros >= size:
-        raise ValueError(f"pattern: {groups}: m zeros in every n weights, so m must be less than n")
-    return zeros, size
 
 
 class LayerRule(Rule):
@@ -197,27 +190,25 @@ class Params(Spec):
                 f"prune_until_epoch: {self.prune_until_epoch} lies after the last of {self.epochs}"
                 " epochs"
             )
-        window = self.timing.in_steps()
-        problem, fix = window.problem() if window else ("", "")
-        if problem:
-            raise ValueError(f"{problem}: {fix}")
+        window = timing(self).in_steps()
+        wrong, fix = problem(window) if window else ("", "")
+        if wrong:
+            raise ValueError(f"{wrong}: {fix}")
         return self
 
     @model_validator(mode="after")
     def _in_shape(self) -> "Params":
         for rule in (None, *self.layers):
-            target = self.target(rule)
-            if target.groups and (target.block != (1, 1) or target.bias):
+            found = target(self, rule)
+            if found.groups and (found.block != (1, 1) or found.bias):
                 raise ValueError("pattern: goes with neither block nor bias")
-            if target.groups and not math.isclose(
-                target.final, target.groups[0] / target.groups[1]
-            ):
+            if found.groups and not math.isclose(found.final, found.groups[0] / found.groups[1]):
                 raise ValueError(
-                    f"final: {target.final} contradicts pattern"
-                    f" {target.groups[0]}:{target.groups[1]}; drop final"
+                    f"final: {found.final} contradicts pattern"
+                    f" {found.groups[0]}:{found.groups[1]}; drop final"
                 )
-            if target.initial > target.final:
-                raise ValueError(f"initial: {target.initial} is more than final: {target.final}")
+            if found.initial > found.final:
+                raise ValueError(f"initial: {found.initial} is more than final: {found.final}")
         return self
 
     @model_validator(mode="after")
@@ -230,48 +221,40 @@ class Params(Spec):
     @property
     def biases(self) -> bool:
         """Whether it prunes any bias."""
-        return any(self.target(rule).bias for rule in self.layers or (None,))
+        return any(target(self, rule).bias for rule in self.layers or (None,))
 
-    @property
-    def timing(self) -> Timing:
-        """The schedule, in steps or epochs as the manifest says."""
-        return Timing(
-            self.epochs,
-            self.prune_from_epoch,
-            self.prune_until_epoch,
-            self.prune_every_epoch,
-            self.begin_step,
-            self.end_step,
-            self.frequency,
-        )
 
-    def target(self, rule: LayerRule | None) -> Target:
-        """Say how a layer is pruned that this rule picked; None for one that no rule speaks of."""
-        rule = rule or LayerRule(name=("*",))
-        pattern = rule.pattern or (self.pattern if rule.block is None else None)
-        groups = _pair(pattern) if pattern else None
-        own = groups[0] / groups[1] if groups and rule.pattern else self.final
-        return Target(
-            final=own if rule.final is None else rule.final,
-            initial=(
-                min(self.initial, own if rule.final is None else rule.final)
-                if rule.initial is None
-                else rule.initial
-            ),
-            bias=self.bias if rule.bias is None else rule.bias,
-            block=rule.block or ((1, 1) if rule.pattern else self.block),
-            pooling=self.pooling,
-            groups=groups,
+def problem(window: Window) -> tuple[str, str]:
+    """Say why the masks will not reach the target, and what to change.
+
+    Two empty texts when they will.
+    """
+    if window.asked > window.last:
+        return (
+            f"the schedule ends at step {window.asked}, but the training at step {window.last}",
+            f"write end_step: {window.last} or less",
         )
+    if window.asked <= window.begin:
+        return (
+            f"the schedule begins at step {window.begin} and ends at step {window.asked}",
+            f"write begin_step: {max(0, window.asked - 1)}",
+        )
+    if window.end <= window.begin:
+        span = window.asked - window.begin
+        return (
+            f"the masks are renewed every {window.every} steps, but the schedule lasts {span}",
+            f"write frequency: {span} or less",
+        )
+    return "", ""
 
 
 def _without_effect(p: Params) -> list[tuple[bool, str]]:
     """List what would be read and change nothing, each with whether it is so."""
-    targets = [p.target(rule) for rule in p.layers or (None,)]
+    targets = [target(p, rule) for rule in p.layers or (None,)]
     own = any(rule.initial for rule in p.layers)
     curve = "power" if p.power != POWER else "initial" if p.initial or own else ""
     grouped = [target.groups is not None for target in targets]
-    started = any(rule.initial and p.target(rule).groups for rule in p.layers)
+    started = any(rule.initial and target(p, rule).groups for rule in p.layers)
     trained = [
         key
         for key, value in (("batch_size", p.batch_size), ("learning_rate", p.learning_rate))

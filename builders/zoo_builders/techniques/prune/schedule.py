@@ -10,6 +10,10 @@ renewal.
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoo_builders.techniques.prune.params import Params
 
 UPDATES = 50
 """How often the masks are renewed on the way to the target, unless the manifest says otherwise."""
@@ -85,28 +89,18 @@ class Window:
         first = self.begin if self.begin >= 1 else self.every
         return range(first, self.end + 1, self.every)
 
-    def problem(self) -> tuple[str, str]:
-        """Say why the masks will not reach the target, and what to change.
 
-        Two empty texts when they will.
-        """
-        if self.asked > self.last:
-            return (
-                f"the schedule ends at step {self.asked}, but the training at step {self.last}",
-                f"write end_step: {self.last} or less",
-            )
-        if self.asked <= self.begin:
-            return (
-                f"the schedule begins at step {self.begin} and ends at step {self.asked}",
-                f"write begin_step: {max(0, self.asked - 1)}",
-            )
-        if self.end <= self.begin:
-            span = self.asked - self.begin
-            return (
-                f"the masks are renewed every {self.every} steps, but the schedule lasts {span}",
-                f"write frequency: {span} or less",
-            )
-        return "", ""
+def timing(params: "Params") -> Timing:
+    """Give the schedule, in steps or epochs as the manifest says."""
+    return Timing(
+        params.epochs,
+        params.prune_from_epoch,
+        params.prune_until_epoch,
+        params.prune_every_epoch,
+        params.begin_step,
+        params.end_step,
+        params.frequency,
+    )
 
 
 def share_at(step: int, window: Window, initial: float, final: float, power: float) -> float:

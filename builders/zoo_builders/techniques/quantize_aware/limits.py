@@ -1,32 +1,16 @@
-"""Which layers quantization-aware training can take, which not and why.
-
-And what TFMOT must be told of some. Pure but for `configs`.
+"""Which layers quantization-aware training can take, which not and why. Pure, on a `Graph`.
 
 TFMOT 0.8.1's 8-bit registry (`default_8bit_quantize_registry.py`) matches by exact class, and its
 layout transforms accept a batch normalisation only right behind a linear convolution or Dense.
 """
 
-from collections.abc import Collection
-from typing import Any
-
 from zoo_builders.networks import verdicts
 from zoo_builders.networks.graph import FORMULA, Graph, Node
 from zoo_builders.networks.verdicts import Objection, Verdict
-
-KERNELS = ("Conv2D", "DepthwiseConv2D", "Dense")
-PRESERVABLE = ("Conv2D", "Dense")
-"""Kernels whose zeros and shared values are kept.
-
-Depthwise ones are neither pruned nor clustered.
-"""
+from zoo_builders.techniques.quantize_aware.selection import KERNELS, WITH_RANGE
 
 EIGHT_BIT_SOUND = "the file takes recordings, of which eight bits leave 256 steps of loudness"
 
-_WITH_RANGE = ("Multiply", "Rescaling")
-"""Not in TFMOT's registry, but one integer operator each.
-
-Their output is given a range as an Add's is.
-"""
 
 _PLAIN = frozenset(
     {
@@ -49,8 +33,11 @@ _PLAIN = frozenset(
         "ZeroPadding2D",
     }
 )
-KNOWN = _PLAIN | frozenset(_WITH_RANGE) | {"Activation", "BatchNormalization"}
+
+
+KNOWN = _PLAIN | frozenset(WITH_RANGE) | {"Activation", "BatchNormalization"}
 """Classes that are int8 in the file, Rescaling and normalisation within limits."""
+
 
 OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "gelu"})
 """What a kernel's own `activation` may be.
@@ -58,7 +45,10 @@ OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "ge
 Of swish the product in its middle would have no range.
 """
 
+
 ACTIVATION_LAYERS = OWN_ACTIVATIONS | {"relu6", "swish"}
+
+
 _FLOAT = "or leave it float: skip: [{{name: {}}}]"
 
 
@@ -85,7 +75,7 @@ def _trouble(graph: Graph, node: Node) -> tuple[str, str]:
         return _activation(node, ACTIVATION_LAYERS)
     if node.op in KERNELS:
         return _activation(node, OWN_ACTIVATIONS)
-    if node.op in _PLAIN or node.op in _WITH_RANGE:
+    if node.op in _PLAIN or node.op in WITH_RANGE:
         return "", ""
     return (
         f"quantization-aware training knows no {node.op}",
@@ -159,23 +149,3 @@ def _gates(graph: Graph, product: Node, name: str) -> bool:
         ops.append((node.op, node.config.get("max_value", 6)))
         node = graph.node(node.inputs[0])
     return ops == [("Rescaling", 6), ("ReLU", 6), ("Rescaling", 6)] and node.name in product.inputs
-
-
-def last_fixed(graph: Graph) -> tuple[Node, ...]:
-    """Give the layer that ends a front end, whose output is where integers begin.
-
-    None of a network without one.
-    """
-    return graph.fixed[-1:]
-
-
-def configs(graph: Graph, layers: Collection[str]) -> dict[str, Any]:
-    """Give quantize configs for the layers TFMOT has none for."""
-    from zoo_builders import tf
-
-    names = [
-        node.name
-        for node in graph.nodes
-        if node.name in layers and (node.op in _WITH_RANGE or node.is_fixed)
-    ]
-    return {name: tf.quantize_configs.Default8BitOutputQuantizeConfig() for name in names}
