@@ -1,5 +1,6 @@
 """One plugin of each kind, as another distribution would bring them; tests install a copy of it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -70,22 +71,26 @@ class NudgeParams(Spec):
     by: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.01, description="share of a weight")
 
 
-def _nudged(model: Any, params: NudgeParams, context: Any) -> Any:
-    del context
-    model.set_weights([weight * (1 - params.by) for weight in model.get_weights()])
-    return model
+class Nudge(Technique):
+    """Makes all weights a little smaller."""
+
+    name = "nudge"
+    params = NudgeParams
+    doc = "Makes all weights a little smaller."
+    work = sys.modules[__name__]
+
+    def apply(self, model: Any, params: NudgeParams, context: Any) -> Any:
+        """Scale every weight."""
+        del context
+        model.set_weights([weight * (1 - params.by) for weight in model.get_weights()])
+        return model
+
+    def promises(self, graph: Graph, *_: object) -> tuple[Promise, ...]:
+        """State that no parameter is added."""
+        return (Promise(technique="nudge", kind="parameters_at_most", value=graph.parameters),)
 
 
-NUDGE = Technique(
-    "nudge",
-    NudgeParams,
-    _nudged,
-    check=lambda *_: (),
-    promises=lambda graph, *_: (
-        Promise(technique="nudge", kind="parameters_at_most", value=graph.parameters),
-    ),
-    doc="Makes all weights a little smaller.",
-)
+NUDGE = Nudge()
 
 
 class Sign(Algorithm):
