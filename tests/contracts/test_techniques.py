@@ -92,7 +92,7 @@ def test_every_objection_names_a_place_a_reason_and_a_way_out(
 
 def test_judging_imports_no_tensorflow() -> None:
     program = (
-        "import sys; import zoo_builders.planning.plan, zoo_builders.manifest.reader\nfrom"
+        "import sys; import zoo_builders.planning.planner, zoo_builders.manifest.reader\nfrom"
         " zoo_builders.networks.shipped import NETWORKS; from zoo_builders.techniques import"
         " TECHNIQUES, Step\nfor t in map(TECHNIQUES.get, TECHNIQUES.names()):\n    for n in"
         " map(NETWORKS.get, NETWORKS.names()):\n        t.check(n(), t.params(), []);"

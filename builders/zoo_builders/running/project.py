@@ -19,7 +19,8 @@ from zoo_builders.manifest.reader import Reader, Resolved
 from zoo_builders.manifest.source_tree import Digests, Tree, WorkTree
 from zoo_builders.planning import toolchain
 from zoo_builders.planning.code_digest import Code
-from zoo_builders.planning.plan import Plan, plan
+from zoo_builders.planning.plan import Plan
+from zoo_builders.planning.planner import plan
 from zoo_builders.running.pipeline import Pipeline
 from zoo_builders.running.stage_cache import StageCache
 from zoo_client.settings import Settings

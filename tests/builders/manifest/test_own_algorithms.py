@@ -18,7 +18,8 @@ from plugins.digits import TRAIN, a_job
 from zoo_builders.manifest.reader import Reader
 from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.planning.code_digest import Code
-from zoo_builders.planning.plan import Plan, plan
+from zoo_builders.planning.plan import Plan
+from zoo_builders.planning.planner import plan
 from zoo_builders.planning.toolchain import gather
 from zoo_builders.preflight.layer_report import recipe
 from zoo_registry.model.digest import Digest

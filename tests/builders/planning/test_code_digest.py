@@ -12,7 +12,7 @@ import yaml
 from zoo_builders.manifest.reader import Reader, Resolved
 from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.planning.code_digest import PLUMBING, ROOT, Code, meaning
-from zoo_builders.planning.plan import plan
+from zoo_builders.planning.planner import plan
 from zoo_builders.planning.toolchain import gather
 from zoo_builders.stage import Stage
 from zoo_registry.model.digest import Digest

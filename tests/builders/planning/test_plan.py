@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from zoo_builders.manifest.reader import Reader
 from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.planning.code_digest import Code, meaning
-from zoo_builders.planning.plan import Plan, plan
+from zoo_builders.planning.plan import Plan
+from zoo_builders.planning.planner import plan
 from zoo_builders.planning.toolchain import Toolchain, gather
 from zoo_registry.model.digest import Digest
 

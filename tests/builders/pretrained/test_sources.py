@@ -24,7 +24,7 @@ from zoo_builders.manifest.source_tree import Digests, WorkTree
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.planning.code_digest import Code
-from zoo_builders.planning.plan import plan
+from zoo_builders.planning.planner import plan
 from zoo_builders.planning.toolchain import gather
 from zoo_builders.pretrained import torch_layouts, weight_files
 from zoo_builders.pretrained.sources import WEIGHTS, Wanted, epochs

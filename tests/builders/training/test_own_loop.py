@@ -180,7 +180,7 @@ def test_what_can_be_no_loop_is_refused_while_planning(name: str, tmp_path: Path
 
 def test_what_a_loop_says_counts_and_not_where_it_lies(tmp_path: Path) -> None:
     from zoo_builders.planning import code_digest, toolchain
-    from zoo_builders.planning.plan import plan
+    from zoo_builders.planning.planner import plan
 
     def prints(trainer: str, source: str) -> tuple[str, ...]:
         resolved = read(tmp_path, trainer, source)
