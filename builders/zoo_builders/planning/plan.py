@@ -14,19 +14,11 @@ from zoo_builders.stage import Reproducible, Stage
 from zoo_builders.tflite.proof import Promise
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.digest import Digest
+from zoo_registry.model.record import Step
 
 FLOAT = "fp32"
 
 _ORDER: Mapping[Reproducible, int] = {"bitwise": 0, "weights": 1, "metrics": 2}
-
-
-class PlannedStep(BaseModel):
-    """One step of a recipe with every parameter filled in."""
-
-    model_config = ConfigDict(frozen=True)
-
-    technique: str
-    params: dict[str, Any]
 
 
 class Plan(BaseModel):
@@ -56,7 +48,7 @@ class Plan(BaseModel):
     license: str
     description: str
     seed: int
-    recipe: tuple[PlannedStep, ...]
+    recipe: tuple[Step, ...]
     preprocess: tuple[dict[str, Any], ...]
     promises: tuple[Promise, ...]
     remarks: tuple[str, ...]

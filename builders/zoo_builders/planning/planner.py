@@ -3,7 +3,7 @@
 Pure: equal inputs give equal plans, and nothing here touches disk or TensorFlow.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +13,13 @@ from zoo_builders.manifest.recipes import graphs
 from zoo_builders.manifest.schema import Manifest, RatioGoal, Weights
 from zoo_builders.manifest.yaml_lines import in_one_line
 from zoo_builders.networks.graph import Graph
-from zoo_builders.planning.plan import FLOAT, Plan, PlannedStep
-from zoo_builders.planning.toolchain import Toolchain, asked, converting
+from zoo_builders.planning.plan import FLOAT, Plan
+from zoo_builders.planning.toolchain import Toolchain, conversion
 from zoo_builders.pretrained.sources import WEIGHTS, epochs
 from zoo_builders.stage import Reproducible, SourceFile, Stage, StageKind
 from zoo_builders.techniques import TECHNIQUES, Step
 from zoo_builders.tflite.proof import Promise
+from zoo_registry.model import record
 from zoo_registry.model.digest import Digest
 
 
@@ -77,7 +78,7 @@ class _Planner:
             description=spec.description,
             seed=spec.base.train.seed,
             recipe=tuple(
-                PlannedStep(technique=step.technique, params=_plain(step)) for step in steps
+                record.Step(technique=step.technique, params=_plain(step)) for step in steps
             ),
             preprocess=tuple(spec.data.preprocess),
             promises=promises,
@@ -272,23 +273,22 @@ class _Planner:
             "base", "base", params, inputs={"data": data}, files=files, reproducible=trained
         )
 
-    def _convert(self, name: str, model: Digest, wanted: Mapping[str, Any]) -> Stage:
+    def _convert(self, name: str, model: Digest, steps: Sequence[Step]) -> Stage:
         inputs = {"model": model, "data": self.parts["data"]}
-        plugin, rest = converting(wanted, self.spec.task)
-        params = {"quantize": None, **wanted, **rest}
+        made = conversion(steps, self.spec.task)
         return self._stage(
             "convert",
             f"convert {name}",
-            params,
-            plugin=plugin,
+            made.params,
+            plugin=made.plugin,
             inputs=inputs,
             reproducible="bitwise",
         )
 
     def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
         """Plan the float baseline, this variant's file, and the look into it."""
-        self._add("baseline", self._convert(FLOAT, self.parts["base"], {}))
-        file = self._add("convert", self._convert(name, self.parts["model"], asked(steps)))
+        self._add("baseline", self._convert(FLOAT, self.parts["base"], ()))
+        file = self._add("convert", self._convert(name, self.parts["model"], steps))
         spelled = [promise.model_dump(mode="json") for promise in promises]
         self._add(
             "inspect",

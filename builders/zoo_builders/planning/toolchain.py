@@ -85,9 +85,8 @@ def _wanted(
     if spec.base.tflite:
         yield "import", ("import", (), ())
     yield "convert", ("convert", (), ())
-    for plugin in {
-        converting(asked(steps), spec.task)[0] for steps in resolved.recipes.values()
-    } - {""}:
+    recipes = resolved.recipes.values()
+    for plugin in {conversion(steps, spec.task).plugin for steps in recipes} - {""}:
         yield (
             f"convert {plugin}",
             (
@@ -108,30 +107,31 @@ def _wanted(
             yield f"technique {name}", ("technique", (*code, *loop), ())
 
 
-def asked(steps: Sequence[Step]) -> dict[str, Any]:
-    """Gather what the steps of a recipe ask of the `convert` stage.
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How the `convert` stage makes a recipe's file.
 
-    A later step overrides an earlier one.
+    Attributes:
+        params: of the stage.
+        plugin: what else decides the file: the second engine, or the task whose metric chooses the
+            layers that stay in float; mostly nothing.
     """
-    return {
-        key: value
-        for step in steps
-        for key, value in TECHNIQUES.get(step.technique).converts(step.params, steps).items()
-    }
+
+    params: dict[str, Any]
+    plugin: str = ""
 
 
-def converting(wanted: Mapping[str, Any], task: str) -> tuple[str, dict[str, Any]]:
-    """Say what else decides a converted file.
-
-    The plugin of its stage's key, and parameters to add to those it is asked for.
-
-    That is the second engine, or the task whose metric chooses the layers that stay in float;
-    mostly nothing.
-    """
-    quantize = wanted.get("quantize") or {}
+def conversion(steps: Sequence[Step], task: str) -> Conversion:
+    """Gather what the steps of a recipe ask of the `convert` stage; a later one overrides."""
+    params: dict[str, Any] = {"quantize": None}
+    for step in steps:
+        params |= TECHNIQUES.get(step.technique).converts(step.params, steps)
+    quantize = params["quantize"] or {}
     if quantize.get("engine") == LITERT:
-        return LITERT, {}
-    return (task, {"task": task}) if quantize.get("keep_float") == "auto" else ("", {})
+        return Conversion(params, LITERT)
+    if quantize.get("keep_float") == "auto":
+        return Conversion(params | {"task": task}, task)
+    return Conversion(params)
 
 
 def _judging(task: str) -> tuple[str, ...]:

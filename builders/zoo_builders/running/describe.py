@@ -30,7 +30,6 @@ from zoo_registry.model.record import (
     Provenance,
     Quantization,
     Record,
-    Step,
     Structure,
     explain,
 )
@@ -107,9 +106,7 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             signature=seen.signature,
             metrics=seen.metrics,
             fidelity=seen.fidelity,
-            recipe=tuple(
-                Step(technique=step.technique, params=step.params) for step in plan.recipe
-            ),
+            recipe=plan.recipe,
             structure=results.structure,
             proofs=results.proofs,
             measurements=_named(results.measurements, baseline),

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from zoo_builders.planning.plan import Plan, PlannedStep
+from zoo_builders.planning.plan import Plan
 from zoo_builders.running.describe import describe
 from zoo_builders.stage import Stage
 from zoo_builders.stages import benchmark, evaluate, inspect
 from zoo_builders.tflite import inspection
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, InvalidRecord
-from zoo_registry.model.record import Provenance, Record
+from zoo_registry.model.record import Provenance, Record, Step
 
 pytestmark = pytest.mark.process
 
@@ -38,7 +38,7 @@ def plan() -> Plan:
         license="mit",
         description="A tiny network.",
         seed=7,
-        recipe=(PlannedStep(technique="quantize", params={"dtype": "int8"}),),
+        recipe=(Step(technique="quantize", params={"dtype": "int8"}),),
         preprocess=(),
         promises=(),
         remarks=(),
