@@ -25,7 +25,7 @@ app = typer.Typer(add_completion=False, invoke_without_command=True, no_args_is_
 def devices(context: typer.Context, *, as_json: Json = False) -> None:
     """List the places that files can be measured on from here.
 
-    Where one could be, it says what is missing and how to get it.
+    Where a place could be set up, it says what is missing and how to get it.
     """
     if context.invoked_subcommand is not None:
         return

@@ -45,7 +45,7 @@ def plan(
 ) -> None:
     """Show every stage with its fingerprint, settings and whether it is cached.
 
-    With --since, only what changed.
+    With --since, it shows only what changed.
     """
     project = Project()
     shape: Format = "json" if json else format
@@ -129,7 +129,7 @@ def _text(project: Project, plans: Sequence[Plan]) -> None:
 def _left_alone(project: Project, plans: Sequence[Plan]) -> dict[str, list[str]]:
     """Say of each artifact which steps leave layers as they are.
 
-    As far as its network can be read.
+    An artifact whose network cannot be read is left out.
     """
     found: dict[str, list[str]] = {}
     for manifest in dict.fromkeys(made.manifest for made in plans):

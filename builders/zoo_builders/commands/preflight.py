@@ -1,6 +1,6 @@
 """`zoo preflight`: what each technique can and cannot do to each layer.
 
-And what every variant will be worth.
+It also shows what every variant will be worth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def _unread(
 ) -> dict[str, Any]:
     """Say why layers cannot be judged; of a finished .tflite file also what it tells itself.
 
-    Give it as JSON too.
+    It is given as JSON too.
     """
     base, file = resolved.spec.base, resolved.found.tflite
     recipes = {

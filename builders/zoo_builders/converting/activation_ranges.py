@@ -1,6 +1,6 @@
 """Ranges of activations in a calibrated float file.
 
-Narrowed so that a few outliers do not make every other value coarse.
+They are narrowed, so that a few outliers do not make every other value coarse.
 
 The converter writes the smallest and the largest value that each tensor took on the calibration
 inputs, and 255 steps are spread over all between. Here the values themselves are counted, and a
@@ -59,7 +59,7 @@ def narrow(
 def kept(counts: Array, low: float, high: float, percentile: float) -> tuple[float, float]:
     """Cut what is beyond `percentile` % of a histogram of equal bins over [low, high].
 
-    Half of it at either end.
+    Half of it is cut at either end.
 
     A range keeps 0, which quantization must be able to say.
     """
@@ -73,9 +73,9 @@ def kept(counts: Array, low: float, high: float, percentile: float) -> tuple[flo
 
 
 def _spans(model: Any) -> Mapping[int, tuple[float, float]]:
-    """Tensor → its calibrated range with 0 in it.
+    """Map each tensor to its calibrated range with 0 in it.
 
-    Of those that operators write and that are not results of the file.
+    Only tensors count that operators write and that are not results of the file.
     """
     graph = model.subgraphs[0]
     ports = {int(index) for index in (*graph.inputs, *graph.outputs)}

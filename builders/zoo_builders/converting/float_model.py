@@ -104,7 +104,7 @@ def of_keras(model: Any, quantize: "Quantize | None", examples: Examples) -> Flo
 def _most_zeros(learned: list[Any]) -> float:
     """Find the largest share of zeros in a kernel.
 
-    Of learned layers only: most of a mel filter bank is zero by nature.
+    Only learned layers count: most of a mel filter bank is zero by nature.
     """
     kernels = [weight for layer in learned for weight in layer.get_weights() if weight.ndim > 1]
     return max((float(np.mean(kernel == 0)) for kernel in kernels), default=0.0)

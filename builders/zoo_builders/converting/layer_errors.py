@@ -67,7 +67,7 @@ def operators(float_file: TfliteFile) -> tuple[Quantized, ...]:
 def with_followers(float_file: TfliteFile, kept: Collection[str]) -> tuple[str, ...]:
     """Add to the operators called `kept` those that only pass on what these give.
 
-    Such as a `PAD` between two convolutions.
+    A `PAD` between two convolutions is one.
     """
     graph = float_file.main
     found = set(kept)
@@ -133,7 +133,7 @@ def of_layers(
 ) -> tuple[LayerError, ...]:
     """Measure each operator's own error with the converter's debug file, on inputs float32 [N, …].
 
-    In the order of the file.
+    The errors come in the order of the file.
 
     Raises:
         MeasureFailed: the runtime cannot run the debug file.
@@ -180,7 +180,7 @@ def of_network(
 ) -> tuple[LayerError, ...]:
     """Compare what the operators of two files give for the same inputs [N, …].
 
-    Only tensors that are integers in the second.
+    Only tensors that are integers in the second file are compared.
 
     Raises:
         MeasureFailed: the runtime cannot run one of them.
@@ -203,7 +203,7 @@ def of_network(
 def _same(first: Subgraph, second: Subgraph) -> Iterator[tuple[str, tuple[int, Tensor]]]:
     """Pair computed tensors of the two files by name and shape.
 
-    Name → (index in the first, tensor of the second).
+    The result maps a name to (index in the first, tensor of the second).
     """
     names = {
         first.tensors[operator.outputs[0]].name: operator.outputs[0]

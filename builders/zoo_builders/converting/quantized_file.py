@@ -84,7 +84,7 @@ def quantized(start: Calibrated, report: Report) -> Quantized:
 def without_zeros(dense: Quantized) -> TfliteFile:
     """Make the same file with the zeros left out of its weights, tensor by tensor.
 
-    Of a file for which `why_dense` is empty.
+    This is for a file for which `why_dense` is empty.
 
     Raises:
         BuildFailed: the converter refuses; the words are its own.
@@ -169,7 +169,7 @@ def _differences(
 def _own_errors(start: Calibrated, fixed: Sequence[str], report: Report) -> tuple[LayerError, ...]:
     """Measure each operator but the `fixed` by itself.
 
-    Empty where nothing was calibrated, or the converter's debug file does not run.
+    The result is empty where nothing was calibrated, or the converter's debug file does not run.
     """
     quantize, file = start.model.quantize, start.file
     if quantize is None or file is None:
@@ -225,7 +225,7 @@ def _searched(
 class _Quality:
     """The task's first metric on the validation split.
 
-    Of a task without metrics, agreement with the float file.
+    For a task without metrics, it is the agreement with the float file.
 
     Raises:
         BuildFailed: there are no examples, or the task can tell no right from wrong.

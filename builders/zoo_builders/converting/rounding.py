@@ -1,6 +1,6 @@
 """Which way each weight is rounded to eight bits.
 
-So that the errors of one output cancel instead of adding up. Pure: numpy.
+It is chosen so that the errors of one output cancel instead of adding up. Pure: numpy.
 
 A layer's output is off by `e x`, where `e` is what rounding did to its weights and `x` an input;
 over calibration inputs the mean square of that is `e H e'`, with `H` the second moments of the
@@ -30,7 +30,7 @@ LEVELS = 127
 FEW = 10
 """Up to how many inputs all roundings are compared.
 
-2 to the power of it for each output channel.
+There are 2 to the power of it for each output channel.
 """
 
 _DAMPING = 0.01
@@ -43,7 +43,7 @@ Inputs that never vary would make it singular.
 def step_of(kernel: Array) -> Array:
     """Give the step of each output channel of `kernel` [inputs, outputs].
 
-    [outputs], 1 where all its weights are zero.
+    The steps are [outputs]; a step is 1 where all weights of the channel are zero.
     """
     largest = np.abs(kernel).max(axis=0) / LEVELS
     return np.where(largest > 0, largest, 1.0)
@@ -58,7 +58,7 @@ def nearest(kernel: Array, step: Array) -> Array:
 def compensated(kernel: Array, moments: Array) -> Array:
     """Round `kernel` [inputs, outputs] input by input.
 
-    Making up for each error in the inputs that follow.
+    Each error is made up for in the inputs that follow.
 
     Args:
         kernel: weights, any float.
@@ -89,7 +89,7 @@ def _factor(moments: Array) -> Array:
 def chosen(kernel: Array, moments: Array) -> Array:
     """Round `kernel` [inputs] of one output channel the best way there is.
 
-    Up to `FEW` inputs, for more it is `compensated`.
+    This is for up to `FEW` inputs; for more it is `compensated`.
     """
     kernel = np.asarray(kernel, np.float64)
     if len(kernel) > FEW:

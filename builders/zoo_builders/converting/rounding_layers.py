@@ -1,12 +1,12 @@
 """Rounding a whole Keras model to eight-bit weights, layer by layer.
 
-Each for the inputs it will really get.
+Each layer is rounded for the inputs it will really get.
 
 Two copies of the network, batch normalisation folded, run side by side over calibration inputs: one
-    as it was, one with every layer so
-far rounded. A layer is rounded for the inputs that the second gives it (`rounding`), and its bias
-takes up the mean of what is still between the two (bias correction: Nagel et al. 2019, "Data-Free
-Quantization Through Weight Equalization and Bias Correction", section 4.2; measured here).
+as it was, one with every layer so far rounded. A layer is rounded for the inputs that the second
+gives it (`rounding`), and its bias takes up the mean of what is still between the two (bias
+correction: Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
+Correction", section 4.2; measured here).
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ Two layers' values of all of them are held at a time.
 _ROWS = 20_000
 """Inputs of a layer (windows of a convolution) that its moments are taken over.
 
-Drawn from all, with a fixed seed.
+They are drawn from all inputs, with a fixed seed.
 """
 
 _BATCH = 16
@@ -67,7 +67,7 @@ def rounded(model: Any, inputs: Array, report: Report = lambda *_: None) -> Any:
 class _Walk:
     """Both copies on their way through the network.
 
-    What each layer gave, as long as another still needs it.
+    They hold what each layer gave, as long as another still needs it.
     """
 
     graph: Graph
@@ -81,9 +81,9 @@ class _Walk:
         self.original[first] = self.now[first] = self.inputs
 
     def pass_through(self, node: Node, needed: AbstractSet[str]) -> None:
-        """Round the node if it has a kernel, run both copies through it.
+        """Round the node if it has a kernel, and run both copies through it.
 
-        And forget what is not `needed` by those behind it.
+        What the nodes behind it do not need (`needed`) is forgotten.
         """
         before = self.weights.get(node.name, {})
         reference = _run(node, before, [self.original[name] for name in node.inputs])
@@ -160,7 +160,7 @@ def _depthwise(kernel: Array, windows: Array) -> Array:
 def _windows(node: Node, size: tuple[int, ...], inputs: Array) -> Array:
     """Cut what each output looks at out of the inputs: [windows, height x width x channels].
 
-    Some of them.
+    Only some of the windows are kept.
     """
     each = max(1, _ROWS // len(inputs))
     random = np.random.Generator(np.random.PCG64(0))

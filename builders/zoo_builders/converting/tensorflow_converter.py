@@ -98,8 +98,8 @@ def _converter(model: Any) -> Any:
     """Give a converter of the model's function for one input.
 
     The converter saves what it is given to keep the variables alive, function by function where
-        that is a Keras model: four times the work
-    for the same bytes, so it is given the variables alone.
+    that is a Keras model: four times the work for the same bytes, so it is given the variables
+    alone.
     """
     tensorflow = tf.tensorflow
     kept = tensorflow.Module()

@@ -1,6 +1,6 @@
 """The front end of speech models inside the network.
 
-Recordings in, features for the network behind it, as fixed layers.
+It takes recordings and gives features to the network behind it, as fixed layers.
 
 `audio`'s formulas as layers that XNNPACK runs, all of them called `front_end_…`
 (`graph.Node.is_fixed`): their weights are formulas, so no training and no technique changes them.
@@ -9,20 +9,19 @@ With g the greatest common divisor of window and step in samples:
     input       [samples, 1, 1]      shares of full scale (int16 / 32768)
     crop        what no window reaches is cut off; absent where nothing is
     rows        [samples / g, 1, g]  the same numbers: a window is then window / g rows, one step
-                step / g rows
+                                     step / g rows
     cosine      [frames, 1, used]    convolution with the windowed cosines of those frequencies that
-                some band weighs
+                                     some band weighs
     sine        [frames, 1, used]
     magnitude   sqrt(cosine² + sine²)
     mel         [frames, 1, bins]    1x1 convolution with the bands; its bias is the floor
     log
     values      [frames, 1, width]   1x1 convolution with the DCT and the value steps
-                (`standardize`, `rescale`); of log_mel a depthwise one
+                                     (`standardize`, `rescale`); of log_mel a depthwise one
     features    [frames, width, 1]   what the network behind takes
 
-A convolution over rows, and not over samples: the same work, but with one sample a channel XNNPACK
-    takes 1.3 to 2.4 times as long.
-Pure but for numpy.
+The convolution is over rows, and not over samples. The work is the same, but with one sample a
+channel XNNPACK takes 1.3 to 2.4 times as long. Pure but for numpy.
 """
 
 import math

@@ -99,9 +99,9 @@ VALUE_STEPS = frozenset({"rescale", "standardize"})
 def geometry(
     steps: Sequence[Mapping[str, Any]], images: "np.ndarray[Any, Any]", sample_rate: int = 0
 ) -> "np.ndarray[Any, Any]":
-    """Apply the geometric steps, in order, to images [N, H, W, C] or, with a sample rate.
+    """Apply the geometric steps, in order, to images or recordings.
 
-    Recordings [N, samples, 1, 1].
+    Images are [N, H, W, C]. Recordings are [N, samples, 1, 1] and come with a sample rate.
 
     Images keep their dtype; features of recordings are float32.
 
@@ -139,7 +139,7 @@ def _refuse_sound(name: str, sample_rate: int) -> None:
 def has_features(steps: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a step makes features of recordings.
 
-    Whose values are of another range than the source's.
+    The values of features have another range than the source's.
     """
     return any(_only(step)[0] in FEATURES for step in steps)
 
@@ -147,7 +147,7 @@ def has_features(steps: Sequence[Mapping[str, Any]]) -> bool:
 def outside(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Give the steps that are done before an example reaches the file.
 
-    Those up to features that are made inside.
+    These are the steps up to features that are made inside.
     """
     found: list[Mapping[str, Any]] = []
     for step in steps:
@@ -163,7 +163,7 @@ def completed(
 ) -> list[dict[str, Any]]:
     """Spell the steps as a record does.
 
-    Those of images as written, features with everything that they depend on.
+    Steps of images stay as written; features get everything that they depend on.
     """
     return [
         (
@@ -206,9 +206,9 @@ def value_map(
 def shape_after(
     steps: Sequence[Mapping[str, Any]], shape: tuple[int, ...], sample_rate: int = 0
 ) -> tuple[int, ...]:
-    """Shape of one example (H, W, C) after the geometric steps.
+    """Give the shape of one example (H, W, C) after the geometric steps.
 
-    Of a recording (samples, 1, 1) with its sample rate.
+    A recording has the shape (samples, 1, 1) and comes with its sample rate.
     """
     for step in steps:
         name, raw = _only(step)
@@ -246,7 +246,7 @@ def _plain(value: Any) -> float | list[float]:
 def _resize(images: Any, params: Any) -> Any:
     """Resize with Pillow's bilinear filter (antialiased when shrinking).
 
-    Channel by channel for floats.
+    Floats are resized channel by channel.
     """
     import numpy as np
     from PIL import Image

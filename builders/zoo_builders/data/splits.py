@@ -45,7 +45,7 @@ class BadSplit(WrongUse):
 class Bound:
     """One end of a slice: a number of examples or a percentage.
 
-    From the start or (negative) from the end.
+    It counts from the start or, if negative, from the end.
     """
 
     value: int

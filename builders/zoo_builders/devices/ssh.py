@@ -1,11 +1,10 @@
 """`ssh:<host>`: another machine over OpenSSH, such as a Raspberry Pi or a server.
 
-LiteRT with XNNPACK there, run by the agent of `zoo`.
+It runs LiteRT with XNNPACK by the agent of `zoo`.
 
 One shared connection a session: its first channel is the keeper (an agent that describes the
-    machine and keeps the files in a private
-folder until the connection ends), and every runner is an agent process of its own, as on
-`host-cpu`.
+machine and keeps the files in a private folder until the connection ends), and every runner is an
+agent process of its own, as on `host-cpu`.
 """
 
 import os
@@ -38,7 +37,8 @@ _GOODBYE_S = 2.0
 class Ssh(Device):
     """Another machine over OpenSSH.
 
-    Needs `ssh` here, a key it accepts, and `pip install 'edgezoo[bench]'` there (`ZOO_SSH_AGENT`).
+    It needs `ssh` here, a key it accepts, and `pip install 'edgezoo[bench]'` there
+    (`ZOO_SSH_AGENT`).
     """
 
     name = "ssh"
@@ -176,9 +176,9 @@ class Remote(Place):
 
 
 class RemoteRunner(AgentRunner):
-    """An agent there; at its end it tells the CPU time it took.
+    """An agent there, which tells at its end the CPU time it took.
 
-    So that the session does not count itself as load.
+    The session then does not count itself as load.
     """
 
     def __init__(

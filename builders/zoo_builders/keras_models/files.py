@@ -11,7 +11,7 @@ from zoo_registry.model.errors import BuildFailed
 def load(path: Path) -> Any:
     """Load a whole model from `.keras`, `.h5` or a SavedModel folder.
 
-    Without its training configuration.
+    Its training configuration is left out.
 
     Raises:
         BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
@@ -50,7 +50,7 @@ def load_weights(model: Any, path: Path) -> None:
 def save(model: Any, path: Path) -> None:
     """Write a model without optimizer state.
 
-    A `.keras` archive, of one that carries fake quantization HDF5.
+    It becomes a `.keras` archive, or HDF5 if it carries fake quantization.
     """
     if fake_quant_models.is_wrapped(model):
         fake_quant_models.save(model, path)

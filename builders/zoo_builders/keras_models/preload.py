@@ -1,11 +1,10 @@
 """What the fork server imports once.
 
-So that every TensorFlow stage starts in milliseconds instead of seconds.
+Every TensorFlow stage then starts in milliseconds instead of seconds.
 
 Importing is all that happens here: no operation runs, so TensorFlow has started no thread yet and
-    forking is safe. What the
-frameworks write to stderr while they load (which processor features they were built for) is
-nobody's business.
+forking is safe. What the frameworks write to stderr while they load (which processor features they
+were built for) is nobody's business.
 """
 
 import os

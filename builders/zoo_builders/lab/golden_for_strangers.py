@@ -21,7 +21,7 @@ _LAST_WORDS = 400
 def make(file: Path, out: Path, *, timeout_s: float) -> Subject:
     """Run the file by the runtime's own kernels on inputs drawn from a seed.
 
-    And keep what it gives: what all devices must give.
+    What it gives is kept: all devices must give the same.
 
     Raises:
         MeasureFailed: the runtime cannot run the file here, or gives other outputs with its

@@ -1,6 +1,6 @@
 """What a place that gives no latency can still show of a file.
 
-That its outputs agree there, and whether its sparse path is taken.
+It can show that its outputs agree there, and whether its sparse path is taken.
 
 A sparse file and its dense twin take turns in the same emulator; the emulator's time is no latency,
 but that one of two files of the same graph takes far less of it can only come from other kernels.
@@ -18,9 +18,10 @@ from zoo_registry.model.record import Ratio
 
 Taken = Literal["taken", "not taken", "unclear", "not stored sparse"]
 TAKEN_BELOW = 0.9
-"""Kernels that skip three quarters of the work, or even half of it.
+"""Ratio, sparse by dense, below which the sparse path counts as taken.
 
-Gain more than this in any emulator.
+Kernels that skip three quarters of the work, or even half of it, gain more than this in any
+emulator.
 """
 
 _SAID: Mapping[Taken, str] = {

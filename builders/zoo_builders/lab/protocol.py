@@ -3,11 +3,10 @@
 Pure: plans, statistics, verdicts; no clock and no process in here.
 
 Name: `interleaved/v2`. In each of R rounds every runner (the files, the float baseline, the
-    baseline once more) runs in a fresh
-process; processes load one after the other, warm up until steady, then take turns in random order,
-in blocks, until each has N timed runs; a turn begins with a millisecond, or two runs, that do not
-count. The third runner is the A/A control: two processes of one and the same file, whose ratio
-shows what this machine could tell apart in that session.
+baseline once more) runs in a fresh process; processes load one after the other, warm up until
+steady, then take turns in random order, in blocks, until each has N timed runs; a turn begins with
+a millisecond, or two runs, that do not count. The third runner is the A/A control: two processes of
+one and the same file, whose ratio shows what this machine could tell apart in that session.
 
 A ratio compares the lower tenths (10th percentiles) over all runs of all rounds, not the medians:
 what disturbs a run (another process, a cold cache, a busy sibling core, a hypervisor) only ever
@@ -86,7 +85,7 @@ def turns(
 ) -> tuple[Turn, ...]:
     """Plan one round: `blocks` passes over all runners, each pass in an order of its own.
 
-    `runs` runs each in all.
+    Each runner gets `runs` runs in all.
 
     Equal arguments give equal plans.
     """
@@ -118,7 +117,7 @@ def steady(times: Sequence[float], *, window: int, tolerance: float = 0.05) -> b
 def summarize(rounds: Rounds) -> Latency:
     """Reduce all runs of all rounds (seconds) to milliseconds.
 
-    Median, mean, percentiles (linear interpolation), extremes, spread.
+    These are median, mean, percentiles (linear interpolation), extremes and spread.
     """
     import numpy as np
 
@@ -137,9 +136,9 @@ def summarize(rounds: Rounds) -> Latency:
 
 
 def ratio(candidate: Rounds, baseline: Rounds, *, seed: int = 0) -> Ratio:
-    """Lower tenth of the candidate by that of the baseline.
+    """Divide the lower tenth of the candidate by that of the baseline.
 
-    With a 95 % interval by bootstrap (percentiles of `RESAMPLES` resamples).
+    The 95 % interval is by bootstrap (percentiles of `RESAMPLES` resamples).
 
     Each resample draws rounds with replacement (the same rounds for both: they ran together), then
     runs inside each drawn round. The interval is widened to the point estimate where resampling
@@ -193,9 +192,9 @@ def verdict(found: Ratio, control: Ratio) -> Verdict:
 
 
 def noise_floor(control: Ratio) -> float:
-    """How far from 1, as a factor, chance can take a ratio.
+    """Say how far from 1, as a factor, chance can take a ratio.
 
-    As far as two processes of one file were apart, at least `LEAST_FLOOR`.
+    This is as far as two processes of one file were apart, and at least `LEAST_FLOOR`.
     """
     return max(control.value, 1 / control.value, LEAST_FLOOR)
 
@@ -204,7 +203,7 @@ def noise_floor(control: Ratio) -> float:
 class Session:
     """What was timed in one session (rounds of seconds).
 
-    And how busy the machine was meanwhile (see `host.Load`).
+    It also holds how busy the machine was meanwhile (see `host.Load`).
     """
 
     candidate: Rounds
@@ -216,7 +215,7 @@ class Session:
 def noise(session: Session, control: Ratio, limits: Limits | None = None) -> tuple[str, ...]:
     """List what made the session noisy, each with the value found and its limit.
 
-    Empty when it was quiet.
+    The list is empty when it was quiet.
     """
     allowed = limits or Limits()
     found = []
@@ -262,7 +261,7 @@ def predict(
 ) -> Prediction:
     """Bring together what the structure promises, the machine, and who computes.
 
-    `here`: the machine is one of `structure.cpus`.
+    `here` says whether the machine is one of `structure.cpus`.
     """
     if here or not structure.predicted_sparse:
         return Prediction(here, structure.reason)
@@ -285,9 +284,9 @@ class SparsePath:
 
 
 SPARSE_KERNEL, DENSE_KERNEL = "SPMM", "GEMM"
-"""In the names of XNNPACK's operators: sparse matrix by dense matrix.
+"""What the names of XNNPACK's operators hold.
 
-Dense matrices (GEMM, and IGEMM for larger windows).
+SPMM is sparse matrix by dense matrix. GEMM is dense by dense, and so is IGEMM for larger windows.
 """
 
 
@@ -301,7 +300,7 @@ def confirm(
 ) -> SparsePath:
     """Hold a predicted sparse path against evidence.
 
-    Names of kernels that ran, else the ratio to the same graph with dense weights.
+    Evidence is the names of kernels that ran, else the ratio to the same graph with dense weights.
 
     Names decide where the runtime tells them. A ratio confirms when its whole interval is faster
     than the A/A control could be by chance, and contradicts only in a quiet session, when its whole

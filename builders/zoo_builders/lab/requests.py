@@ -66,7 +66,7 @@ class Asked:
     def short(self) -> str:
         """The artifact's name without its version, as measurements call their baseline.
 
-        Of a bare file how it was asked for.
+        A bare file is called as it was asked for.
         """
         return self.release.record.name if self.release else self.name
 
@@ -146,7 +146,7 @@ class Desk:
     def baseline(self, asked: Asked, first: Asked) -> Asked:
         """Bring the float baseline of a file.
 
-        Its family's float release, or of bare files the first one asked for.
+        It is the float release of its family; for bare files it is the first one asked for.
 
         Raises:
             NotFound: the float release is not published; the hint names the way out.

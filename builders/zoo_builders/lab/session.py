@@ -1,16 +1,16 @@
 """A session in the latency lab.
 
-Many files on one place, interleaved with one float baseline, by the rules of `protocol`.
+Many files run on one place, interleaved with one float baseline, by the rules of `protocol`.
 
-    candidates, baseline, order ─► measure ─► one outcome a candidate: a measurement, or why there
-    is none
+    candidates, baseline, order ─► measure ─► one outcome a candidate
+
+An outcome is a measurement, or why there is none.
 
 In a round run, each in a process of its own: the baseline, the baseline once more (the A/A
-    control), every candidate, and beside a
-candidate that this place's XNNPACK should run sparse its dense twin. A candidate that fails leaves
-the session with its typed failure and the others go on; one that is the baseline itself is measured
-by the control. Without a baseline no ratio can be had: then nobody gets a number, and each failure
-says so.
+control), every candidate, and beside a candidate that this place's XNNPACK should run sparse its
+dense twin. A candidate that fails leaves the session with its typed failure and the others go on;
+one that is the baseline itself is measured by the control. Without a baseline no ratio can be had:
+then nobody gets a number, and each failure says so.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ Progress = Callable[[int, int, str], None]
 class _Timed:
     """What one runner gave so far.
 
-    Seconds by round, what loading took by round, memory at its highest, its profile.
+    It has seconds by round, what loading took by round, memory at its highest, and its profile.
     """
 
     subject: Subject
@@ -113,7 +113,8 @@ class _Session:
     def _runners(self, one: Candidate) -> dict[str, _Timed]:
         """Name those that run for a candidate.
 
-        Itself, unless it is the baseline, and its dense twin where sparse kernels should run.
+        These are itself, unless it is the baseline, and its dense twin where sparse kernels should
+        run.
         """
         if self._itself(one):
             return {}
@@ -235,7 +236,7 @@ class _Session:
     def _without_baseline(self, one: Candidate) -> Outcome:
         """Say why there is no number.
 
-        The file's own failure where it had one, else that of the baseline.
+        It is the file's own failure where it had one, else that of the baseline.
         """
         own, error = (
             self._own(one).failure,
@@ -342,7 +343,7 @@ def _twin(one: Candidate) -> str:
 def _warm_up(runner: Runner, least: int) -> None:
     """Run until the times are steady.
 
-    At least `least` runs, at most some seconds or many times as many.
+    There are at least `least` runs, and at most some seconds or many times as many runs.
     """
     if runner.warms_itself:
         return

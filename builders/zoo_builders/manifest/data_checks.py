@@ -1,6 +1,6 @@
 """Whether data, preprocessing, network and recipes fit together, as far as a manifest says.
 
-Kinds of steps, shapes, splits. Pure.
+This covers kinds of steps, shapes and splits. Pure.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,10 +27,10 @@ _VALUES = " and ".join(sorted(VALUE_STEPS))
 def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
     """Note steps that do not fit what the source gives.
 
-    And a network that takes another shape than comes out of them.
+    A network that takes another shape than comes out of them is noted too.
 
-    Says nothing where the source is unknown, its arguments or a step are wrong (others note that),
-    or only the data know their shape.
+    Nothing is said where the source is unknown, its arguments or a step are wrong (others note
+    that), or only the data know their shape.
     """
     known = _source(spec)
     if known is None:
@@ -76,11 +76,11 @@ def named_splits(spec: Manifest, recipes: Recipes, mistakes: Mistakes) -> None:
 
 
 def heard(spec: Manifest, graph: Graph) -> Graph:
-    """Give the network with the front end before it.
+    """Give the network, with the front end before it where features are made inside the file.
 
-    Where `data.preprocess` makes features inside the file; else as it is.
+    `data.preprocess` says so; without such features the network stays as it is.
 
-    As it is, too, where anything is wrong of what `check` notes.
+    It also stays as it is where anything is wrong of what `check` notes.
     """
     known = _source(spec)
     if known is None or not known[1] or known[0] is None or any(_misfits(spec, known[1])):

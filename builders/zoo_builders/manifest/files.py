@@ -52,7 +52,7 @@ class Found:
     def ships_graph(self) -> bool:
         """Whether the graph says all there is to know of the network.
 
-        It ships with the zoo and could be called.
+        It does when the network ships with the zoo and could be called.
         """
         return (
             self.graph is not None and self.network is not None and self.network.kind == "shipped"
@@ -63,7 +63,7 @@ class Found:
 class Finder:
     """Finds and hashes the files that a manifest names.
 
-    Noting those that are missing or are not what they should be.
+    It notes those that are missing or are not what they should be.
     """
 
     spec: Manifest
@@ -127,7 +127,7 @@ class Finder:
     def _ships_unchanged(self, network: Network) -> bool:
         """Whether this tree holds a network of the zoo as it is installed.
 
-        So that calling it says what the tree's would say.
+        Calling the installed one then says what the tree's would say.
         """
         return (
             network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
@@ -150,7 +150,7 @@ class Finder:
     def _weights(self, graph: Graph | None) -> tuple[SourceFile | None, tuple[str, ...]]:
         """Ask the source of weights whether it can serve.
 
-        Give the user's file it names, and what should be known of it.
+        The result is the user's file that it names, and what should be known of it.
         """
         weights, key = self.spec.base.weights, ("base", "weights")
         if refusal := WEIGHTS.refusal(weights.source):

@@ -31,7 +31,7 @@ def read_recipes(
 ) -> Recipes:
     """Resolve every recipe, noting what cannot be.
 
-    Unknown techniques, wrong parameters, steps in an impossible order.
+    These are unknown techniques, wrong parameters, and steps in an impossible order.
 
     With `of_file` the base is a finished .tflite file: techniques that need a Keras model are
     noted, others told. `own` makes techniques of algorithms of the user, which are unknown without
@@ -51,7 +51,7 @@ def read_recipes(
 def _known(entry: Any, key: Key, mistakes: Mistakes, own: Adopt | None) -> "_Entry":
     """Give a step with the name of its technique.
 
-    Which for an algorithm of the user is another than the manifest says.
+    For an algorithm of the user, that name is another than the manifest says.
     """
     name = next(iter(entry)) if isinstance(entry, dict) and len(entry) == 1 else None
     if own is None or not isinstance(name, str) or not own_algorithms.is_own(name):
@@ -67,7 +67,7 @@ def _known(entry: Any, key: Key, mistakes: Mistakes, own: Adopt | None) -> "_Ent
 class _Entry:
     """One step as it stands in a recipe.
 
-    And how the manifest names its technique where that is another name.
+    It also holds how the manifest names its technique where that is another name.
     """
 
     data: Any
@@ -173,7 +173,7 @@ def _checked(name: str, params: Any, key: Key, mistakes: Mistakes) -> Step | Non
 def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
     """Ask every technique what it has against this network, and note all of it.
 
-    Layer, reason, fix.
+    A note has the layer, the reason and the fix.
     """
     for variant, steps in recipes.items():
         more = f"   # every layer: zoo preflight {mistakes.file} --variant {variant}"
@@ -189,9 +189,9 @@ def judge(recipes: Recipes, graph: Graph, mistakes: Mistakes) -> None:
 
 
 def objections(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]:
-    """Give what a technique objects to.
+    """Give what a technique objects to, and what we object to ourselves.
 
-    And object ourselves to a step that would change nothing and says nothing about it.
+    We object to a step that would change nothing and says nothing about it.
     """
     technique = TECHNIQUES.get(step.technique)
     found = [*technique.check(graph, step.params, before), *_undone(graph, step, before)]
@@ -231,7 +231,7 @@ def _undone(graph: Graph, step: Step, before: Sequence[Step]) -> list[Objection]
 def _before(graph: Graph, step: Step, earlier: Step) -> str:
     """Say what to write where a step would undo an earlier one.
 
-    The other order where that one takes it.
+    It is the other order, where that one takes it.
     """
     name, technique = step.technique.partition("@")[0], TECHNIQUES.get(step.technique)
     if technique.work is None:

@@ -44,7 +44,7 @@ class Weights(Spec):
 class Base(Spec):
     """The base model: a network with its arguments, or a finished Keras file, and its weights.
 
-    Or a finished float `.tflite` file.
+    It can also be a finished float `.tflite` file.
     """
 
     network: str = Field(

@@ -238,9 +238,9 @@ class GitTree:
 
 
 def _git(folder: Path, *arguments: str, hint: str = "") -> bytes:
-    """Run git without its environment of an outer call.
+    """Run git without the environment of an outer call.
 
-    So that hooks and worktrees do not mislead it.
+    Hooks and worktrees then do not mislead it.
     """
     env = {
         key: value

@@ -30,7 +30,7 @@ class ClassShare:
 class Score:
     """One metric over one split, with its 95 % interval.
 
-    `classes` where the metric is made of one value a class.
+    `classes` is there where the metric is made of one value a class.
     """
 
     value: float
@@ -65,7 +65,8 @@ _FIRST = "top1"
 def of_task(task: str) -> tuple[str, ...]:
     """Name the metrics that judge a task.
 
-    `top1`, by which files are compared where nothing else is said, then the others by name.
+    `top1` comes first: files are compared by it where nothing else is said. The others follow by
+    name.
     """
     return tuple(
         sorted(
@@ -78,7 +79,7 @@ def of_task(task: str) -> tuple[str, ...]:
 def wilson(hits: float, total: int) -> tuple[float, float]:
     """Give Wilson's 95 % interval of a share (Wilson 1927).
 
-    Of all shares, those the hits do not contradict.
+    It holds all shares that the hits do not contradict.
     """
     share, z2 = hits / total, _Z95**2
     centre = (share + z2 / (2 * total)) / (1 + z2 / total)
@@ -95,7 +96,7 @@ def share_of(right: Array) -> Score:
 def ranked(outputs: Array) -> Array:
     """Give the class numbers of each example from the highest score to the lowest.
 
-    Equal scores in favour of the lower number.
+    Among equal scores, the lower number comes first.
     """
     import numpy as np
 
@@ -103,9 +104,9 @@ def ranked(outputs: Array) -> Array:
 
 
 def recalls(outputs: Array, labels: Array, classes: Sequence[str]) -> tuple[ClassShare, ...]:
-    """Give, for each class that has examples.
+    """Give the recall of each class that has examples.
 
-    The share of them whose highest score is that class.
+    It is the share of the class's examples whose highest score is that class.
     """
     import numpy as np
 

@@ -11,16 +11,16 @@ _FIVE = 5
 class Top5:
     """Share of examples whose class is among the five highest scores.
 
-    Counted where there are more than five classes; Wilson's interval.
+    It is counted where there are more than five classes. The interval is Wilson's.
     """
 
     name = "top5"
     tasks: tuple[str, ...] = ("image-classification",)
 
     def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
-        """Count the hits; of five classes or fewer, every one is among the five highest.
+        """Count the hits; give None for five classes or fewer.
 
-        And nothing is said.
+        With so few, every class is among the five highest.
         """
         order = ranked(outputs)
         if max(len(classes), order.shape[1]) <= _FIVE:

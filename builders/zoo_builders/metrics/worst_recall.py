@@ -17,9 +17,9 @@ class WorstRecall:
     tasks: tuple[str, ...] = ("image-classification", "keyword-spotting")
 
     def measure(self, outputs: Array, labels: Array, classes: Sequence[str]) -> Score | None:
-        """Find the worst class; among equals the one with the most examples.
+        """Find the worst class; among equals, it is the one with the most examples.
 
-        Whose interval is the narrowest.
+        That one's interval is the narrowest.
         """
         worst = min(recalls(outputs, labels, classes), key=lambda one: (one.value, -one.examples))
         return Score(worst.value, wilson(worst.value * worst.examples, worst.examples))

@@ -22,7 +22,7 @@ Nothing trains them, and techniques leave them alone.
 """
 
 FORMULA = "part of the front end: its weights are a formula, which learned ones around it rely on"
-"""Why techniques do."""
+"""Why techniques leave them alone."""
 
 
 def pair(value: Any) -> tuple[int, int]:
@@ -47,9 +47,9 @@ def slid(
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer: its Keras class, constructor arguments, inputs by name, output shape.
+    """One layer: its Keras class, constructor arguments, inputs by name, and output shape.
 
-    And the shapes of its weights.
+    It also holds the shapes of its weights.
     """
 
     name: str
@@ -125,7 +125,7 @@ class Graph:
     def digest(self) -> Digest:
         """Sha256 over everything it says.
 
-        Equal digests, equal networks, whatever code wrote them.
+        Equal digests mean equal networks, whatever code wrote them.
         """
         plain = [
             {
@@ -144,7 +144,7 @@ class Graph:
 def in_keras_order(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Order layers by their distance from the output, the farthest first.
 
-    Equally far ones as a walk back from the output meets them.
+    Equally far ones come as a walk back from the output meets them.
 
     Source: `_map_graph_network` of tf_keras/src/engine/functional.py.
     """

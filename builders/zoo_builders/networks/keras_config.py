@@ -178,7 +178,7 @@ def _node(layer: Config, inputs: tuple[str, ...], nodes: Mapping[str, Node]) -> 
 def _class(layer: Config) -> str:
     """Give the name of a layer's class.
 
-    Of one of ours as it is registered, which no class of a user can be.
+    One of ours has the name it is registered by, which no class of a user can have.
     """
     registered = str(layer.get("registered_name") or "")
     return registered if registered.startswith(OWN) else str(layer["class_name"])

@@ -1,6 +1,6 @@
 """`Net`: writes a `Graph` layer by layer, as the networks in `models/` do.
 
-Shapes without the batch: (height, width, channels).
+Shapes are without the batch: (height, width, channels).
 
 What it writes is what counts (`Graph.digest` is part of a base's fingerprint); how it writes it is
 not.
@@ -180,9 +180,9 @@ class Net:
         return self._add("Rescaling", {"scale": scale, "offset": offset}, **at)
 
     def graph(self) -> Graph:
-        """Finish; branches are ordered as Keras orders them.
+        """Finish the graph; branches are ordered as Keras orders them.
 
-        So that a graph read back from its Keras model is the same.
+        A graph read back from its Keras model is then the same.
 
         Raises:
             ValueError: a layer leads nowhere.

@@ -1,11 +1,11 @@
 """XNNPACK's sparse path, layer by layer.
 
-Which layers run sparse, which stand in the way, and whether there will be zeros enough. Pure.
+It says which layers run sparse, which stand in the way, and whether there will be zeros enough.
+Pure.
 
 Two lists must agree before a file runs sparse: TFMOT's `PruneForLatencyOnXNNPack`
-    (`xnnpack_policy`) and XNNPACK's own (`xnnpack`, which
-reads the finished file). They differ; what XNNPACK refuses although the policy lets it pass is told
-here, before anything is trained.
+(`xnnpack_policy`) and XNNPACK's own (`xnnpack`, which reads the finished file). They differ; what
+XNNPACK refuses although the policy lets it pass is told here, before anything is trained.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -34,9 +34,9 @@ _TAKEN = frozenset(
         "Dropout",
     }
 )
-"""What XNNPACK takes into the sparse part on images of one pixel.
+"""Layers that XNNPACK takes into the sparse part on images of one pixel.
 
-Or what vanishes in such a layer.
+Layers that vanish in such a layer are here too.
 """
 
 _RANK = 3
@@ -50,7 +50,7 @@ _CLIPS = (None, 1, 6)
 def objections(graph: Graph) -> list[Objection]:
     """Name everything that keeps the sparse path shut.
 
-    By TFMOT's policy or by XNNPACK's own list.
+    TFMOT's policy or XNNPACK's own list forbids it.
     """
     found = xnnpack_policy.objections(graph)
     named = {objection.layer for objection in found}
@@ -67,9 +67,9 @@ def objections(graph: Graph) -> list[Objection]:
 
 
 def verdicts(graph: Graph) -> dict[str, Verdict]:
-    """Say of every layer with weights, and of every other that is in the way.
+    """Say of layers whether they run sparse once they have zeros.
 
-    Whether it runs sparse once it has zeros.
+    These are every layer with weights, and every other that is in the way.
     """
     faults = {objection.layer: objection for objection in objections(graph)}
     found = {
@@ -132,7 +132,7 @@ def _verdict(node: Node, faults: Mapping[str, Objection], counted: Collection[st
 def share_of_zeros(graph: Graph, zeros: Mapping[str, float]) -> float:
     """Predict the share of zeros over all kernels that XNNPACK counts, given each layer's own.
 
-    0 where there are none.
+    The share is 0 where there are none.
 
     It counts the 1x1 kernels from the stem to the last pooling, those of squeeze-excite included,
     what goes on behind that pooling without losing a dimension, and, since 2025, the fully
@@ -154,7 +154,7 @@ def _counted(graph: Graph) -> list[Node]:
 def _at_the_end(graph: Graph) -> list[Node]:
     """Fully connected layers behind the last pooling.
 
-    Nothing stands between that is an operator of its own in the file.
+    No layer stands between that is an operator of its own in the file.
     """
     reached = {node.name for node in (*_last_poolings(graph), *_going_on(graph))}
     found = []
@@ -211,7 +211,7 @@ def _weighing(graph: Graph) -> list[Node]:
 def _going_on(graph: Graph) -> list[Node]:
     """Layers behind the last pooling that XNNPACK takes into the sparse part.
 
-    Such as run sparse, on pooled images of one pixel.
+    They are of the kinds that run sparse, on pooled images of one pixel.
     """
     reached = {node.name for node in _last_poolings(graph) if len(node.shape) == _RANK}
     found = []

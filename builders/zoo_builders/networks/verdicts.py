@@ -1,6 +1,6 @@
 """What a technique can do to a layer.
 
-And the words that stand in the place of a fix where it leaves one alone. Pure.
+Here are also the words that stand in the place of a fix where it leaves a layer alone. Pure.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NOTHING_LEARNED = f"{NOTHING}a formula has no learned weights to change"
 def few(graph: Graph, op: str) -> str:
     """Say what the kernels of a class of layers are worth together.
 
-    So that leaving them alone can be judged.
+    A reader can then judge whether to leave them alone.
     """
     of_class = sum(node.kernel_weights for node in graph.nodes if node.op == op)
     total = sum(node.kernel_weights for node in graph.nodes)
@@ -41,7 +41,8 @@ class Objection:
 class Verdict:
     """What a technique can do to one layer.
 
-    Whether it touches it, and if not (or not fully), why and what to change.
+    It says whether the technique touches the layer, and if not (or not fully), why and what to
+    change.
 
     Attributes:
         applies: whether the layer's weights or activations are changed by the technique.

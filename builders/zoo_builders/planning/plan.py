@@ -24,7 +24,7 @@ _ORDER: Mapping[Reproducible, int] = {"bitwise": 0, "weights": 1, "metrics": 2}
 class Plan(BaseModel):
     """One variant of one manifest, complete.
 
-    What will run, in which order, and what the file must hold at the end.
+    It says what will run, in which order, and what the file must hold at the end.
 
     Attributes:
         manifest: path as the user gave it.
@@ -66,7 +66,7 @@ class Plan(BaseModel):
     def key(self) -> Digest:
         """Fingerprint of the stage that makes the file.
 
-        Equal keys, equal files (as far as the stages are reproducible).
+        Equal keys mean equal files (as far as the stages are reproducible).
         """
         return self.parts["convert"]
 
@@ -74,7 +74,7 @@ class Plan(BaseModel):
     def content(self) -> Digest:
         """What a release is made of.
 
-        How the file comes about, and on what its quality is measured.
+        It is how the file comes about, and on what its quality is measured.
         """
         return digest_of(
             {"file": self.parts["convert"], "evaluation": self.stage("evaluate").params}
@@ -98,7 +98,7 @@ class Plan(BaseModel):
     def upstream(self, part: str) -> tuple[Stage, ...]:
         """Give the stages that the result of `part` depends on, itself included.
 
-        In the order they run.
+        They come in the order they run.
         """
         by_fingerprint = {stage.fingerprint: stage for stage in self.stages}
         needed, waiting = set[Digest](), [self.parts[part]]

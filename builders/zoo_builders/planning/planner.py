@@ -144,7 +144,7 @@ class _Planner:
     def _closed(self, variant: str, promises: Sequence[Promise]) -> Iterator[str]:
         """Say which devices of the manifest will not take the file.
 
-        And what its twin for them is.
+        It also says what its twin for them is.
         """
         types = {str(promise.value) for promise in promises if promise.kind == "interface_dtype"}
         for name in self.spec.benchmark.devices:
@@ -304,7 +304,7 @@ class _Planner:
     def _judge(self) -> None:
         """Plan evaluation and measurements.
 
-        Of this variant and of the baseline it is compared with.
+        They are those of this variant and of the baseline it is compared with.
         """
         baseline, file = self.parts["baseline"], self.parts["convert"]
         golden_of_baseline = self._add("baseline_evaluate", self._evaluate(baseline))

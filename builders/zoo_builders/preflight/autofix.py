@@ -1,6 +1,7 @@
 """`zoo preflight --fix`.
 
-A finished Keras file, written anew so that XNNPACK can run it sparse, proven to compute the same.
+It writes a finished Keras file anew so that XNNPACK can run it sparse, and proves that it computes
+the same.
 """
 
 import importlib
@@ -20,7 +21,7 @@ from zoo_registry.model.errors import ProofFailed, WrongUse
 TOLERANCE = 1e-5
 """Largest difference of an output, as a share of the largest output.
 
-The same sums in another order.
+It comes from the same sums in another order.
 """
 
 PROBES = 16
@@ -64,7 +65,7 @@ class Repaired:
 def repair(resolved: Resolved, graph: Graph) -> Repaired:
     """Rewrite the network of a manifest.
 
-    Where it is a finished Keras file, write the new one beside it.
+    Where the network is a finished Keras file, the new one is written beside it.
 
     Raises:
         WrongUse: the new file's name is taken.
@@ -93,7 +94,7 @@ def repair(resolved: Resolved, graph: Graph) -> Repaired:
 def _other_variant(resolved: Resolved, graph: Graph) -> str:
     """Give the manifest's line for the variant in which XNNPACK's sparse path opens.
 
-    Empty where the zoo's network has none.
+    The line is empty where the zoo's network has none.
     """
     base = resolved.spec.base
     make = NETWORKS.get(base.network)
@@ -109,9 +110,9 @@ def _other_variant(resolved: Resolved, graph: Graph) -> str:
 
 
 def _write(source: Path, old: Graph, new: Graph, target: Path) -> float:
-    """Give the new network the old one's weights, hold its outputs against the old one's.
+    """Give the new network the old one's weights, and write it.
 
-    And write it; give the largest difference.
+    Its outputs are held against the old one's before that. The result is the largest difference.
     """
     import numpy as np
 

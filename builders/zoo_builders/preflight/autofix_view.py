@@ -7,9 +7,9 @@ from zoo_client.output import console
 
 
 def show_repair(repaired: Repaired, manifest: str) -> None:
-    """Print what --fix changed (or, of code, the lines to change), where the result lies.
+    """Print what --fix changed (or, of code, the lines to change), and where the result lies.
 
-    And what would change the function.
+    It also prints what would change the function.
     """
     if repaired.ships:
         _show_ready(repaired, manifest)

@@ -1,13 +1,12 @@
 """A network written anew so that XNNPACK can run it sparse.
 
-Where its function stays the same to the last weight. Pure.
+It is rewritten only where its function stays the same to the last weight. Pure.
 
 Five things can be said differently without changing what is computed: a global pooling keeps its
-    dimensions and a flattening drops them
-behind it; `same` padding that happens to be even on all sides becomes a `ZeroPadding2D` of its own;
-an average over the whole image is a global pooling; a reshape behind a 1x1 classifier becomes a
-pooling of its one pixel; an activation that does nothing goes. What would change the function is
-told, not done.
+dimensions and a flattening drops them behind it; `same` padding that happens to be even on all
+sides becomes a `ZeroPadding2D` of its own; an average over the whole image is a global pooling; a
+reshape behind a 1x1 classifier becomes a pooling of its one pixel; an activation that does nothing
+goes. What would change the function is told, not done.
 """
 
 from collections.abc import Callable, Mapping
@@ -144,7 +143,7 @@ def _pool_globally(graph: Graph, node: Node) -> _Changed:
 def _leave_by_pooling(graph: Graph, node: Node) -> _Changed:
     """Drop the dimensions of a classified pixel by a pooling.
 
-    Where XNNPACK can leave the sparse part, and not by a reshape.
+    XNNPACK can leave the sparse part by a pooling, but not by a reshape.
     """
     if node.op not in {"Flatten", "Reshape"} or node.inputs[0] not in {
         end.name for end in sparse_path.loose_ends(graph)

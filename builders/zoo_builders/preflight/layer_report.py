@@ -1,11 +1,10 @@
 """What each technique can do to each layer, and what the file will be worth.
 
-All of it before anything is trained.
+All of it is said before anything is trained.
 
 Pure: a `Graph` and recipes in, frozen values out. Every technique is asked by its being there
-    (`Technique.layers`; where it has no word
-on a layer, its objections count), and XNNPACK's sparse path beside them. `zoo preflight` prints
-this, `plan` and `build` refuse by it.
+(`Technique.layers`; where it has no word on a layer, its objections count), and XNNPACK's sparse
+path beside them. `zoo preflight` prints this, `plan` and `build` refuse by it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,8 @@ _KEEPS = {"sparsity_at_least": "sparsity", "distinct_at_most": "clusters"}
 class Column:
     """One question put to every layer.
 
-    A step of a recipe, XNNPACK's sparse path, or whether later steps keep what earlier ones made.
+    It is a step of a recipe, XNNPACK's sparse path, or whether later steps keep what earlier ones
+    made.
 
     Attributes:
         name: technique, or `XNNPACK-sparse`, or `preserved`.
@@ -47,9 +47,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """Everything that can be said of one recipe, or of all techniques at their defaults.
+    """Everything that can be said of one recipe on one network.
 
-    On one network.
+    It can also be of all techniques at their defaults.
 
     Attributes:
         variant: name of the recipe; empty for the techniques at their defaults.
@@ -93,7 +93,7 @@ def offer(graph: Graph) -> Preflight:
 def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
     """Ask the techniques of one recipe, each with its parameters on the network as it meets it.
 
-    Predict size and latency.
+    Size and latency are predicted.
     """
     met = graphs(graph, steps)
     asked = [
@@ -118,7 +118,7 @@ def recipe(graph: Graph, variant: str, steps: Sequence[Step]) -> Preflight:
 def summary(report: Preflight) -> list[str]:
     """Say in a line a step how many layers with weights it leaves as they are.
 
-    Nothing of a step that leaves none.
+    Nothing is said of a step that leaves none.
     """
     counted = []
     for column in report.columns[: len(report.steps)]:
@@ -136,7 +136,7 @@ def summary(report: Preflight) -> list[str]:
 def rows(met: Sequence[Graph], columns: Sequence[Column]) -> tuple[Node, ...]:
     """Choose the layers worth a row.
 
-    With weights of their own, or named by a verdict or an objection.
+    These have weights of their own, or a verdict or an objection names them.
     """
     nodes = {node.name: node for graph in reversed(met) for node in graph.nodes}
     named = {
@@ -175,9 +175,9 @@ def _step_column(graph: Graph, step: Step, before: Sequence[Step]) -> Column:
 
 
 def _by_objection(graph: Graph, refused: Sequence[Objection]) -> dict[str, Verdict]:
-    """Verdicts of a technique that gives none of its own.
+    """Make verdicts for a technique that gives none of its own.
 
-    What it objects to, or else everything with a kernel.
+    They come from what it objects to, or else from everything with a kernel.
     """
     layers = {node.name for node in graph.nodes}
     whole = next((objection for objection in refused if objection.layer not in layers), None)

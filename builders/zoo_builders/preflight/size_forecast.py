@@ -3,10 +3,10 @@
 Pure: counts weights, operators and quantization parameters of a `Graph`.
 
 The raw size is arithmetic: what the converter stores for each weight (FlatBuffers schema of TFLite,
-    lite/schema/schema.fbs), plus
-the bytes that operators, tensors and their names take, which were fitted to real files. The gzip
-size is an estimate: float weights of a trained network hardly compress, zeros and shared values do.
-Both carry the error that a test holds against files of the converter.
+lite/schema/schema.fbs), plus the bytes that operators, tensors and their names take, which were
+fitted to real files. The gzip size is an estimate: float weights of a trained network hardly
+compress, zeros and shared values do. Both carry the error that a test holds against files of the
+converter.
 """
 
 import math
@@ -32,9 +32,10 @@ SPARSE_FROM = 0.3
 """Share of zeros from which the converter tries to store a tensor sparse."""
 
 _OPERATOR, _TENSOR, _FILE, _SCALE = 130, 120, 1000, 12
-"""Bytes that an operator, a tensor (its name included), the file itself.
+"""Bytes that some parts of a file take.
 
-And a scale with its zero point take.
+The parts are an operator, a tensor (its name included), the file itself, and a scale with its zero
+point.
 """
 
 _SPARSE: Mapping[Stored, int] = {"float32": 480, "float16": 270}
@@ -80,7 +81,7 @@ class Contents:
 class Size:
     """Predicted bytes, raw (of which encoding) and after gzip at level 9.
 
-    Each with the share by which it may be off.
+    Each comes with the share by which it may be off.
     """
 
     raw: int
@@ -98,7 +99,7 @@ def contents(
 ) -> Contents:
     """Say what a recipe leaves in the file.
 
-    From what its steps promise and which layers each of them touches.
+    This follows from what its steps promise and which layers each of them touches.
     """
     zeros: dict[str, float] = {}
     distinct: dict[str, int] = {}
@@ -167,7 +168,7 @@ def _weight_bytes(inside: Contents, name: str) -> float:
 def folded(graph: Graph, node: Node) -> bool:
     """Whether a layer vanishes into the one before it.
 
-    Normalisations and activations behind the only reader of a layer with a kernel.
+    These are normalisations and activations behind the only reader of a layer with a kernel.
     """
     producer = graph.node(node.inputs[0])
     alone = len(graph.consumers(producer.name)) == 1 and producer.config.get("activation") is None
@@ -196,9 +197,9 @@ def _operators(graph: Graph) -> list[Node]:
 
 
 def _biases(graph: Graph, stored: Stored) -> int:
-    """Bytes of the biases: every kernel has one in the file.
+    """Give the bytes of the biases: every kernel has one in the file.
 
-    Whether the layer had it or its normalisation gave it.
+    It does not matter whether the layer had it or its normalisation gave it.
     """
     width = WIDTH[stored][1]
     return sum(node.shape[-1] * width for node in graph.nodes if node.kernel_weights) + sum(
@@ -226,7 +227,7 @@ def _overhead(graph: Graph, inside: Contents, kernels: int) -> int:
 def _saved(node: Node, inside: Contents) -> int:
     """Bytes that leaving out the zeros of one kernel saves.
 
-    Its values, less one index for each kept value and one offset for each row.
+    These are its values, less one index for each kept value and one offset for each row.
     """
     share, count = inside.zeros.get(node.name, 0.0), node.kernel_weights
     if share < SPARSE_FROM:
@@ -246,7 +247,7 @@ def _saved(node: Node, inside: Contents) -> int:
 def _entropy(name: str, inside: Contents, *, indexed: bool) -> float:
     """Bytes that one weight of a layer takes after gzip.
 
-    Where zeros are left out, what says where they were takes more.
+    Where zeros are left out, it takes more bytes to say where they were.
     """
     plain = 0.93 * _weight_bytes(inside, name)
     share = inside.zeros.get(name, 0.0)

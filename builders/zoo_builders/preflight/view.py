@@ -27,7 +27,7 @@ _STYLES = {"faster": "green", "slower": "red", "unknown": "yellow"}
 class _Notes:
     """Reasons with numbers: one for each technique, reason and fix.
 
-    With the layers it holds for.
+    Each comes with the layers it holds for.
     """
 
     numbers: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ def show(
 ) -> None:
     """Print one manifest: the techniques at their defaults or the variants asked for.
 
-    Layer by layer; then a line a variant.
+    It is printed layer by layer; then comes a line a variant.
     """
     out = console()
     head = (
@@ -170,7 +170,7 @@ def _refusals(report: Preflight) -> None:
 def _kept(report: Preflight) -> None:
     """Say in a line whether later steps keep the zeros and shared values of earlier ones.
 
-    Nothing where there is nothing to keep.
+    Nothing is said where there is nothing to keep.
     """
     for column in report.columns:
         if column.name != PRESERVED:

@@ -1,6 +1,6 @@
 """What a strided convolution sees.
 
-Where its windows begin, as the network pads and as its weights were trained. Pure.
+It depends on where its windows begin, as the network pads and as its weights were trained. Pure.
 """
 
 import math

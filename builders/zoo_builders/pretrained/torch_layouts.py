@@ -1,6 +1,6 @@
 """PyTorch's names and axes for networks of the zoo.
 
-Which tensor of a state dict belongs to which layer. Pure.
+They say which tensor of a state dict belongs to which layer. Pure.
 
 PyTorch keeps kernels as (out, in, height, width), depthwise ones as (channels, 1, height, width),
 dense ones as (out, in). Its batch normalisation adds 1e-5 to the variance where Keras adds 1e-3:

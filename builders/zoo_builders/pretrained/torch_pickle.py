@@ -155,7 +155,7 @@ def _size(storage: _Storage) -> int:
 def _views(state: Any) -> dict[str, _View]:
     """Take the tensors out of a state dict.
 
-    Or out of a checkpoint that holds one as `state_dict`.
+    It may also be a checkpoint that holds a state dict as `state_dict`.
     """
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]

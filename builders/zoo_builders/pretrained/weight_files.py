@@ -1,6 +1,7 @@
 """Files of weights as arrays by layer.
 
-Keras' `.h5` of weights, `.safetensors`, PyTorch checkpoints. Whole models are left to Keras.
+These are Keras' `.h5` of weights, `.safetensors` and PyTorch checkpoints. Whole models are left to
+Keras.
 
 Which tensor belongs to which layer is decided by the network's graph, never guessed from shapes: by
 name (PyTorch), or by order and name together (Keras, where keras.applications leaves some layers to
@@ -117,7 +118,7 @@ def _same_name(node: Node, name: str) -> bool:
 def _settle(graph: Graph, arrays: Arrays, wanted: Wanted, path: Path) -> Borrowed:
     """Turn a dense classifier into a 1x1 convolution or back where the network has it so.
 
-    And leave out one of other classes.
+    A classifier of other classes is left out.
     """
     last = next(node for node in reversed(graph.nodes) if node.weights)
     shaped = {

@@ -1,6 +1,6 @@
 """What each variant costs and saves against its float file, ours and published.
 
-As an SVG picture: a line a variant, a panel a quantity.
+It is an SVG picture: a line a variant, a panel a quantity.
 
 Pure, standard library only. Filled circles are ours, hollow squares published for the same network,
 hollow diamonds published for another one; whiskers are the 95 % interval of ours. Latency has a
@@ -24,7 +24,7 @@ _TIMES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 class Mark:
     """One quantity of one variant.
 
-    Ours, its 95 % interval, and what was published for the same network and for others.
+    It holds ours, its 95 % interval, and what was published for the same network and for others.
     """
 
     ours: float | None = None

@@ -29,7 +29,7 @@ _Count = Annotated[int, Field(ge=0)]
 class Agreeing(Spec):
     """One file on one set: on how many images it names the float file's class.
 
-    Of all and of those float32 itself is decided on.
+    It counts all images, and those that float32 itself is decided on.
     """
 
     variant: Name
@@ -40,9 +40,9 @@ class Agreeing(Spec):
 
 
 class Images(Spec):
-    """One set of images: what it is, how many.
+    """One set of images: what it is, and how many it holds.
 
-    And how sure the float file is of its own answers there.
+    It also says how sure the float file is of its own answers there.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """One model's section of the results page.
 
-Its files, their latency on each device, what could not be measured, digests. Pure.
+It shows its files, their latency on each device, what could not be measured, and digests. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ def _conditions_of_quality(records: Sequence[Record]) -> list[str]:
 def _fidelity_told(records: Sequence[Record]) -> list[str]:
     """Say on which images files were held against float32.
 
-    And for which variants those images fixed the ranges of integers.
+    The lines also say for which variants those images fixed the ranges of integers.
     """
     told: dict[tuple[str, int], list[Record]] = {}
     for record in records:
@@ -192,7 +192,7 @@ def _row(record: Record, m: Measurement) -> str:
 def _untimed(records: Sequence[Record]) -> list[str]:
     """Name every file without a latency somewhere, and why as far as its record says.
 
-    None is left out without a word.
+    No file is left out without a word.
     """
     lines = [
         f"- {record.variant} on `{row.device}`: {row.message}"
@@ -212,7 +212,7 @@ def _untimed(records: Sequence[Record]) -> list[str]:
 def _sparse(records: Sequence[Record]) -> list[str]:
     """Say of files that are stored sparse what became of the sparse path on each device.
 
-    And how that is known.
+    The lines also say how that is known.
     """
     stored = [record for record in records if record.structure.densify]
     told = [(record, m) for record in stored for m in record.measurements if m.sparse_reason]

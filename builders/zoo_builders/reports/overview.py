@@ -1,6 +1,6 @@
 """The top of the results page.
 
-Which variant of each model to take, and what the columns below mean. Pure.
+It says which variant of each model to take, and what the columns below mean. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,10 @@ from zoo_registry.model import formatting
 from zoo_registry.model.record import Record
 
 LOSS, AGREES = 0.01, 0.95
-"""What a variant of the overview may cost: top-1 as a share.
+"""What a variant of the overview may cost.
 
-Where there are no labels, how often it must name float's class.
+The first is the loss of top-1 that is allowed, as a share. The second is for models without labels:
+how often the variant must name float's class.
 """
 
 _HEADER = "| model | float top-1 | variant | chosen as | top-1 against float | packed | latency |"
@@ -138,7 +139,7 @@ def _row(
 class _Agreed:
     """On which share of how many examples a file names the float file's class.
 
-    And which examples those are.
+    It also says which examples those are.
     """
 
     share: float
@@ -149,7 +150,7 @@ class _Agreed:
 def _agreement(record: Record, base: Record, measured: Agreement | None) -> _Agreed | None:
     """Give agreement on images that fixed no ranges, where it was measured of these very files.
 
-    Else that of the record.
+    Else it is that of the record.
     """
     if measured is not None and measured.baseline == base.file.sha256:
         for images in measured.sets:

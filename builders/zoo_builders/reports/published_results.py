@@ -1,11 +1,10 @@
 """Published results beside ours.
 
-What `docs/published.yaml` says, matched with the records of a model's variants.
+They are what `docs/published.yaml` says, matched with the records of a model's variants.
 
 Only changes are compared, each against its own float file: quality in points, sizes and latency as
-    ratios. Absolute numbers of other data
-and other machines stand in the table so that nobody has to look them up, and are labelled as
-theirs.
+ratios. Absolute numbers of other data and other machines stand in the table so that nobody has to
+look them up, and are labelled as theirs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,7 @@ METRIC = "top1"
 class Numbers(Spec):
     """What is known of one file.
 
-    Quality as a share, bytes, bytes after zip or gzip, milliseconds.
+    It has quality as a share, bytes, bytes after zip or gzip, and milliseconds.
     """
 
     quality: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -63,9 +62,10 @@ class Table(Spec):
 
 
 class Published(Spec):
-    """The whole file: tables of others.
+    """The whole file: what others published, as tables.
 
-    What a reader of a model's section must know before comparing, agreement asked of variants.
+    It also holds what a reader of a model's section must know before comparing, and the agreement
+    asked of variants.
     """
 
     notes: Mapping[Name, tuple[str, ...]] = {}
@@ -85,7 +85,7 @@ class Published(Spec):
 class AgainstFloat(Spec):
     """A file against the float file it comes from: difference in quality, and ratios.
 
-    None where one of the two is not known.
+    A number is None where one of the two is not known.
     """
 
     quality: float | None = None
@@ -102,7 +102,7 @@ class AgainstFloat(Spec):
 class Pair(Spec):
     """One way to optimize: how its files changed.
 
-    Published and ours (None where we did not build it).
+    It holds published changes and ours (None where we did not build it).
     """
 
     what: str
@@ -131,7 +131,8 @@ def load(path: Path) -> Published:
 def numbers(record: Record) -> Numbers:
     """Give what is known of a file of ours.
 
-    No quality where its task measures none, and no milliseconds: those are `latencies`.
+    There is no quality where its task measures none. There are no milliseconds: those are
+    `latencies`.
     """
     return Numbers(
         quality=record.best(METRIC), bytes=record.file.size, packed=record.file.size_gzip
@@ -141,7 +142,7 @@ def numbers(record: Record) -> Numbers:
 def latencies(record: Record) -> Mapping[str, Measurement]:
     """Give the newest measurement of each device, by its label.
 
-    `web-wasm`, or `host-cpu, 4 threads`.
+    A label is `web-wasm`, or `host-cpu, 4 threads`.
     """
     ordered = sorted(record.measurements, key=lambda m: m.when)
     found = {m.device if m.threads == 1 else f"{m.device}, {m.threads} threads": m for m in ordered}
@@ -169,7 +170,7 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
 def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
     """Put ours beside each published row.
 
-    As far as the variant was built and its model's float file too.
+    Ours is None unless both the variant and its model's float file were built.
     """
     by_variant: Mapping[str, Numbers] = {record.variant: numbers(record) for record in records}
     base = by_variant.get(FLOAT)
@@ -188,7 +189,7 @@ def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
 def dots(tables: Iterable[Table], model: str, records: Sequence[Record]) -> list[Dot]:
     """Give what a model's picture shows.
 
-    Every variant but the float file, with all published rows that were made the same way.
+    It shows every variant but the float file, with all published rows that were made the same way.
 
     Rows of another network stand, told apart, where there is none of the same. Published latencies
     are left out: no device of ours is the machine they were measured on.
@@ -244,7 +245,7 @@ def _known(values: Iterable[float | None]) -> tuple[float, ...]:
 def page(tables: Sequence[Table], model: str, records: Sequence[Record]) -> list[str]:
     """Give the Markdown that puts a model's variants beside what was published.
 
-    Empty where nothing was.
+    The text is empty where nothing was.
     """
     found = [
         line for table in tables if model in table.beside for line in (*_table(table, records), "")
@@ -329,7 +330,7 @@ def times(ratio: float | None) -> str:
 def spelled_latencies(record: Record) -> str:
     """Spell the latency of a file on every device that measured it.
 
-    Each with its name and what stands against the number.
+    Each device comes with its name and with what stands against the number.
     """
     return (
         ", ".join(

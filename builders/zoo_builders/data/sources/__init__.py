@@ -48,7 +48,7 @@ class Examples:
     def mixed(self) -> "Examples":
         """Give the same examples in an order that depends on their number alone (PCG64, seed 0).
 
-        So that any slice holds all classes.
+        Any slice then holds all classes.
         """
         import numpy as np
 
@@ -142,7 +142,7 @@ class Dataset:
 class FileArg:
     """A file or folder that a source's arguments name.
 
-    As written in the manifest, and the digest it must have (if given).
+    It holds the path as written in the manifest, and the digest it must have (if given).
     """
 
     path: str

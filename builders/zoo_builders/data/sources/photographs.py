@@ -1,13 +1,13 @@
 """`photographs`: square cut-outs of the photographs that scikit-learn and scikit-image ship.
 
-Without labels; offline.
+They have no labels. Nothing is downloaded.
 
 Seven colour photographs: astronaut, chelsea (a cat), coffee, motorcycle and rocket from
-    scikit-image, china and flower from scikit-learn.
-Every cut-out is a square of 60 to 100 % of the shorter side at a seeded random place, resized with
-Pillow's bilinear filter, every second one mirrored. The splits `train` and `test` are drawn apart,
-from the same photographs. Enough to fix the ranges of activations and to compare files with each
-other on real images; no measure of accuracy.
+scikit-image, china and flower from scikit-learn. Every cut-out is a square of 60 to 100 % of the
+shorter side at a seeded random place, resized with Pillow's bilinear filter, every second one
+mirrored. The splits `train` and `test` are drawn apart, from the same photographs. Enough to fix
+the ranges of activations and to compare files with each other on real images; no measure of
+accuracy.
 """
 
 from collections.abc import Mapping

@@ -1,26 +1,29 @@
-"""The measuring child: loads one file, proves that it computes the golden outputs.
+"""The measuring child: it loads one file and proves that it computes the golden outputs.
 
-Then times runs when told to.
+Then it times runs when told to.
 
 `python -m zoo_builders.devices.agent.child`, one JSON object a line on stdin, one answer a line on
 stdout, beginning with a greeting:
 
-    (nothing)                                                      → {"awake": true, "agent": AGENT,
-    "edgezoo": version} {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"} →
-    {"init_ms", "first_ms", "delegate", …}
-    {"do": "run", "count"}                                         → {"seconds": […]}
-    {"do": "memory"}                                               → {"peak_memory_mb"}
+    (nothing)
+        → {"awake": true, "agent": AGENT, "edgezoo": version}
+    {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"}
+        → {"init_ms", "first_ms", "delegate", …}
+    {"do": "run", "count"}
+        → {"seconds": […]}
+    {"do": "memory"}
+        → {"peak_memory_mb"}
 
 On another machine it also keeps files and speaks of the machine (see `agent_keeper`):
 
-    {"do": "store", "sha256", "size"}, then that many bytes        → {"file": path there, until
-    stdin ends}
-    {"do": "host"}                                                 → {"host", "cores",
-    "runtime_version"}
-    {"do": "busy", "own_s"}                                        → {"others", "stolen"}, less
-    `own_s` of its other agents
-    {"do": "spent"}                                                → {"cpu_s", "pid"} of this agent
-    so far
+    {"do": "store", "sha256", "size"}, then that many bytes
+        → {"file": path there, until stdin ends}
+    {"do": "host"}
+        → {"host", "cores", "runtime_version"}
+    {"do": "busy", "own_s"}
+        → {"others", "stolen"}, less `own_s` of its other agents
+    {"do": "spent"}
+        → {"cpu_s", "pid"} of this agent so far
 
 An error is answered as {"error": message, "kind"}, and ends the child. It imports LiteRT and numpy,
 nothing else that weighs.
@@ -105,10 +108,10 @@ class Agent:
     def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Time single inferences on the input that is set.
 
-        See at the end that the output still is made of numbers.
+        At the end, check that the output still is made of numbers.
 
         A turn begins with a few runs that do not count: the caches are still those of whoever ran
-            before.
+        before.
         """
         if self._session is None:
             raise ValueError("run before load")
@@ -145,9 +148,10 @@ def _pin(cores: list[int]) -> bool:
 
 
 def _peak_mb() -> float:
-    """Highest resident memory so far.
+    """Give the highest resident memory so far, in MB.
 
-    From /proc where it is: getrusage on Linux carries the parent's peak over exec.
+    It is read from /proc where there is one: getrusage on Linux carries the parent's peak over
+    exec.
     """
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()

@@ -1,6 +1,6 @@
 """A conversation with an agent (see `agent`).
 
-A process, orders to it and its answers, with deadlines and failures that say their kind.
+A process gets orders and gives answers, with deadlines and with failures that say their kind.
 
 The process may run here or, through `ssh` or an emulator, elsewhere: all that is asked of it is a
 stdin, a stdout and an end.
@@ -97,7 +97,7 @@ class Conversation:
     def part(self, within_s: float = _GOODBYE_S) -> None:
         """Close its stdin and give it time to put things away by itself.
 
-        Before `__exit__` kills it.
+        This happens before `__exit__` kills it.
         """
         if self._process is None or self._process.stdin is None:
             return
@@ -178,9 +178,9 @@ class Conversation:
         return answer
 
     def _send(self, data: bytes) -> None:
-        """Write all of `data`; the other side may be slow.
+        """Write all of `data`.
 
-        But not stand still for longer than `timeout_s`.
+        The other side may be slow, but may not stand still for longer than `timeout_s`.
         """
         process, rest = self.process, memoryview(data)
         if process.stdin is None or process.stdin.closed:

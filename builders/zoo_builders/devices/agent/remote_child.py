@@ -1,6 +1,6 @@
 """What an agent does for a session on another machine.
 
-Keep files by digest until the session ends, describe the machine and its load.
+It keeps files by digest until the session ends, and describes the machine and its load.
 
 Standard library only, until it is asked for the machine's description.
 """
@@ -119,7 +119,7 @@ class Keeper:
     def busy(self, order: Order) -> dict[str, Any]:
         """Say how busy the machine was since `host`.
 
-        Without this agent and the `own_s` CPU seconds of the session's other agents.
+        This agent and the `own_s` CPU seconds of the session's other agents do not count.
 
         Raises:
             ValueError: asked before `host`.

@@ -1,18 +1,22 @@
 """The process that drives the measuring browser.
 
-Chromium by Playwright, a page in a profile of its own for each file.
+The browser is Chromium by Playwright. Each file gets a page in a profile of its own.
 
 `python -m zoo_builders.devices.browser.driver`, one JSON object a line on stdin, one answer a line
 on stdout:
 
-    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}   → {"browser",
-    "features"}
-    {"do": "open", "id"}                                                       → {}
-    {"do": "load", "id", "name", "file", "golden", "atol"}                     → as `devices.Ready`
-    {"do": "run", "id", "count"}                                               → {"seconds",
-    "batch"}
-    {"do": "memory", "id"}                                                     → {"mb"}
-    {"do": "close", "id"}                                                      → {}
+    {"do": "start", "chromium", "litertjs", "threads", "cores", "timeout_s"}
+        → {"browser", "features"}
+    {"do": "open", "id"}
+        → {}
+    {"do": "load", "id", "name", "file", "golden", "atol"}
+        → as `devices.Ready`
+    {"do": "run", "id", "count"}
+        → {"seconds", "batch"}
+    {"do": "memory", "id"}
+        → {"mb"}
+    {"do": "close", "id"}
+        → {}
 
 What goes wrong with one file is answered as {"failed": {"kind", "message"}} and leaves the others
 alone; {"error", "kind"} ends the process. A process apart, because Playwright wants a thread
@@ -128,9 +132,9 @@ class Driver:
         return tab
 
     def load(self, order: Order) -> dict[str, Any]:
-        """Load a file into a fresh WASM instance, check the golden outputs.
+        """Load a file into a fresh WASM instance, and check the golden outputs.
 
-        And pin the threads that will compute.
+        The threads that will compute are pinned.
         """
         tab, start, files = self._page(order), self.start_order, self._files()
         tab.evaluate(_OPEN, [start["threads"], 1e3 * start["timeout_s"]])

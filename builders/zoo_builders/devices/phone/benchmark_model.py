@@ -1,9 +1,8 @@
 """Google's `benchmark_model`: how it is asked, and what its output says. Pure.
 
 Source of flags and formats: tflite/tools/benchmark (benchmark_model.cc, benchmark_tflite_model.cc)
-    and tflite/profiling
-(profile_summary_formatter.cc) of LiteRT, and tsl/util/stats_calculator.h of TensorFlow, which they
-print with.
+and tflite/profiling (profile_summary_formatter.cc) of LiteRT, and tsl/util/stats_calculator.h of
+TensorFlow, which they print with.
 
 It reports no list of runs, only statistics of a block. Of a block of at most three runs they tell
 each run: least, median and greatest, whole microseconds. So a run is timed as one of three in a
@@ -53,7 +52,8 @@ class Input:
 class Load:
     """What loading a file took.
 
-    Microseconds, and MB that the process grew by (0 where the tool does not say).
+    Times are in microseconds. `memory_mb` is what the process grew by (0 where the tool does not
+    say).
     """
 
     init_us: float
@@ -63,9 +63,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where time went: the operators the runtime ran itself, those inside delegates.
+    """Where time went: in operators that the runtime ran itself, and in those inside delegates.
 
-    And how many delegate nodes there were.
+    It also counts the delegate nodes (`partitions`).
     """
 
     own: tuple[OperatorTime, ...]
@@ -84,7 +84,7 @@ class Profile:
 def flags(graph: str, threads: int, inputs: Sequence[Input]) -> list[str]:
     """Say what to run: the file with XNNPACK.
 
-    Fed with `inputs` under names of ours (it matches inputs by their order).
+    It is fed with `inputs` under names of ours (the tool matches inputs by their order).
     """
     names = [f"in{index}" for index in range(len(inputs))]
     shapes = ":".join(",".join(map(str, one.shape)) for one in inputs)
@@ -102,9 +102,9 @@ def flags(graph: str, threads: int, inputs: Sequence[Input]) -> list[str]:
 
 
 def once(output: str) -> list[str]:
-    """Say how often: one run to warm up (the first inference), one more.
+    """Say how often: one run to warm up (the first inference), and one more.
 
-    Whose outputs are written to the path `output`.
+    The outputs of the second run are written to the path `output`.
     """
     return [*_often(1, 1, 0.0), f"--output_filepath={output}"]
 
@@ -139,9 +139,9 @@ def blocks(count: int) -> list[int]:
 
 
 def times(output: str) -> list[float]:
-    """Give seconds of each timed run of all processes whose output this is.
+    """Give the seconds of each timed run of all processes whose output this is.
 
-    Of each, the first block is its warm-up.
+    The first block of each process is its warm-up and does not count.
 
     Raises:
         MeasureFailed: (kind `device`) it is not the output of `benchmark_model`.
@@ -161,7 +161,8 @@ def times(output: str) -> list[float]:
 def _runs(found: "re.Match[str]", output: str) -> list[float]:
     """Give the runs of one block.
 
-    `count=3 first=64 curr=56 min=54 max=65 avg=58.3 std=4 p5=54 median=56 p95=65`, or `(all same)`.
+    A block reads `count=3 first=64 curr=56 min=54 max=65 avg=58.3 std=4 p5=54 median=56 p95=65`, or
+    `(all same)`.
     """
     count = int(found["count"])
     fields = {name: float(value) for name, value in _FIELD.findall(found["rest"])}
@@ -229,7 +230,7 @@ def profile(table: str) -> Profile:
 def _rows(section: str) -> list[OperatorTime]:
     """Read the rows below `Run Order`.
 
-    Type, [start,] first, avg ms, %, cdf %, mem KB, times called, name.
+    A row is: type, [start,] first, avg ms, %, cdf %, mem KB, times called, name.
     """
     rows, reading, average = [], False, 1
     for line in section.splitlines():

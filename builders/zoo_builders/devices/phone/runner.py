@@ -70,9 +70,9 @@ class PhoneRunner(Runner):
         return self._ready
 
     def _load(self) -> Ready:
-        """Send the file, have it compute the golden examples, compare here.
+        """Send the file, have it compute the golden examples, and compare the outputs here.
 
-        And look at who takes its operators.
+        This also finds out who takes its operators.
         """
         self._bench.keep(self._subject.file)
         inputs, outputs = _golden(self._subject.golden)

@@ -1,6 +1,6 @@
 """DS-CNN: depthwise-separable networks for keyword spotting on microcontrollers.
 
-In the three sizes of their paper.
+They come in the three sizes of their paper.
 
 Zhang, Suda, Lai, Chandra 2017, "Hello Edge: Keyword Spotting on Microcontrollers"
 (arXiv:1711.07128), table 5 and the commands of its published code: a 10x4 convolution over (time,
@@ -19,7 +19,7 @@ from zoo_builders.networks.shipped import network
 class _Size:
     """What differs between the sizes.
 
-    Channels everywhere, stride of the stem, stride of each block.
+    These are the channels everywhere, the stride of the stem, and the stride of each block.
     """
 
     channels: int
@@ -46,13 +46,12 @@ def ds_cnn(
 ) -> Graph:
     """For speech features [frames, coefficients, 1], such as 49 x 10 MFCCs of one second.
 
-    24, 138 or 416 thousand weights, ends in logits.
+    It has 24, 138 or 416 thousand weights and ends in logits.
 
     Never run sparse by XNNPACK: its sparse path starts at a 3x3 stem with three input channels.
-        Pruning shrinks the compressed file.
-    `momentum` is that of batch normalisation's moving statistics: small data sets have few steps an
-    epoch, and Keras' 0.99 does not arrive. `dropout` is the share of the pooled features left out
-    while training.
+    Pruning shrinks the compressed file. `momentum` is that of batch normalisation's moving
+    statistics: small data sets have few steps an epoch, and Keras' 0.99 does not arrive. `dropout`
+    is the share of the pooled features left out while training.
     """
     if size not in _SIZES:
         raise ValueError(f"size {size!r}: expected one of {', '.join(_SIZES)}")

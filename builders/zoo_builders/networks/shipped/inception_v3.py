@@ -21,8 +21,8 @@ def inception_v3(*, resolution: int = 299, classes: int = 1000) -> Graph:
     Keras.applications' weights fit exactly.
 
     There is one variant: its 3x3, 1x7 and 7x1 convolutions and its joins have no sparse form, so
-        XNNPACK's sparse path stays shut.
-    Pruning and clustering shrink the file; int8 shortens the latency. 77.9 % top-1 as published.
+    XNNPACK's sparse path stays shut. Pruning and clustering shrink the file; int8 shortens the
+    latency. 77.9 % top-1 as published.
     """
     net = Net("inception_v3", (resolution, resolution, 3))
     writer = _Writer(net)
@@ -66,9 +66,9 @@ def _twice_seven(width: int, last: int) -> tuple[_Step, ...]:
 
 @dataclass(slots=True)
 class _Writer:
-    """Convolutions are numbered in the order they are written.
+    """Writes convolutions and numbers them in the order they are written.
 
-    Which is that of keras.applications.
+    The order is that of keras.applications.
     """
 
     net: Net

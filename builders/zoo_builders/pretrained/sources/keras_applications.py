@@ -112,7 +112,7 @@ def check(wanted: Wanted) -> list[Complaint]:
 def remarks(wanted: Wanted) -> list[str]:
     """Say where the file is, and what it was trained on.
 
-    That is its inputs, and which layers see other pixels here than in training.
+    These are its inputs, and the layers that see other pixels here than in training.
     """
     if check(wanted):
         return []
