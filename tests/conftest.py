@@ -70,7 +70,14 @@ PROCESSES = frozenset({"adb_server", "bench", "converted", "hub", "registry_serv
 PROCESSES |= {"serve_registry", "sshd", "zoo", "zoo_in"}
 """Fixtures that start a server or the real command, so that their tests are not fast ones."""
 
-LONGEST = ("test_main_job", "test_matrix", "test_resume", "test_build", "test_own_loop")
+LONGEST = (
+    "test_main_job",
+    "test_matrix",
+    "test_resume",
+    "test_build",
+    "test_plugins",
+    "test_own_loop",
+)
 """The files that take minutes begin first: two workers then end at about the same time."""
 
 

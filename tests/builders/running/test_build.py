@@ -203,7 +203,7 @@ def goes_on(zoo: Any, before: dict[str, float]) -> None:
 
 
 def test_kill_in_the_middle_of_training_then_go_on(zoo: Any) -> None:
-    edit(zoo, "epochs: 1, batch_size", "epochs: 200, batch_size")
+    edit(zoo, "epochs: 1, batch_size", "epochs: 60, batch_size")
     process = start(zoo)
     process.kill()
     process.communicate()
@@ -212,7 +212,7 @@ def test_kill_in_the_middle_of_training_then_go_on(zoo: Any) -> None:
 
 
 def test_ctrl_c_leaves_the_cache_whole_and_says_how_to_go_on(zoo: Any) -> None:
-    edit(zoo, "epochs: 1, batch_size", "epochs: 200, batch_size")
+    edit(zoo, "epochs: 1, batch_size", "epochs: 60, batch_size")
     process = start(zoo)
     os.killpg(process.pid, signal.SIGINT)
     _, words = process.communicate(timeout=PATIENCE_S)
