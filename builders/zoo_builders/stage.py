@@ -108,7 +108,7 @@ class Job:
     scratch: Path | None = None
     """Of this stage's own, keyed by its fingerprint.
 
-    Outlives a killed run, is gone once the stage has a result.
+    It outlives a killed run and is gone once the stage has a result.
     """
     say: Callable[[str], None] = lambda _: None
     observe: Callable[[Any, str], Sequence[Any]] = lambda *_: ()

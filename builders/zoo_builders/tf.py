@@ -46,7 +46,7 @@ _ENVIRONMENT = {
 THREADS = 2
 """Threads inside one operation.
 
-Part of what decides the bits of trained weights, so it is a constant, not a setting.
+They are part of what decides the bits of trained weights: a constant, not a setting.
 """
 
 

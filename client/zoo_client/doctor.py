@@ -39,9 +39,9 @@ class Finding:
 
 
 def look(settings: Settings) -> tuple[Finding, ...]:
-    """Look at everything. Slow parts are the registry, which is asked one question.
+    """Look at everything.
 
-    And the cache, which is hashed.
+    Two parts are slow: the registry is asked one question, and the cache is hashed.
     """
     checks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
         python,
@@ -205,7 +205,7 @@ def litert_js(settings: Settings) -> Iterator[Finding]:
 def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
     """Whether XNNPACK takes its sparse kernels here.
 
-    On ARM and RISC-V, on no x86 with AVX (its hardware-config.h).
+    It does on ARM and RISC-V, and on no x86 with AVX (its hardware-config.h).
     """
     machine = platform.machine().lower()
     flags = _cpu_flags()

@@ -86,7 +86,7 @@ def problem_document(error: ZooError) -> str:
 def unexpected(error: Exception) -> ZooError:
     """Turn an error that nobody foresaw into one line.
 
-    With its traceback in a file (or on stderr with `ZOO_TRACEBACK=1`).
+    Its traceback goes into a file (or to stderr with `ZOO_TRACEBACK=1`).
     """
     settings = Settings.read()
     what = f"something went wrong that zoo did not foresee: {type(error).__name__}: {error}"

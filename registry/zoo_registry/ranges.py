@@ -54,7 +54,7 @@ def matches(header: str | None, etag: str) -> bool:
 def content_range(header: str) -> tuple[int, int, int] | None:
     """Read the Content-Range of an upload as start, end (exclusive) and total.
 
-    None when it is none.
+    None when the header is not one.
     """
     found = _CONTENT_RANGE.fullmatch(header.strip())
     if found is None:

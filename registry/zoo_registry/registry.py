@@ -124,7 +124,7 @@ class Registry:
     def pareto(self, query: Query, x: FrontAxis, y: str) -> tuple[ParetoPoint, ...]:
         """Place what fits by `x` (better small) and the metric `y` (better large).
 
-        And mark the front; what lacks either is left out.
+        The front is marked. What lacks either is left out.
 
         Raises:
             InvalidQuery: no release has the metric.

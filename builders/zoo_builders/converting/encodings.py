@@ -16,7 +16,7 @@ PROBES = 8
 SPARSE_FROM = 0.3
 """Share of zeros from which the converter stores a tensor sparse.
 
-Below it in every tensor no sparse twin is built.
+Where every tensor is below it, no sparse twin is built.
 """
 
 FEW = f"no weight tensor has {SPARSE_FROM:.0%} zeros"

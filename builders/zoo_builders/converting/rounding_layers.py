@@ -29,7 +29,7 @@ Report = Callable[[int, int, str], None]
 EXAMPLES = 100
 """Calibration inputs that are run through the network.
 
-Two layers' values of all of them are held at a time.
+The values of two layers for all of them are held at a time.
 """
 
 _ROWS = 20_000

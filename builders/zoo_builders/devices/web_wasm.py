@@ -215,7 +215,7 @@ class Tab(Runner):
         self.batch = 1
         """Inferences behind one number of `run`.
 
-        Where the browser's clock is too coarse for one.
+        They are several where the browser's clock is too coarse for one.
         """
 
     def __enter__(self) -> Self:

@@ -24,7 +24,7 @@ from zoo_registry.model.files import write_bytes
 _OWN = r"^python:|\.py(:|$)"
 """Keys of a recipe that name an algorithm of the user (`algorithm_files`).
 
-What parameters it takes, only its code knows.
+Only its code knows what parameters it takes.
 """
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

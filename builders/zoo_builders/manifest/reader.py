@@ -29,7 +29,7 @@ from zoo_registry.model.suggest import close
 _STAND_INS = {"schema": "edgezoo/v1", "model": "model", "version": "1.0.0", "license": "none"}
 """Filled in for wrong or missing keys after they were noted.
 
-Only to go on looking for further mistakes.
+It serves only to go on looking for further mistakes.
 """
 
 

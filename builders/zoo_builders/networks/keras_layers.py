@@ -15,7 +15,7 @@ Config = Mapping[str, Any]
 Reading = tuple[dict[str, Any], Shape, dict[str, Shape]]
 """What one layer's configuration says.
 
-Constructor arguments that differ from Keras' defaults, output shape, weight shapes.
+These are the constructor arguments that differ from Keras' defaults, output and weight shapes.
 """
 
 OWN = "edgezoo>"

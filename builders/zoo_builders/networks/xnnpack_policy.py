@@ -16,7 +16,7 @@ from zoo_builders.networks.verdicts import Objection
 ENOUGH_ZEROS = 2 / 3
 """XNNPACK takes the sparse path above this share of zeros.
 
-Over all 1x1 weights of the cluster together.
+The share is taken over all 1x1 weights of the cluster together.
 """
 
 _ACTIVATIONS = frozenset({"relu", "relu6", "leaky_relu", "elu", "sigmoid"})

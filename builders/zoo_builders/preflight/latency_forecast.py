@@ -21,9 +21,10 @@ FAMILIES: Mapping[Family, str] = {"x86": "x86 with AVX", "arm": "ARM", "wasm": "
 SMALL = 1_000_000
 """Multiplications of one inference below which integers may cost as much as they save.
 
-Of the zoo's networks the two below it, of 0.1
-million and 4 to 8 microseconds, measured 0.89 and 0.96 of float32 in int8 and one 0.78 in dynamic;
-those above it (from 2.7 million on) 0.31 to 0.64 in int8."""
+Of the zoo's networks the two below it, of 0.1 million and 4 to 8 microseconds, measured 0.89 and
+0.96 of float32 in int8 and one 0.78 in dynamic; those above it (from 2.7 million on) 0.31 to 0.64
+in int8.
+"""
 
 
 @dataclass(frozen=True, slots=True)

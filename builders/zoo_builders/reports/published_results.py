@@ -168,7 +168,7 @@ def _ratio(value: float | None, reference: float | None) -> float | None:
 
 
 def pairs(table: Table, records: Sequence[Record]) -> tuple[Pair, ...]:
-    """Put ours beside each published row.
+    """Put our numbers beside each published row.
 
     Ours is None unless both the variant and its model's float file were built.
     """

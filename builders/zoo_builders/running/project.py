@@ -1,6 +1,6 @@
 """Everything the verbs share.
 
-Where things lie in the project's folder, and how manifests become plans.
+It says where things lie in the project's folder, and how manifests become plans.
 
 .zoo/
     cache/stages/            results of stages (see stage_cache)

@@ -67,7 +67,7 @@ def changes(
 ) -> list[Change]:
     """Compare every variant of `manifests` with commit `ref`.
 
-    With `deleted`, also manifests that are gone from their folders.
+    With `deleted`, manifests that are gone from their folders are compared too.
 
     Raises:
         InvalidManifest: a manifest of today has mistakes.

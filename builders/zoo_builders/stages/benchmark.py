@@ -79,7 +79,7 @@ def demand(found: Measurement) -> None:
 def _row(outcome: Outcome, failure: Failure, order: Order) -> NotMeasured:
     """Say in the record why there is no number.
 
-    Or raise it, where that is not the device's nature.
+    A failure that is not in the device's nature is raised.
     """
     if failure.kind not in OF_THE_DEVICE:
         raise failure.error()

@@ -68,7 +68,7 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
 def refuse_wrappers(model: Any, technique: str) -> None:
     """Insist that a model holds plain layers only.
 
-    Or such that carry fake quantization for the converter.
+    Wrappers that carry fake quantization for the converter are allowed.
 
     Raises:
         BuildFailed: a wrapper is left; its layer is named.

@@ -77,9 +77,9 @@ class Technique(ABC):
         return ()
 
     def layers(self, graph: Graph, params: Any, before: Sequence[Step]) -> Mapping[str, Verdict]:
-        """Say for `preflight` what the step can do to each layer.
+        """Say for `preflight` what the step can do to each layer (name → verdict).
 
-        To those that have weights, and to others it cares for: name → verdict.
+        The layers are those that have weights, and others that the step cares for.
         """
         del graph, params, before
         return {}
@@ -102,7 +102,7 @@ class Technique(ABC):
     def on_file(self, params: Any) -> Any | str:
         """Give the parameters where the base is a finished .tflite file and no Keras model.
 
-        Or say why the step cannot be applied there.
+        A string says why the step cannot be applied there.
         """
         del params
         return "it changes the Keras model, and a finished .tflite file has none"

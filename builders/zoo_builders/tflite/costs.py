@@ -16,7 +16,7 @@ from zoo_registry.model.record import OperatorCost
 _FREE = frozenset({*weight_tensors.UNPACKING, "RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 """Operators that are gone once the runtime has prepared the file (stored constants unfolded).
 
-Or that only name memory anew.
+Operators that only name memory anew count too.
 """
 
 

@@ -43,7 +43,7 @@ def densify(data: bytes) -> bytes | None:
 def _unfold(model: Any, graph: Any, seen: TfliteFile, index: int) -> None:
     """Store the sparse tensors of one subgraph dense.
 
-    And let those that read a DENSIFY read its input.
+    What reads the output of a DENSIFY reads its input instead.
     """
     import numpy as np
 

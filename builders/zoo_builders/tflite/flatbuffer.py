@@ -28,8 +28,8 @@ MAX_BYTES = 2 << 30
 MAX_ITEMS = 1 << 20
 """Tensors, operators, dimensions and the like in one file.
 
-Large language models stay under a tenth of it. Nor can a file hold more
-of them than it has bytes."""
+Large language models stay under a tenth of it. Nor can a file hold more of them
+than it has bytes."""
 
 _SMALLEST = 8 + len(IDENTIFIER)
 

@@ -28,13 +28,12 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "int8": 6e-2, "int16": 1e-2}
 """How far a device may be off, as a share of the outputs' range.
 
-By the type the file computes with.
+The type is the one that the file computes with.
 
 float32: other orders of addition and fused multiply-adds differ by some 1e-6 a layer; 1e-3 leaves
-    room for deep networks and is far
-below any wrong kernel. float16: devices with native half floats compute with 11 bits, some 5e-4 a
-layer. int8: kernels may round a step up or down, which the next layers carry on: a few steps of
-1/255. int16: as int8, of finer steps.
+room for deep networks and is far below any wrong kernel. float16: devices with native half floats
+compute with 11 bits, some 5e-4 a layer. int8: kernels may round a step up or down, which the next
+layers carry on: a few steps of 1/255. int16: as int8, of finer steps.
 """
 
 
@@ -42,7 +41,7 @@ layer. int8: kernels may round a step up or down, which the next layers carry on
 class Vectors:
     """Inputs and outputs by port, each [examples, …] as stored.
 
-    And the absolute tolerance in stored units.
+    The tolerance is absolute, in stored units.
     """
 
     inputs: tuple[Array, ...]
@@ -88,7 +87,7 @@ def _numbered(archive: Any, kind: str) -> tuple[Array, ...]:
 def make(data: bytes, structure: Structure, examples: Array) -> Vectors:
     """Run `examples` (real values [E, …] of the one input) by the runtime's own kernels.
 
-    And see that the delegate agrees.
+    The delegate must agree with them.
 
     Its own kernels, because they are written apart from the delegate's. Not the ones called
     reference: those end the whole process on some quantized files that all others run.
@@ -138,7 +137,7 @@ def _agreed(
 ) -> Vectors:
     """Run examples (one array a port, as stored) by the runtime's own kernels.
 
-    And hold the delegate's outputs against them.
+    The delegate's outputs are held against theirs.
     """
     outputs = [session.run(one) for one in stored]
     by_port = tuple(

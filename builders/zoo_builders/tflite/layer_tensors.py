@@ -1,17 +1,18 @@
 """Which weight tensors of a finished file are those of a Keras layer.
 
-By name, operator and shape. Pure.
+Name, operator and shape decide. The module is pure.
 
 Names as the TensorFlow converter writes them (TensorFlow 2.21): operations a tensor was fused from,
 separated by `;`, each `model/layer/operation`:
 
-    model/conv/Conv2D                                                  float32, float16, int8,
-    int16x8; batch normalisation folded or not
-    model/relu/Relu;model/pw/BiasAdd;model/pw/Conv2D;model/pw/…        stored sparse: neighbours are
-    named too
-    model/quant_conv/Conv2D;model/quant_conv/LastValueQuant/…          quantization-aware training
-    arith.constant, tfl.pseudo_qconst                                  two layers with equal
-    weights, stored once: no name is left
+    model/conv/Conv2D
+        float32, float16, int8, int16x8; batch normalisation folded or not
+    model/relu/Relu;model/pw/BiasAdd;model/pw/Conv2D;model/pw/…
+        stored sparse: neighbours are named too
+    model/quant_conv/Conv2D;model/quant_conv/LastValueQuant/…
+        quantization-aware training
+    arith.constant, tfl.pseudo_qconst
+        two layers with equal weights, stored once: no name is left
 
 So a tensor is a layer's when it names that layer's own product (`layer/Conv2D`, `layer/MatMul`, …);
 where no tensor does, when it names the layer at all; and where none is named, every nameless tensor

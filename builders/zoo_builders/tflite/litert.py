@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 RUNTIME = "litert"
 Kernels = Literal["xnnpack", "builtin", "reference"]
-"""Who computes: the XNNPACK delegate with optimized kernels behind it (the default of every app).
+"""Who computes.
 
-The optimized kernels alone, or
-the plain reference kernels."""
+It is the XNNPACK delegate with optimized kernels behind it (the default of every app), the
+optimized kernels alone, or the plain reference kernels.
+"""
 
 _DELEGATE = "TfLiteXNNPackDelegate"
 
@@ -252,7 +253,7 @@ class Session:
     def coverage(self) -> Coverage:
         """Count what the delegate took.
 
-        By walking back from each of its nodes' outputs to their inputs.
+        The count walks back from the outputs of each of its nodes to their inputs.
         """
         # the runtime offers no public way to ask
         nodes = self._interpreter._get_ops_details()  # noqa: SLF001

@@ -37,10 +37,10 @@ def parts(name: str) -> tuple[str, ...]:
 def layer_of(name: str) -> str:
     """Guess the layer a tensor's name speaks of: of `model/conv1/Conv2D` that is `conv1`.
 
-    Of anything else the name itself.
+    A name of any other form is given back as it is.
 
     Where operators were fused the last one decides, and it may end in what an operation reads:
-        `model/conv1/BiasAdd/ReadVariableOp`.
+    `model/conv1/BiasAdd/ReadVariableOp`.
     """
     inner = _READ.sub("", name.rsplit(";", 1)[-1]).split("/")
     return inner[-2] if len(inner) > 1 and inner[-2] else name

@@ -90,9 +90,9 @@ class Promise(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """Where a weight tensor of the file is zero.
+    """Where a weight tensor of the file is zero, and where the bias is zero.
 
-    And where the bias is that the same operator adds (None: it adds none).
+    The bias is the one that the same operator adds (None: it adds none).
     """
 
     kernel: Any

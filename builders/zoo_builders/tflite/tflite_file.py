@@ -71,9 +71,9 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: builtin name, tensors by index (-1 = left out).
+    """One operator: builtin name, tensors by index (-1 = left out), and options.
 
-    And the options that decide shapes and paths.
+    The options are those that decide shapes and paths.
     """
 
     index: int

@@ -62,7 +62,7 @@ class _View:
     def grow(self) -> None:
         """Join operators into clusters from the exits upwards.
 
-        And mark clusters that something breaks.
+        Clusters that something breaks are marked.
         """
         changed = self._sweep(lambda node: bool(node.role & Role.EXIT))
         while changed:
@@ -112,10 +112,7 @@ class _View:
         return f"{node.operator.code} {name!r}"
 
     def _check_readers(self) -> None:
-        """Break clusters with a value that is read by an operator outside.
-
-        Or is an output of the graph.
-        """
+        """Break clusters with a value that an operator outside reads or the graph gives out."""
         live = [node for node in self.nodes if node.inside and not self.nodes[node.leader].broken]
         for tensor in {tensor for node in live for tensor in node.inputs}:
             outside = next((n for n in self.nodes if tensor in n.inputs and n not in live), None)

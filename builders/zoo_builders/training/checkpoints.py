@@ -115,7 +115,7 @@ class Checkpoint:
     def load(self, variables: Sequence[Any]) -> tuple[Position, list[Any]]:
         """Set the variables to what was kept; give how far that was and the metrics' sums.
 
-        Without a fitting one: nothing happens.
+        Without a fitting checkpoint no variable changes.
         """
         if self.path is None or not self.path.is_file():
             return Position(), []
@@ -181,9 +181,9 @@ def variables_of(model: Any, others: Sequence[Any] = ()) -> list[Any]:
 
 
 def _random_state(layer: Any) -> list[Any]:
-    """Keras keeps a random layer's generator out of its weights on purpose.
+    """Give the state of a random layer's generator, if it has one.
 
-    And has no public way to it.
+    Keras keeps it out of the weights on purpose, and has no public way to it.
     """
     generator = getattr(getattr(layer, "_random_generator", None), "_generator", None)
     return [] if generator is None else [generator.state]

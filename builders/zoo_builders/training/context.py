@@ -30,7 +30,7 @@ class Context(Protocol):
     def passes(self, train: Train, *, epoch: int, step: int) -> Any:
         """Give the training batches from a step of an epoch to the end of the last one.
 
-        In their order and with their changes.
+        They come in their order and with their changes.
         """
 
     def arrays(self, split: str) -> tuple[Any, Any]:
@@ -43,7 +43,7 @@ class Context(Protocol):
     def scratch(self) -> Path | None:
         """A folder of this stage's own that outlives a killed run, for the run that takes over.
 
-        None where none does.
+        None where no folder outlives the run.
         """
 
     def keep(self, name: str, value: Mapping[str, Any]) -> None:

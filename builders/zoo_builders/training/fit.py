@@ -140,7 +140,8 @@ def _keras_fit(run: Run, watch: Sequence[Any]) -> None:
 def _own_loop(run: Run, watch: Sequence[Any]) -> None:
     """Let the user's loop train.
 
-    By name: its module counts in the fingerprint of stages that use it, and in no other's.
+    It is imported by name: its module counts in the fingerprint of stages that use it, and in no
+    other's.
     """
     importlib.import_module("zoo_builders.training.own_loop").train(run, watch)
 

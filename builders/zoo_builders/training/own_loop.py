@@ -75,7 +75,7 @@ class Training:
     def loss(self, labels: Any, outputs: Any) -> Any:
         """Sparse categorical cross-entropy on logits or probabilities, as the model ends.
 
-        With the model's own losses added.
+        The model's own losses are added.
         """
         return self.model.compiled_loss(labels, outputs, regularization_losses=self.model.losses)
 

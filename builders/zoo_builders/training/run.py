@@ -92,9 +92,9 @@ class Run:
 
 
 def keeper(run: Run) -> Any:
-    """Make the callback that moves `run.position`, writes checkpoints.
+    """Make the callback that moves `run.position` and writes checkpoints.
 
-    And ends the stage when it is told to. Comes last.
+    It ends the stage when it is told to. It comes last.
     """
 
     class Keeper(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any

@@ -42,7 +42,7 @@ def observe(folder: Path, model: Any, note: str) -> Sequence[Any]:
 def _write(writer: Any, values: Mapping[str, float], step: int) -> None:
     """Write scalars as TensorBoard's own `tf.summary.scalar` does.
 
-    Which TensorFlow has only where TensorBoard is installed.
+    TensorFlow has that function only where TensorBoard is installed.
     """
     scalars = tf.tensorflow.compat.v1.SummaryMetadata(data_class=_SCALAR)
     scalars.plugin_data.plugin_name = "scalars"
@@ -62,7 +62,7 @@ def _learning_rate(optimizer: Any) -> float:
 def layers(model: Any) -> Iterator[tuple[str, float]]:
     """Give (`what/layer`, value) for every layer with a kernel.
 
-    And for every mask TFMOT's wrappers keep.
+    Every mask that TFMOT's wrappers keep gives values too.
     """
     for layer in model.layers:
         name = getattr(layer, "layer", layer).name

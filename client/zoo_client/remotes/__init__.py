@@ -18,12 +18,13 @@ EMBEDDED = "embedded"
 def open_remote(url: str | None, settings: Settings) -> Remote:
     """Open the remote at `url`.
 
-    Without one, the one that `ZOO_REGISTRY` names, else the registry in the project's folder.
+    Without a URL it is the one that `ZOO_REGISTRY` names, else the registry in the project's
+    folder.
 
-        https://zoo.example.org   a registry            s3://bucket/prefix   an S3 prefix, with no
-                                  server
-        hub://org/repo            the Hugging Face Hub  file:///folder       a folder, with no
-                                  server
+        https://zoo.example.org   a registry
+        hub://org/repo            the Hugging Face Hub
+        s3://bucket/prefix        an S3 prefix, with no server
+        file:///folder            a folder, with no server
         embedded:                 the registry in the project's folder, whatever ZOO_REGISTRY says
 
     Raises:

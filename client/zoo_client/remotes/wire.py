@@ -82,9 +82,9 @@ class Wire:
             raise self._nonsense(f"{method} {path}: {said[:300]}") from error
 
     def read(self, method: str, path: str, *, limit: int = ANSWER_LIMIT, **request: Any) -> bytes:
-        """Send one request, again while the other side is busy or away.
+        """Send one request, and give the answer's bytes, at most `limit`.
 
-        And give the answer's bytes, at most `limit`.
+        The request is sent again while the other side is busy or away.
         """
         for attempt in range(TRIES - 1):
             try:

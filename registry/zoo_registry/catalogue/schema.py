@@ -113,9 +113,9 @@ _DIGITS = 20
 def version_order(version: str) -> str:
     """Spell a semantic version so that plain text order is its precedence.
 
-    That of semver.org 2.0.0, rule 11. Numbers are padded; a numeric identifier (`0…`) sorts before
-    a word (`1…`); the separator sorts before every character of a word; a version without a
-    pre-release (`~`) sorts after all with one (`-`).
+    The precedence is that of semver.org 2.0.0, rule 11. Numbers are padded; a numeric identifier
+    (`0…`) sorts before a word (`1…`); the separator sorts before every character of a word; a
+    version without a pre-release (`~`) sorts after all with one (`-`).
     """
 
     def identifier(text: str) -> str:

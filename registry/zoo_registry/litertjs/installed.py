@@ -79,7 +79,7 @@ FILES: Mapping[str, str] = MappingProxyType(
 def folder(given: Path | None = None) -> Path:
     """Say where it lies or would lie.
 
-    Where `ZOO_LITERTJS` says (`given`), else in the user's cache folder.
+    That is where `ZOO_LITERTJS` says (`given`), else in the user's cache folder.
     """
     if given is not None:
         return given

@@ -286,7 +286,7 @@ MEASURE_FAILURES = {
 }
 """Why a file has no latency on a device.
 
-Never a number, always one of these with the runtime's words.
+There is never a number, always one of these with the runtime's words.
 """
 
 

@@ -18,7 +18,8 @@ from zoo_registry.model.summary import Summary
 def current(query: Query, summaries: Iterable[Summary]) -> list[Summary]:
     """Keep what the query may see.
 
-    Of each name what `@latest` means, unless it asks for all versions or for yanked ones.
+    That is what `@latest` means for each name, unless the query asks for all versions or yanked
+    ones.
     """
     seen = [item for item in summaries if query.yanked or not item.yanked]
     if query.all_versions:

@@ -215,7 +215,7 @@ class Kind(Generic[T]):
     def collecting(self) -> Iterator[dict[str, T]]:
         """Divert what registers itself inside the block into the dict given.
 
-        For files of a user, which are read again and again.
+        This is for files of a user, which are read again and again.
         """
         kept, collected = dict(self.own()), dict[str, T]()
         self._found = collected

@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Iterable
 
 CUTOFF = 0.5
-"""How alike two names must be, from 0 to 1 (difflib's ratio).
+"""How alike two names must be for one to be suggested for the other.
 
-For one to be suggested for the other.
+It goes from 0 to 1 (difflib's ratio).
 """
 
 

@@ -122,9 +122,9 @@ class Summary(Value):
         )
 
     def timing(self, device: str | None, threads: int | None) -> Timing | None:
-        """Give the best usable timing.
+        """Give the best usable timing of that device and thread count.
 
-        That device and thread count, quiet before noisy, then fastest.
+        Quiet ones come before noisy ones, then the fastest comes first.
         """
         fitting = [
             t for t in self.timings if device in (None, t.device) and threads in (None, t.threads)

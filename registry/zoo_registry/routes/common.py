@@ -29,7 +29,7 @@ def answering(
 ) -> type[APIRoute]:
     """Make a class of routes that answer these errors with `answer`.
 
-    Which runs in a thread of its own.
+    `answer` runs in a thread of its own.
     """
 
     class Answering(APIRoute):
@@ -66,7 +66,7 @@ def allow(scope: str) -> Callable[[Request], Awaitable[None]]:
 def may_read(request: Request) -> bool:
     """Whether who asks may read what is here.
 
-    For what is shown beside an answer that everybody gets.
+    It decides on what is shown beside an answer that everybody gets.
     """
     access: Access = request.app.state.access
     try:

@@ -189,7 +189,7 @@ def compare_page(request: Request) -> Response:
 def _floats(registry: Registry, item: Summary) -> Sequence[Summary]:
     """Find the plain float releases that an artifact is compared with.
 
-    Of its version, else the latest.
+    They are those of its version, else the latest one.
     """
     asked = Query(model=item.model, technique="none")
     every = asked.model_copy(update={"all_versions": True})

@@ -109,7 +109,7 @@ def _fresh(store: Store, old: _Index) -> tuple[_Entry, ...]:
 def _states(store: Store) -> dict[tuple[str, str], Digest]:
     """Say of every release what its summary depends on.
 
-    From listings alone (releases never change, so their name is enough).
+    Listings alone say it: releases never change, so their name is enough.
     """
     parts: dict[tuple[str, str], list[str]] = {pair: [] for pair in released(store)}
     for key in (*store.keys("yanks/"), *store.keys("measurements/")):

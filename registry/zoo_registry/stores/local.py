@@ -133,7 +133,7 @@ class LocalStore:
     def create(self, key: str, data: bytes) -> bool:
         """See `Store.create`: a hard link to a finished file.
 
-        Which the file system grants to one.
+        The file system grants the link to one writer only.
         """
         path = self.root / checked_key(key)
         with self._adapting():

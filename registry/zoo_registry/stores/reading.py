@@ -266,7 +266,7 @@ def all_releases(store: Store) -> Iterator[Release]:
 def survey(store: Store, name: str = "") -> tuple[tuple[Release, ...], dict[str, ZooError]]:
     """Read every release (of one name) that can be read.
 
-    And, by `name@version`, what is wrong with the others.
+    The dict says, by `name@version`, what is wrong with the others.
     """
     good: list[Release] = []
     bad: dict[str, ZooError] = {}

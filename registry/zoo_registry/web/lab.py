@@ -1,6 +1,6 @@
 """What a page needs to measure files in the visitor's own browser.
 
-Which, against what, and what it costs. Pure.
+It says which files, against what, and what it costs. The module is pure.
 """
 
 from collections.abc import Sequence

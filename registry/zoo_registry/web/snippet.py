@@ -24,7 +24,7 @@ _VALUES = frozenset({"rescale", "standardize"})
 def python(record: Record) -> str:
     """Write a Python program that runs `record`'s file on one input with ai_edge_litert.
 
-    And prints what came out.
+    The program prints what came out.
     """
     kind = _kind(record)
     prepare = {"image": _image, "sound": _sound}.get(kind)

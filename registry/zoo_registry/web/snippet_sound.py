@@ -1,6 +1,6 @@
 """The lines of a program that turn a recording into a speech model's input.
 
-As the builders' front end computes it. Pure.
+They compute it as the builders' front end does. The module is pure.
 
 A record's `mfcc` or `log_mel` step says everything the features depend on; the formulas are those
 of `zoo_builders.data.audio_features`, and a test holds the two against each other.
@@ -15,7 +15,7 @@ IMPORTS = ("import sys", "import wave", "")
 PCM_RANGE = (-32768.0, 32767.0)
 """The values of recordings that reach the model as they are.
 
-No picture, although their shape could be one's.
+They are no picture, although their shape could be one's.
 """
 
 _NUMBERS = (
@@ -73,7 +73,7 @@ def lines(name: str, numbers: Mapping[str, float]) -> list[str]:
 def heard(rate: int, samples: int) -> list[str]:
     """Write reading and cutting to length, and the samples as `x`.
 
-    For a file that makes the features itself.
+    This is for a file that makes the features itself.
     """
     return [*_read(rate, samples), "x = pcm.astype(np.float32)"]
 

@@ -223,7 +223,7 @@ def _by(share: float | None) -> str:
 def _enough(miss: Miss) -> str:
     """Round the found value away from the limit, to three digits.
 
-    So that the relaxed search does let it in.
+    The relaxed search then does let it in.
     """
     found = miss.found or 0.0
     if miss.limit in {"max_size", "max_size_gzip"}:

@@ -33,7 +33,7 @@ _GRACE_S = 10.0
 _TIMED_OUT = (124, 143)
 """What `timeout` ends with when it ended a program.
 
-Its own code, or of older phones that of SIGTERM.
+It is its own code, or on older phones that of SIGTERM.
 """
 
 

@@ -5,7 +5,7 @@ from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import network
 
 MOMENTUM = 0.9
-"""Of the moving statistics.
+"""The momentum of the moving statistics.
 
 An epoch of digits is a few dozen steps, too few for Keras' 0.99 to arrive.
 """

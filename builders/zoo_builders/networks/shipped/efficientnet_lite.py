@@ -20,9 +20,9 @@ _STAGES = (
     (4, 192, 6, 5, 2),
     (1, 320, 6, 3, 1),
 )
-"""(blocks, channels, expansion, kernel.
+"""(blocks, channels, expansion, kernel, stride of the first block) of each stage.
 
-Stride of the first block) of EfficientNet-B0 (Tan & Le 2019, table 1).
+They are those of EfficientNet-B0 (Tan & Le 2019, table 1).
 """
 
 _SIZES = (

@@ -33,9 +33,9 @@ def infer(params: Params, before: Sequence[Step]) -> Params:
 
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-    """Refuse what would lose the zeros of `prune`, rules that pick nothing.
+    """Refuse what would lose the zeros of `prune`, and rules that pick nothing.
 
-    And networks without kernels to cluster.
+    Networks without kernels to cluster are refused too.
     """
     names = {step.technique for step in before}
     keeps = infer(params, before).preserve == "sparsity"

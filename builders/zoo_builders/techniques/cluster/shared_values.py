@@ -60,7 +60,7 @@ def groups_in(kernel: Any, most: int) -> tuple[Any, int]:
 def kmeans(weights: Any, values: int, init: str, random: Any) -> Any:
     """Number each weight [n] by the nearest of at most `values` centres.
 
-    Which are the means of their weights (Lloyd 1982).
+    The centres are the means of their weights (Lloyd 1982).
     """
     distinct = np.unique(weights)
     if len(distinct) <= values:

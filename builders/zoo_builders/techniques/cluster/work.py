@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def apply(model: Any, params: "Params", context: "Context") -> Any:
-    """Fold batch normalisation, let kernels share values, fine-tune.
+    """Fold batch normalisation, let kernels share values, and fine-tune.
 
-    And insist on the distinct values and kept zeros.
+    The result must have the distinct values and the kept zeros that were asked for.
 
     Raises:
         ProofFailed: a kernel ended with more distinct values than clusters.

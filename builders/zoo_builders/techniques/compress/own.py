@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 def adopt(name: str, spelled: str, file: Path) -> None:
     """Make the technique `name` known to a stage's process.
 
-    From what its params and files say (`Own`).
+    The stage's params and files say where it is (`Own`).
 
     Raises:
         WrongUse: as for `Finder`.

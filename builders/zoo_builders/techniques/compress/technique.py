@@ -41,9 +41,9 @@ class Compressor(Technique):
         return compressing.apply(self.algorithm, model, params, context)
 
     def check(self, graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-        """Refuse what would undo earlier steps, rules that pick nothing.
+        """Refuse what would undo earlier steps, and rules that pick nothing.
 
-        And networks in which nothing fits or nothing is saved.
+        Networks in which nothing fits or nothing is saved are refused too.
         """
         name, nodes = self.algorithm.name, fitting(self.algorithm, graph, params)
         found = [
@@ -125,10 +125,10 @@ class Compressor(Technique):
     def promises(self, graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
         """State that the file has no more parameters and work than the network it should hold.
 
-        And what the algorithm adds.
+        What the algorithm promises itself is added.
 
         Where no layer is replaced those bounds would hold of any file: then they are stated only
-            beside what the algorithm promises.
+        beside what the algorithm promises.
         """
         del steps
         name = self.algorithm.name

@@ -69,9 +69,9 @@ def prunable(layer: Any, *, bias: bool = False) -> list[Any]:
 
 
 def mask(weights: Any, share: Any, target: Target) -> Any:
-    """Give the mask (1 = kept) that leaves out `share` of the weights of least magnitude, alone.
+    """Give the mask (1 = kept) that leaves out `share` of the weights, those of least magnitude.
 
-    By blocks or in groups, as `target` says.
+    Weights are left out alone, by blocks or in groups, as `target` says.
 
     Of blocks and single weights round(share * count) are left out, never all. Kernels are [...,
     inputs, outputs]; vectors have neither blocks nor groups.
@@ -214,9 +214,9 @@ def wrapped(model: Any, targets: Mapping[str, Target], schedules: Mapping[str, A
 
 
 def stripped(model: Any) -> Any:
-    """Put every mask on its weights once more (the last step of a training moved them).
+    """Put every mask on its weights once more, and give the model without wrappers.
 
-    And give the model without wrappers.
+    The last step of a training moved the weights.
     """
     for layer in model.layers:
         if isinstance(layer, tf.pruning.PruneLowMagnitude):

@@ -19,7 +19,7 @@ _SPARSE_ON = ("arm64", "wasm-simd")
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
     """State the zeros of every pruned kernel and bias.
 
-    And that XNNPACK runs the file sparse where all that is known says so.
+    Where all that is known says so, also state that XNNPACK runs the file sparse.
     """
     if not graph.nodes:
         return _of_names(params)
@@ -102,7 +102,7 @@ def counted(graph: Graph, params: Params) -> float:
 def _of_names(params: Params) -> list[Promise]:
     """State the same of a network nobody can read before the build.
 
-    By the names and classes that the rules say.
+    The names and classes of the rules say which layers are meant.
     """
     besides = tuple(name for rule in params.skip for name in rule.name)
     rules = [_unread(rule, params, besides) for rule in params.layers]

@@ -23,12 +23,12 @@ _DEPTHWISE = "depthwise kernels stay dense: no kernel library runs them sparse"
 
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-    """Refuse what cannot be pruned as asked, a step that would undo an earlier one.
+    """Refuse what cannot be pruned as asked, and a step that would undo an earlier one.
 
-    And schedules in epochs that miss their target.
+    Schedules in epochs that miss their target are refused too.
 
     Whether a schedule in steps reaches its target is known once the data are: `apply` refuses it
-        before it trains.
+    before it trains.
     """
     found = [
         Objection(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MINIMUM_DYNAMIC = 1024
 """`dynamic` leaves weight tensors with fewer elements in float.
 
-The TensorFlow converter's own rule.
+This is the TensorFlow converter's own rule.
 """
 
 SAMPLES = 200
@@ -104,7 +104,7 @@ def made_by(params: "Params") -> Literal["tensorflow", "litert"]:
 def limits(params: "Params") -> tuple[float, int]:
     """How far the metric may fall, and how many layers may stay float.
 
-    Where a search leaves some.
+    Both hold where a search leaves some layers in float.
     """
     most = MAX_FLOAT_LAYERS if params.max_float_layers is None else params.max_float_layers
     return MAX_DROP if params.max_drop is None else params.max_drop, most

@@ -28,9 +28,9 @@ from zoo_builders.tflite.proof import Promise
 
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-    """State the dtypes of weights, activations and interface, what is left in float.
+    """State the dtypes of weights, activations and interface, and what is left in float.
 
-    And how coarse the scales are.
+    How coarse the scales are is stated too.
     """
     del steps
     search = {"allowed": engines.limits(params)[1]} if params.keep_float == "auto" else {}

@@ -44,7 +44,7 @@ _FUSED = frozenset(
 )
 """Layers that are no operator of their own.
 
-Or one that keeps the numbers of the layer before it.
+Some are one, but it keeps the numbers of the layer before it.
 """
 
 
@@ -61,9 +61,9 @@ def infer(params: Params, before: Sequence[Step]) -> Params:
 
 
 def on_file(params: Params) -> Params | str:
-    """Say how a finished float .tflite is quantized.
+    """Say how a finished float .tflite is quantized, or why it cannot be.
 
-    By the LiteRT quantizer, the only one that takes it; or why not.
+    The LiteRT quantizer does it: no other one takes such a file.
     """
     if params.engine == "tensorflow":
         return "engine: tensorflow converts Keras models only; a .tflite file takes engine: litert"
@@ -168,9 +168,9 @@ def _unknown(graph: Graph, word: str) -> Objection | None:
 
 
 def _objections_of_rules(graph: Graph, params: Params) -> list[Objection]:
-    """Refuse rules that decide nothing, layers that two keys claim.
+    """Refuse rules that decide nothing, and layers that two keys claim.
 
-    And scales and bits that a layer cannot have.
+    Scales and bits that a layer cannot have are refused too.
     """
     return [objection for rule in params.rules for objection in _objections(graph, params, rule)]
 

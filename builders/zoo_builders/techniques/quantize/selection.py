@@ -76,9 +76,9 @@ def of_type(nodes: Sequence[Node], operators: Sequence[str]) -> list[Node]:
 
 
 def blocked(graph: Graph, params: Params) -> list[Node]:
-    """Give the dense layers, of those that follow the step.
+    """Give the dense layers that follow the step and whose inputs divide into whole blocks.
 
-    Whose inputs divide into whole blocks: others get one scale a channel.
+    Other layers get one scale a channel.
     """
     return [node for node in left_to_step(graph, params) if in_blocks(node, params.granularity)]
 

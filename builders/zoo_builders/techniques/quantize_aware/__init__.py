@@ -1,6 +1,6 @@
 """`quantize_aware`: train with quantization in the loop.
 
-So that the weights learn to live with int8 (Jacob et al. 2018).
+The weights learn to live with int8 (Jacob et al. 2018).
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """Quantize configs of the user, `python:package.module:function`.
 
-Where their code is, what it gives for a layer, how it is loaded again.
+This module knows where their code is, what it gives for a layer and how it is loaded again.
 
 Such a function takes a Keras layer and gives a `tfmot.quantization.keras.QuantizeConfig`. A model
 that was trained with one is loaded with the config and quantizer classes of that module known.

@@ -89,7 +89,7 @@ def wrap(model: Any, layers: Collection[str], configs: Mapping[str, Any]) -> Any
 def _lost_config(layer: Any, configs: Mapping[str, Any]) -> Any:
     """Give the quantize config that TFMOT dropped of a kernel before a ReLU.
 
-    None where it did not.
+    None where it dropped none.
     """
     if not fake_quant_models.is_wrapper(layer) or not isinstance(
         layer.quantize_config, tf.quantize_configs.NoOpQuantizeConfig
@@ -251,7 +251,7 @@ class _Spot:
 def _moving(model: Any) -> Iterator[_Spot]:
     """List the activations whose range is a moving average, and the input.
 
-    Whose range only grows.
+    The range of the input only grows.
     """
     moving = tf.tfmot.quantization.keras.quantizers.MovingAverageQuantizer
     for layer in model.layers:

@@ -42,7 +42,7 @@ KNOWN = _PLAIN | frozenset(WITH_RANGE) | {"Activation", "BatchNormalization"}
 OWN_ACTIVATIONS = frozenset({"linear", "relu", "softmax", "sigmoid", "tanh", "gelu"})
 """What a kernel's own `activation` may be.
 
-Of swish the product in its middle would have no range.
+With swish the product in its middle would have no range.
 """
 
 

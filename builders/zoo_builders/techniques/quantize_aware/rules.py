@@ -44,15 +44,15 @@ def infer(params: Params, before: Sequence[Step]) -> Params:
 def _dated(rule: ConfigRule) -> ConfigRule:
     """Put the digest of the function's file into the rule.
 
-    So that another file is another build.
+    Another file is then another build.
     """
     return rule.model_copy(update={"sha256": configs.digest(rule.function)})
 
 
 def check(graph: Graph, params: Params, before: Sequence[Step]) -> list[Objection]:
-    """Refuse every layer that cannot be quantized, rules that pick nothing.
+    """Refuse every layer that cannot be quantized, and rules that pick nothing.
 
-    And a `preserve` that contradicts the recipe.
+    A `preserve` that contradicts the recipe is refused too.
     """
     lost = biases_lost(graph, "quantize_aware", before)
     return [*_contradictions(graph, params, before), *lost, *unfit(graph, params)]
@@ -115,9 +115,9 @@ def _contradictions(graph: Graph, params: Params, before: Sequence[Step]) -> lis
 
 
 def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promise]:
-    """State int8 weights in all layers that are not left float, int8 activations where none is.
+    """State int8 weights in all layers that are not left float, and the interface.
 
-    And the interface.
+    Where no layer is left float, int8 activations are stated too.
     """
     del steps
     chosen, own = quantized_layers(graph, params), own_configs(graph, params)
@@ -148,7 +148,7 @@ def promises(graph: Graph, params: Params, steps: Sequence[Step]) -> list[Promis
 def remarks(graph: Graph, params: Params, steps: Sequence[Step]) -> list[str]:
     """Say what becomes of hard-swish.
 
-    Which the converter knows as one operator only without ranges in between.
+    The converter knows it as one operator only without ranges in between.
     """
     del steps
     chosen = set(quantized_layers(graph, params))

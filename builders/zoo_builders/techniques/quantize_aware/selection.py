@@ -54,9 +54,9 @@ def own_configs(graph: Graph, params: "Params") -> dict[str, str]:
 
 
 def last_fixed(graph: Graph) -> tuple[Node, ...]:
-    """Give the layer that ends a front end, whose output is where integers begin.
+    """Give the layer that ends a front end: integers begin at its output.
 
-    None of a network without one.
+    A network without a front end has no such layer.
     """
     return graph.fixed[-1:]
 

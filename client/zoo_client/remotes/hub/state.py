@@ -15,9 +15,9 @@ FILE = "zoo.json"
 
 
 class Claim(BaseModel):
-    """One released version: the digests of its record and file, when, where its bytes are.
+    """One released version, and what a listing shows of it.
 
-    And what a listing shows.
+    It holds the digests of its record and file, when it was released, and where its bytes are.
     """
 
     record: Digest

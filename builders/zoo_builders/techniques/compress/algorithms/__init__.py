@@ -23,7 +23,7 @@ from zoo_registry.model.plugins import Kind
 Arrays = Mapping[str, Any]
 """Weight name → numpy array, as Keras names and shapes them.
 
-Kernel [..., inputs, outputs], bias [outputs].
+A kernel is [..., inputs, outputs], a bias [outputs].
 """
 
 

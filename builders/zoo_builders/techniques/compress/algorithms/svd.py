@@ -107,7 +107,7 @@ class Svd(Algorithm):
     ) -> tuple[Node, ...]:
         """Put the layer of r outputs before the one of the old name.
 
-        Which keeps bias and activation.
+        The layer of the old name keeps bias and activation.
         """
         rank = _rank(node, params, weights)
         kernel = node.weights["kernel"]
