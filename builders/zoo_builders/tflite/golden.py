@@ -28,7 +28,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "int8": 6e-2, "int16": 1e-2}
 """How far a device may be off, as a share of the outputs' range.
 
-The type is the one that the file computes with.
+It depends on the type that the file computes with.
 
 float32: other orders of addition and fused multiply-adds differ by some 1e-6 a layer; 1e-3 leaves
 room for deep networks and is far below any wrong kernel. float16: devices with native half floats

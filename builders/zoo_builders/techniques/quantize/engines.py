@@ -28,7 +28,7 @@ MAX_DROP, MAX_FLOAT_LAYERS = 0.01, 8
 FOUR_BITS = ("CONV_2D", "FULLY_CONNECTED", "EMBEDDING_LOOKUP")
 """Operators whose weights the LiteRT quantizer stores in four bits.
 
-Of depthwise and others no runtime has such kernels.
+No runtime has such kernels for depthwise convolutions and others.
 """
 
 EIGHT_BITS = (

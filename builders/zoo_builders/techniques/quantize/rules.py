@@ -44,7 +44,7 @@ _FUSED = frozenset(
 )
 """Layers that are no operator of their own.
 
-Some are one, but it keeps the numbers of the layer before it.
+Where one is an operator, it keeps the numbers of the layer before it.
 """
 
 
