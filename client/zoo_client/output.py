@@ -184,5 +184,5 @@ def transfer(what: str, total: int, *, done: int = 0) -> Iterator[Advance]:
 
 
 def remark(text: str) -> None:
-    """Say something beside the answer, on stderr."""
-    console(err=True).print(Text(text, style="dim"))
+    """Say something beside the answer, on stderr; a line stays one line, whatever the width."""
+    console(err=True).print(Text(text, style="dim"), soft_wrap=True)

@@ -1,14 +1,21 @@
-"""A process and all that descends from it: what it took, its threads, its end. By psutil."""
+"""A process and all that descends from it: what it took, its threads, its end.
+
+By psutil, which `edgezoo[bench]` brings; devices are listed without it.
+"""
 
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import psutil
+if TYPE_CHECKING:
+    import psutil
 
 
-def family(root: int) -> list[psutil.Process]:
+def family(root: int) -> "list[psutil.Process]":
     """List a process and all that descend from it; nothing where there is none."""
+    import psutil
+
     with suppress(psutil.Error):
         first = psutil.Process(root)
         return [first, *first.children(recursive=True)]
@@ -17,6 +24,8 @@ def family(root: int) -> list[psutil.Process]:
 
 def cpu_seconds(root: int) -> float:
     """What a process, all that descend from it, and those of them that ended took of processors."""
+    import psutil
+
     total = 0.0
     for one in family(root):
         with suppress(psutil.Error):
@@ -25,11 +34,13 @@ def cpu_seconds(root: int) -> float:
     return total
 
 
-def end(known: Iterable[psutil.Process]) -> None:
+def end(known: "Iterable[psutil.Process]") -> None:
     """Kill those of a family that still live, whether or not they listen.
 
     A later process of the same number is spared.
     """
+    import psutil
+
     for one in known:
         with suppress(psutil.Error):
             one.kill()
@@ -40,6 +51,8 @@ def threads(root: int, name: str) -> set[int]:
 
     The system keeps 15 letters of a name.
     """
+    import psutil
+
     found = set[int]()
     for one in family(root):
         with suppress(psutil.Error):
