@@ -37,7 +37,7 @@ _TENTH = 0.1
 class Order:
     """A stage to run, as it is sent to its process.
 
-    `summaries` is the folder for TensorBoard, if it is asked for.
+    `tensorboard` is the folder for TensorBoard, if it is asked for.
     """
 
     kind: StageKind

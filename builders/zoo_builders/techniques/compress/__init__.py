@@ -1,6 +1,6 @@
 """Every compression algorithm is a technique of its own name.
 
-One file in `compression/` and nothing here.
+One file in `compress/algorithms/` and nothing here.
 """
 
 from zoo_builders.techniques import TECHNIQUES
