@@ -118,11 +118,11 @@ def _append(source: Source, taken: _Taken, part: Path, advance: Advance) -> Unre
 def alone(lock: Path) -> Iterator[None]:
     """Wait until no other process downloads the same.
 
-    Only saves bandwidth, so a file system without locks goes on without.
+    Only saves bandwidth, so a place without locks (some network file systems) goes on without.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
-    with suppress(NotImplementedError):
+    with suppress(NotImplementedError, OSError):
         held.acquire()
     try:
         yield

@@ -1,5 +1,7 @@
 """Downloads go on where they stopped, and never past what was promised."""
 
+import errno
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +31,17 @@ def test_a_cut_download_goes_on_at_the_byte_where_it_stopped(tmp_path: Path) -> 
     assert download(flaky, tmp_path / "x.part", len(DATA)) == Digest.of(DATA)
     assert (tmp_path / "x.part").read_bytes() == DATA
     assert starts == [0, 3000, 6000, 9000]
+
+
+def test_a_file_system_without_locks_is_no_reason_to_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuses)
+    with module.alone(tmp_path / "locks/x.lock"):
+        assert download(lambda start: [DATA[start:]], tmp_path / "x.part", len(DATA))
 
 
 def test_what_came_is_kept_when_the_other_side_stays_away(tmp_path: Path) -> None:

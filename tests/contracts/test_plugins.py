@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from zoo_client.inventory import kinds
+from zoo_registry.model import plugins
 from zoo_registry.stores.local import LocalStore
 
 SOURCE = Path(__file__).parents[1] / "plugins" / "foreign.py"
@@ -279,3 +280,15 @@ def test_a_broken_verb_is_told_when_it_is_typed(zoo: Zoo, site: Path) -> None:
     assert "  ill " in zoo("--help").stdout
     done = zoo("ill")
     assert (done.returncode, "verb 'ill' of ill cannot be used" in done.stderr) == (2, True)
+
+
+def test_entry_points_that_cannot_be_read_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd-1.0.dist-info/entry_points.txt").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    plugins._entries.cache_clear()
+    try:
+        assert plugins.foreign("task", "tasks") == ()
+    finally:
+        plugins._entries.cache_clear()

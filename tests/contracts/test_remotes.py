@@ -10,7 +10,7 @@ import pytest
 
 from zoo_client.cache import Cache
 from zoo_client.pull import find, pull
-from zoo_client.remotes import Remote, open_remote
+from zoo_client.remotes import REMOTES, Remote, open_remote
 from zoo_client.remotes.base import Bundle
 from zoo_client.settings import Settings
 from zoo_registry.model.digest import Digest
@@ -100,6 +100,10 @@ def _embedded(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
 
 
 PLACES = {"file": _file, "s3": _s3, "hub": _hub, "http": _http, "embedded": _embedded}
+
+
+def test_every_remote_has_a_place_here() -> None:
+    assert set(PLACES) == set(REMOTES.names()) - {"https"}, "a new remote needs a place here"
 
 
 @pytest.fixture(

@@ -24,7 +24,7 @@ from zoo_builders.stage import SourceFile
 from zoo_builders.techniques import TECHNIQUES, Technique
 from zoo_builders.techniques.compress import work
 from zoo_builders.techniques.compress.algorithms import Params
-from zoo_builders.techniques.compress.own import _PYTHON, load
+from zoo_builders.techniques.compress.own import PYTHON, load
 from zoo_builders.tflite.proof import Promise
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
@@ -34,7 +34,7 @@ _DIGITS = 12
 
 def is_own(name: str) -> bool:
     """Whether a key of a recipe names an algorithm of the user rather than a technique."""
-    return name.startswith(_PYTHON) or name.endswith(".py") or ".py:" in name
+    return name.startswith(PYTHON) or name.endswith(".py") or ".py:" in name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Finder:
         source = self.tree.read(file)
         digest = Digest.of(source)
         same = file.is_file() and file.read_bytes() == source
-        spelled = text if text.startswith(_PYTHON) else f"file:{wanted}"
+        spelled = text if text.startswith(PYTHON) else f"file:{wanted}"
         technique = load(spelled, file) if same else _unread(wanted, file)
         name = f"{technique.name}@{digest[:_DIGITS]}"
         TECHNIQUES.adopt(name, technique)
@@ -88,7 +88,7 @@ class Finder:
 
     def _place(self, text: str) -> tuple[Path, str]:
         """Give the file, and the class's name where one is said."""
-        if text.startswith(_PYTHON):
+        if text.startswith(PYTHON):
             found = lookup.locate(text, self.folder, None, self.tree.exists)
             return found.file, found.function.partition(":")[2]
         bare, _, wanted = text.partition(".py:")

@@ -148,15 +148,16 @@ class _Silent(ast.NodeTransformer):
         """Drop bare strings: docstrings of modules, classes, functions and constants."""
         return None if _is_text(node.value) else self.generic_visit(node)
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        """Drop imports for types."""
-        for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return None if for_types else self.generic_visit(node)
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.AST]:
+        """Drop imports for types; what stands behind their `else` runs, and stays."""
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return [self.visit(line) for line in node.orelse]
+        return self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        """Keep of an exception its class."""
+        """Keep of an exception its class, and what is no text, such as the kind of a failure."""
         if isinstance(node.exc, ast.Call):
-            node.exc = node.exc.func
+            node.exc.args = []
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:

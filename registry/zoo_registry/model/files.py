@@ -75,12 +75,15 @@ def stamp(file: Path | BinaryIO) -> tuple[int, int, int]:
 
 
 def clone(source: BinaryIO, out: BinaryIO) -> None:
-    """Copy a file inside the kernel: without a byte moved where the file system shares blocks."""
-    try:
+    """Copy a file inside the kernel: without a byte moved where the file system shares blocks.
+
+    What the kernel leaves is copied by hand. That is everything on other platforms, between some
+    file systems, and where a file system answers "nothing copied" instead of an error.
+    """
+    with suppress(AttributeError, OSError):
         while os.copy_file_range(source.fileno(), out.fileno(), _AT_ONCE):
             pass
-    except (AttributeError, OSError):  # not this platform, or not between these file systems
-        shutil.copyfileobj(source, out, CHUNK)
+    shutil.copyfileobj(source, out, CHUNK)
 
 
 def keep_verified(pieces: Iterable[bytes], path: Path, digest: Digest, *, limit: int) -> int:

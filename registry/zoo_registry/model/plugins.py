@@ -93,7 +93,7 @@ def _entries() -> "Mapping[str, tuple[EntryPoint, ...]]":
     Most installations have none. Looking for the word in the files is ten times as fast as the
     library, which every start of `zoo` would wait for.
     """
-    if not any(f"[{GROUPS}".encode() in file.read_bytes() for file in _entry_files()):
+    if not any(f"[{GROUPS}".encode() in _bytes(file) for file in _entry_files()):
         return {}
     from importlib.metadata import entry_points
 
@@ -103,6 +103,14 @@ def _entries() -> "Mapping[str, tuple[EntryPoint, ...]]":
         for group in found.groups
         if group.startswith(GROUPS)
     }
+
+
+def _bytes(file: Path) -> bytes:
+    """Read a file of another installation; nothing of one that we may not read."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _entry_files() -> Iterator[Path]:

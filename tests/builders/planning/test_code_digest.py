@@ -203,6 +203,8 @@ def test_what_only_talks_has_no_meaning(one: str, other: str) -> None:
         ),
         ("def f():\n    a = 'x'", "def f():\n    a = 'y'"),
         ("import a", "import b"),
+        ("raise E('a', kind='hang')", "raise E('a', kind='died')"),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    x = 1", "if TYPE_CHECKING:\n    import a"),
     ],
 )
 def test_what_works_has_a_meaning(one: str, other: str) -> None:

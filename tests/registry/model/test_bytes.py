@@ -1,6 +1,7 @@
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from zoo_registry.model.canonical import canonical, digest_of, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch, InvalidRecord, WrongUse
-from zoo_registry.model.files import appearing, digest_file, keep_verified, write_bytes
+from zoo_registry.model.files import appearing, clone, digest_file, keep_verified, write_bytes
 
 JSON = st.recursive(
     st.none()
@@ -78,6 +79,28 @@ def test_a_file_keeps_its_old_content_when_writing_fails(tmp_path: Path) -> None
         stream.writelines(half())
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["f"]  # noqa: PTH208  also hidden names
+
+
+def _silently_nothing(*_: object) -> int:
+    return 0
+
+
+def _some_then_an_error(source: int, out: int, _: int) -> int:
+    if os.lseek(source, 0, os.SEEK_CUR):
+        raise OSError(errno.EXDEV, "not between these")
+    return os.write(out, os.read(source, 1000))
+
+
+@pytest.mark.parametrize("kernel", [os.copy_file_range, _silently_nothing, _some_then_an_error])
+def test_a_copy_is_whole_whatever_the_kernel_says(
+    kernel: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(256)) * 9000
+    (tmp_path / "from").write_bytes(data)
+    monkeypatch.setattr(os, "copy_file_range", kernel)
+    with (tmp_path / "from").open("rb") as source, (tmp_path / "to").open("wb") as out:
+        clone(source, out)
+    assert (tmp_path / "to").read_bytes() == data
 
 
 def test_verified_bytes_appear_read_only(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from zoo_registry.model.errors import WrongUse, ZooError
 from zoo_registry.model.suggest import nearest
 
 GUIDE = "see docs/guides/algorithm-author.md, 'An algorithm of your own, beside the manifest'"
-_PYTHON = "python:"
+PYTHON = "python:"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 
@@ -83,11 +83,11 @@ def _is_algorithm(value: Any) -> bool:
 
 def _defined(spelled: str, file: Path) -> dict[str, Any]:
     def run() -> dict[str, Any]:
-        if spelled.startswith(_PYTHON):
+        if spelled.startswith(PYTHON):
             import importlib
 
             return dict(
-                vars(importlib.import_module(spelled.removeprefix(_PYTHON).partition(":")[0]))
+                vars(importlib.import_module(spelled.removeprefix(PYTHON).partition(":")[0]))
             )
         scope: dict[str, Any] = {"__name__": f"zoo_algorithm_{file.stem}", "__file__": str(file)}
         # the user's own code, named to be run
