@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo_builders.data.sources import SOURCES, Dataset
+from zoo_builders.data.examples import Dataset
+from zoo_builders.data.sources import SOURCES
 
 COUNT = 12
 CLASSES = 3

@@ -11,12 +11,14 @@ from pydantic import Field
 from typing_extensions import override
 
 from zoo_builders.authoring import Algorithm
-from zoo_builders.data.sources import Dataset, Examples, Report, Source
+from zoo_builders.data.examples import Dataset, Examples, Report
+from zoo_builders.data.sources import Source
 from zoo_builders.devices import DEVICES, Device, Found, Place, Setting
 from zoo_builders.metrics import Score, recalls
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.net import Net
-from zoo_builders.pretrained.sources import Arrays, Borrowed, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import WeightsSource
+from zoo_builders.pretrained.wanted import Arrays, Borrowed, Wanted
 from zoo_builders.spec import Spec
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques import Technique

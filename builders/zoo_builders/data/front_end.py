@@ -39,8 +39,8 @@ from zoo_builders.data.audio_features import (
     mel_bank,
     spectrum_basis,
 )
+from zoo_builders.data.examples import BadData
 from zoo_builders.data.preprocess import ValueMap
-from zoo_builders.data.sources import BadData
 from zoo_builders.networks.graph import FIXED, Graph, Node, Shape
 from zoo_registry.model.errors import BuildFailed
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, RootModel, model_validator
 
 from zoo_builders.data.audio_features import FEATURES, complete, features
-from zoo_builders.data.sources import BadData
+from zoo_builders.data.examples import BadData
 from zoo_builders.spec import Spec
 
 if TYPE_CHECKING:

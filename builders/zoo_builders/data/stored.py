@@ -17,8 +17,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from zoo_builders.data.examples import BadData
 from zoo_builders.data.preprocess import ValueMap
-from zoo_builders.data.sources import BadData
 from zoo_registry.model.errors import UnknownPlugin
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from zoo_builders.data.sources import UNLABELLED, BadData, Examples, FileArg, Report
+from zoo_builders.data.examples import UNLABELLED, BadData, Examples, FileArg, Report
 
 ClassList = Annotated[
     str | None,

@@ -16,7 +16,8 @@ from zoo_builders.manifest.yaml_lines import Key
 from zoo_builders.networks import lookup
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.lookup import Network
-from zoo_builders.pretrained.sources import WEIGHTS, Wanted
+from zoo_builders.pretrained.sources import WEIGHTS
+from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import SourceFile
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, ZooError

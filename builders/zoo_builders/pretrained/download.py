@@ -6,7 +6,7 @@ Kept in the project as `.zoo/cache/weights/<sha256><suffix>`, and verified each 
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
-from zoo_builders.pretrained.sources import Report
+from zoo_builders.pretrained.wanted import Report
 from zoo_client.settings import Settings
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch

@@ -10,7 +10,8 @@ from typing import Any
 from zoo_builders.keras_models.render import graph_of
 from zoo_builders.keras_models.weights import put
 from zoo_builders.networks.graph import Graph
-from zoo_builders.pretrained.sources import TRAIN, WEIGHTS, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import TRAIN, WEIGHTS, WeightsSource
+from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import Job
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import digest_file

@@ -7,7 +7,7 @@ import math
 
 from zoo_builders.networks.graph import Graph, Node, pair
 from zoo_builders.pretrained import torch_layouts
-from zoo_builders.pretrained.sources import Wanted
+from zoo_builders.pretrained.wanted import Wanted
 
 Sides = tuple[int, int]
 """(top, left): where the first window begins before the image; the rest follows from it."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.pretrained import torch_layouts, torch_pickle
-from zoo_builders.pretrained.sources import Arrays, Borrowed, Wanted
+from zoo_builders.pretrained.wanted import Arrays, Borrowed, Wanted
 from zoo_registry.model.errors import BuildFailed, MissingExtra
 from zoo_registry.model.files import digest_file
 

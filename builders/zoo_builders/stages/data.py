@@ -13,8 +13,9 @@ import numpy as np
 
 from zoo_builders.arrays import Array
 from zoo_builders.data import audio_features, front_end, preprocess, splits
+from zoo_builders.data.examples import BadData, Dataset
 from zoo_builders.data.front_end import FrontEnd
-from zoo_builders.data.sources import SOURCES, BadData, Dataset
+from zoo_builders.data.sources import SOURCES
 from zoo_builders.stage import Job
 
 TRAIN = "train"

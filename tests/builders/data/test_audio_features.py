@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import fft, signal
 
 from zoo_builders.data.audio_features import LogMel, Mfcc, complete, features, fitted, mel_bank
+from zoo_builders.data.examples import BadData
 from zoo_builders.data.preprocess import completed, geometry, has_features, shape_after, value_map
-from zoo_builders.data.sources import BadData
 
 RATE = 8000
 

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from zoo_builders.data import stored as stored_data
-from zoo_builders.data.sources import SOURCES, UNLABELLED, BadData, Dataset
+from zoo_builders.data.examples import UNLABELLED, BadData, Dataset
+from zoo_builders.data.sources import SOURCES
 from zoo_builders.stage import Job
 from zoo_builders.stages import data as data_stage
 from zoo_registry.model.errors import ZooError

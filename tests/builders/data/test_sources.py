@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zoo_builders.data import stored
+from zoo_builders.data.examples import BadData, Dataset
 from zoo_builders.data.preprocess import geometry, shape_after, value_map
-from zoo_builders.data.sources import SOURCES, BadData, Dataset
+from zoo_builders.data.sources import SOURCES
 from zoo_builders.stage import Job
 from zoo_builders.stages import data as data_stage
 from zoo_registry.model.errors import UnknownPlugin

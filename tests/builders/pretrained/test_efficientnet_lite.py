@@ -16,7 +16,8 @@ import pytest
 
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.pretrained import torch_pickle
-from zoo_builders.pretrained.sources import WEIGHTS, Wanted
+from zoo_builders.pretrained.sources import WEIGHTS
+from zoo_builders.pretrained.wanted import Wanted
 
 pytestmark = pytest.mark.train
 

@@ -17,7 +17,8 @@ import pytest
 
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.shipped import NETWORKS
-from zoo_builders.pretrained.sources import WEIGHTS, Wanted
+from zoo_builders.pretrained.sources import WEIGHTS
+from zoo_builders.pretrained.wanted import Wanted
 from zoo_registry.model.errors import BuildFailed, DigestMismatch, Unreachable
 
 pytestmark = pytest.mark.train

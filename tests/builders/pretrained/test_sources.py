@@ -27,7 +27,8 @@ from zoo_builders.planning.code_digest import Code
 from zoo_builders.planning.planner import plan
 from zoo_builders.planning.toolchain import gather
 from zoo_builders.pretrained import torch_layouts, weight_files
-from zoo_builders.pretrained.sources import WEIGHTS, Wanted, epochs
+from zoo_builders.pretrained.sources import WEIGHTS, epochs
+from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import Stage
 from zoo_registry.model.errors import BuildFailed, DigestMismatch, InvalidManifest, Unreachable
 

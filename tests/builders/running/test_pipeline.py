@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from zoo_builders.data.sources import BadData
+from zoo_builders.data.examples import BadData
 from zoo_builders.running.pipeline import Pipeline, ordered
 from zoo_builders.running.stage_cache import StageCache
 from zoo_builders.stage import SourceFile, Stage

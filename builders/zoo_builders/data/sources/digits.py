@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.data.sources import SOURCES, Dataset, Examples, Report, Source
+from zoo_builders.data.examples import Dataset, Examples, Report
+from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
 
 _SEED = 1797

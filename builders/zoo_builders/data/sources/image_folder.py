@@ -19,8 +19,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from zoo_builders.data import untrusted
+from zoo_builders.data.examples import BadData, Dataset, Report
 from zoo_builders.data.preprocess import Pixels
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, Report, Source
+from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 

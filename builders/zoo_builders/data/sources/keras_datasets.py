@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, Report, Source
+from zoo_builders.data.examples import BadData, Dataset, Examples, Report
+from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
 
 _GREY = 3

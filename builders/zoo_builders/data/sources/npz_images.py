@@ -23,7 +23,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from zoo_builders.data import untrusted
-from zoo_builders.data.sources import SOURCES, BadData, Dataset, Examples, Report, Source
+from zoo_builders.data.examples import BadData, Dataset, Examples, Report
+from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Sha256, Spec
 
 LIMIT = 16 << 30

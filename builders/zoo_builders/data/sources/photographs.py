@@ -17,8 +17,9 @@ from typing import Any
 
 from pydantic import Field
 
+from zoo_builders.data.examples import UNLABELLED, Dataset, Examples, Report
 from zoo_builders.data.preprocess import Pixels
-from zoo_builders.data.sources import SOURCES, UNLABELLED, Dataset, Examples, Report, Source
+from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
 from zoo_registry.model.errors import MissingExtra
 

@@ -14,7 +14,8 @@ from pydantic import Field
 from zoo_builders import tf
 from zoo_builders.pretrained import padding, weight_files
 from zoo_builders.pretrained.download import IMAGENET, folder, verified
-from zoo_builders.pretrained.sources import WEIGHTS, Complaint, Report, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import WEIGHTS, WeightsSource
+from zoo_builders.pretrained.wanted import Complaint, Report, Wanted
 from zoo_builders.spec import Sha256, Spec
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import Unreachable

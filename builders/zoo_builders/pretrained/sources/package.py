@@ -13,7 +13,8 @@ from pydantic import Field
 
 from zoo_builders.pretrained import padding, weight_files
 from zoo_builders.pretrained.download import verified
-from zoo_builders.pretrained.sources import WEIGHTS, Complaint, Report, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import WEIGHTS, WeightsSource
+from zoo_builders.pretrained.wanted import Complaint, Report, Wanted
 from zoo_builders.spec import Sha256, Spec
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import digest_file

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from zoo_builders.pretrained import weight_files
 from zoo_builders.pretrained.download import kept
-from zoo_builders.pretrained.sources import WEIGHTS, Report, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import WEIGHTS, WeightsSource
+from zoo_builders.pretrained.wanted import Report, Wanted
 from zoo_builders.spec import Sha256, Spec
 from zoo_registry.model.errors import MissingExtra, Unreachable
 

@@ -1,6 +1,7 @@
 """`train`: no weights from elsewhere; the network is trained from a seed on the manifest's data."""
 
-from zoo_builders.pretrained.sources import WEIGHTS, Complaint, Wanted, WeightsSource
+from zoo_builders.pretrained.sources import WEIGHTS, WeightsSource
+from zoo_builders.pretrained.wanted import Complaint, Wanted
 from zoo_builders.spec import Spec
 
 
