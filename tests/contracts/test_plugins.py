@@ -282,6 +282,38 @@ def test_a_broken_verb_is_told_when_it_is_typed(zoo: Zoo, site: Path) -> None:
     assert (done.returncode, "verb 'ill' of ill cannot be used" in done.stderr) == (2, True)
 
 
+ODD = {
+    "with_an_extra": ("[edgezoo.networks]\nodd = odd:X [gpu]\n", "X = print\n"),
+    "windows_lines": ("[x]\r\ny = z:Z\r\n\r\n[edgezoo.networks]\r\nodd = odd:X\r\n", "X = print\n"),
+    "an_attribute": ("[edgezoo.networks]\nodd = odd:X.y\n", "class X:\n    y = print\n"),
+    "prints": ("[edgezoo.networks]\nodd = odd:X\n", "print('hello')\nX = print\n"),
+    "warns": (
+        "[edgezoo.networks]\nodd = odd:X\n",
+        "import warnings as w\nw.warn('old')\nX = print\n",
+    ),
+    "lists_its_kind": (
+        "[edgezoo.networks]\nodd = odd:X\n",
+        "from zoo_builders.networks.shipped import NETWORKS as N\nN.names()\nX = print\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("info", ["dist-info", "egg-info"])
+@pytest.mark.parametrize("case", ODD)
+def test_an_odd_distribution_is_read_all_the_same(case: str, info: str, tmp_path: Path) -> None:
+    entries, source = ODD[case]
+    site = installed(tmp_path)
+    (site / "odd.py").write_text(source)
+    folder = site / f"odd-1.0.{info}"
+    folder.mkdir()
+    meta = "METADATA" if info == "dist-info" else "PKG-INFO"
+    (folder / meta).write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_bytes(entries.encode())
+    assert "odd" in {
+        row["name"] for row in rows(command(tmp_path, site)("list", "networks", "--json"))
+    }
+
+
 def test_entry_points_that_cannot_be_read_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

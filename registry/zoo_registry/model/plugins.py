@@ -16,7 +16,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,14 +62,15 @@ class Foreign:
         return f"{said} ({self.distribution} {self.entry.dist.version})".strip()
 
     def load(self) -> Any:
-        """Import it.
+        """Import it; what it prints goes to stderr, because stdout is the answer's.
 
         Raises:
             BrokenPlugin: its module does not run, or the object is no plugin of its kind.
         """
         _loading.append(self.entry)
         try:
-            plugin = self.entry.load()
+            with redirect_stdout(sys.stderr):
+                plugin = self.entry.load()
         except (Exception, SystemExit) as error:  # code of others may raise anything
             raise self.broken(f"{type(error).__name__}: {error}") from error
         finally:
