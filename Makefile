@@ -12,7 +12,7 @@ PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 FAST := not train and not s3 and not browser and not slow and not process
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast cover check format golden dist lock results serve clean
+.PHONY: help setup demo test test-fast cover mutants check format golden dist lock results serve clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -40,6 +40,10 @@ test-fast: $(READY) ## in under a minute: only the tests that neither train, sta
 cover: $(READY) ## branch coverage of the fast tests, by package
 	$(PYTEST) -q $(PARALLEL) -m "$(FAST)" --cov --cov-report=
 	$(BIN)/python .ci/cover.py
+
+mutants: $(READY) ## change the code that decides, one change at a time: a test must notice each; ONLY="goals proof" for some
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'mutmut>=3.8,<4'
+	$(BIN)/python .ci/mutants.py $(ONLY)
 
 check: $(READY) ## style, types and import contracts, as CI runs them
 	$(BIN)/ruff format --check $(SOURCES)

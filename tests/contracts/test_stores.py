@@ -6,7 +6,8 @@ A new store is tested here by being registered; it only has to say where it can 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, get_ident
+from typing import Any, cast
 
 import pytest
 
@@ -364,6 +365,44 @@ def test_of_two_racing_publishers_one_wins(store: Store, make_record: MakeRecord
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(attempt, records))
     assert sorted(outcomes, key=str) == [ReleaseExists, True]
+    assert layout.find(store, Ref.parse("digits-cnn-int8")).record == records[outcomes.index(True)]
+
+
+class Late:
+    """A store whose readers of a release all look before any of them writes."""
+
+    def __init__(self, store: Store, gate: Barrier) -> None:
+        self._store, self._gate, self._passed = store, gate, set[int]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def load(self, key: str) -> tuple[bytes, str] | None:
+        found = self._store.load(key)
+        if key.startswith("releases/") and get_ident() not in self._passed:
+            self._passed.add(get_ident())
+            self._gate.wait(timeout=30)
+        return found
+
+
+def test_publishers_who_all_saw_nothing_are_still_told_apart(
+    store: Store, make_record: MakeRecord
+) -> None:
+    contents = [DATA + bytes([number]) for number in range(4)]
+    records = [make_record(data=data) for data in contents]
+    for data in contents:
+        store.put([data], Digest.of(data))
+    late = cast("Store", Late(store, Barrier(len(records))))
+
+    def attempt(record: Record) -> bool:
+        try:
+            return layout.release(late, record.to_bytes(), layout.now()).created
+        except ReleaseExists:
+            return False
+
+    with ThreadPoolExecutor(len(records)) as pool:
+        outcomes = list(pool.map(attempt, records))
+    assert outcomes.count(True) == 1
     assert layout.find(store, Ref.parse("digits-cnn-int8")).record == records[outcomes.index(True)]
 
 

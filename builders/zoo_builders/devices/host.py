@@ -192,10 +192,10 @@ class Clock:
     @classmethod
     def of(cls, stat: str, own_s: float) -> "Clock":
         """Read counters from the text of /proc/stat; `own_s` are the CPU seconds that are ours."""
-        fields = [0] * 8
+        fields: list[int] = []
         with suppress(ValueError, IndexError):
             fields = [int(value) for value in stat.splitlines()[0].split()[1:9]]
-        user, nice, system, idle, waiting, irq, softirq, stolen = fields
+        user, nice, system, idle, waiting, irq, softirq, stolen = [*fields, *[0] * 8][:8]
         own = own_s * _ticks()
         return cls(
             user + nice + system + irq + softirq,

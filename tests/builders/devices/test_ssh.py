@@ -90,7 +90,7 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(
             Digest.of(file.read_bytes()) for file in (subject.file, subject.golden)
         }
         assert place._spent_s > 0
-        assert place.busy().others >= 0
+        assert 0 <= place.busy().others <= place.host.cores * 1.1
     assert until(lambda: not kept(there))
     assert not list(Path(tempfile.gettempdir()).glob("zoo-ssh-*/c"))
 

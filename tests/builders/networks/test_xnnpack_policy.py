@@ -64,6 +64,13 @@ def _padded_depthwise(kernel: int, margin: int, stride: int) -> Callable[[Net], 
     return write
 
 
+def _squeezed(net: Net) -> None:
+    """Scale channels by their means, as squeeze-and-excite blocks do."""
+    left = net.conv(8, 1, name="inner")
+    right = net.global_pool(keepdims=True, name="squeeze")
+    net.multiply(left, right, name="scale")
+
+
 def _straight(*, end: bool = True, start: bool = True) -> Graph:
     net = Net("straight", (16, 16, 3))
     if start:
@@ -85,6 +92,7 @@ GOOD = {
     "depthwise 3x3 valid": block(_padded_depthwise(3, 1, 2)),
     "depthwise 5x5 valid": block(_padded_depthwise(5, 2, 2)),
     "fused activation": block(lambda net: net.conv(8, 1, activation="relu", name="pw")),
+    "pooling inside": block(_squeezed),
     "pooling without keepdims at the end": changed("pool", keepdims=True),
 }
 BROKEN = {
@@ -121,6 +129,17 @@ def test_an_offender_is_named_with_reason_and_fix(graph: Graph, layer: str) -> N
     found = xnnpack_policy.objections(graph)
     assert layer in [objection.layer for objection in found]
     assert all(objection.reason and objection.fix for objection in found)
+
+
+def test_pooling_inside_must_keep_its_dimensions() -> None:
+    graph = block(_squeezed)
+    (node,) = (node for node in graph.nodes if node.name == "squeeze")
+    flat = replace(node, config={**node.config, "keepdims": False})
+    changed = Graph("flat", tuple(flat if one is node else one for one in graph.nodes))
+    assert xnnpack_policy.objections(graph) == []
+    (found,) = xnnpack_policy.objections(changed)
+    assert found.layer == "squeeze"
+    assert "keepdims=True" in found.fix
 
 
 def test_every_offender_is_named_not_only_the_first() -> None:

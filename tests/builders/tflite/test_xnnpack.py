@@ -1,8 +1,10 @@
 """The prediction of the sparse path: one change at a time to a graph that is known to take it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from zoo_builders.tflite.flatbuffer import read
@@ -134,3 +136,50 @@ def test_a_pad_that_is_not_symmetric_closes_it(files: Mapping[str, bytes]) -> No
     found = predict(change_tensor(graph, replace(amounts, data=bytes(lopsided))))
     assert not found.predicted_sparse
     assert "padding (0, 1, 1, 1)" in found.reason
+
+
+def pointwise_weights(graph: Subgraph) -> list[Tensor]:
+    """The weights whose zeros are counted: 1x1 convolutions and fully connected operators."""
+    tensors = [
+        graph.tensors[operator.inputs[1]]
+        for operator in graph.operators
+        if operator.code in {"CONV_2D", "FULLY_CONNECTED"}
+    ]
+    return [tensor for tensor in tensors if len(tensor.shape) == 2 or tensor.shape[1:3] == (1, 1)]
+
+
+def with_zeros(graph: Subgraph, count: int) -> Subgraph:
+    """Fill the counted weights anew: `count` zeros, and ones behind them."""
+    for tensor in pointwise_weights(graph):
+        size = math.prod(tensor.shape)
+        values = np.ones(size, np.float32)
+        values[: max(0, count)] = 0
+        count -= size
+        graph = change_tensor(
+            graph, replace(tensor, dtype="float32", data=values.tobytes(), sparse=None)
+        )
+    return graph
+
+
+def test_the_path_opens_above_two_thirds_of_zeros_and_not_at_them(
+    files: Mapping[str, bytes],
+) -> None:
+    graph = read(files["sparse"]).main
+    total = sum(math.prod(tensor.shape) for tensor in pointwise_weights(graph))
+    assert total == 1648
+    least = next(count for count in range(total) if count * 3 > total * 2)
+    assert predict(with_zeros(graph, least)).predicted_sparse
+    assert not predict(with_zeros(graph, least - 1)).predicted_sparse
+    assert not predict(with_zeros(graph, round(total * 5 / 8) + 1)).predicted_sparse
+
+
+def test_two_thirds_to_the_weight_are_not_more_than_two_thirds(files: Mapping[str, bytes]) -> None:
+    graph = read(files["sparse"]).main
+    dense = next(operator for operator in graph.operators if operator.code == "FULLY_CONNECTED")
+    weight, others = graph.tensors[dense.inputs[1]], 1648
+    others -= math.prod(weight.shape)
+    rows = next(rows for rows in range(1, 9) if (others + rows * weight.shape[1]) % 3 == 0)
+    total = others + rows * weight.shape[1]
+    taller = change_tensor(graph, replace(weight, shape=(rows, weight.shape[1])))
+    assert not predict(with_zeros(taller, total * 2 // 3)).predicted_sparse
+    assert predict(with_zeros(taller, total * 2 // 3 + 1)).predicted_sparse
