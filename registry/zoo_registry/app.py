@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -14,6 +14,7 @@ from zoo_registry.access import Access
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.litertjs import installed
 from zoo_registry.litertjs.served import RuntimeFiles
+from zoo_registry.model.errors import OtherSide
 from zoo_registry.registry import Registry
 from zoo_registry.routes.common import READ
 from zoo_registry.routes.pages import missing_page
@@ -47,13 +48,20 @@ _DESCRIBED: dict[str, Any] = {  # no pages of FastAPI's own: they load scripts f
 def open_registry(settings: Settings) -> Registry:
     """Open the registry that `settings` describe, without serving it.
 
+    A catalogue that an older program made is rebuilt from the store first; where the store does
+    not answer, its rows say what they said before.
+
     Raises:
         Unsupported: its database was written by a newer program.
         UnknownPlugin, WrongUse: there is no such store or database.
     """
-    return Registry(
+    registry = Registry(
         open_store(settings.store), Catalogue(settings.db), settings.spool_folder, settings.max_blob
     )
+    if registry.catalogue.behind:
+        with suppress(OtherSide):
+            registry.reindex()
+    return registry
 
 
 def create_app(settings: Settings, *, pages: bool = True) -> FastAPI:

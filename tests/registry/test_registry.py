@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from typer.testing import CliRunner
 
 from plugins.registry_server import stock
@@ -185,15 +185,62 @@ def test_an_older_database_is_brought_forward(
     def step(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE tokens ADD COLUMN used TEXT"))
 
-    monkeypatch.setattr(migrations, "STEPS", (step,))
-    monkeypatch.setattr(migrations, "VERSION", 2)
-    for expected in ((1, 2), (2, 2)):
+    now = migrations.VERSION
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, step))
+    monkeypatch.setattr(migrations, "VERSION", now + 1)
+    for expected in ((now, now + 1), (now + 1, now + 1)):
         with (
             Catalogue(str(folder / "zoo.db")) as catalogue,
             reading(catalogue.engine) as connection,
         ):
             assert catalogue.migrated == expected
             assert connection.execute(text("SELECT used FROM tokens")).all() == []
+
+
+VERSION_1 = (
+    "CREATE TABLE releases (id INTEGER PRIMARY KEY, name TEXT, version TEXT, summary TEXT)",
+    "CREATE TABLE techniques (release_id INTEGER REFERENCES releases (id), technique TEXT)",
+    "CREATE TABLE metrics (release_id INTEGER REFERENCES releases (id), metric TEXT, value REAL)",
+    "CREATE TABLE timings (release_id INTEGER REFERENCES releases (id), device TEXT)",
+    "CREATE TABLE schema_version (version INTEGER NOT NULL)",
+    "INSERT INTO schema_version (version) VALUES (1)",
+)
+LATER = {"scores", "labels"}
+
+
+def older(folder: Path, registry: Registry) -> None:
+    """Make the catalogue one that the first version of the program wrote."""
+    items = registry.search(Query(all_versions=True, yanked=True)).items
+    registry.close()
+    for path in folder.glob("zoo.db*"):
+        path.unlink()
+    with create_engine(f"sqlite:///{folder / 'zoo.db'}").begin() as connection:
+        for statement in VERSION_1:
+            connection.execute(text(statement))
+        for item in items:
+            kept = item.model_dump_json(exclude=LATER)
+            row = {"n": item.name, "v": item.version, "s": kept}
+            connection.execute(
+                text("INSERT INTO releases (name, version, summary) VALUES (:n, :v, :s)"), row
+            )
+
+
+def test_a_catalogue_of_the_first_version_answers_as_before_and_learns_what_came_since(
+    registry: Registry, fill: Fill, folder: Path, settings: Settings
+) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        fill(version=version)
+    before = registry.search(Query())
+    older(folder, registry)
+    with Catalogue(settings.db) as catalogue:
+        assert catalogue.migrated == (1, migrations.VERSION)
+        assert catalogue.behind
+        asked = Query(device="host-cpu", min_metrics={"top1": 0.9})
+        assert [item.version for item in catalogue.page(asked, limit=5)[0]] == ["1.1.0"]
+    opened = open_registry(settings)
+    assert not opened.catalogue.behind
+    assert opened.search(Query()) == before
+    opened.close()
 
 
 def test_a_failing_step_leaves_the_old_version(
@@ -205,8 +252,8 @@ def test_a_failing_step_leaves_the_old_version(
         connection.execute(text("ALTER TABLE tokens ADD COLUMN used TEXT"))
         raise Unreachable("the power went out")
 
-    monkeypatch.setattr(migrations, "STEPS", (step,))
-    monkeypatch.setattr(migrations, "VERSION", 2)
+    monkeypatch.setattr(migrations, "STEPS", (*migrations.STEPS, step))
+    monkeypatch.setattr(migrations, "VERSION", migrations.VERSION + 1)
     with pytest.raises(Unreachable, match="power"):
         Catalogue(str(folder / "zoo.db"))
     monkeypatch.undo()
@@ -262,7 +309,10 @@ def test_the_commands(registry: Registry, fill: Fill, folder: Path) -> None:
     ):
         result = runner.invoke(command, [verb, *where])
         assert (result.exit_code, expected in result.output) == (0, True), result.output
-    assert runner.invoke(command, ["migrate", *where[:2]]).output == "schema version 1\n"
+    assert (
+        runner.invoke(command, ["migrate", *where[:2]]).output
+        == f"schema version {migrations.VERSION}\n"
+    )
     made = runner.invoke(command, ["token", "create", "--scope", "publish", "--db", where[1]])
     assert made.output.startswith("zoo_")
     assert "publish" in runner.invoke(command, ["token", "list", "--db", where[1]]).output

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
-from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
-from zoo_registry.model.canonical import canonical
-from zoo_registry.model.evaluate import front, latest_version
+from zoo_registry.catalogue.entries import insert_all, insert_one, mark_latest
+from zoo_registry.catalogue.schema import metrics, pending, releases, techniques, timings
+from zoo_registry.model.evaluate import front
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
 
@@ -47,6 +47,12 @@ class Catalogue:
         with writing(self.engine) as connection:
             return migrations.migrate(connection)
 
+    @property
+    def behind(self) -> bool:
+        """Whether rows were made of what an older program kept, and the store may say more."""
+        with reading(self.engine) as connection:
+            return connection.execute(select(pending.c.what)).first() is not None
+
     # --- writing ---
 
     def put(
@@ -63,19 +69,15 @@ class Catalogue:
                 this = and_(releases.c.name == name, releases.c.version == each)
                 connection.execute(delete(releases).where(this))
                 if summary := read(each):
-                    _insert(connection, summary)
-            _mark_latest(connection, name)
+                    insert_one(connection, summary)
+            mark_latest(connection, name)
 
     def rebuild(self, read: Callable[[], Iterable[Summary]]) -> None:
         """Make what `read` gives all that is known; readers see the old state or the new one."""
         with writing(self.engine) as connection:
             connection.execute(delete(releases))
-            names = set()
-            for summary in read():
-                _insert(connection, summary)
-                names.add(summary.name)
-            for name in names:
-                _mark_latest(connection, name)
+            connection.execute(delete(pending))
+            insert_all(connection, read())
 
     # --- asking ---
 
@@ -191,65 +193,3 @@ def _pointed(connection: Connection, name: str, alias: str) -> set[str]:
         return set()
     known = _all(connection, releases.c.name == name)
     return {item.version for item in known if alias in item.aliases}
-
-
-def _insert(connection: Connection, item: Summary) -> None:
-    """Insert one release; `_mark_latest` comes after the last of its name."""
-    inserted = connection.execute(insert(releases).values(_row(item))).inserted_primary_key
-    assert inserted is not None  # noqa: S101 - an insert of one row has a key
-    _insert_parts(connection, inserted[0], item)
-
-
-def _mark_latest(connection: Connection, name: str) -> None:
-    """Say which version of an artifact `@latest` means, without and with the yanked ones."""
-    c = releases.c
-    rows = connection.execute(select(c.version, c.yanked).where(c.name == name)).all()
-    current = latest_version(name, [row.version for row in rows if not row.yanked])
-    of_all = latest_version(name, [row.version for row in rows])
-    flags = {"latest": c.version == current, "latest_of_all": c.version == of_all}
-    connection.execute(update(releases).where(c.name == name).values(flags))
-
-
-def _row(item: Summary) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "version": item.version,
-        "version_order": version_order(item.version),
-        "model": item.model,
-        "task": item.task,
-        "license": item.license.lower(),
-        "words": f"{item.name} {item.description}".lower(),
-        "plain": not item.techniques,
-        "size": item.size,
-        "size_gzip": item.size_gzip,
-        "published": item.published,
-        "yanked": item.yanked,
-        "latest": False,
-        "latest_of_all": False,
-        "file_sha256": item.file_sha256,
-        "summary": canonical(item).decode(),
-    }
-
-
-def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
-    parts: list[tuple[Any, list[dict[str, Any]]]] = [
-        (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
-        (metrics, [{"metric": metric, "value": value} for metric, value in item.metrics.items()]),
-        (
-            timings,
-            [
-                {
-                    "position": position,
-                    "device": t.device,
-                    "threads": t.threads,
-                    "median_ms": t.median_ms,
-                    "ratio": t.ratio,
-                    "noisy": t.noisy,
-                }
-                for position, t in enumerate(item.timings)
-            ],
-        ),
-    ]
-    for table, rows in parts:
-        if rows:
-            connection.execute(insert(table), [{"release_id": release, **row} for row in rows])

@@ -7,15 +7,31 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, inspect, text
 
-from zoo_registry.catalogue.schema import metadata
+from zoo_registry.catalogue.entries import insert_all
+from zoo_registry.catalogue.schema import INDEX, metadata
 from zoo_registry.model.errors import Unsupported
+from zoo_registry.model.summary import Summary
 
 Step = Callable[[Connection], None]
 
 
+def index_anew(connection: Connection) -> None:
+    """Replace the tables of the index by today's, with what the old rows say of each release.
+
+    Whoever has the store at hand then reads the releases again (`Catalogue.behind`).
+    """
+    kept = connection.execute(text("SELECT summary FROM releases")).scalars().all()
+    standing = set(inspect(connection).get_table_names())
+    old = [table for table in INDEX if table.name in standing]
+    metadata.drop_all(connection, tables=old)
+    metadata.create_all(connection, tables=list(INDEX))
+    insert_all(connection, map(Summary.model_validate_json, kept))
+    connection.execute(text("INSERT INTO pending (what) VALUES ('reindex')"))
+
+
 # Step n brings version n + 1 to n + 2. A new database gets today's tables at once; a step is frozen
-# once it was released.
-STEPS: tuple[Step, ...] = ()
+# once it was released, but for `index_anew`: what is derived is derived by today's rules.
+STEPS: tuple[Step, ...] = (index_anew,)
 VERSION = len(STEPS) + 1
 
 

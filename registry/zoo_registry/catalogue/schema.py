@@ -84,6 +84,17 @@ timings = Table(
     Index("timings_by_device", "device", "threads", "median_ms"),
 )
 
+pending = Table(
+    "pending",
+    metadata,
+    Column(
+        "what",
+        String(32),
+        primary_key=True,
+        doc="`reindex`: tables were changed, and rows made of what an older program kept",
+    ),
+)
+
 tokens = Table(
     "tokens",
     metadata,
@@ -106,6 +117,9 @@ uploads = Table(
     Column("size", Integer, nullable=False),
     Column("created", String(32), nullable=False),
 )
+
+INDEX = (releases, techniques, metrics, timings, pending)
+"""What can be made again from the store: the rest cannot."""
 
 _DIGITS = 20
 

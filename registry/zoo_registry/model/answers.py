@@ -2,8 +2,9 @@
 
 import math
 
+from zoo_registry.model.part import Value
 from zoo_registry.model.query import Miss
-from zoo_registry.model.summary import Summary, Value
+from zoo_registry.model.summary import Summary
 
 
 class NearMiss(Value):

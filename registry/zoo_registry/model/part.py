@@ -21,6 +21,12 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
+class Value(BaseModel):
+    """Base of what answers are made of: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 def is_empty(value: object) -> bool:
     """Whether a field that came later is left out.
 

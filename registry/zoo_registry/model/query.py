@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.summary import Summary, Value
+from zoo_registry.model.part import Value
+from zoo_registry.model.summary import Summary
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
 FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]

@@ -3,16 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zoo_registry.model.digest import Digest
+from zoo_registry.model.part import Value
 from zoo_registry.model.record import Measurement, Record
-
-
-class Value(BaseModel):
-    """Base of the values here: frozen."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class Timing(Value):
@@ -77,7 +72,7 @@ class Summary(Value):
     macs: int
     sparsity: float
     metrics: dict[str, float]
-    metrics_ci95: dict[str, tuple[float, float]] = {}
+    metrics_ci95: dict[str, tuple[float, float]] = Field(default={})
     timings: tuple[Timing, ...]
     published: str = Field(default="", description="RFC 3339 UTC")
     yanked: bool = False

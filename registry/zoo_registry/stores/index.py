@@ -30,6 +30,9 @@ from zoo_registry.stores.reading import aliases, load_release, released
 
 KEY = "index.json"
 _SCHEMA = "edgezoo/index/v1"
+_FORMAT = 2
+"""Raised when summaries hold more than before: entries of older programs are then made anew."""
+
 _ATTEMPTS = 20
 
 
@@ -118,7 +121,9 @@ def _states(store: Store) -> dict[tuple[str, str], Digest]:
     for name, pointing in _pointing(store).items():
         for alias, version in pointing.items():
             parts.get((name, version), []).append(f"alias/{alias}")
-    return {release: digest_of(sorted(said)) for release, said in parts.items()}
+    return {
+        release: digest_of([f"format/{_FORMAT}", *sorted(said)]) for release, said in parts.items()
+    }
 
 
 def _pointing(store: Store) -> dict[str, dict[str, str]]:

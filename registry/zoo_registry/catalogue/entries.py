@@ -1,0 +1,83 @@
+"""Summaries as rows of the tables, within the transaction of a connection."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
+from zoo_registry.model.canonical import canonical
+from zoo_registry.model.evaluate import latest_version
+from zoo_registry.model.summary import Summary
+
+
+def insert_all(connection: Connection, items: Iterable[Summary]) -> None:
+    """Insert releases, and say of each name what `@latest` means."""
+    names = set()
+    for item in items:
+        insert_one(connection, item)
+        names.add(item.name)
+    for name in sorted(names):
+        mark_latest(connection, name)
+
+
+def insert_one(connection: Connection, item: Summary) -> None:
+    """Insert one release; `mark_latest` comes after the last of its name."""
+    inserted = connection.execute(insert(releases).values(_row(item))).inserted_primary_key
+    assert inserted is not None  # noqa: S101 - an insert of one row has a key
+    _insert_parts(connection, inserted[0], item)
+
+
+def mark_latest(connection: Connection, name: str) -> None:
+    """Say which version of an artifact `@latest` means, without and with the yanked ones."""
+    c = releases.c
+    rows = connection.execute(select(c.version, c.yanked).where(c.name == name)).all()
+    current = latest_version(name, [row.version for row in rows if not row.yanked])
+    of_all = latest_version(name, [row.version for row in rows])
+    flags = {"latest": c.version == current, "latest_of_all": c.version == of_all}
+    connection.execute(update(releases).where(c.name == name).values(flags))
+
+
+def _row(item: Summary) -> dict[str, Any]:
+    return {
+        "name": item.name,
+        "version": item.version,
+        "version_order": version_order(item.version),
+        "model": item.model,
+        "task": item.task,
+        "license": item.license.lower(),
+        "words": f"{item.name} {item.description}".lower(),
+        "plain": not item.techniques,
+        "size": item.size,
+        "size_gzip": item.size_gzip,
+        "published": item.published,
+        "yanked": item.yanked,
+        "latest": False,
+        "latest_of_all": False,
+        "file_sha256": item.file_sha256,
+        "summary": canonical(item).decode(),
+    }
+
+
+def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
+    parts: list[tuple[Any, list[dict[str, Any]]]] = [
+        (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
+        (metrics, [{"metric": metric, "value": value} for metric, value in item.metrics.items()]),
+        (
+            timings,
+            [
+                {
+                    "position": position,
+                    "device": t.device,
+                    "threads": t.threads,
+                    "median_ms": t.median_ms,
+                    "ratio": t.ratio,
+                    "noisy": t.noisy,
+                }
+                for position, t in enumerate(item.timings)
+            ],
+        ),
+    ]
+    for table, rows in parts:
+        if rows:
+            connection.execute(insert(table), [{"release_id": release, **row} for row in rows])
