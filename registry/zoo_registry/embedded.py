@@ -6,7 +6,7 @@ The same application as the server's, as a WSGI callable.
     folder/uploads     uploads under way
 
 Several processes may use one folder at once: the catalogue is SQLite in WAL mode, the store
-    arbitrates by hard links.
+arbitrates by hard links.
 """
 
 import asyncio

@@ -33,9 +33,8 @@ def worst_first(errors: Sequence[LayerError]) -> tuple[str, ...]:
     """Order tensors by how badly quantization treats their channels.
 
     Not by RMSE over scale: a channel a thousand times larger than the others stretches the grid
-        until the others round to zero, and that
-    error is small against the stretched scale. The average signal to noise of the channels shows
-    it.
+    until the others round to zero, and that error is small against the stretched scale. The average
+    signal to noise of the channels shows it.
     """
     return tuple(error.tensor for error in sorted(errors, key=lambda error: error.sqnr_channels_db))
 

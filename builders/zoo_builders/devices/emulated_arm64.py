@@ -2,9 +2,8 @@
 
 Whether outputs agree there, and whether XNNPACK takes its sparse path.
 
-Never a latency: emulated time says nothing about a processor's. Its runners refuse to be timed,
-    so no measurement can be made of it;
-what it shows is `evidence`.
+Never a latency: emulated time says nothing about a processor's. Its runners refuse to be timed, so
+no measurement can be made of it; what it shows is `evidence`.
 """
 
 import os

@@ -3,9 +3,8 @@
 Telling them, saving them, loading them.
 
 They are saved as HDF5, whatever the file is called: the zip format cannot read back what it wrote
-    of them (it stores a wrapped layer's
-kernel once more under the wrapper, and its input quantizer's variables under names that do not
-exist when they are loaded).
+of them (it stores a wrapped layer's kernel once more under the wrapper, and its input quantizer's
+variables under names that do not exist when they are loaded).
 """
 
 import warnings

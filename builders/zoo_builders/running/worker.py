@@ -3,9 +3,8 @@
 Run one stage, tell the parent how far it is, end when the parent ends.
 
 Over the pipe travel tuples: ("progress", done, total, note) at most ten times a second and ("said",
-    text) for what a user should
-read, then one of ("done",) or ("error", slug, message, hint). What the stage prints goes to its log
-file.
+text) for what a user should read, then one of ("done",) or ("error", slug, message, hint). What the
+stage prints goes to its log file.
 
 SIGTERM ends a stage at once, or where it heeds `Job.stop`, as soon as it has kept what the next run
 can go on from.

@@ -13,8 +13,7 @@ class ImageClassification:
     The second where there are more than five classes.
 
     Beside them the mean and the worst recall over the classes: a model that is right about frequent
-        classes only shows there. Equal
-    scores count in favour of the lower class number.
+    classes only shows there. Equal scores count in favour of the lower class number.
     """
 
     name = "image-classification"

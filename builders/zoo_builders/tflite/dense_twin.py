@@ -3,7 +3,7 @@
 The same graph and the same numbers, every weight stored dense.
 
 Beside its twin a sparse file shows whether the runtime gains anything from the zeros: all else is
-    equal.
+equal.
 """
 
 from typing import Any

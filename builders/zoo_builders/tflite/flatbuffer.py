@@ -1,9 +1,9 @@
 """Read a .tflite file (schema v3) into plain values, whatever its bytes are; write one.
 
 The flatbuffer is untrusted: the generated accessors follow any offset and believe any length. Here
-    every vector's length is held
-against the file's own size before anyone walks it, the number of things read is bounded for the
-whole file, and whatever an accessor trips over comes out as `BadFile`.
+every vector's length is held against the file's own size before anyone walks it, the number of
+things read is bounded for the whole file, and whatever an accessor trips over comes out as
+`BadFile`.
 """
 
 import struct

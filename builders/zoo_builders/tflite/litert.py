@@ -3,7 +3,7 @@
 Its runtime, its version, and the schema bindings it ships.
 
 Light on purpose: importing this module imports neither LiteRT nor numpy, so that a measuring child
-    starts fast.
+starts fast.
 """
 
 import math

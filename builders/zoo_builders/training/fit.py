@@ -3,10 +3,9 @@
 Loss that fits the network's end, optimizer by name, progress per batch, history as data.
 
 A training whose process was killed is taken up where its last checkpoint was and ends with the same
-    weights, bit for bit: batches are a
-pure function of (seed, epoch, step), and everything else that changes is a variable. Layers of the
-user that draw random numbers without a Keras generator (`tf.random.…` in `call`) are the exception:
-what they drew cannot be drawn again.
+weights, bit for bit: batches are a pure function of (seed, epoch, step), and everything else that
+changes is a variable. Layers of the user that draw random numbers without a Keras generator
+(`tf.random.…` in `call`) are the exception: what they drew cannot be drawn again.
 """
 
 import importlib

@@ -5,9 +5,8 @@ They change no result and are in no fingerprint.
     DIR/<stage>-<fingerprint>/<note>/events.out.tfevents.…
 
 Scalars after each epoch: `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`; for every
-    layer with a kernel
-`sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and `threshold/<layer>`,
-the smallest magnitude it keeps.
+layer with a kernel `sparsity/<layer>`; for every layer being pruned `mask_sparsity/<layer>` and
+`threshold/<layer>`, the smallest magnitude it keeps.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

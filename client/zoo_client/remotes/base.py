@@ -1,9 +1,8 @@
 """What every remote can do, and the rules that none is trusted to keep.
 
 The other side is not believed: a record's bytes must hash to what the release says, its name and
-    version must be those asked
-for, and a blob is hashed by whoever writes it down. `checked` and `Bundle` hold those rules for all
-remotes.
+version must be those asked for, and a blob is hashed by whoever writes it down. `checked` and
+`Bundle` hold those rules for all remotes.
 """
 
 from collections.abc import Iterator, Mapping

@@ -3,7 +3,7 @@
 Errors come back as what they were.
 
 Nothing that comes over the wire is believed: an answer has a bounded length, is JSON in the shape
-    we expect, or is refused.
+we expect, or is refused.
 """
 
 import time

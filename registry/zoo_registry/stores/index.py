@@ -5,9 +5,8 @@ A store without a server can be searched in one read.
     {"schema": "edgezoo/index/v1", "entries": [{"state": sha256, "summary": {…}}, …]}
 
 It is a convenience, never the truth: each entry carries the state of the release it was made from
-    (its record, yank, aliases and
-added measurements, as the listing of the store names them), and an entry whose state is not today's
-is read again.
+(its record, yank, aliases and added measurements, as the listing of the store names them), and an
+entry whose state is not today's is read again.
 """
 
 from contextlib import suppress

@@ -3,9 +3,8 @@
 Decoded picture or recording, preprocessing, quantization, output. Pure.
 
 The program is complete for what the record says: input size and type, scale and zero point, the
-    manifest's preprocessing in
-its order, labels. A preprocessing step this page does not know is written as a line that raises,
-never left out silently.
+manifest's preprocessing in its order, labels. A preprocessing step this page does not know is
+written as a line that raises, never left out silently.
 """
 
 import json

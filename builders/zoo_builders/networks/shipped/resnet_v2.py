@@ -20,9 +20,8 @@ def resnet_v2(*, depth: Literal[50, 101] = 50, resolution: int = 224, classes: i
     Keras.applications' weights fit exactly.
 
     There is one variant: it pads evenly as it is, but its 7x7 stem and 3x3 convolutions have no
-        sparse form, so XNNPACK's sparse
-    path stays shut. Pruning and clustering shrink the file; int8 shortens the latency. 76.0 % and
-    77.2 % top-1 as published.
+    sparse form, so XNNPACK's sparse path stays shut. Pruning and clustering shrink the file; int8
+    shortens the latency. 76.0 % and 77.2 % top-1 as published.
     """
     if depth not in _STACKS:
         raise ValueError(f"depth is {depth!r}, expected 50 or 101")

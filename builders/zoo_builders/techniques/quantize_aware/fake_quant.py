@@ -136,7 +136,7 @@ def hold(model: Any, name: str, *, zeros: Any = None, groups: Any = None) -> Non
     """Keep the kernel of a layer as sparse, and its weights as equal, as they are.
 
     All that is remembered follows from the arguments, nothing from the training: a killed training
-        is resumed by the same call.
+    is resumed by the same call.
 
     Args:
         model: from `wrap`.

@@ -11,10 +11,9 @@
     measurements/<variant>/<version>/<sha256>.json   added after the release
 
 Publishing is one commit whose parent is the commit that was read before: of two publishers the Hub
-    turns one away (412), who
-then reads again. A version is released from that commit on. The tag `<variant>-v<version>` marks
-the commit, which is how older versions are read; if a publisher dies between commit and tag,
-whoever publishes next sets the tag before writing on.
+turns one away (412), who then reads again. A version is released from that commit on. The tag
+`<variant>-v<version>` marks the commit, which is how older versions are read; if a publisher dies
+between commit and tag, whoever publishes next sets the tag before writing on.
 """
 
 import re

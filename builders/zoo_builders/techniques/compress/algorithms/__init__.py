@@ -95,7 +95,7 @@ class Algorithm:
         The first reads what it read, the last keeps its name and shape.
 
         Asked twice: while planning without weights, where a size that the weights decide is written
-            as 0; then with them.
+        as 0; then with them.
         """
         del params, weights
         return (node,)
@@ -129,7 +129,7 @@ class Algorithm:
         Always proven: no more parameters and no more work than the new network has.
 
         An algorithm that replaces no layer must promise something: that the network is no larger
-            proves nothing then, and it is refused.
+        proves nothing then, and it is refused.
 
         Args:
             before: the network as it was.
