@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.catalogue.schema import version_order
 from zoo_registry.catalogue.where import PageEnd, cursor, read_cursor
+from zoo_registry.model.dataset import DataSet, Score
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, front, ordered
@@ -62,6 +63,32 @@ summary = st.builds(
     published=st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]),
     yanked=st.booleans(),
 )
+DATASETS = (
+    DataSet(name="Digits", sha256="ab" * 32, split="test", examples=360, labels="digits"),
+    DataSet(name="Digits", sha256="ac" * 32, split="test", examples=360, labels="digits"),
+    DataSet(name="digits", sha256="ab" * 32, split="Val_%", examples=9, labels="digits"),
+    DataSet(name="imagenet", sha256="cd" * 32, split="test", examples=9, labels="imagenet-1k"),
+    DataSet(name="a:b", labels="x"),
+)
+score = st.builds(
+    Score,
+    metric=st.sampled_from(["top1", "top5"]),
+    value=st.sampled_from([0.25, 0.5, 1.0]),
+    dataset=st.sampled_from(DATASETS),
+)
+
+
+def scored(item: Summary, scores: list[Score], labels: str) -> Summary:
+    """An older summary, or one with data sets."""
+    if not scores:
+        return item
+    metrics = {one.metric: one.value for one in reversed(scores)}
+    return item.model_copy(update={"metrics": metrics, "scores": tuple(scores), "labels": labels})
+
+
+summary = st.builds(
+    scored, summary, st.lists(score, max_size=3), st.sampled_from(["", "digits", "imagenet-1k"])
+)
 summaries = st.lists(summary, max_size=9, unique_by=lambda item: (item.name, item.version))
 
 
@@ -78,6 +105,21 @@ query = st.builds(
     model=maybe(st.sampled_from(["aa", "zz"])),
     technique=maybe(st.sampled_from(["none", "prune", "quantize", "x"])),
     license=maybe(st.sampled_from(["APACHE-2.0", "mit"])),
+    dataset=maybe(
+        st.sampled_from(
+            [
+                "digits",
+                "DIGITS:test",
+                "digits#abab",
+                "digits:val_%",
+                "imagenet#cd",
+                "a:b",
+                "a",
+                "x#_",
+            ]
+        )
+    ),
+    labels=maybe(st.sampled_from(["digits", "ImageNet-1k", "x"])),
     device=maybe(st.sampled_from(DEVICES)),
     threads=maybe(st.sampled_from([1, 4])),
     max_latency_ms=maybe(few),

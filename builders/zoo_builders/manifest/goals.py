@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from zoo_builders.manifest.schema import MetricGoal, RatioGoal, SizeGoal
+from zoo_registry.model.dataset import same
 from zoo_registry.model.errors import GoalMissed
 from zoo_registry.model.query import parse_size
 from zoo_registry.model.record import GoalResult, Record
@@ -28,7 +29,7 @@ def check(
     """Judge one record; `siblings` are the records of all variants built with it, itself included.
 
     A goal that names a variant with `for` judges that variant only. What could not be measured is a
-    goal not met, with value None.
+    goal not met, with value None; so is a drop between two data sets, which nothing measured.
     """
     found: list[GoalResult] = []
     for name, goal in goals.items():
@@ -70,12 +71,19 @@ def _metric(
             GoalResult(goal=f"{name} min {goal.min:g}", limit=goal.min, value=value, met=met)
         )
     if goal.max_drop is not None:
-        other = siblings[goal.versus].best(name) if goal.versus in siblings else None
+        other = _beside(name, record, siblings.get(goal.versus))
         drop = None if value is None or other is None else round(other - value, 9)
         found.append(
             _at_most(f"{name} max_drop {goal.max_drop:g} versus {goal.versus}", goal.max_drop, drop)
         )
     return found
+
+
+def _beside(name: str, record: Record, other: Record | None) -> float | None:
+    """Value of the metric in another record, measured on the very same data set and labels."""
+    own = record.metric(name)
+    found = None if own is None or other is None else same(own, record, other)
+    return None if found is None else found.value
 
 
 def _at_most(goal: str, limit: float, value: float | None) -> GoalResult:

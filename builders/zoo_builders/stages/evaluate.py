@@ -26,6 +26,7 @@ from zoo_builders.tflite.proof import Inspection
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
+from zoo_registry.model.label_space import label_space
 from zoo_registry.model.record import (
     ClassMetric,
     Fidelity,
@@ -223,6 +224,7 @@ def _metrics(
             metric=name,
             value=score.value,
             ci95=score.ci95,
+            labels=label_space(classes),
             classes=tuple(
                 ClassMetric(label=one.label, examples=one.examples, value=one.value)
                 for one in score.classes

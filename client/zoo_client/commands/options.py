@@ -39,6 +39,8 @@ _TEXT = {
     "model": "Model, such as mobilenet-v2.",
     "technique": "A technique of the recipe, or none for the plain float model.",
     "license": "Licence.",
+    "dataset": "Data set of the metrics: NAME, NAME:SPLIT or NAME#DIGEST.",
+    "labels": "What the outputs mean, such as imagenet-1k.",
     "device": "Device with a measurement, such as host-cpu.",
 }
 _BUDGET: dict[str, tuple[Any, Any]] = {

@@ -9,6 +9,7 @@ from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
 from zoo_registry.catalogue.entries import insert_all, insert_one, mark_latest
 from zoo_registry.catalogue.schema import metrics, pending, releases, techniques, timings
+from zoo_registry.model.dataset import DataSet, spelled
 from zoo_registry.model.evaluate import front
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
@@ -133,6 +134,11 @@ class Catalogue:
         """List the metrics that some release has, sorted."""
         return self._distinct(metrics.c.metric)
 
+    def datasets(self) -> tuple[DataSet, ...]:
+        """List the data sets that some metric was measured on, by name."""
+        known = map(DataSet.model_validate_json, self._distinct(metrics.c.place))
+        return tuple(sorted(known, key=lambda one: one.order))
+
     def facets(self) -> dict[str, tuple[str, ...]]:
         """List the values that searches can choose from, over all releases that are not yanked."""
         used = self._distinct(techniques.c.technique)
@@ -141,6 +147,8 @@ class Catalogue:
             "model": self._distinct(releases.c.model),
             "technique": ("none", *used),
             "license": self._distinct(releases.c.license),
+            "dataset": tuple(spelled(self.datasets()).values()),
+            "labels": tuple(label for label in self._distinct(releases.c.labels) if label),
             "device": self._distinct(timings.c.device),
             "threads": self._distinct(timings.c.threads),
             "metric": self.metrics(),

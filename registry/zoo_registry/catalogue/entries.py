@@ -7,6 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
 from zoo_registry.model.canonical import canonical
+from zoo_registry.model.dataset import Score
 from zoo_registry.model.evaluate import latest_version
 from zoo_registry.model.summary import Summary
 
@@ -55,14 +56,31 @@ def _row(item: Summary) -> dict[str, Any]:
         "latest": False,
         "latest_of_all": False,
         "file_sha256": item.file_sha256,
+        "labels": item.labels.lower(),
         "summary": canonical(item).decode(),
+    }
+
+
+def _scored(position: int, score: Score) -> dict[str, Any]:
+    dataset = score.dataset
+    name = dataset.name.lower()
+    return {
+        "position": position,
+        "metric": score.metric,
+        "value": score.value,
+        "dataset": dataset.name,
+        "asked": name,
+        "asked_split": f"{name}:{dataset.split.lower()}",
+        "dataset_sha256": dataset.sha256,
+        "labels": dataset.labels.lower(),
+        "place": canonical(dataset).decode(),
     }
 
 
 def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
     parts: list[tuple[Any, list[dict[str, Any]]]] = [
         (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
-        (metrics, [{"metric": metric, "value": value} for metric, value in item.metrics.items()]),
+        (metrics, [_scored(position, one) for position, one in enumerate(item.scored)]),
         (
             timings,
             [

@@ -45,6 +45,7 @@ releases = Table(
         "latest_of_all", Boolean, nullable=False, doc="what @latest would mean, yanked ones counted"
     ),
     Column("file_sha256", String(64), nullable=False),
+    Column("labels", Text, nullable=False, doc="what the outputs mean, in lower case"),
     Column("summary", Text, nullable=False, doc="the Summary as JSON"),
     Index("releases_name_version", "name", "version", unique=True),
     Index("releases_latest", "latest", "task"),
@@ -61,9 +62,22 @@ metrics = Table(
     "metrics",
     metadata,
     Column("release_id", ForeignKey("releases.id", ondelete="CASCADE"), primary_key=True),
-    Column("metric", String(64), primary_key=True),
+    Column(
+        "position",
+        Integer,
+        primary_key=True,
+        doc="place in the summary: the first one on a data set meant decides",
+    ),
+    Column("metric", String(64), nullable=False),
     Column("value", Float(53), nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("asked", Text, nullable=False, doc="name of the data set in lower case"),
+    Column("asked_split", Text, nullable=False, doc="`name:split` in lower case"),
+    Column("dataset_sha256", String(64), nullable=False),
+    Column("labels", Text, nullable=False, doc="what the outputs mean, in lower case"),
+    Column("place", Text, nullable=False, doc="the DataSet as JSON: equal where metrics compare"),
     Index("metrics_by_value", "metric", "value"),
+    Index("metrics_by_dataset", "asked"),
 )
 
 timings = Table(

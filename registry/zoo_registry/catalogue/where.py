@@ -54,6 +54,8 @@ def facets(query: Query) -> Condition:
             .where(techniques.c.release_id == c.id, techniques.c.technique == query.technique)
             .exists()
         )
+    if not query.choice.is_open:
+        wanted.append(_scored(query))
     if query.device is not None:
         wanted.append(select(1).select_from(timings).where(_on_device(query)).exists())
     return and_(seen(query), *wanted)
@@ -72,13 +74,48 @@ def limits(query: Query) -> Condition:
         for column, limit in ((c.size, query.max_size), (c.size_gzip, query.max_size_gzip))
         if limit is not None
     ]
-    for name, limit in sorted(query.min_metrics.items()):
-        wanted.append(
-            select(1)
-            .where(metrics.c.release_id == c.id, metrics.c.metric == name, metrics.c.value >= limit)
-            .exists()
-        )
+    wanted += [
+        score(query, name, "value") >= limit for name, limit in sorted(query.min_metrics.items())
+    ]
     return and_(true(), *wanted)
+
+
+def score(query: Query, metric: str, column: str) -> ColumnElement[Any]:
+    """One column of the score that decides: the first on a data set meant (`Query.score`)."""
+    m = metrics.c
+    first = (
+        select(m[column])
+        .where(m.release_id == releases.c.id, m.metric == metric, *_on_dataset(query))
+        .order_by(m.position)
+        .limit(1)
+    )
+    return first.correlate(releases).scalar_subquery()
+
+
+def _scored(query: Query) -> Condition:
+    """Whether a release has a score on a data set meant; labels alone are its own too."""
+    m = metrics.c
+    scored = (
+        select(1)
+        .select_from(metrics)
+        .where(m.release_id == releases.c.id, *_on_dataset(query))
+        .exists()
+    )
+    labels = query.choice.labels
+    return scored if query.dataset is not None else or_(scored, releases.c.labels == labels)
+
+
+def _on_dataset(query: Query) -> list[Condition]:
+    """Everything of `Choice.takes`."""
+    m, choice = metrics.c, query.choice
+    wanted: list[Condition] = []
+    if choice.name is not None:
+        wanted.append(or_(m.asked == choice.name, m.asked_split == choice.name))
+    if choice.sha256:
+        wanted.append(m.dataset_sha256.startswith(choice.sha256, autoescape=True))
+    if choice.labels is not None:
+        wanted.append(m.labels == choice.labels)
+    return wanted
 
 
 def timing(query: Query, column: str) -> ColumnElement[float]:
@@ -128,12 +165,7 @@ class SortKey:
             return cls(columns[key], descending != (key == "newest"))
         if key in ("latency", "ratio"):
             return cls(timing(query, "median_ms" if key == "latency" else "ratio"), descending)
-        value = (
-            select(metrics.c.value)
-            .where(metrics.c.release_id == c.id, metrics.c.metric == key)
-            .correlate(releases)
-        )
-        return cls(value.scalar_subquery(), descending)
+        return cls(score(query, key, "value"), descending)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,10 @@ def axis(item: Summary, name: str, query: Query) -> float | None:
         "macs": item.macs,
         "sparsity": item.sparsity,
     }
-    return known[name] if name in known else item.metrics.get(name)
+    if name in known:
+        return known[name]
+    score = query.score(item, name)
+    return None if score is None else score.value
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> tuple[bool, ...]:

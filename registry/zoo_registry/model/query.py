@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from zoo_registry.model.dataset import Choice, DataSet, Score
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.part import Value
+from zoo_registry.model.part import Value, is_empty
 from zoo_registry.model.summary import Summary
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
@@ -85,6 +86,12 @@ class Query(Value):
         default=None, description="one the recipe uses, or `none` for the float model"
     )
     license: Text | None = Field(default=None, description="an SPDX name, case ignored")
+    dataset: Text | None = Field(
+        default=None, description="scored on this data set: `name`, `name:split`, `name#digest`"
+    )
+    labels: Text | None = Field(
+        default=None, description="what the outputs mean, such as imagenet-1k"
+    )
     device: Text | None = Field(default=None, description="measured on this device")
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_digits)] | None = Field(
         default=None, description="measured with that many threads"
@@ -126,6 +133,18 @@ class Query(Value):
             or bool(self.min_metrics)
         )
 
+    @property
+    def choice(self) -> Choice:
+        """Which data sets are meant."""
+        return Choice.read(self.dataset, self.labels)
+
+    def score(self, item: Summary, metric: str) -> Score | None:
+        """Give what decides for an item: its first score of the metric on a data set meant."""
+        choice = self.choice
+        return next(
+            (one for one in item.scored if one.metric == metric and choice.takes(one.dataset)), None
+        )
+
     def without_limits(self) -> "Query":
         """Keep the facets only: what could have fitted."""
         return self.model_copy(
@@ -156,8 +175,18 @@ class Query(Value):
                 for wanted, found in ((self.task, item.task), (self.model, item.model))
             )
             and (self.license is None or self.license.lower() == item.license.lower())
+            and self._scored(item)
             and (self.device is None or item.timing(self.device, self.threads) is not None)
             and (self.yanked or not item.yanked)
+        )
+
+    def _scored(self, item: Summary) -> bool:
+        """Whether an item has a score on a data set meant; labels alone are its own too."""
+        choice = self.choice
+        return (
+            choice.is_open
+            or any(choice.takes(one.dataset) for one in item.scored)
+            or (self.dataset is None and item.labels.lower() == choice.labels)
         )
 
     def misses(self, item: Summary) -> tuple["Miss", ...]:
@@ -175,9 +204,9 @@ class Query(Value):
             if limit is not None and (value is None or value > limit)
         ]
         for metric, limit in sorted(self.min_metrics.items()):
-            value = item.metrics.get(metric)
-            if value is None or value < limit:
-                found.append(Miss.of(f"min_{metric}", limit, value))
+            score = self.score(item, metric)
+            if score is None or score.value < limit:
+                found.append(Miss.of_score(f"min_{metric}", limit, score))
         return tuple(found)
 
 
@@ -191,6 +220,15 @@ class Miss(Value):
     wanted: float
     found: float | None
     by: float | None
+    dataset: DataSet | None = Field(
+        default=None, exclude_if=is_empty, description="of a metric: where it was measured"
+    )
+
+    @classmethod
+    def of_score(cls, limit: str, wanted: float, score: Score | None) -> "Miss":
+        """Describe a metric below its limit, with the data set that it was measured on."""
+        miss = cls.of(limit, wanted, None if score is None else score.value)
+        return miss if score is None else miss.model_copy(update={"dataset": score.dataset})
 
     @classmethod
     def of(cls, limit: str, wanted: float, found: float | None) -> "Miss":

@@ -125,6 +125,11 @@ class Metric(Part):
     metric: str
     value: Finite
     ci95: Interval
+    labels: str = Field(
+        default="",
+        exclude_if=is_empty,
+        description="what the outputs mean: imagenet-1k, or length and digest of the label list",
+    )
     classes: tuple[ClassMetric, ...] = Field(
         default=(), description="of a metric made of one value a class: those values"
     )

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from zoo_registry.model.dataset import DataSet, Score, labels_of, scores
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.part import Value
 from zoo_registry.model.record import Measurement, Record
@@ -71,8 +72,10 @@ class Summary(Value):
     parameters: int
     macs: int
     sparsity: float
-    metrics: dict[str, float]
+    metrics: dict[str, float] = Field(description="each by its first data set: see `scores`")
     metrics_ci95: dict[str, tuple[float, float]] = Field(default={})
+    scores: tuple[Score, ...] = Field(default=(), description="every metric on every data set")
+    labels: str = Field(default="", description="what the outputs mean: see `DataSet.labels`")
     timings: tuple[Timing, ...]
     published: str = Field(default="", description="RFC 3339 UTC")
     yanked: bool = False
@@ -112,8 +115,23 @@ class Summary(Value):
             sparsity=record.structure.sparsity_overall,
             metrics=metrics,
             metrics_ci95=intervals,
+            scores=scores(record),
+            labels=labels_of(record),
             timings=tuple(Timing.of(m) for m in (*record.measurements, *added)),
             **state,
+        )
+
+    @property
+    def scored(self) -> tuple[Score, ...]:
+        """Metrics with their data sets; of a summary that an older program wrote, as it says."""
+        return self.scores or tuple(
+            Score(
+                metric=name,
+                value=value,
+                ci95=self.metrics_ci95.get(name),
+                dataset=DataSet(name=self.dataset),
+            )
+            for name, value in self.metrics.items()
         )
 
     def timing(self, device: str | None, threads: int | None) -> Timing | None:

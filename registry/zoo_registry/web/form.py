@@ -99,6 +99,8 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[FormField
             for index, name in enumerate(names)
         ),
         select("task", "Task"),
+        select("dataset", "Data set"),
+        select("labels", "Labels"),
         select("technique", "Technique", extra=("none",)),
         select("license", "Licence"),
         select("model", "Model"),

@@ -46,6 +46,34 @@ def test_a_drop_is_measured_against_the_named_variant(allowed: float, met: bool)
     assert found is met
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "e"},
+        {"dataset_sha256": "1" * 64},
+        {"split": "validation"},
+        {"examples": 11},
+        {"metric": "top5"},
+    ],
+)
+def test_a_drop_is_never_one_between_two_data_sets(change: dict[str, Any]) -> None:
+    (metric,) = FAMILY["fp32"].metrics
+    elsewhere = FAMILY["fp32"].model_copy(update={"metrics": (metric.model_copy(update=change),)})
+    records = {**FAMILY, "fp32": elsewhere}
+    ((result),) = check({"top1": MetricGoal(max_drop=0.5)}, FAMILY["int8"], records)
+    assert (result.value, result.met) == (None, False)
+
+
+def test_a_drop_is_measured_where_both_were_scored() -> None:
+    (metric,) = FAMILY["fp32"].metrics
+    other = metric.model_copy(update={"split": "validation", "value": 0.1})
+    twice = FAMILY["fp32"].model_copy(update={"metrics": (other, metric)})
+    ((result),) = check(
+        {"top1": MetricGoal(max_drop=0.02)}, FAMILY["int8"], {**FAMILY, "fp32": twice}
+    )
+    assert result.value == pytest.approx(0.015)
+
+
 def test_a_variant_never_drops_below_itself() -> None:
     assert judged("fp32", top1=MetricGoal(max_drop=0.0)) == [
         ("top1 max_drop 0 versus fp32", 0.0, True)

@@ -122,6 +122,8 @@ QUESTION = {
     "model": "cifar10-cnn",
     "technique": "quantize",
     "license": "apache-2.0",
+    "dataset": "digits:test",
+    "labels": "cifar10",
     "device": "host-cpu",
     "threads": "1",
     "max_latency_ms": "0.5",
