@@ -20,6 +20,7 @@ from zoo_client.cache import Cache
 from zoo_client.pull import place
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import DigestMismatch
+from zoo_registry.model.files import digest_file
 
 DATA = b"TFL3" + bytes(5000)
 DIGEST = Digest.of(DATA)
@@ -53,6 +54,31 @@ def test_wrong_bytes_leave_nothing_behind(tmp_path: Path) -> None:
     assert (refused.value.expected, refused.value.actual) == (DIGEST, Digest.of(b"!" * len(DATA)))
     assert cache.blobs() == ()
     assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_what_comes_is_told_while_it_comes(tmp_path: Path) -> None:
+    told: list[int] = []
+    Cache(tmp_path).fill(
+        DIGEST, len(DATA), lambda start: [DATA[start:2000], DATA[2000:]], told.append
+    )
+    assert sum(told) == len(DATA)
+    assert len(told) > 1
+
+
+def test_records_are_damaged_alone_and_named_otherwise_are_none(
+    tmp_path: Path, make_record: Any
+) -> None:
+    """No blob is here, so nothing has made the quarantine before."""
+    cache = Cache(tmp_path / "deep" / "down")
+    for variant in ("aa", "bb"):
+        cache.keep_record(make_record(variant=variant).to_bytes())
+    for record in (cache.root / "records").iterdir():
+        record.write_bytes(make_record(variant="zz").to_bytes())
+    assert cache.entries() == ()
+    found = cache.verify()
+    assert {damage.found for damage in found} == {Digest.of(make_record(variant="zz").to_bytes())}
+    assert all(damage.quarantined.is_file() for damage in found)
+    assert len(found) == 2
 
 
 def test_a_part_that_was_wrong_is_fetched_from_the_start(tmp_path: Path) -> None:
@@ -232,7 +258,12 @@ def test_verify_finds_rotten_blobs_and_records(tmp_path: Path, make_record: Any)
     path.write_bytes(b"rotten")
     [record] = (tmp_path / "records").iterdir()
     record.write_bytes(record.read_bytes() + b" ")
-    assert {damage.digest for damage in cache.verify()} == {DIGEST, record.stem}
+    found = {damage.digest: damage for damage in cache.verify()}
+    assert found.keys() == {DIGEST, record.stem}
+    for damage in found.values():
+        assert damage.quarantined.parent == tmp_path / "quarantine"
+        assert damage.quarantined.name == f"{damage.digest}.{damage.found.short}"
+        assert digest_file(damage.quarantined) == damage.found
     assert cache.verify() == ()
     assert cache.entries() == ()
 
@@ -260,6 +291,68 @@ def test_gc_drops_what_nothing_refers_to_and_what_is_old(tmp_path: Path, make_re
     assert freed.records == ("digits-cnn-aa@1.0.0",)
     assert [path.exists() for path in (old, orphan, new)] == [False, False, True]
     assert [entry.record.variant for entry in cache.entries()] == ["bb"]
+
+
+def test_gc_says_what_it_frees_and_takes_what_is_left_over(
+    tmp_path: Path, make_record: Any
+) -> None:
+    cache = Cache(tmp_path)
+    kept = pulled(cache, make_record, "aa", 1)
+    left_over = [
+        tmp_path / "partial" / "x.part",
+        tmp_path / "quarantine" / "y.rotten",
+        tmp_path / "blobs" / ".old.tmp",
+    ]
+    for number, path in enumerate(left_over):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 10 ** (number + 1))
+    fresh = tmp_path / "records" / ".fresh.tmp"
+    fresh.write_bytes(b"somebody writes this now")
+    then = time.time() - 1.5 * 86400
+    os.utime(left_over[-1], (then, then))
+    before = cache.size()
+    assert before == sum(p.stat().st_size for p in tmp_path.rglob("[!.]*") if p.is_file())
+    assert cache.gc(dry_run=True).size == 1110
+    assert cache.gc().size == 1110
+    assert [path.exists() for path in (*left_over, fresh, kept)] == [False] * 3 + [True] * 2
+    assert cache.size() == before - 110  # temporary files never count
+
+
+def test_gc_counts_a_file_that_two_records_share_once(tmp_path: Path, make_record: Any) -> None:
+    cache, data = Cache(tmp_path), b"shared" * 500
+    fill(cache, data)
+    for days, variant in enumerate(("aa", "bb", "cc")):
+        cache.keep_record(make_record(variant=variant, data=data).to_bytes())
+        newest = max((tmp_path / "records").iterdir(), key=lambda path: path.stat().st_mtime)
+        then = time.time() - days * 86400
+        os.utime(newest, (then, then))
+    other = pulled(cache, make_record, "dd", 9)
+    assert cache.gc(max_size=len(data) + 2000, dry_run=True).records == ()
+    freed = cache.gc(max_size=len(data) + 1999)
+    assert freed.records == ("digits-cnn-dd@1.0.0",)
+    assert not other.exists()
+    assert len(cache.entries()) == 3
+
+
+def test_gc_passes_over_what_is_too_large_and_keeps_smaller_ones_behind_it(
+    tmp_path: Path, make_record: Any
+) -> None:
+    cache = Cache(tmp_path)
+    large, small = b"large" * 4000, pulled(cache, make_record, "bb", 5)
+    fill(cache, large)
+    cache.keep_record(make_record(variant="aa", data=large).to_bytes())
+    assert cache.gc(max_size=3000).records == ("digits-cnn-aa@1.0.0",)
+    assert small.exists()
+
+
+def test_a_record_that_is_used_again_is_new_again(tmp_path: Path, make_record: Any) -> None:
+    cache = Cache(tmp_path)
+    pulled(cache, make_record, "aa", 30)
+    data = b"aa" * 1000
+    cache.keep_record(make_record(variant="aa", data=data).to_bytes())
+    assert cache.gc(older_than=timedelta(days=7)).records == ()
+    [record] = (tmp_path / "records").iterdir()
+    assert record.stat().st_mode & 0o777 == 0o644
 
 
 def test_gc_keeps_the_last_used_that_fit(tmp_path: Path, make_record: Any) -> None:

@@ -316,3 +316,142 @@ def test_blocks_and_groups_cover_a_kernel_of_any_size(
 )
 def test_totals_of_the_file(kind: str, value: float, expected: bool) -> None:
     assert held({"kind": kind, "value": value}, weight()) == [expected]
+
+
+def told(promise: dict[str, Any], found: Inspection) -> list[tuple[str, str, str, bool]]:
+    """What is written of each tensor: its name, the promise, what was found, whether it holds."""
+    made = Promise.model_validate({"technique": "t"} | promise)
+    return [(one.tensor, one.promise, one.found, one.held) for one in judge([made], found)]
+
+
+def test_parameters_are_not_multiplications() -> None:
+    both = structure(weight()).model_copy(update={"parameters": 10, "macs": 500})
+    found = Inspection(both, SIGNATURE)
+    assert told({"kind": "parameters_at_most", "value": 10}, found) == [
+        ("(file)", "parameters at most", "10", True)
+    ]
+    assert told({"kind": "macs_at_most", "value": 499}, found) == [
+        ("(file)", "macs at most", "500", False)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("predicted", "cpus", "expected"),
+    [
+        (True, ("arm64", "wasm"), True),
+        (True, ("wasm",), False),
+        (False, ("arm64",), False),
+        (False, (), False),
+    ],
+)
+def test_the_sparse_path_is_promised_for_one_kind_of_cpu(
+    predicted: bool, cpus: tuple[str, ...], expected: bool
+) -> None:
+    xnnpack = Xnnpack(predicted_sparse=predicted, cpus=cpus, reason="70% are zero")
+    found = Inspection(structure().model_copy(update={"xnnpack": xnnpack}), SIGNATURE)
+    assert told({"kind": "xnnpack_sparse_on", "value": "arm64"}, found) == [
+        (
+            "(file)",
+            "XNNPACK's sparse path on",
+            f"{', '.join(cpus) or 'nowhere'}: 70% are zero",
+            expected,
+        )
+    ]
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(0, False), (1, False), (2, True), (3, True)])
+def test_so_many_may_be_left_as_the_promise_allows(allowed: int, expected: bool) -> None:
+    weights = [weight(name=f"w{place}", dtype="int8" if place else "float32") for place in (0, 1)]
+    found = told(
+        {"kind": "weights_dtype", "value": "int8", "allowed": allowed},
+        seen(*weights, weight(name="w2")),
+    )
+    assert [keeps for *_, keeps in found] == [expected, True, expected]
+    excuse = f" (one of at most {allowed} left so)"
+    assert [value for *_, value, _ in found] == [
+        "float32" + excuse * expected,
+        "int8",
+        "float32" + excuse * expected,
+    ]
+
+
+def test_a_promise_of_nothing_is_told_as_such() -> None:
+    promise = {"kind": "sparsity_at_least", "value": 0.5, "operators": ("FULLY_CONNECTED",)}
+    nothing = ("(none)", "share of zeros at least", "no tensor it speaks of")
+    assert told(promise, seen(weight())) == [(*nothing, False)]
+    assert told({**promise, "may_be_absent": True}, seen(weight())) == [(*nothing, True)]
+
+
+@pytest.mark.parametrize("word", ["DEPTHWISE_CONV_2D", "stem", "m/stem/*", "re:st.m"])
+def test_words_mean_operators_by_type_or_name(word: str) -> None:
+    weights = (
+        weight(name="m/stem/depthwise", operator="DEPTHWISE_CONV_2D"),
+        weight(name="m/head/MatMul", operator="FULLY_CONNECTED"),
+    )
+    promise = {"kind": "sparsity_at_least", "value": 0.5}
+    for key, expected in (("named", weights[0].name), ("besides", weights[1].name)):
+        found = told({**promise, key: (word,)}, seen(*weights))
+        assert [tensor for tensor, *_ in found] == [expected]
+    activations = (
+        Activation("m/stem/out", "DEPTHWISE_CONV_2D", "int8"),
+        Activation("tfl.quantize", "ADD", "int8", known_as="m/sum/add"),
+    )
+    chosen = told(
+        {"kind": "activations_dtype", "value": "int8", "besides": (word,)},
+        seen(activations=activations),
+    )
+    assert [tensor for tensor, *_ in chosen] == ["tfl.quantize"]
+    assert told(
+        {"kind": "activations_dtype", "value": "int8", "besides": ("m/sum/add", "m/stem/out")},
+        seen(activations=activations),
+    ) == [("(none)", "activations dtype", "no tensor it speaks of", False)]
+
+
+@pytest.mark.parametrize(("least", "count"), [(20, 1), (21, 0)])
+def test_a_tensor_of_just_enough_elements_is_meant(least: int, count: int) -> None:
+    promise = {"kind": "weights_dtype", "value": "float32", "at_least_elements": least}
+    assert [tensor for tensor, *_ in told(promise, seen(weight()))] == (["w"] * count or ["(none)"])
+
+
+@pytest.mark.parametrize(("value", "expected"), [("channel", True), ("tensor", False)])
+def test_scales_stand_for_channels_or_tensors(value: str, expected: bool) -> None:
+    quantized = weight(dtype="int8", granularity="channel")
+    assert told({"kind": "weights_granularity", "value": value}, seen(quantized)) == [
+        ("w", "weights granularity", "channel", expected)
+    ]
+
+
+def test_shares_are_told_with_their_counts() -> None:
+    found = seen(weight(sparsity=0.75), zeros=(Zeros(KERNEL, np.zeros(0, bool)),))
+    for promise, words, value in (
+        (
+            {"kind": "sparsity_at_least", "value": 0.8},
+            "share of zeros at least",
+            "0.7500 (15 of 20)",
+        ),
+        (
+            {"kind": "blocks_at_least", "value": 0.5, "block": (1, 4)},
+            "share of zero blocks of 1x4 at least",
+            "0.2500 (1 of 4)",
+        ),
+        ({"kind": "zeros_in_groups", "value": "2:4"}, "zeros in consecutive weights", "0:4"),
+        (
+            {"kind": "bias_sparsity_at_least", "value": 0.5},
+            "share of zeros in the bias at least",
+            "1.0000 (0 of 0)",
+        ),
+        (
+            {"kind": "distinct_at_most", "value": 9, "per": "channel"},
+            "distinct values per channel at most",
+            "2",
+        ),
+    ):
+        ((_, said, counted, _),) = told(promise, found)
+        assert (said, counted) == (words, value)
+
+
+def test_groups_lie_along_the_inputs_of_a_kernel_of_any_rank() -> None:
+    zero = np.zeros((2, 1, 1, 6), bool)
+    zero[..., ::3] = True
+    assert [fewest_zeros(zero, size) for size in (1, 3, 4)] == [0, 1, 2]
+    assert zero_blocks(zero, (2, 1)).tolist() == [[True, False, False, True, False, False]]
