@@ -52,6 +52,15 @@ def test_orders_differ_between_seeds() -> None:
     assert len(found) > 40
 
 
+def test_runners_load_in_an_order_of_each_round() -> None:
+    runners = ["file", "baseline", "control"]
+    orders = [protocol.loading_order(runners, seed=seed) for seed in range(40)]
+    assert orders == [protocol.loading_order(runners, seed=seed) for seed in range(40)]
+    assert {frozenset(order) for order in orders} == {frozenset(runners)}
+    assert len(set(orders)) == 6
+    assert all(len(order) == 3 for order in orders)
+
+
 @settings(max_examples=15, deadline=None)
 @given(rounds)
 def test_the_interval_contains_the_ratio(times: list[list[float]]) -> None:
@@ -158,6 +167,46 @@ def test_the_summary_is_in_order(times: list[list[float]]) -> None:
     assert found.max == pytest.approx(1e3 * max(max(one) for one in times))
 
 
+def test_the_summary_is_of_all_runs_in_milliseconds() -> None:
+    times = [0.001 * value for value in range(1, 102)]
+    found = summarize([times[:40], times[40:]])
+    assert (found.p5, found.median, found.p95, found.p99) == pytest.approx((6, 51, 96, 100))
+    assert (found.min, found.max, found.mean) == pytest.approx((1, 101, 51))
+    assert found.std == pytest.approx(np.std(range(101)))
+
+
+def test_rounds_that_do_not_match_are_no_pairs() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ratio(quiet(1), quiet(1, count=4))
+
+
+def test_the_same_times_give_the_same_interval() -> None:
+    assert ratio(*unsteady(1), seed=5) == ratio(*unsteady(1), seed=5)
+    assert ratio(*unsteady(1), seed=5) != ratio(*unsteady(1), seed=6)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ([1, 1], True),
+        ([1], False),
+        ([100, 105], True),
+        ([100, 95], True),
+        ([100, 106], False),
+        ([100, 94], False),
+        ([1000, 100, 100], True),
+    ],
+)
+def test_warming_up_ends_within_a_twentieth(times: list[float], expected: bool) -> None:
+    assert steady(times, window=1) is expected
+
+
+def test_warming_up_looks_at_the_last_two_windows() -> None:
+    assert steady([9, 9, 1, 1, 1, 9, 1, 1, 1], window=3)
+    assert steady([1, 2, 3, 3, 2, 1], window=3)
+    assert not steady([1, 1, 1, 1, 2, 2], window=3)
+
+
 def test_warming_up_ends_when_times_stand_still() -> None:
     assert steady([5, 5, 5, 1, 1, 1, 1, 1, 1], window=3)
     assert not steady([5, 5, 5, 1, 1, 1], window=3)
@@ -189,6 +238,31 @@ EVEN = Ratio(value=1.0, ci95=(0.99, 1.01))
 def test_each_kind_of_noise_is_named(session: Session, control: Ratio, cause: str) -> None:
     (found,) = noise(session, control)
     assert cause in found
+
+
+def test_what_reaches_a_limit_and_no_further_is_quiet() -> None:
+    level = [[1.0] * 50]
+    limits = protocol.Limits(others=0.25, stolen=0.5, spread=2.0, drift=2.0)
+    session = Session([[1.0] * 45 + [2.0] * 5], [*level, [2.0] * 50], others=0.25, stolen=0.5)
+    assert noise(session, EVEN, limits) == ()
+    for value, count in ((1.0499, 0), (1.0501, 1), (1 / 1.0499, 0), (1 / 1.0501, 1)):
+        control = Ratio(value=value, ci95=(0.9, 1.1))
+        assert len(noise(Session(level, level), control)) == count
+    (found,) = noise(Session(level, [[2.0] * 50, [5.0] * 50]), EVEN, protocol.Limits(drift=2.0))
+    assert "differ by a factor of 2.50 (limit 2)" in found
+
+
+def test_a_difference_of_exactly_what_chance_reaches_is_none() -> None:
+    floor = protocol.noise_floor(EVEN)
+    at = Ratio(value=1.1, ci95=(floor, 1.2))
+    below = Ratio(value=0.9, ci95=(0.8, 1 / floor))
+    assert (verdict(at, EVEN), verdict(below, EVEN)) == ("within noise", "within noise")
+    for found in (at, below):
+        state = protocol.confirm(PREDICTED, found, EVEN, kernels=(), noisy=False)
+        assert state.state == "predicted"
+        assert state.reason.endswith("no difference that could be told from chance")
+    noisy = protocol.confirm(PREDICTED, SLOWER, EVEN, kernels=(), noisy=True)
+    assert noisy.reason.endswith("the session was noisy")
 
 
 def test_a_quiet_session_has_no_cause() -> None:
