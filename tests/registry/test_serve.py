@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,27 @@ def test_it_serves_until_it_is_asked_to_stop(tmp_path: Path, how: signal.Signals
         process.send_signal(how)
         out, err = process.communicate(timeout=60)
     assert (process.returncode in (0, -how), out, err) == (True, b"", b"")
+
+
+def test_answers_on_a_kept_connection_wait_for_nobody(tmp_path: Path) -> None:
+    """Without TCP_NODELAY each answer waits for a delayed acknowledgement, 40 ms on Linux."""
+    process = started(tmp_path, "--port", "0", "--db", "zoo.db", "--store", "b")
+    assert process.stdout is not None
+    taken = []
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        with httpx.Client() as kept, httpx.Client() as other:
+            for _ in range(30):
+                for client, new in ((kept, False), (other, True)):
+                    started_at = time.perf_counter()
+                    headers = {"Connection": "close"} if new else {}
+                    client.get(f"{url}/healthz", headers=headers)
+                    taken.append((new, time.perf_counter() - started_at))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    kept_s, new_s = (sorted(s for one, s in taken if one is new)[10] for new in (False, True))
+    assert kept_s < 2 * new_s, "a kept connection is no slower than a new one"
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

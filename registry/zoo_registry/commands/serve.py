@@ -60,7 +60,8 @@ def serve(
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     """Take the port before anything is said about it."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # asyncio answers without delay (TCP_NODELAY) only where it knows that the socket speaks TCP
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))

@@ -115,7 +115,7 @@ class Query(Value):
         default=False, description="only what nothing beats in accuracy and latency"
     )
     min_metrics: dict[str, Number] = Field(
-        default={}, description="`min_<metric>`: at least that, for any metric"
+        default={}, max_length=16, description="`min_<metric>`: at least that, for any metric"
     )
 
     @property

@@ -189,3 +189,10 @@ def test_words_are_words_not_patterns(api: TestClient, family: None, text: str) 
     answer = api.get("/v1/artifacts", params={"q": text})
     assert (answer.status_code, answer.json()["items"]) == (200, [])
     assert len(api.get("/v1/artifacts").json()["items"]) == 3
+
+
+def test_a_question_of_endless_metrics_is_refused(api: TestClient) -> None:
+    asked = "&".join(f"min_m{number}=0.1" for number in range(1200))
+    answer = api.get(f"/v1/artifacts?{asked}")
+    assert answer.status_code == 422
+    assert "16" in answer.json()["detail"]

@@ -1,6 +1,7 @@
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_what_is_not_json_is_refused(value: object) -> None:
 def test_broken_json_is_a_clear_error(data: bytes) -> None:
     with pytest.raises(InvalidRecord):
         parse(data)
+
+
+def test_many_keys_are_read_once_through() -> None:
+    """Twice the keys take about twice the time: a stranger's document stops nobody."""
+
+    def seconds(count: int) -> float:
+        text = b"{" + b",".join(b'"%d":0' % number for number in range(count)) + b',"0":1}'
+        began = time.perf_counter()
+        with pytest.raises(InvalidRecord, match="'0' stands twice"):
+            parse(text)
+        return time.perf_counter() - began
+
+    few, many = (min(seconds(count) for _ in range(3)) for count in (5_000, 80_000))
+    assert many < 16 * few * 4
 
 
 def test_json_is_bounded() -> None:
