@@ -37,8 +37,8 @@ class Stage(BaseModel):
         params: everything that configures it, plain JSON; for `technique` {technique, params,
             train, seed}, for `convert` {quantize: resolved parameters or null, calibration: split},
             for `inspect` {promises}, for `base` {network, args, train, seed, task, weights}, for
-            `data` {source, args, splits, preprocess}, for `evaluate` {task, split, calibration},
-            for `benchmark` {device, threads, runs, rounds, warmup, host}.
+            `data` {source, args, splits, preprocess, max_overlap}, for `evaluate` {task,
+            split, calibration}, for `benchmark` {device, threads, runs, rounds, warmup, host}.
         files: role → file of the user.
         inputs: role → fingerprint of the stage whose result it reads.
         code: digest of the source code that decides the result.

@@ -61,6 +61,7 @@ def _identity(release: Release) -> Table:
         ("record sha256", release.record_sha256),
         ("published", release.published or NOTHING),
         *(("note", remark) for remark in record.remarks),
+        *(("data", line) for line in (record.data.words if record.data else ())),
     ]
     return pairs(rows)
 

@@ -26,7 +26,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number in (7, 500, 999):
         (tmp_path / "imagenet" / names[number]).mkdir(parents=True)
         for index in range(40):
-            Image.new("RGB", (300, 260), (index, 0, 0)).save(
+            Image.new("RGB", (300, 260), (index, number % 256, 0)).save(
                 tmp_path / "imagenet" / names[number] / f"{index}.png"
             )
     monkeypatch.setenv("ZOO_DATA", str(tmp_path))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zoo_builders.data import finite
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 
@@ -22,6 +23,16 @@ class BadData(WrongUse):
     """A data file does not hold what its source says it holds: shapes, types, offsets, labels."""
 
     slug = "bad-data"
+
+
+def refuse_no_numbers(values: Any, where: str) -> None:
+    """Insist that every value of examples [N, …] is a number.
+
+    Raises:
+        BadData: one is NaN or infinite; with `where`, the example and the place in it.
+    """
+    if found := finite.problem(values, where):
+        raise BadData(found, hint="mend or remove that example in the source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +68,14 @@ class Dataset:
         classes: what a label's number means; empty for a source without labels.
         value_range: lowest and highest value an example can hold (0 to 255 for uint8 photos).
         sample_rate: of recordings, samples a second; 0 for images.
+        notes: what whoever reads a number should know of how the files were read: a line each.
     """
 
     splits: Mapping[str, Examples]
     classes: tuple[str, ...]
     value_range: tuple[float, float]
     sample_rate: int = 0
+    notes: tuple[str, ...] = ()
 
     def checked(self) -> "Dataset":
         """Give itself back if shapes, types and labels fit together.
@@ -94,6 +107,7 @@ class Dataset:
                 f"split {name!r}: expected uint8 or float32 images [N, H, W, C], found"
                 f" {values.dtype} {values.shape}"
             )
+        refuse_no_numbers(values, f"split {name!r}")
 
     def _check_labels(self, name: str, examples: Examples) -> None:
         import numpy as np
@@ -105,10 +119,12 @@ class Dataset:
                 f" {labels.dtype} {labels.shape}"
             )
         low, high = (0, len(self.classes) - 1) if self.classes else (UNLABELLED, UNLABELLED)
-        if len(labels) and not (low <= int(labels.min()) <= int(labels.max()) <= high):
+        wrong = np.flatnonzero((labels < low) | (labels > high))
+        if len(wrong):
             raise BadData(
-                f"split {name!r}: labels {labels.min()}..{labels.max()} for {len(self.classes)}"
-                " classes"
+                f"split {name!r}: the label of example {wrong[0]} is {labels[wrong[0]]}, and labels"
+                f" of {len(self.classes)} classes are {low} to {high} ({len(wrong)} such labels)",
+                hint="number the classes 0, 1, …, or name them all in `classes`",
             )
 
     @property
@@ -139,3 +155,18 @@ class FileArg:
 
     path: str
     sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What lies on disk, as far as it is known without decoding an example.
+
+    Attributes:
+        counts: the source's own splits → how many examples.
+        classes: what labels will mean, in order; empty where there are none or only loading tells.
+        notes: what is not read, which class folders are empty: a line each.
+    """
+
+    counts: Mapping[str, int]
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -23,6 +23,8 @@ from zoo_registry.model.errors import WrongUse
 _NAME = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_-]*)\s*")
 _BOUND = re.compile(r"\s*(-?)(\d{1,12})(%?)\s*")
 _HUNDRED = 100
+_TRIED = (100, 1_000, 10_000, 100_000, 1_000_000)
+"""Sizes of a split at which expressions are held against each other where its size is unknown."""
 
 
 class BadSplit(WrongUse):
@@ -116,6 +118,48 @@ def select(terms: tuple[Term, ...], counts: Mapping[str, int]) -> list[tuple[str
     if not any(positions for _, positions in chosen):
         raise BadSplit(f"{spell(terms)} selects no example of {dict(counts)}")
     return chosen
+
+
+def shared(left: tuple[Term, ...], right: tuple[Term, ...], counts: Mapping[str, int]) -> float:
+    """Give the share of the examples of `left` that `right` selects too.
+
+    `counts` gives sizes of the source's splits where they are known. Else it is the least share of
+    those at `_TRIED` sizes, at which both select something: what holds whatever the size is.
+    """
+    tried = [counts] if _names(left, right) <= set(counts) else _guesses(left, right, counts)
+    return min((share for sizes in tried for share in _share(left, right, sizes)), default=0.0)
+
+
+def _guesses(
+    left: tuple[Term, ...], right: tuple[Term, ...], counts: Mapping[str, int]
+) -> list[Mapping[str, int]]:
+    return [{**dict.fromkeys(_names(left, right), size), **counts} for size in _TRIED]
+
+
+def _names(*expressions: tuple[Term, ...]) -> set[str]:
+    return {term.split for terms in expressions for term in terms}
+
+
+def _share(
+    left: tuple[Term, ...], right: tuple[Term, ...], counts: Mapping[str, int]
+) -> list[float]:
+    ours = [(term.split, term.range(counts[term.split])) for term in left]
+    theirs = [(term.split, term.range(counts[term.split])) for term in right]
+    total = sum(len(positions) for _, positions in ours)
+    if not total or not any(positions for _, positions in theirs):
+        return []
+    return [sum(_common(name, positions, theirs) for name, positions in ours) / total]
+
+
+def _common(name: str, ours: range, theirs: list[tuple[str, range]]) -> int:
+    """Count the positions of one slice that any of the others holds."""
+    found, reached = 0, ours.start
+    for split, other in sorted(theirs, key=lambda one: (one[0], one[1].start)):
+        if split == name:
+            start, stop = max(other.start, reached), min(other.stop, ours.stop)
+            found += max(stop - start, 0)
+            reached = max(reached, stop)
+    return found
 
 
 def _unexpected(text: str, position: int, expected: str) -> BadSplit:

@@ -6,7 +6,8 @@
     dataset.json     {name, source, dataset_sha256, classes, shape, value_range, value_map {scale,
                      offset}, preprocess,
                       splits {name: {expression, examples}}, front_end (see
-                      `front_end.FrontEnd.told`, where features are made inside)}
+                      `front_end.FrontEnd.told`, where features are made inside), report (see
+                      `report`: what splits share and lack, and how files were read)}
 
 What the model sees is `float32(x) * scale + offset`; `load_split` gives just that. `dataset_sha256`
 is over the source's content, so the same data from another place is the same dataset. `value_range`

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from zoo_builders.data.report import MAX_OVERLAP
 from zoo_builders.spec import Name, Sha256, Share, Spec
 from zoo_builders.training.settings import Train
 
@@ -98,6 +99,13 @@ class Data(Spec):
         ),
     )
     preprocess: list[dict[str, Any]] = Field(default=[])
+    max_overlap: Share = Field(
+        default=MAX_OVERLAP,
+        description=(
+            "share of the test examples that train may hold too, byte for byte; more is refused"
+            " (calibration: 0.2, or this where it is more)"
+        ),
+    )
 
 
 class MetricGoal(Spec):

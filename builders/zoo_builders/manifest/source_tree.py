@@ -53,6 +53,24 @@ def folder_digest(files: Iterator[tuple[str, Digest]]) -> Digest:
     return Digest(hashlib.sha256("".join(lines).encode()).hexdigest())
 
 
+def _files_below(folder: Path) -> Iterator[Path]:
+    """List the files of a folder, those of linked folders included; a circle of links once."""
+    seen = set[str]()
+    for root, inner, names in os.walk(folder, followlinks=True):
+        inner[:] = [name for name in inner if _unseen(os.path.join(root, name), seen)]  # noqa: PTH118
+        yield from (file for name in names if (file := Path(root, name)).is_file())
+
+
+def _unseen(folder: str, seen: set[str]) -> bool:
+    """Whether a linked folder was not yet walked; plain folders are walked always."""
+    if not os.path.islink(folder):  # noqa: PTH114
+        return True
+    real = os.path.realpath(folder)
+    known = real in seen
+    seen.add(real)
+    return not known
+
+
 @dataclass(slots=True)
 class Digests:
     """Remembers digests of files between runs, in one JSON file; losing it costs only time."""
@@ -114,7 +132,7 @@ class WorkTree:
     def digest(self, path: Path) -> Digest:
         """Hash a file, or a folder by names and digests; NotFound when there is neither."""
         if path.is_dir():
-            inner = sorted(entry for entry in path.rglob("*") if entry.is_file())
+            inner = sorted(_files_below(path))
             return folder_digest(
                 (entry.relative_to(path).as_posix(), self.digests.of(entry)) for entry in inner
             )

@@ -173,6 +173,7 @@ class _Planner:
             "args": self._data_args(),
             "splits": dict(data.splits),
             "preprocess": list(data.preprocess),
+            "max_overlap": data.max_overlap,
         }
         files = dict(self.resolved.found.data)
         data_print = self._add(

@@ -21,6 +21,7 @@ from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, InvalidRecord, ZooError
 from zoo_registry.model.record import (
     Baseline,
+    DataReport,
     FileInfo,
     Finding,
     Git,
@@ -48,6 +49,7 @@ class Results:
         encodings: encoding tried (`dense`, `sparse`) → raw bytes.
         encoding: the one that was kept.
         quantization: how it was quantized; None where it was not.
+        data: what is to be known of the examples; None where there is nothing to tell.
     """
 
     structure: Structure
@@ -58,6 +60,7 @@ class Results:
     encodings: Mapping[str, int]
     encoding: str
     quantization: Quantization | None = None
+    data: DataReport | None = None
 
 
 def describe(plan: Plan, results: Mapping[str, Path], provenance: Provenance) -> Record:
@@ -106,6 +109,7 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             signature=seen.signature,
             metrics=seen.metrics,
             fidelity=seen.fidelity,
+            data=results.data,
             recipe=plan.recipe,
             structure=results.structure,
             proofs=results.proofs,
@@ -150,7 +154,14 @@ def _gather(results: Mapping[str, Path]) -> Results:
         encodings=sizes,
         encoding=str(encodings["chosen"]),
         quantization=_quantization(results["convert"] / "quantization.json"),
+        data=_data(results["data"]),
     )
+
+
+def _data(folder: Path) -> DataReport | None:
+    """Read what a data stage found; results of older programs say nothing."""
+    found = DataReport.model_validate(load_about(folder).get("report", {}))
+    return found if found.words else None
 
 
 def _quantization(path: Path) -> Quantization | None:

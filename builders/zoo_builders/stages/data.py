@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from zoo_builders.arrays import Array
-from zoo_builders.data import audio_features, front_end, preprocess, splits
-from zoo_builders.data.examples import BadData, Dataset
+from zoo_builders.data import audio_features, front_end, preprocess, report, splits
+from zoo_builders.data.examples import BadData, Dataset, refuse_no_numbers
 from zoo_builders.data.front_end import FrontEnd
 from zoo_builders.data.sources import SOURCES
 from zoo_builders.stage import Job
+from zoo_registry.model.data_report import DataReport
 
 TRAIN = "train"
 
@@ -24,10 +25,12 @@ TRAIN = "train"
 def run(job: Job) -> None:
     """Write the splits and `dataset.json` into `job.out`.
 
-    Reads params `source`, `args`, `splits`, `preprocess`; files by the roles the source gives them.
+    Reads params `source`, `args`, `splits`, `preprocess`, `max_overlap`; files by the roles
+    the source gives them.
 
     Raises:
-        BadData: a file does not hold what it should.
+        BadData: a file does not hold what it should, a value is no number, or `test` shares too
+            many examples with what shapes the file.
         BadSplit: an expression asks for what the source does not have.
     """
     source = SOURCES.get(str(job.params["source"]))
@@ -38,12 +41,17 @@ def run(job: Job) -> None:
     steps = preprocess.outside(whole)
     train: Any = None
     examples: dict[str, dict[str, Any]] = {}
+    seen = report.Seen(dataset.classes)
     for name, expression in job.params["splits"].items():
-        images = _store(job, dataset, name, str(expression))
+        images, labels = _chosen(dataset, str(expression))
         images = preprocess.geometry(steps, images, dataset.sample_rate)
+        refuse_no_numbers(images, f"split {name!r} after preprocessing")
         _write_array(job.out / f"{name}_x.npy", images)
+        _write_array(job.out / f"{name}_y.npy", labels)
         examples[name] = {"expression": str(expression), "examples": len(images)}
+        seen.add(name, images, labels)
         train = images if name == TRAIN else train
+    told = _told(job, seen, dataset.notes)
     shape = list(images.shape[1:])
     held = _held(train if preprocess.has_features(steps) else None) or dataset.value_range
     front = front_end.of(whole, shape[0], dataset.sample_rate)
@@ -57,6 +65,7 @@ def run(job: Job) -> None:
             "splits": examples,
             "value_map": asdict(values),
             "value_range": list(held),
+            "report": told.model_dump(mode="json"),
             **inside,
         },
     )
@@ -90,16 +99,22 @@ def _held(features: Array | None) -> tuple[float, float] | None:
     )
 
 
-def _store(job: Job, dataset: Dataset, name: str, expression: str) -> Array:
-    """Write the labels of one split and give its images, before geometry."""
+def _chosen(dataset: Dataset, expression: str) -> tuple[Array, Array]:
+    """Give images, before geometry, and labels of one split."""
     counts = {split: len(held.labels) for split, held in dataset.splits.items()}
     chosen = splits.select(splits.parse(expression), counts)
-    _write_array(
-        job.out / f"{name}_y.npy",
-        np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen]),
-    )
     images: Array = np.concatenate([dataset.splits[s].images[r.start : r.stop] for s, r in chosen])
-    return images
+    return images, np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen])
+
+
+def _told(job: Job, seen: report.Seen, notes: Sequence[str]) -> DataReport:
+    """Say what the splits share and lack; refuse what is shared too much."""
+    found = seen.report(notes)
+    limit = float(job.params.get("max_overlap", report.MAX_OVERLAP))
+    report.refuse(found.overlaps, limit, job.params["splits"])
+    for line in found.words:
+        job.say(line)
+    return found
 
 
 def _write_array(path: Path, array: Array) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from zoo_registry.model.canonical import canonical, parse
+from zoo_registry.model.data_report import Absent, DataReport, Overlap
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidRecord
 from zoo_registry.model.measurement import (
@@ -42,9 +43,11 @@ from zoo_registry.model.signature import Signature, Sound, TensorInfo, Values
 from zoo_registry.model.structure import Finding, OperatorCost, Structure, TensorSparsity, Xnnpack
 
 __all__ = [
+    "Absent",
     "Baseline",
     "ClassMetric",
     "Count",
+    "DataReport",
     "Fidelity",
     "FileInfo",
     "Finding",
@@ -61,6 +64,7 @@ __all__ = [
     "NotMeasured",
     "OperatorCost",
     "OperatorTime",
+    "Overlap",
     "Parent",
     "Part",
     "Positive",
@@ -138,6 +142,7 @@ class Metric(Part):
 class Fidelity(Part):
     """Agreement with the float32 artifact of the same model on one split.
 
+    That is the test split, whose examples fixed no ranges; older records say `calibration`.
     SQNR in dB, over the outputs.
 
     `top1_agreement` is None where the outputs are no scores of which one is the highest.
@@ -221,6 +226,11 @@ class Record(Part):
     recipe: tuple[Step, ...]
     metrics: tuple[Metric, ...]
     fidelity: Fidelity | None = None
+    data: DataReport | None = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="what to know of the examples: shared between splits, absent, not read",
+    )
     structure: Structure
     proofs: tuple[Finding, ...] = ()
     quantization: Quantization | None = None

@@ -72,7 +72,7 @@ def _head(kind: str, file: str) -> list[str]:
         *({"image": ("import sys", ""), "sound": snippet_sound.IMPORTS}.get(kind, ())),
         "import numpy as np",
         "from ai_edge_litert.interpreter import Interpreter",
-        *(["from PIL import Image"] if kind == "image" else []),
+        *(["from PIL import Image, ImageOps"] if kind == "image" else []),
         "",
         f"interpreter = Interpreter(model_path={json.dumps(file)}, num_threads=1)",
         "interpreter.allocate_tensors()",
@@ -85,7 +85,7 @@ def _image(tensor: TensorInfo, record: Record) -> list[str]:
     names = {name for name, _ in steps}
     height, width, channels = tensor.shape[1:]
     mode = "RGB" if channels == IMAGE_CHANNELS[-1] or "grayscale" in names else "L"
-    lines = [f'image = Image.open(sys.argv[1]).convert("{mode}")']
+    lines = [f'image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("{mode}")']
     if not names & _SIZING:
         lines.append(_resize((height, width)))
     lines += [

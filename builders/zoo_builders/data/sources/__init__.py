@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.data.examples import Dataset, FileArg, Report
+from zoo_builders.data.examples import Dataset, FileArg, Report, Survey
 from zoo_builders.spec import Spec
 from zoo_registry.model.plugins import Kind
 
@@ -28,6 +28,8 @@ class Source:
         shape: arguments → shape of one example (H, W, C), or (samples, 1, 1) of a recording, where
             they say it; None where only the data do.
         sample_rate: arguments → samples a second, for sources of recordings; 0 for images.
+        survey: (arguments, role → path of each file) → what is there, in a moment and without
+            TensorFlow; raises BadData.
         tools: distributions whose version can change what it gives.
         doc: one line for `zoo list data`.
     """
@@ -38,6 +40,9 @@ class Source:
     splits: tuple[str, ...] = ()
     shape: Callable[[Any], tuple[int, ...] | None] = field(default=lambda _args: None)
     sample_rate: Callable[[Any], int] = field(default=lambda _args: 0)
+    survey: Callable[[Any, Mapping[str, Path]], Survey | None] = field(
+        default=lambda _args, _files: None
+    )
     tools: tuple[str, ...] = ()
     doc: str = ""
 

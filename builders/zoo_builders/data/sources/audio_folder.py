@@ -21,11 +21,12 @@ from pydantic import Field
 
 from zoo_builders.data import untrusted
 from zoo_builders.data.audio_features import Seconds, fitted
-from zoo_builders.data.examples import BadData, Dataset, Report
+from zoo_builders.data.examples import BadData, Dataset, Report, Survey
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 
+_SUFFIXES = frozenset({".wav", ".wave"})
 LONGEST = 600
 """Seconds: a longer file is no keyword, and would fill the memory while it is resampled."""
 
@@ -65,11 +66,11 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     import numpy as np
 
     root = files["path"]
-    found = untrusted.find(root, frozenset({".wav", ".wave"}))
-    classes = untrusted.listed(found, files.get("classes"))
+    found = untrusted.find(root, _SUFFIXES)
+    classes = untrusted.listed(found.splits, files.get("classes"))
     if not classes:
         raise BadData(
-            f"{root.name} holds no .wav files in class folders",
+            "; ".join((f"{root.name} holds no .wav files in class folders", *found.notes)),
             hint="FOLDER/CLASS/FILE.wav or FOLDER/SPLIT/CLASS/FILE.wav",
         )
     like = np.empty((args.samples, 1, 1), np.int16)
@@ -77,8 +78,14 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     def one(file: Path) -> Any:
         return recording(file, args.sample_rate, args.samples)[:, None, None]
 
-    splits = untrusted.read(found, classes, like, one, report, "read recordings")
-    return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate)
+    splits = untrusted.read(found.splits, classes, like, one, report, "read recordings")
+    return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate, found.notes)
+
+
+def survey(_args: AudioFolderArgs, files: Mapping[str, Path]) -> Survey:
+    """Count the recordings by their folders; none is opened."""
+    found = untrusted.find(files["path"], _SUFFIXES)
+    return found.survey(untrusted.listed(found.splits, files.get("classes")))
 
 
 def recording(file: Path, sample_rate: int, samples: int) -> Any:
@@ -154,6 +161,7 @@ SOURCES.add(
         untrusted.files_of,
         shape=lambda args: (args.samples, 1, 1),
         sample_rate=lambda args: args.sample_rate,
+        survey=survey,
         tools=("numpy", "scipy"),
         doc="wav files, one folder a class",
     ),

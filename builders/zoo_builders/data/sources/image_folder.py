@@ -7,7 +7,9 @@
 
 A network whose weights come from elsewhere has its own order of classes: `classes` names a file
     with that order, and then the folders may
-be some of them only. Images are read as RGB (or grey, with `channels: 1`) and brought to `size`.
+be some of them only. Images are read by `pictures`: upright, as RGB (or grey, with `channels: 1`),
+and brought to `size`. What is not read (other files, hidden ones, deeper folders) is counted and
+told, as are folders without examples.
 Order: class, then file name, then mixed within each split by a permutation that is always the same,
 so that any slice holds all classes.
 """
@@ -18,14 +20,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from zoo_builders.data import untrusted
-from zoo_builders.data.examples import BadData, Dataset, Report
+from zoo_builders.data import pictures, untrusted
+from zoo_builders.data.examples import BadData, Dataset, Report, Survey
 from zoo_builders.data.preprocess import Pixels
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
-
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm"})
 
 
 class ImageFolderArgs(Spec):
@@ -58,44 +58,37 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
     import numpy as np
 
     root = files["path"]
-    found = untrusted.find(root, _SUFFIXES)
-    classes = untrusted.listed(found, files.get("classes"))
-    if not classes:
-        found = {"all": [("", file) for file in untrusted.files_in(root, _SUFFIXES)]}
-    if not any(found.values()):
+    found = untrusted.find(root, pictures.SUFFIXES)
+    classes = untrusted.listed(found.splits, files.get("classes"))
+    if not any(found.splits.values()):
         raise BadData(
-            f"{root.name} holds no images",
+            "; ".join((f"{root.name} holds no images", *found.notes)),
             hint=(
                 "FOLDER/CLASS/FILE.jpg, FOLDER/SPLIT/CLASS/FILE.jpg, or FOLDER/FILE.jpg without"
                 " labels"
             ),
         )
-    like = np.empty((*args.size, args.channels), np.uint8)
+    like, tally = np.empty((*args.size, args.channels), np.uint8), pictures.Tally()
     splits = untrusted.read(
-        found, classes, like, lambda file: _image(file, args), report, "read images"
+        found.splits, classes, like, lambda file: _image(file, args, tally), report, "read images"
     )
-    return Dataset(splits, classes, (0.0, 255.0))
+    return Dataset(splits, classes, (0.0, 255.0), notes=(*found.notes, *tally.notes))
 
 
-def _image(file: Path, args: ImageFolderArgs) -> Any:
+def survey(_args: ImageFolderArgs, files: Mapping[str, Path]) -> Survey:
+    """Count the pictures by their folders; none is opened."""
+    found = untrusted.find(files["path"], pictures.SUFFIXES)
+    return found.survey(untrusted.listed(found.splits, files.get("classes")))
+
+
+def _image(file: Path, args: ImageFolderArgs, tally: pictures.Tally) -> Any:
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
     height, width = args.size
-    try:
-        with Image.open(file) as image:
-            converted = _fitted(
-                image.convert("RGB" if args.channels > 1 else "L"), (width, height), args.crop
-            )
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise BadData(f"{file.parent.name}/{file.name} is not an image: {error}") from error
-    return np.asarray(converted, np.uint8).reshape(height, width, args.channels)
+    told = f"{file.parent.name}/{file.name}"
+    image = pictures.read(file, told, "RGB" if args.channels > 1 else "L", tally)
+    fitted = _fitted(image, (width, height), args.crop)
+    return np.asarray(fitted, np.uint8).reshape(height, width, args.channels)
 
 
 def _fitted(image: Any, size: tuple[int, int], crop: float | None) -> Any:
@@ -114,6 +107,7 @@ SOURCES.add(
         load,
         untrusted.files_of,
         shape=lambda args: (*args.size, args.channels),
+        survey=survey,
         tools=("numpy", "pillow"),
         doc="image files, one folder a class, or one folder without labels",
     ),

@@ -1,7 +1,8 @@
 """`npz-images`: labelled images in one NumPy `.npz` file, in either of two layouts.
 
-*Plain arrays*: `x_<split>` (uint8 or float32, [N, H, W] or [N, H, W, C]) and `y_<split>` (integers
-[N]) for each split, such as `x_train`, `y_train`, `x_test`, `y_test`; optionally `classes` (names).
+*Plain arrays*: `x_<split>` (numbers of any type, [N, H, W] or [N, H, W, C]; above 255 they are 16
+bits: 0 to 65535) and `y_<split>` (whole numbers [N]) for each split, such as `x_train`, `y_train`,
+`x_test`, `y_test`; optionally `classes` (names).
 
 *JPEG stream*: `jpeg` (uint8, all files end to end), `offsets` (N+1; image i =
 `jpeg[offsets[i]:offsets[i+1]]`), `label` (N), `split` (N; 0 train, 1 test) and optionally
@@ -22,16 +23,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from zoo_builders.data import untrusted
-from zoo_builders.data.examples import BadData, Dataset, Examples, Report
+from zoo_builders.data import pictures, untrusted
+from zoo_builders.data.examples import BadData, Dataset, Examples, Report, Survey, refuse_no_numbers
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Sha256, Spec
 
 LIMIT = 16 << 30
-_PIXELS = 64 << 20
 _STREAM = ("jpeg", "offsets", "label", "split")
 _EVERY = 1000
 _GREY = 3
+_BYTE, _WORDS = 255, (0.0, 65535.0)
+_CLASSES = 100_000
 
 
 class NpzImagesArgs(Spec):
@@ -62,6 +64,16 @@ def load(args: NpzImagesArgs, files: Mapping[str, Path], report: Report) -> Data
     )
 
 
+def survey(_args: NpzImagesArgs, files: Mapping[str, Path]) -> Survey | None:
+    """Read the sizes of plain arrays from their headers; a JPEG stream is only known when read."""
+    sizes = untrusted.sizes(files["path"])
+    if not any(name.startswith("x_") for name in sizes):
+        return None
+    return Survey(
+        {name.removeprefix("x_"): size for name, size in sizes.items() if name.startswith("x_")}
+    )
+
+
 def _classes(arrays: Mapping[str, Any], labels: Any) -> tuple[str, ...]:
     if "classes" in arrays:
         names = arrays["classes"]
@@ -70,13 +82,28 @@ def _classes(arrays: Mapping[str, Any], labels: Any) -> tuple[str, ...]:
         return tuple(
             name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()
         )
-    return tuple(str(number) for number in range(int(labels.max()) + 1)) if len(labels) else ()
+    highest = int(labels.max()) if len(labels) else -1
+    if highest >= _CLASSES:
+        raise BadData(
+            f"the highest label is {highest}; classes are numbered 0, 1, … up to {_CLASSES - 1}",
+            hint="number the classes anew: numpy.unique(labels, return_inverse=True)",
+        )
+    return tuple(str(number) for number in range(highest + 1))
 
 
 def _labels(name: str, labels: Any) -> Any:
+    """Give labels as int64; floats that are whole numbers are taken, as spreadsheets write them."""
     import numpy as np
 
-    if labels.dtype.kind not in "iu":
+    if labels.dtype.kind == "f":
+        wrong = np.flatnonzero(labels != np.rint(labels))
+        if len(wrong):
+            raise BadData(
+                f"{name}: the label of example {wrong[0]} is {labels.ravel()[wrong[0]]}; labels are"
+                f" whole numbers ({len(wrong)} are not)",
+                hint="number the classes 0, 1, …",
+            )
+    elif labels.dtype.kind not in "iu":
         raise BadData(f"{name}: expected integers, found {labels.dtype}")
     return (
         labels.reshape(len(labels), -1)[:, 0].astype(np.int64)
@@ -93,20 +120,48 @@ def _plain(arrays: Mapping[str, Any]) -> Dataset:
     if not names or missing:
         found = ", ".join(sorted(arrays)) or "nothing"
         raise BadData(f"expected x_train, y_train, … or {', '.join(_STREAM)}; found {found}")
-    splits = {}
-    for name in names:
-        images = arrays[f"x_{name}"]
-        images = images[..., None] if images.ndim == _GREY else images
-        images = (
-            images
-            if images.dtype == np.uint8
-            else images.astype(np.float32)
-            if images.dtype.kind == "f"
-            else images
+    given = {name: arrays[f"x_{name}"] for name in names}
+    wide = any(images.dtype.kind in "iu" and _above_bytes(images) for images in given.values())
+    splits = {
+        name: Examples(
+            _pixels(f"x_{name}", images, wide=wide), _labels(f"y_{name}", arrays[f"y_{name}"])
         )
-        splits[name] = Examples(images, _labels(f"y_{name}", arrays[f"y_{name}"]))
+        for name, images in given.items()
+    }
     labels = np.concatenate([examples.labels.ravel() for examples in splits.values()])
-    return Dataset(splits, _classes(arrays, labels), _range(splits))
+    return Dataset(splits, _classes(arrays, labels), _WORDS if wide else _range(splits))
+
+
+def _above_bytes(images: Any) -> bool:
+    return bool(images.size) and images.dtype.itemsize > 1 and int(images.max()) > _BYTE
+
+
+def _pixels(name: str, images: Any, *, wide: bool) -> Any:
+    """Give images as uint8 or float32 [N, H, W, C]: 16-bit ones as float32 in 0..65535.
+
+    Raises:
+        BadData: a value is no number, or lies outside of 0..65535 in whole numbers.
+    """
+    import numpy as np
+
+    images = images[..., None] if images.ndim == _GREY else images
+    if images.dtype.kind == "b":
+        return images.astype(np.uint8) * np.uint8(_BYTE)
+    if images.dtype.kind == "f":
+        refuse_no_numbers(images, name)
+        with np.errstate(over="ignore"):
+            single = images.astype(np.float32)
+        refuse_no_numbers(single, f"{name} as float32")
+        return single
+    if images.dtype.kind in "iu" and images.size:
+        low, high = int(images.min()), int(images.max())
+        if low < 0 or high > _WORDS[1]:
+            raise BadData(
+                f"{name}: whole numbers from {low} to {high}; expected 0 to 255 or 0 to 65535",
+                hint="store other ranges as float32",
+            )
+        return images.astype(np.float32 if wide else np.uint8)
+    return images
 
 
 def _range(splits: Mapping[str, Examples]) -> tuple[float, float]:
@@ -123,10 +178,11 @@ def _stream(arrays: Mapping[str, Any], report: Report) -> Dataset:
     import numpy as np
 
     jpeg, offsets, labels, split = _checked_stream(arrays)
-    first = _decode(jpeg, offsets, 0)
+    tally = pictures.Tally()
+    first = _decode(jpeg, offsets, 0, pictures.Tally())
     images = np.empty((len(labels), *first.shape), np.uint8)
     for index in range(len(labels)):
-        image = _decode(jpeg, offsets, index)
+        image = _decode(jpeg, offsets, index, tally)
         if image.shape != first.shape:
             raise BadData(f"image {index} is {image.shape}, image 0 is {first.shape}")
         images[index] = image
@@ -137,7 +193,7 @@ def _stream(arrays: Mapping[str, Any], report: Report) -> Dataset:
         name: split == code for code, name in enumerate(("train", "test")) if (split == code).any()
     }
     splits = {name: Examples(images[mask], labels[mask]) for name, mask in chosen.items()}
-    return Dataset(splits, _classes(arrays, labels), (0.0, 255.0))
+    return Dataset(splits, _classes(arrays, labels), (0.0, 255.0), notes=tally.notes)
 
 
 def _checked_stream(arrays: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
@@ -173,21 +229,11 @@ def _checked_stream(arrays: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
     return jpeg, offsets, labels, split
 
 
-def _decode(jpeg: Any, offsets: Any, index: int) -> Any:
+def _decode(jpeg: Any, offsets: Any, index: int, tally: pictures.Tally) -> Any:
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
 
     data = jpeg[offsets[index] : offsets[index + 1]].tobytes()
-    try:
-        with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            if image.width * image.height > _PIXELS:
-                raise BadData(
-                    f"image {index} is {image.width}x{image.height}; at most {_PIXELS} pixels are"
-                    " decoded"
-                )
-            array = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as error:
-        raise BadData(f"image {index} is not a JPEG: {error}") from error
+    array = np.asarray(pictures.read(io.BytesIO(data), f"image {index}", None, tally))
     return array if array.ndim == _GREY else array[..., None]
 
 
@@ -197,6 +243,7 @@ SOURCES.add(
         NpzImagesArgs,
         load,
         untrusted.files_of,
+        survey=survey,
         tools=("numpy", "pillow"),
         doc="images in one .npz: plain arrays or a JPEG stream",
     ),

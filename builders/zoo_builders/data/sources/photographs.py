@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import Field
 
+from zoo_builders.data import pictures
 from zoo_builders.data.examples import UNLABELLED, Dataset, Examples, Report
 from zoo_builders.data.preprocess import Pixels
 from zoo_builders.data.sources import SOURCES, Source
@@ -66,11 +67,9 @@ def load(args: PhotographsArgs, _files: Mapping[str, Path], report: Report) -> D
 
 
 def _read(package: str, name: str) -> Any:
-    from PIL import Image
-
     try:
         with resources.files(package).joinpath(name).open("rb") as file:
-            return Image.open(file).convert("RGB")
+            return pictures.read(file, name, "RGB", pictures.Tally())
     except (ModuleNotFoundError, FileNotFoundError) as error:
         message = (
             f"the photograph {name.rpartition('/')[2]} is in {package}, which is not installed (or"
