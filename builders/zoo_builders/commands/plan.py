@@ -108,8 +108,9 @@ def _text(project: Project, plans: Sequence[Plan]) -> None:
             out.print(_rows(project, made, fresh))
         for promise in made.promises:
             out.print(Text(f"  proves {_promised(promise)}", style="dim"))
-        for remark_ in made.remarks:
+        for remark_ in (*made.remarks, *(line for line in made.told if line not in seen)):
             out.print(Text(f"  note: {remark_}", style="yellow"))
+        seen |= set(made.told)
         for line in left.get(made.name, ()):
             out.print(
                 Text(

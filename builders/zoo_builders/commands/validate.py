@@ -25,14 +25,26 @@ def validate(manifests: Manifests = None, *, json: Json = False) -> int:
     wrong: list[InvalidManifest] = []
     for path in default_manifests(manifests):
         try:
-            variants = list(project.read(path).recipes)
+            read = project.read(path)
             rows.append(
-                {"manifest": str(path), "valid": True, "variants": variants, "mistakes": []}
+                {
+                    "manifest": str(path),
+                    "valid": True,
+                    "variants": list(read.recipes),
+                    "mistakes": [],
+                    "notes": list(read.found.told),
+                }
             )
         except InvalidManifest as error:
             wrong.append(error)
             rows.append(
-                {"manifest": str(path), "valid": False, "variants": [], "mistakes": _plain(error)}
+                {
+                    "manifest": str(path),
+                    "valid": False,
+                    "variants": [],
+                    "mistakes": _plain(error),
+                    "notes": [],
+                }
             )
     if json:
         emit_json({"manifests": rows})
@@ -42,6 +54,8 @@ def validate(manifests: Manifests = None, *, json: Json = False) -> int:
             console().print(
                 f"{row['manifest']}: valid, {len(row['variants'])} variants", markup=False
             )
+        for note in row["notes"]:
+            console().print(f"  note: {note}", markup=False)
     if wrong:
         raise (
             wrong[0]

@@ -38,9 +38,12 @@ def held_against(splits: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield VALIDATION, TRAIN
 
 
-def limit_of(judged: str, other: str, max_overlap: float) -> float:
-    """Give the share of `judged` that `other` may hold; 1 where an overlap is only told."""
-    if judged != TEST or other == VALIDATION:
+def limit_of(judged: str, other: str, max_overlap: float, *, labelled: bool) -> float:
+    """Give the share of `judged` that `other` may hold; 1 where an overlap is only told.
+
+    Nothing is trained on examples without labels, so only calibration counts there.
+    """
+    if judged != TEST or other == VALIDATION or not (labelled or other == CALIBRATION):
         return 1.0
     return max(max_overlap, CALIBRATION_OVERLAP) if other == CALIBRATION else max_overlap
 
@@ -81,19 +84,22 @@ class Seen:
                 yield Absent(split=split, classes=absent)
 
 
-def refuse(overlaps: Sequence[Overlap], max_overlap: float, cuts: Mapping[str, str]) -> None:
+def refuse(
+    overlaps: Sequence[Overlap], max_overlap: float, cuts: Mapping[str, str], *, labelled: bool
+) -> None:
     """Insist that `test` shares no more than it may with what shapes the file.
 
     Args:
         overlaps: what was found.
         max_overlap: `data.max_overlap` of the manifest.
         cuts: split → its expression, for the message.
+        labelled: whether the examples can train anything.
 
     Raises:
         BadData: more is shared; with both expressions and the share.
     """
     for one in overlaps:
-        limit = limit_of(one.split, one.other, max_overlap)
+        limit = limit_of(one.split, one.other, max_overlap, labelled=labelled)
         if one.share > limit:
             raise BadData(
                 f"{one.words}, more than {limit:.1%}: a number measured there is too good"

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zoo_builders.data.examples import Survey
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.manifest import own_loops, paths
 from zoo_builders.manifest.diagnostics import Mistakes, validate
@@ -35,6 +36,8 @@ class Found:
         data: role → data file.
         tflite: the finished file that is the base instead of a network.
         remarks: what a user should know of the weights although nothing is wrong.
+        told: the same of the data.
+        survey: what the source has on disk; None where only loading tells.
         trainer: the user's own training loop, if the manifest names one.
         trainer_file: the file whose bytes decide it.
     """
@@ -48,6 +51,8 @@ class Found:
     trainer: Network | None = None
     trainer_file: SourceFile | None = None
     tflite: SourceFile | None = None
+    told: tuple[str, ...] = ()
+    survey: Survey | None = None
 
     @property
     def ships_graph(self) -> bool:

@@ -14,7 +14,15 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from zoo_builders.manifest import data_checks, files, goals, names, own_algorithms, yaml_lines
+from zoo_builders.manifest import (
+    data_checks,
+    files,
+    goals,
+    names,
+    own_algorithms,
+    split_checks,
+    yaml_lines,
+)
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
 from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
@@ -114,11 +122,18 @@ class Reader:
         ).find(with_graph=self.judge)
         if self.judge:
             data_checks.check(spec, found.graph, mistakes)
+            found = self._surveyed(spec, found, mistakes)
         if found.graph is not None:
             found = replace(found, graph=data_checks.heard(spec, found.graph))
         if found.graph is not None and self.judge and self.refuse:
             judge(recipes, found.graph, mistakes)
         return found
+
+    def _surveyed(self, spec: Manifest, found: Found, mistakes: Mistakes) -> Found:
+        """Add what lies on disk, and what is to be told of the splits."""
+        survey = split_checks.survey(spec.data, found.data, mistakes) if self.need_data else None
+        told = split_checks.check(spec, survey, mistakes)
+        return replace(found, survey=survey, told=told)
 
 
 def _of_file(data: Any) -> bool:

@@ -34,6 +34,7 @@ class Plan(BaseModel):
             `benchmark DEVICE THREADS` for each measurement.
         promises: what the techniques say the file will hold.
         remarks: what a user should know although nothing is wrong.
+        told: what a user should know of the data, as far as it is known before they are read.
         files: role → file of the user.
     """
 
@@ -52,6 +53,7 @@ class Plan(BaseModel):
     preprocess: tuple[dict[str, Any], ...]
     promises: tuple[Promise, ...]
     remarks: tuple[str, ...]
+    told: tuple[str, ...] = ()
     goals: dict[str, dict[str, Any]]
     publish: tuple[str, ...]
     stages: tuple[Stage, ...]

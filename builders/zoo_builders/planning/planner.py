@@ -83,6 +83,7 @@ class _Planner:
             preprocess=tuple(spec.data.preprocess),
             promises=promises,
             remarks=remarks,
+            told=self.resolved.found.told,
             goals=_goals(spec, measured=self.benchmark),
             publish=tuple(spec.publish),
             stages=tuple(self.stages.values()),

@@ -111,7 +111,7 @@ def _told(job: Job, seen: report.Seen, notes: Sequence[str]) -> DataReport:
     """Say what the splits share and lack; refuse what is shared too much."""
     found = seen.report(notes)
     limit = float(job.params.get("max_overlap", report.MAX_OVERLAP))
-    report.refuse(found.overlaps, limit, job.params["splits"])
+    report.refuse(found.overlaps, limit, job.params["splits"], labelled=bool(seen.classes))
     for line in found.words:
         job.say(line)
     return found

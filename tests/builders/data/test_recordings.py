@@ -349,6 +349,7 @@ def test_nothing_is_trained_on_data_without_labels(tmp_path: Path) -> None:
         "preprocess": [],
     }
     params["splits"] = dict.fromkeys(("train", "validation", "test", "calibration"), "all")
+    params["max_overlap"] = 1.0
     for folder in ("data", "out"):
         (tmp_path / folder).mkdir()
     data_stage.run(Job("data", params, {"path": tmp_path}, {}, tmp_path / "data", silent))
