@@ -105,6 +105,7 @@ def made(
         "convert": root / "file",
         "inspect": looked.out,
         "evaluate": judged.out,
+        "data": data,
         "benchmark host-cpu 1": timed.out,
     }
 
@@ -130,6 +131,24 @@ def test_a_record_is_made_of_what_the_stages_found(
     assert record.golden.sha256 == Digest.of((results["evaluate"] / "golden.npz").read_bytes())
     assert Record.written(json.loads(record.to_bytes())) == record
     assert describe(plan, results, PROVENANCE).to_bytes() == record.to_bytes()
+
+
+def test_what_the_data_stage_found_is_in_the_record(plan: Plan, results: dict[str, Path]) -> None:
+    """Shared examples and files that were not read; a stage of an older program says nothing."""
+    path = results["data"] / "dataset.json"
+    about = json.loads(path.read_text())
+    shared = {"split": "test", "other": "train", "examples": 2, "share": 0.005}
+    for said, words in (
+        ({"overlaps": [shared], "notes": ["1 files were not read: 1 .heic"]}, 2),
+        ({}, 0),
+        (None, 0),
+    ):
+        about.pop("report", None)
+        path.write_text(json.dumps(about | ({} if said is None else {"report": said})))
+        record = describe(plan, results, PROVENANCE)
+        assert Record.read(record.to_bytes()) == record
+        assert (b'"data":' in record.to_bytes()) == bool(words)
+        assert len(record.data.words if record.data else ()) == words
 
 
 def test_numbers_of_another_file_make_no_record(plan: Plan, results: dict[str, Path]) -> None:
