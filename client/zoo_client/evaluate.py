@@ -1,10 +1,19 @@
 """Answer a query page by page over summaries, where there is no server to do it. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from zoo_registry.model.answers import Page, Resolution
+from zoo_registry.model.answers import Page, Resolution, Unmeasured
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.evaluate import current, front, near_misses, ordered, resolve
+from zoo_registry.model.evaluate import (
+    current,
+    elsewhere,
+    fitting,
+    front,
+    near_misses,
+    ordered,
+    resolve,
+    unmeasured,
+)
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
 
@@ -22,11 +31,12 @@ def page(
         InvalidQuery: it cannot be sorted so, or the cursor is not one of ours.
     """
     candidates = current(query, summaries)
-    fitting = [item for item in candidates if query.facets_match(item) and not query.misses(item)]
-    if not fitting:
+    fit = fitting(query, candidates)
+    if not fit:
         parse_sort(query.sort, {name for item in candidates for name in item.metrics})
-        return Page(items=(), near_misses=near_misses(query, candidates))
-    shown = ordered(query, front(query, fitting) if query.pareto else fitting)
+        near = near_misses(query, candidates)
+        return Page(items=(), near_misses=near, unmeasured=_unmeasured(query, candidates))
+    shown = ordered(query, front(query, fit) if query.pareto else fit)
     start = _offset(cursor)
     rest = len(shown) > start + limit
     return Page(
@@ -36,7 +46,20 @@ def page(
 
 def resolve_latest(query: Query, summaries: Iterable[Summary]) -> Resolution:
     """Choose the best among the versions that a query sees."""
-    return resolve(query, current(query, summaries))
+    candidates = current(query, summaries)
+    found = resolve(query, candidates)
+    lacking = _unmeasured(query, candidates)
+    if lacking is None:
+        return found
+    return found.model_copy(update={"why": lacking.message, "unmeasured": lacking})
+
+
+def _unmeasured(query: Query, candidates: Sequence[Summary]) -> Unmeasured | None:
+    """Say that the platform asked for has no measurement; None where it has."""
+    if query.platform is None or any(query.facets_match(item) for item in candidates):
+        return None
+    anywhere = elsewhere(query)
+    return unmeasured(query, [item for item in candidates if anywhere.facets_match(item)])
 
 
 def _offset(cursor: str | None) -> int:

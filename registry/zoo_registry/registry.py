@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from zoo_registry.catalogue import Catalogue
-from zoo_registry.model.answers import Page, ParetoPoint, Resolution
+from zoo_registry.model.answers import Page, ParetoPoint, Resolution, Unmeasured
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import (
     AnswerIsNo,
@@ -24,7 +24,16 @@ from zoo_registry.model.errors import (
     InvalidRecord,
     NotFound,
 )
-from zoo_registry.model.evaluate import axis, near_misses, pareto, resolve
+from zoo_registry.model.evaluate import (
+    axis,
+    elsewhere,
+    fitting,
+    fronts,
+    near_misses,
+    resolve,
+    unmeasured,
+)
+from zoo_registry.model.platform import told
 from zoo_registry.model.query import FrontAxis, Query
 from zoo_registry.model.ref import Ref
 from zoo_registry.model.summary import Summary
@@ -33,15 +42,27 @@ from zoo_registry.stores.base import BLOB_LIMIT, BlobInfo, Store, missing
 from zoo_registry.uploads import Uploads
 
 GRACE_S = 24 * 3600.0
-NEAR = 5
+
+
+class MeasuredPlatform(BaseModel):
+    """One class of machine of a device: with which thread counts, and how many releases.
+
+    `platform` is what a query takes, `told` how people call it.
+    """
+
+    platform: str
+    told: str
+    threads: tuple[int, ...]
+    releases: int
 
 
 class MeasuredDevice(BaseModel):
-    """One place where something was measured: with which thread counts, and how many releases."""
+    """One device on which something was measured, and the classes of machines behind its name."""
 
     device: str
     threads: tuple[int, ...]
     releases: int
+    platforms: tuple[MeasuredPlatform, ...] = ()
 
 
 class Reindexed(BaseModel):
@@ -113,18 +134,31 @@ class Registry:
         items, after = self.catalogue.page(query, limit=limit, cursor=cursor)
         if items or cursor is not None:
             return Page(items=items, next_cursor=after)
+        candidates = self.catalogue.candidates(query)
         return Page(
-            items=(), near_misses=near_misses(query, self.catalogue.candidates(query), NEAR)
+            items=(),
+            near_misses=near_misses(query, candidates),
+            unmeasured=None if candidates else self._unmeasured(query),
         )
 
     def resolve(self, query: Query) -> Resolution:
         """Choose the one best artifact for a budget, and say why."""
-        return resolve(query, self.catalogue.candidates(query))
+        candidates = self.catalogue.candidates(query)
+        found = resolve(query, candidates)
+        if candidates or (lacking := self._unmeasured(query)) is None:
+            return found
+        return found.model_copy(update={"why": lacking.message, "unmeasured": lacking})
+
+    def _unmeasured(self, query: Query) -> Unmeasured | None:
+        """Say where there are measurements, when the platform asked for has none."""
+        if query.platform is None:
+            return None
+        return unmeasured(query, self.catalogue.candidates(elsewhere(query)))
 
     def pareto(self, query: Query, x: FrontAxis, y: str) -> tuple[ParetoPoint, ...]:
         """Place what fits by `x` (better small) and the metric `y` (better large).
 
-        The front is marked. What lacks either is left out.
+        The front of each platform is marked. What lacks either is left out.
 
         Raises:
             InvalidQuery: no release has the metric.
@@ -134,18 +168,23 @@ class Registry:
             raise InvalidQuery(
                 f"no release has the metric {y!r} (expected one of {', '.join(known)})"
             )
-        fitting = [item for item in self.catalogue.candidates(query) if not query.misses(item)]
+        if x in {"latency_ms", "ratio"}:
+            query = query.model_copy(update={"pareto": True})
         placed = [
             (item, a, b)
-            for item in fitting
+            for item in fitting(query, self.catalogue.candidates(query))
             if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None
         ]
-        front = pareto([(a, b) for _, a, b in placed])
+        front = fronts([(item.platform, a, b) for item, a, b in placed])
         points = (
             ParetoPoint(item=item, x=a, y=b, on_front=on)
             for (item, a, b), on in zip(placed, front, strict=True)
         )
-        return tuple(sorted(points, key=lambda point: (point.x, -point.y, point.item.name)))
+        return tuple(
+            sorted(
+                points, key=lambda point: (point.item.platform, point.x, -point.y, point.item.name)
+            )
+        )
 
     def versions(self, name: str) -> tuple[Summary, ...]:
         """Give all versions of an artifact, yanked ones too, highest first.
@@ -171,9 +210,18 @@ class Registry:
 
     def devices(self) -> tuple[MeasuredDevice, ...]:
         """List where releases were measured."""
+        found: dict[str, list[MeasuredPlatform]] = {}
+        for device, key, threads, count in self.catalogue.devices():
+            place = MeasuredPlatform(platform=key, told=told(key), threads=threads, releases=count)
+            found.setdefault(device, []).append(place)
         return tuple(
-            MeasuredDevice(device=name, threads=threads, releases=count)
-            for name, threads, count in self.catalogue.devices()
+            MeasuredDevice(
+                device=device,
+                threads=tuple(sorted({number for one in places for number in one.threads})),
+                releases=self.catalogue.measured_on(device),
+                platforms=tuple(places),
+            )
+            for device, places in found.items()
         )
 
     def blob(self, digest: Digest) -> BlobInfo:

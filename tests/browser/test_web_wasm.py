@@ -26,6 +26,7 @@ from zoo_builders.lab.candidates import Candidate, Order, Outcome
 from zoo_builders.lab.session import measure
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.golden import Vectors
+from zoo_client import machine
 from zoo_registry.litertjs import installed
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
@@ -153,7 +154,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def test_the_host_is_this_machine_as_a_page_sees_it(place: WebBrowser) -> None:
-    here = host.describe()
+    here = machine.describe()
     assert (place.host.arch, place.host.cpu) == ("wasm", here.cpu)
     assert {"simd", "threads"} <= set(place.host.features), "threads: the page is isolated"
     assert place.host.os.startswith("Chromium ")

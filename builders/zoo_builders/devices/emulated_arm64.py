@@ -17,6 +17,7 @@ from zoo_builders.devices.agent.client import Conversation
 from zoo_builders.devices.agent.runner import AgentRunner, load_order
 from zoo_builders.devices.emulator import CPU, Emulator, install
 from zoo_builders.tflite import litert
+from zoo_client import machine
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.record import Host
@@ -77,7 +78,7 @@ class Emulated(Place):
             "virtual": f"QEMU {self._emulator.qemu_version}",
             "os": "Linux",
         }
-        return host.described(known)
+        return machine.described(known)
 
     @property
     @override

@@ -1,82 +1,21 @@
-"""The machine a measurement is made on.
+"""The machine a measurement is made on: its cores, and how busy it is.
 
-Standard library only, cheap, and nothing that names a person or a place.
+What it is says `zoo_client.machine`. Standard library only, and cheap.
 """
 
 import os
-import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from zoo_builders.devices import Load
-from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.record import Host
 
 T = TypeVar("T")
-
-FEATURES = (
-    "sse4_1",
-    "sse4_2",
-    "avx",
-    "avx2",
-    "fma",
-    "f16c",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "avx512_fp16",
-    "avx_vnni",
-    "amx_int8",
-    "neon",
-    "asimd",
-    "asimddp",
-    "asimdhp",
-    "fphp",
-    "i8mm",
-    "bf16",
-    "sve",
-    "sve2",
-    "sme",
-    "v",
-)
-"""Instruction sets that choose between kernels; a CPU's other flags do not matter here."""
-
-_GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_ARM = {"aarch64": "arm64", "armv7l": "arm", "armv8l": "arm", "amd64": "x86_64"}
-
-
-def describe() -> Host:
-    """Describe this machine. Fields that the system does not tell are empty."""
-    info = _cpu_info()
-    flags = set((info.get("flags") or info.get("features") or "").split())
-    known: dict[str, Any] = {
-        "cpu": (
-            info.get("model name")
-            or info.get("hardware")
-            or _board()
-            or platform.processor()
-            or "unknown"
-        ),
-        "arch": _ARM.get(platform.machine().lower(), platform.machine().lower()),
-        "cores": os.cpu_count() or 1,
-        "features": tuple(feature for feature in FEATURES if feature in flags),
-        "memory_gb": _memory_gb(),
-        "os": f"{platform.system()} {platform.release().split('-')[0]}".strip(),
-        "governor": _read(_GOVERNOR),
-        "virtual": _virtual(flags),
-    }
-    return described(known)
-
-
-def described(known: Mapping[str, Any]) -> Host:
-    """Make a host of what is known of it; its fingerprint is over just that."""
-    plain = {**known, "features": list(known["features"])}
-    return Host.model_validate({**known, "fingerprint": digest_of(plain)})
 
 
 def fastest_cores(threads: int, where: str = "") -> list[int]:
@@ -142,33 +81,6 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
-
-
-def _cpu_info() -> dict[str, str]:
-    first = _read(Path("/proc/cpuinfo")).split("\n\n")[0]
-    pairs = (line.split(":", 1) for line in first.splitlines() if ":" in line)
-    return {name.strip().lower(): value.strip() for name, value in pairs}
-
-
-def _board() -> str:
-    """Name the board, where the kernel is told of it: `Raspberry Pi 4 Model B Rev 1.4`."""
-    return _read(Path("/proc/device-tree/model")).rstrip("\0")
-
-
-def _memory_gb() -> float:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (OSError, ValueError):
-        return 0.0
-
-
-def _virtual(flags: set[str]) -> str:
-    """Say what the machine runs inside, as far as it shows."""
-    if Path("/.dockerenv").exists() or "container" in os.environ:
-        return "container"
-    if "hypervisor" in flags:
-        return _read(Path("/sys/class/dmi/id/sys_vendor")) or "virtual machine"
-    return ""
 
 
 @dataclass(frozen=True, slots=True)

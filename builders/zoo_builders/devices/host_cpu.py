@@ -15,6 +15,7 @@ from zoo_builders.devices.agent import child
 from zoo_builders.devices.agent.client import Conversation
 from zoo_builders.devices.agent.runner import AgentRunner, load_order
 from zoo_builders.tflite import litert
+from zoo_client import machine
 from zoo_registry.model.record import Host
 
 
@@ -30,8 +31,8 @@ class HostCpu(Device):
 
     @override
     def found(self) -> Sequence[Found]:
-        machine = host.describe()
-        what = f"{machine.cpu}, {machine.cores} cores"
+        here = machine.describe()
+        what = f"{here.cpu}, {here.cores} cores"
         if find_spec("ai_edge_litert") is None:
             lacks, hint = "LiteRT (ai-edge-litert)", "pip install 'edgezoo[bench]'"
             return (Found(self.name, what, lacks, hint),)
@@ -51,7 +52,7 @@ class Machine(Place):
     @property
     @override
     def host(self) -> Host:
-        return host.describe()
+        return machine.describe()
 
     @property
     @override

@@ -30,7 +30,7 @@ from zoo_builders.devices import (
 from zoo_builders.devices.agent.client import Conversation
 from zoo_builders.devices.browser import driver, processes
 from zoo_builders.devices.host import Clock
-from zoo_client import browser
+from zoo_client import browser, machine
 from zoo_client.settings import Settings
 from zoo_registry.litertjs import installed, npm
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -142,13 +142,13 @@ class WebBrowser(Place):
     @override
     def host(self) -> Host:
         """WebAssembly on this processor, in this version of the browser."""
-        machine = host.describe()
-        known = machine.model_dump(exclude={"fingerprint"}) | {
+        here = machine.describe()
+        known = here.model_dump(exclude={"fingerprint"}) | {
             "arch": "wasm",
             "features": tuple(self._about["features"]),
-            "os": f"{self._about['browser']} on {machine.os}",
+            "os": f"{self._about['browser']} on {here.os}",
         }
-        return host.described(known)
+        return machine.described(known)
 
     @override
     def busy(self) -> Load:

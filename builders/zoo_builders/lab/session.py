@@ -26,6 +26,7 @@ from zoo_builders.lab.candidates import Candidate, Failure, Order, Outcome
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 from zoo_registry.model.measurement import MOST_PROFILED, Baseline, Measurement, OperatorTime, Ratio
+from zoo_registry.model.platform import Platform
 
 BASELINE, CONTROL, FILE, TWIN = "baseline", "control", "file", "dense twin of"
 PROFILED_RUNS = 20
@@ -326,6 +327,7 @@ class _Session:
             "first_ms": median_high([ready.first_ms for ready in own.ready]),
             "baseline": Baseline(name=self._baseline.name, sha256=self._baseline.sha256),
             "output_check": "passed",
+            "platform": Platform.of(order.device, self._host),
             "host": self._host,
             "kernels": order.kernels,
             "protocol": protocol.NAME,

@@ -318,6 +318,6 @@ def unknown(base: Base) -> str:
 
 def this_machine() -> str:
     """Give the device family of this machine."""
-    from zoo_builders.devices.host import describe
+    from zoo_client.machine import describe
 
     return latency_forecast.family_of(describe().arch)

@@ -66,7 +66,7 @@ class Project:
     @cached_property
     def host(self) -> str:
         """Fingerprint of this machine: measurements belong to it."""
-        from zoo_builders.devices.host import describe
+        from zoo_client.machine import describe
 
         return str(describe().fingerprint)
 

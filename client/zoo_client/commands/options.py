@@ -41,7 +41,8 @@ _TEXT = {
     "license": "Licence.",
     "dataset": "Data set of the metrics: NAME, NAME:SPLIT or NAME#DIGEST.",
     "labels": "What the outputs mean, such as imagenet-1k.",
-    "device": "Device with a measurement, such as host-cpu.",
+    "device": "Device with a measurement, such as host-cpu; `here`: machines like this one.",
+    "platform": "Class of machine: a key of `zoo search --json`, or its first parts.",
 }
 _BUDGET: dict[str, tuple[Any, Any]] = {
     **{

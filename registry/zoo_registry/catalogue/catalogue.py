@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
@@ -91,18 +91,23 @@ class Catalogue:
             InvalidQuery: it cannot be sorted so, or the cursor belongs to another search.
         """
         key, descending = parse_sort(query.sort, self.metrics())
-        order = where.SortKey.of(query, key, descending)
+        rows = where.Rows.of(query)
+        order = where.SortKey.of(rows, key, descending)
         after = where.read_cursor(query, cursor) if cursor is not None else None
-        condition = and_(where.facets(query), where.limits(query))
+        condition = and_(where.facets(query), where.limits(rows))
         with reading(self.engine) as connection:
             if query.pareto:
-                condition = and_(condition, _among(front(query, _all(connection, condition))))
-            rows = connection.execute(where.listing(condition, order, after, limit + 1)).all()
-        items = tuple(Summary.model_validate_json(row.summary) for row in rows[:limit])
-        if len(rows) <= limit:
+                best = front(query, _rows(connection, rows, condition))
+                condition = and_(condition, _among(rows, best))
+            found = connection.execute(
+                where.listing(rows, condition, order, after, limit + 1)
+            ).all()
+        items = tuple(_row_of(row.summary, row.platform) for row in found[:limit])
+        if len(found) <= limit:
             return items, None
-        last = rows[limit - 1]
-        return items, where.cursor(query, where.PageEnd(last.key, last.name, last.version_order))
+        last = found[limit - 1]
+        end = where.PageEnd(last.key, last.name, last.version_order, last.platform)
+        return items, where.cursor(query, end)
 
     def candidates(self, query: Query) -> tuple[Summary, ...]:
         """Give all whose facets match, whatever the budget."""
@@ -110,13 +115,11 @@ class Catalogue:
             return tuple(_all(connection, where.facets(query)))
 
     def count(self, query: Query) -> int:
-        """Count what fits the query."""
+        """Count the rows that fit the query."""
+        rows = where.Rows.of(query)
+        fitting = where.counting(rows, and_(where.facets(query), where.limits(rows)))
         with reading(self.engine) as connection:
-            return int(
-                connection.execute(
-                    where.counting(and_(where.facets(query), where.limits(query)))
-                ).scalar_one()
-            )
+            return int(connection.execute(fitting).scalar_one())
 
     def versions(self, name: str) -> tuple[Summary, ...]:
         """Give all versions of an artifact, yanked ones too, highest first."""
@@ -150,23 +153,32 @@ class Catalogue:
             "dataset": tuple(spelled(self.datasets()).values()),
             "labels": tuple(label for label in self._distinct(releases.c.labels) if label),
             "device": self._distinct(timings.c.device),
+            "platform": self._distinct(timings.c.platform),
             "threads": self._distinct(timings.c.threads),
             "metric": self.metrics(),
         }
 
-    def devices(self) -> tuple[tuple[str, tuple[int, ...], int], ...]:
-        """List each device with its thread counts and how many releases were measured on it."""
-        rows = select(timings.c.device, timings.c.threads, timings.c.release_id).distinct()
-        found: dict[str, tuple[set[int], set[int]]] = {}
+    def devices(self) -> tuple[tuple[str, str, tuple[int, ...], int], ...]:
+        """List each device and platform with its thread counts and how many releases it has."""
+        t = timings.c
+        rows = select(t.device, t.platform, t.threads, t.release_id).distinct()
+        found: dict[tuple[str, str], tuple[set[int], set[int]]] = {}
         with reading(self.engine) as connection:
-            for device, threads, release in connection.execute(rows):
-                seen = found.setdefault(device, (set(), set()))
+            for device, platform, threads, release in connection.execute(rows):
+                seen = found.setdefault((device, platform), (set(), set()))
                 seen[0].add(threads)
                 seen[1].add(release)
         return tuple(
-            (device, tuple(sorted(threads)), len(ids))
-            for device, (threads, ids) in sorted(found.items())
+            (*place, tuple(sorted(threads)), len(ids))
+            for place, (threads, ids) in sorted(found.items())
         )
+
+    def measured_on(self, device: str) -> int:
+        """Count the releases that were measured on a device."""
+        t = timings.c
+        rows = select(func.count(t.release_id.distinct())).where(t.device == device)
+        with reading(self.engine) as connection:
+            return int(connection.execute(rows).scalar_one())
 
     def _distinct(self, column: ColumnElement[Any]) -> tuple[str, ...]:
         """List the distinct values of a column as text, over what is not yanked."""
@@ -189,10 +201,22 @@ def _all(connection: Connection, condition: where.Condition) -> list[Summary]:
     return [Summary.model_validate_json(text) for text in connection.execute(rows).scalars()]
 
 
-def _among(items: Sequence[Summary]) -> where.Condition:
-    """Hold for exactly these releases."""
-    refs = {f"{item.name}@{item.version}" for item in items}
-    return (releases.c.name + "@" + releases.c.version).in_(sorted(refs))
+def _rows(connection: Connection, rows: where.Rows, condition: where.Condition) -> list[Summary]:
+    found = select(releases.c.summary, rows.platform.label("platform")).select_from(rows.source)
+    return [
+        _row_of(row.summary, row.platform) for row in connection.execute(found.where(condition))
+    ]
+
+
+def _row_of(summary: str, platform: str) -> Summary:
+    return Summary.model_validate_json(summary).on(platform)
+
+
+def _among(rows: where.Rows, items: Sequence[Summary]) -> where.Condition:
+    """Hold for exactly these rows."""
+    c = releases.c
+    refs = {f"{item.name}@{item.version} {item.platform}" for item in items}
+    return (c.name + "@" + c.version + " " + rows.platform).in_(sorted(refs))
 
 
 def _pointed(connection: Connection, name: str, alias: str) -> set[str]:

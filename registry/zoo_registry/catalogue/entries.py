@@ -87,6 +87,7 @@ def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
                 {
                     "position": position,
                     "device": t.device,
+                    "platform": t.platform,
                     "threads": t.threads,
                     "median_ms": t.median_ms,
                     "ratio": t.ratio,

@@ -91,11 +91,18 @@ timings = Table(
         doc="place in the summary: the earlier one decides between equals",
     ),
     Column("device", String(128), nullable=False),
+    Column(
+        "platform",
+        String(256),
+        nullable=False,
+        doc="key of the class of machine: see `model.platform`",
+    ),
     Column("threads", Integer, nullable=False),
     Column("median_ms", Float(53), nullable=False),
     Column("ratio", Float(53), nullable=False),
     Column("noisy", Boolean, nullable=False),
     Index("timings_by_device", "device", "threads", "median_ms"),
+    Index("timings_by_platform", "platform", "threads", "median_ms"),
 )
 
 pending = Table(

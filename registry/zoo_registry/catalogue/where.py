@@ -11,16 +11,50 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, null, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+)
 
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.query import Query
+from zoo_registry.model.query import TIMED_SORTS, Query
 
 Condition = ColumnElement[bool]
 _CHECK = 16
-_PLACE = 3
+_PLACE = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What a listing is made of: releases, or one row for each release and platform.
+
+    The latter where times decide (`Query.apart`); `platform` is "" where there is none.
+    """
+
+    query: Query
+    source: FromClause
+    platform: ColumnElement[str]
+
+    @classmethod
+    def of(cls, query: Query) -> "Rows":
+        """Choose the rows that answer a query."""
+        if not query.by_platform:
+            return cls(query, releases, literal(""))
+        t = timings.c
+        timed = select(t.release_id, t.platform).where(_counts(query)).distinct().subquery("timed")
+        joined = releases.outerjoin(timed, timed.c.release_id == releases.c.id)
+        return cls(query, joined, func.coalesce(timed.c.platform, ""))
 
 
 def seen(query: Query) -> Condition:
@@ -56,19 +90,20 @@ def facets(query: Query) -> Condition:
         )
     if not query.choice.is_open:
         wanted.append(_scored(query))
-    if query.device is not None:
-        wanted.append(select(1).select_from(timings).where(_on_device(query)).exists())
+    if query.device is not None or query.platform is not None:
+        measured = and_(timings.c.release_id == c.id, _counts(query))
+        wanted.append(select(1).select_from(timings).where(measured).exists())
     return and_(seen(query), *wanted)
 
 
-def limits(query: Query) -> Condition:
+def limits(rows: Rows) -> Condition:
     """Everything that `Query.misses` counts: what was not measured does not fit."""
-    c = releases.c
+    c, query = releases.c, rows.query
     wanted: list[Condition] = []
     if query.max_latency_ms is not None:
-        wanted.append(timing(query, "median_ms") <= query.max_latency_ms)
+        wanted.append(timing(rows, "median_ms") <= query.max_latency_ms)
     if query.max_ratio is not None:
-        wanted.append(timing(query, "ratio") <= query.max_ratio)
+        wanted.append(timing(rows, "ratio") <= query.max_ratio)
     wanted += [
         column <= limit
         for column, limit in ((c.size, query.max_size), (c.size_gzip, query.max_size_gzip))
@@ -118,41 +153,45 @@ def _on_dataset(query: Query) -> list[Condition]:
     return wanted
 
 
-def timing(query: Query, column: str) -> ColumnElement[float]:
+def timing(rows: Rows, column: str) -> ColumnElement[float]:
     """One column of the best usable timing: quiet before noisy, then fastest (`Summary.timing`)."""
     t = timings.c
     best = (
         select(t[column])
-        .where(_on_device(query))
+        .where(t.release_id == releases.c.id, t.platform == rows.platform, _counts(rows.query))
         .order_by(t.noisy, t.median_ms, t.position)
         .limit(1)
     )
-    return best.correlate(releases).scalar_subquery()
+    return best.correlate_except(timings).scalar_subquery()
 
 
-def _on_device(query: Query) -> Condition:
+def _counts(query: Query) -> Condition:
+    """Hold for timings of the device, thread count and platform that a query names."""
     t = timings.c
-    on: list[Condition] = [t.release_id == releases.c.id]
-    on += [
+    on: list[Condition] = [
         column == value
         for column, value in ((t.device, query.device), (t.threads, query.threads))
         if value is not None
     ]
-    return and_(*on)
+    if query.platform is not None:
+        below = t.platform.startswith(f"{query.platform}/", autoescape=True)
+        on.append(or_(t.platform == query.platform, below))
+    return and_(true(), *on)
 
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """What a listing is sorted by: one key, then the name, then the highest version.
+    """What a listing is sorted by: one key, then name, highest version and platform.
 
-    What has no key comes last.
+    What has no key comes last. `timed`: times are in order within their platform.
     """
 
     key: ColumnElement[Any]
     descending: bool
+    timed: bool = False
 
     @classmethod
-    def of(cls, query: Query, key: str, descending: bool) -> "SortKey":
+    def of(cls, rows: Rows, key: str, descending: bool) -> "SortKey":
         """Translate a sort that `parse_sort` let through."""
         c = releases.c
         columns: dict[str, ColumnElement[Any]] = {
@@ -163,56 +202,70 @@ class SortKey:
         }
         if key in columns:
             return cls(columns[key], descending != (key == "newest"))
-        if key in ("latency", "ratio"):
-            return cls(timing(query, "median_ms" if key == "latency" else "ratio"), descending)
-        return cls(score(query, key, "value"), descending)
+        if key in TIMED_SORTS:
+            column = "median_ms" if key == "latency" else "ratio"
+            return cls(timing(rows, column), descending, timed=True)
+        return cls(score(rows.query, key, "value"), descending)
 
 
 @dataclass(frozen=True, slots=True)
 class PageEnd:
-    """Where a page ended: key, name and version order of its last row."""
+    """Where a page ended: key, name, version order and platform of its last row."""
 
     key: float | str | None
     name: str
     version_order: str
+    platform: str = ""
 
 
-def listing(condition: Condition, order: SortKey, after: PageEnd | None, limit: int) -> Select[Any]:
-    """Select up to `limit` rows behind `after`: summary, key, name, version_order."""
+def listing(
+    rows: Rows, condition: Condition, order: SortKey, after: PageEnd | None, limit: int
+) -> Select[Any]:
+    """Select up to `limit` rows behind `after`: summary, key, name, version_order, platform."""
     c = releases.c
     keyed = (
-        select(c.summary, order.key.label("key"), c.name, c.version_order)
+        select(
+            c.summary,
+            order.key.label("key"),
+            c.name,
+            c.version_order,
+            rows.platform.label("platform"),
+        )
+        .select_from(rows.source)
         .where(condition)
         .subquery("keyed")
     )
     k = keyed.c
-    rows = select(k.summary, k.key, k.name, k.version_order).limit(limit)
+    found = select(k.summary, k.key, k.name, k.version_order, k.platform).limit(limit)
     if after is not None:
-        rows = rows.where(_behind(k, order.descending, after))
+        found = found.where(_behind(k, order, after))
     missing = case((k.key.is_(null()), 1), else_=0)
-    return rows.order_by(
-        missing, k.key.desc() if order.descending else k.key.asc(), k.name, k.version_order.desc()
-    )
+    key = k.key.desc() if order.descending else k.key.asc()
+    first = (missing, k.platform, key) if order.timed else (missing, key)
+    return found.order_by(*first, k.name, k.version_order.desc(), k.platform)
 
 
-def _behind(k: Any, descending: bool, after: PageEnd) -> Condition:
-    tie = or_(
-        k.name > after.name, and_(k.name == after.name, k.version_order < after.version_order)
-    )
+def _behind(k: Any, order: SortKey, after: PageEnd) -> Condition:
+    same = k.version_order == after.version_order
+    older = or_(k.version_order < after.version_order, and_(same, k.platform > after.platform))
+    tie = or_(k.name > after.name, and_(k.name == after.name, older))
     if after.key is None:
         return and_(k.key.is_(null()), tie)
-    further = k.key < after.key if descending else k.key > after.key
-    return or_(k.key.is_(null()), further, and_(k.key == after.key, tie))
+    further = k.key < after.key if order.descending else k.key > after.key
+    behind = or_(further, and_(k.key == after.key, tie))
+    if order.timed:
+        behind = or_(k.platform > after.platform, and_(k.platform == after.platform, behind))
+    return or_(k.key.is_(null()), behind)
 
 
-def counting(condition: Condition) -> Select[Any]:
+def counting(rows: Rows, condition: Condition) -> Select[Any]:
     """Count the rows that hold `condition`."""
-    return select(func.count(literal(1))).select_from(releases).where(condition)
+    return select(func.count(literal(1))).select_from(rows.source).where(condition)
 
 
 def cursor(query: Query, place: PageEnd) -> str:
     """Write a place as opaque text, bound to the query it belongs to."""
-    body = json.dumps([place.key, place.name, place.version_order]).encode()
+    body = json.dumps([place.key, place.name, place.version_order, place.platform]).encode()
     return base64.urlsafe_b64encode(_check(query, body) + body).decode().rstrip("=")
 
 
@@ -237,7 +290,7 @@ def read_cursor(query: Query, text: str) -> PageEnd:
     place = json.loads(body)
     if not isinstance(place, list) or len(place) != _PLACE:
         raise wrong
-    return PageEnd(place[0], str(place[1]), str(place[2]))
+    return PageEnd(place[0], *map(str, place[1:]))
 
 
 def cursor_text(raw: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import math
 
+from zoo_registry.model import platform
 from zoo_registry.model.part import Value
 from zoo_registry.model.query import Miss
 from zoo_registry.model.summary import Summary
@@ -19,12 +20,38 @@ class NearMiss(Value):
         return sum(math.inf if miss.by is None else miss.by for miss in self.misses)
 
 
+class Unmeasured(Value):
+    """Nobody measured on the platform that was asked for: where somebody did, and what to type.
+
+    `nearest` are keys of platforms, those most like it first.
+    """
+
+    platform: str
+    nearest: tuple[str, ...]
+    bench: str
+
+    @property
+    def message(self) -> str:
+        """Say it in one sentence."""
+        near = "; ".join(f"{platform.told(key)} as {key}" for key in self.nearest)
+        return (
+            f"nobody measured on {platform.told(self.platform)} yet"
+            f"{f'; nearest: {near}' if near else ''}"
+        )
+
+
 class Page(Value):
-    """One page of answers. `near_misses` is filled only when nothing fits."""
+    """One page of answers.
+
+    Where times decide there is one row for each artifact and platform: `Summary.platform` says
+    which, and only its timings of that platform count. `near_misses` and `unmeasured` are filled
+    only when nothing fits.
+    """
 
     items: tuple[Summary, ...]
     next_cursor: str | None = None
     near_misses: tuple[NearMiss, ...] = ()
+    unmeasured: Unmeasured | None = None
 
     @property
     def candidates(self) -> tuple[Summary, ...]:
@@ -32,13 +59,27 @@ class Page(Value):
         return self.items or tuple(near.item for near in self.near_misses)
 
 
+class OnPlatform(Value):
+    """What is best on one platform, and why; None where nothing fits there."""
+
+    platform: str
+    chosen: Summary | None
+    why: str
+
+
 class Resolution(Value):
-    """The one best artifact for a budget, and why."""
+    """The one best artifact for a budget, and why.
+
+    Where times decide it is the best on one platform, `chosen.platform`; `elsewhere` says what is
+    best on each other platform that the question allows.
+    """
 
     chosen: Summary | None
     why: str
     alternatives: tuple[Summary, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
+    elsewhere: tuple[OnPlatform, ...] = ()
+    unmeasured: Unmeasured | None = None
 
 
 class ParetoPoint(Value):

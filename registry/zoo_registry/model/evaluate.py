@@ -4,15 +4,20 @@ Pure; the catalogue's SQL gives the same answers.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
 from zoo_registry.model import formatting
-from zoo_registry.model.answers import NearMiss, Resolution
-from zoo_registry.model.query import Query, parse_sort
+from zoo_registry.model.answers import NearMiss, OnPlatform, Resolution, Unmeasured
+from zoo_registry.model.platform import nearest
+from zoo_registry.model.query import TIMED_SORTS, Query, parse_sort
 from zoo_registry.model.ref import Ref, parse_version
-from zoo_registry.model.summary import Summary
+from zoo_registry.model.summary import Summary, Timing
+
+NEAREST = 5
+"""Near misses that are shown."""
 
 
 def current(query: Query, summaries: Iterable[Summary]) -> list[Summary]:
@@ -45,10 +50,21 @@ def latest_version(name: str, versions: Sequence[str]) -> str | None:
     return Ref(name).pick(versions) or max(versions, key=parse_version, default=None)
 
 
-def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
-    """Keep what no other beats on both the main metric and the latency.
+def rows(query: Query, candidates: Iterable[Summary]) -> list[Summary]:
+    """Take apart by platform what the facets let through: see `Query.apart`."""
+    return [row for item in candidates if query.facets_match(item) for row in query.apart(item)]
 
-    The gzipped size stands in for the latency where nothing was measured.
+
+def fitting(query: Query, candidates: Iterable[Summary]) -> list[Summary]:
+    """Keep the rows that meet the budget: each on the platform that it speaks of."""
+    return [row for row in rows(query, candidates) if not query.misses(row)]
+
+
+def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
+    """Keep the rows that no other beats on both the main metric and the latency.
+
+    Rows of two platforms never beat each other. The gzipped size stands in for the latency where
+    nothing was measured.
     """
     metric = main_metric(query, items)
     cost = (
@@ -62,20 +78,31 @@ def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
         if (x := axis(item, cost, query)) is not None
         and (y := axis(item, metric, query)) is not None
     ]
-    best = pareto([(x, y) for _, x, y in placed])
+    best = fronts([(item.platform, x, y) for item, x, y in placed])
     return [item for (item, _, _), on_front in zip(placed, best, strict=True) if on_front]
+
+
+def fronts(points: Sequence[tuple[str, float, float]]) -> tuple[bool, ...]:
+    """Mark the points that no other of the same platform beats: (platform, x, y), as `pareto`."""
+    keep = dict[str, list[tuple[float, float]]]()
+    for key, x, y in points:
+        keep.setdefault(key, []).append((x, y))
+    marks = {key: iter(pareto(placed)) for key, placed in keep.items()}
+    return tuple(next(marks[key]) for key, _, _ in points)
 
 
 def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
     """Sort as the query says.
 
-    What has no such value comes last, ties go by name and then the highest version.
+    What has no such value comes last, ties go by name, then the highest version, then the
+    platform. Times are in order within their platform, one platform after the other.
 
     Raises:
         InvalidQuery: no listing can be sorted by that.
     """
     key, descending = parse_sort(query.sort, {name for item in items for name in item.metrics})
-    tied = sorted(items, key=lambda item: parse_version(item.version), reverse=True)
+    tied = sorted(items, key=lambda item: item.platform)
+    tied.sort(key=lambda item: parse_version(item.version), reverse=True)
     tied.sort(key=lambda item: item.name)
     if key == "name":
         return sorted(tied, key=lambda item: item.name, reverse=descending)
@@ -85,7 +112,8 @@ def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
 
     def rank(item: Summary) -> Any:
         value = axis(item, property_, query)
-        return (value is None, 0.0 if value is None else -value if descending else value)
+        group = item.platform if key in TIMED_SORTS and value is not None else ""
+        return (value is None, group, 0.0 if value is None else -value if descending else value)
 
     return sorted(tied, key=rank)
 
@@ -95,7 +123,7 @@ def axis(item: Summary, name: str, query: Query) -> float | None:
 
     Latency_ms, ratio, size, size_gzip, parameters, macs, sparsity or a metric's name.
     """
-    timing = item.timing(query.device, query.threads)
+    timing = query.timing(item)
     known: dict[str, float | None] = {
         "latency_ms": timing.median_ms if timing else None,
         "ratio": timing.ratio if timing else None,
@@ -134,22 +162,58 @@ def main_metric(query: Query, items: Sequence[Summary]) -> str:
 
 
 def near_misses(
-    query: Query, candidates: Iterable[Summary], count: int = 5
+    query: Query, candidates: Iterable[Summary], count: int = NEAREST
 ) -> tuple[NearMiss, ...]:
     """Rank those that match the facets by how little they miss the budget.
 
-    Fewer misses of unknown size first.
+    Fewer misses of unknown size first. An artifact stands here once, on the platform where it
+    misses least.
     """
-    found = [
-        NearMiss(item=item, misses=query.misses(item))
-        for item in candidates
-        if query.facets_match(item)
-    ]
+    return _nearest(query, rows(query, candidates))[:count]
+
+
+def _nearest(query: Query, found: Iterable[Summary]) -> tuple[NearMiss, ...]:
+    """Rank rows by how little they miss; of each artifact the row that misses least."""
+    missed = (NearMiss(item=row, misses=query.misses(row)) for row in found)
     ranked = sorted(
-        (near for near in found if near.misses),
-        key=lambda near: (near.distance, near.item.name, near.item.version),
+        (near for near in missed if near.misses),
+        key=lambda near: (near.distance, near.item.name, near.item.version, near.item.platform),
     )
-    return tuple(ranked[:count])
+    least = dict[tuple[str, str], NearMiss]()
+    for near in ranked:
+        least.setdefault((near.item.name, near.item.version), near)
+    return tuple(least.values())
+
+
+def unmeasured(query: Query, candidates: Sequence[Summary]) -> Unmeasured | None:
+    """Say that nobody measured on the platform asked for, and what is near it.
+
+    `candidates` are those of the same question without platform, device and threads. None where
+    no platform was asked for, or nothing was found at all.
+    """
+    if query.platform is None or not candidates:
+        return None
+    known = {timing.platform for item in candidates for timing in item.timings}
+    wide = elsewhere(query).model_copy(update={"max_latency_ms": None, "max_ratio": None})
+    best = resolve(wide, candidates).chosen or candidates[0]
+    return Unmeasured(
+        platform=query.platform,
+        nearest=nearest(query.platform, known),
+        bench=f"zoo bench {best.name}@{best.version} --submit",
+    )
+
+
+def elsewhere(query: Query) -> Query:
+    """Ask the same of every place."""
+    return query.model_copy(update={"platform": None, "device": None, "threads": None})
+
+
+def platforms(items: Iterable[Summary]) -> tuple[str, ...]:
+    """List the platforms of rows or artifacts, the one with most artifacts first."""
+    counted = Counter(
+        key for item in items for key in {t.platform for t in item.timings_of(None, None)}
+    )
+    return tuple(sorted(counted, key=lambda key: (-counted[key], key)))
 
 
 def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
@@ -157,17 +221,48 @@ def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
 
     Most accurate, then fastest, then smallest, then by name.
 
-    Accuracy decides first because the budget already says how slow and how large it may be.
+    Accuracy decides first because the budget already says how slow and how large it may be. Where
+    times decide, the platform on which most artifacts were measured answers first, and the others
+    are named; a platform on which nothing fits answers only where none does.
     """
-    fitting = [item for item in candidates if query.facets_match(item) and not query.misses(item)]
-    if not fitting:
+    found = rows(query, candidates)
+    answers = {key: _best(query, _of(found, key)) for key in _order(found)}
+    if not answers:
+        return _best(query, found)
+    first = next((key for key, answer in answers.items() if answer.chosen), next(iter(answers)))
+    others = (
+        OnPlatform(platform=key, chosen=answer.chosen, why=answer.why)
+        for key, answer in answers.items()
+        if key != first
+    )
+    return answers[first].model_copy(update={"elsewhere": tuple(others)})
+
+
+def _order(found: Sequence[Summary]) -> tuple[str, ...]:
+    """Order the platforms of rows, the one with most rows first.
+
+    Rows without a platform (whose artifact has no time that counts) are no platform of their own.
+    """
+    counted = Counter(row.platform for row in found if row.platform)
+    return tuple(sorted(counted, key=lambda key: (-counted[key], key)))
+
+
+def _of(found: Sequence[Summary], key: str) -> list[Summary]:
+    return [row for row in found if row.platform in (key, "")]
+
+
+def _best(query: Query, found: Sequence[Summary]) -> Resolution:
+    """Choose among the rows of one platform; where times do not decide, compare on the usual."""
+    fit = [row for row in found if not query.misses(row)]
+    if not fit:
         return Resolution(
-            chosen=None, why="nothing fits the budget", near_misses=near_misses(query, candidates)
+            chosen=None, why="nothing fits the budget", near_misses=_nearest(query, found)[:NEAREST]
         )
-    metric = main_metric(query, fitting)
+    metric = main_metric(query, fit)
+    usual = next(iter(platforms(fit)), "")
 
     def rank(item: Summary) -> tuple[float, float, int, str]:
-        timing = item.timing(query.device, query.threads)
+        timing = query.timing(item.on(usual))
         return (
             -item.metrics.get(metric, -math.inf),
             timing.median_ms if timing else math.inf,
@@ -175,17 +270,25 @@ def resolve(query: Query, candidates: Sequence[Summary]) -> Resolution:
             item.name,
         )
 
-    ordered = sorted(fitting, key=rank)
-    best = ordered[0]
-    timing = best.timing(query.device, query.threads)
-    speed = f", {formatting.milliseconds(timing.median_ms)} ms on {timing.device}" if timing else ""
+    ordered = sorted(fit, key=rank)
+    return Resolution(
+        chosen=ordered[0],
+        why=_why(ordered[0], query.timing(ordered[0].on(usual)), metric, len(fit)),
+        alternatives=tuple(ordered[1:6]),
+    )
+
+
+def _why(best: Summary, timing: Timing | None, metric: str, count: int) -> str:
+    speed = (
+        f", {formatting.milliseconds(timing.median_ms)} ms on {timing.device}, {timing.told}"
+        if timing
+        else ""
+    )
     score = (
         f"{metric} {best.metrics[metric]:.4f}"
         if metric in best.metrics
         else f"no {metric} measured"
     )
-    why = (
-        f"best {metric} of {len(fitting)} that fit: {score}{speed},"
-        f" {formatting.size(best.size_gzip)} gzip"
+    return (
+        f"best {metric} of {count} that fit: {score}{speed}, {formatting.size(best.size_gzip)} gzip"
     )
-    return Resolution(chosen=best, why=why, alternatives=tuple(ordered[1:6]))

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.part import Count, Finite, Interval, Part, Positive, is_empty
+from zoo_registry.model.platform import Platform
 
 XNNPACK = "xnnpack"
 
@@ -63,6 +64,13 @@ class Host(Part):
     os: str = ""
     governor: str = ""
     virtual: str = ""
+    clock_ghz: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        exclude_if=is_empty,
+        description="highest clock of the fastest core; 0 where not told",
+    )
     fingerprint: Digest
 
 
@@ -123,9 +131,19 @@ class Measurement(Part):
         max_length=MOST_PROFILED,
         description="where the time goes, where the runtime tells; not part of the latency",
     )
+    platform: Platform | None = Field(
+        default=None,
+        exclude_if=is_empty,
+        description="the class of machine; records before it tell theirs by the host",
+    )
     host: Host
     protocol: str
     when: datetime
+
+    @property
+    def on(self) -> Platform:
+        """The platform: as it was written, else as the host tells it."""
+        return self.platform or Platform.of(self.device, self.host)
 
 
 class NotMeasured(Part):

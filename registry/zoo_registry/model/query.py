@@ -14,9 +14,10 @@ from pydantic_core import PydanticCustomError
 from zoo_registry.model.dataset import Choice, DataSet, Score
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.part import Value, is_empty
-from zoo_registry.model.summary import Summary
+from zoo_registry.model.summary import Summary, Timing
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
+TIMED_SORTS = frozenset({"latency", "ratio"})
 FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmg]i?)?b?\s*", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}
@@ -68,6 +69,9 @@ Size = Annotated[int, Field(ge=0, lt=1 << 63), BeforeValidator(_size, json_schem
 """Bytes; text such as `4MB` is read by `parse_size`."""
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Key = Annotated[Text, AfterValidator(lambda text: text.lower().rstrip("/"))]
+"""A platform's key or its first parts: `host-cpu/x86-64-avx2`."""
+
 Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_digits)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_digits)]
 
@@ -93,6 +97,10 @@ class Query(Value):
         default=None, description="what the outputs mean, such as imagenet-1k"
     )
     device: Text | None = Field(default=None, description="measured on this device")
+    platform: Key | None = Field(
+        default=None,
+        description="measured on this class of machine: a key of /v1/devices, or its first parts",
+    )
     threads: Annotated[int, Field(ge=1, le=1024), BeforeValidator(_digits)] | None = Field(
         default=None, description="measured with that many threads"
     )
@@ -122,6 +130,31 @@ class Query(Value):
     def needs_timing(self) -> bool:
         """Whether an artifact without a measurement on the device cannot answer."""
         return self.max_latency_ms is not None or self.max_ratio is not None
+
+    @property
+    def by_platform(self) -> bool:
+        """Whether times decide: then each artifact is answered for once a platform."""
+        return (
+            self.needs_timing
+            or self.pareto
+            or self.device is not None
+            or self.platform is not None
+            or self.sort.removeprefix("-") in TIMED_SORTS
+        )
+
+    def timing(self, item: Summary) -> Timing | None:
+        """Give the best usable timing of an artifact on what the query names."""
+        return item.timing(self.device, self.threads, self.platform)
+
+    def apart(self, item: Summary) -> tuple[Summary, ...]:
+        """Take an artifact apart by platform where times decide: one row for each.
+
+        One without a measurement that counts stays one row.
+        """
+        if not self.by_platform:
+            return (item,)
+        timed = item.timings_of(self.device, self.threads, self.platform)
+        return tuple(item.on(key) for key in sorted({t.platform for t in timed})) or (item.on(""),)
 
     @property
     def has_limits(self) -> bool:
@@ -176,7 +209,7 @@ class Query(Value):
             )
             and (self.license is None or self.license.lower() == item.license.lower())
             and self._scored(item)
-            and (self.device is None or item.timing(self.device, self.threads) is not None)
+            and ((self.device is None and self.platform is None) or self.timing(item) is not None)
             and (self.yanked or not item.yanked)
         )
 
@@ -191,7 +224,7 @@ class Query(Value):
 
     def misses(self, item: Summary) -> tuple["Miss", ...]:
         """Say which limits `item` breaks and by how much; empty when it fits."""
-        timing = item.timing(self.device, self.threads)
+        timing = self.timing(item)
         upper: list[tuple[str, float | None, float | None]] = [
             ("max_latency_ms", self.max_latency_ms, timing.median_ms if timing else None),
             ("max_ratio", self.max_ratio, timing.ratio if timing else None),

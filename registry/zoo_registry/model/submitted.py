@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from zoo_registry.model.errors import InvalidRecord
 from zoo_registry.model.measurement import XNNPACK, Latency, Measurement, Ratio
+from zoo_registry.model.platform import Platform
 
 PROTOCOLS = ("interleaved/v1", "interleaved/v2")
 """Those whose ratios mean the same: the file against the float baseline, run in turns."""
@@ -57,11 +58,25 @@ def _mistakes(m: Measurement, now: datetime) -> Iterator[str]:
         yield "when: a time without a time zone"
     elif m.when > now + SKEW:
         yield f"when: {m.when:%Y-%m-%dT%H:%M:%SZ} is in the future"
+    yield from _platform(m)
     yield from _bounds(m)
     yield from _order(m.latency_ms)
     for name, ratio in (("ratio", m.ratio), ("aa_ratio", m.aa_ratio)):
         yield from _interval(name, ratio)
     yield from _texts(m)
+
+
+def _platform(m: Measurement) -> Iterator[str]:
+    """See that the class of machine is the one that device and host tell."""
+    if m.platform is None:
+        return
+    expected = Platform.of(m.device, m.host)
+    same = (m.platform.kind, m.platform.arch) == (expected.kind, expected.arch)
+    if not same or (expected.known and m.platform.key != expected.key):
+        yield (
+            f"platform: {_shown(m.platform.key)} is not of this device and host (expected"
+            f" {expected.key})"
+        )
 
 
 def _bounds(m: Measurement) -> Iterator[str]:
@@ -114,6 +129,7 @@ def _texts(m: Measurement) -> Iterator[str]:
         "delegate": m.delegate,
         "sparse_reason": m.sparse_reason,
         "baseline.name": m.baseline.name,
+        "platform": m.on.key,
         "host.cpu": m.host.cpu,
         "host.arch": m.host.arch,
         "host.os": m.host.os,

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from zoo_registry.model import platform
 from zoo_registry.model.dataset import DataSet, Score, labels_of, scores
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.part import Value
@@ -14,8 +15,9 @@ from zoo_registry.model.record import Measurement, Record
 class Timing(Value):
     """One device's latency, as a listing shows it. Milliseconds.
 
-    The last four tell machines apart that stand under the name of one device. They are empty in a
-    summary that an older program wrote, until the catalogue is rebuilt.
+    `platform` is the key of the class of machine, `machine` its processor as people call it: times
+    of two platforms are never compared. A summary that an older program wrote has what the name of
+    its processor tells, until the catalogue is rebuilt.
     """
 
     device: str
@@ -31,6 +33,16 @@ class Timing(Value):
     runtime_version: str = ""
     host_cpu: str = ""
     host_fingerprint: str = ""
+    platform: str = ""
+    machine: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_program(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("platform"):
+            return given
+        on = platform.Platform.guessed(given.get("device", ""), given.get("host_cpu", ""))
+        return {**given, "platform": on.key, "machine": on.machine}
 
     @classmethod
     def of(cls, measurement: Measurement) -> "Timing":
@@ -50,7 +62,14 @@ class Timing(Value):
             runtime_version=m.runtime_version,
             host_cpu=m.host.cpu,
             host_fingerprint=m.host.fingerprint,
+            platform=m.on.key,
+            machine=m.on.machine,
         )
+
+    @property
+    def told(self) -> str:
+        """Spell the platform for people: `AMD EPYC (x86-64 avx2)`."""
+        return platform.told(self.platform, self.machine)
 
 
 class Summary(Value):
@@ -80,6 +99,9 @@ class Summary(Value):
     published: str = Field(default="", description="RFC 3339 UTC")
     yanked: bool = False
     aliases: tuple[str, ...] = ()
+    platform: str = Field(
+        default="", description="in an answer by platform: the one that this row speaks of"
+    )
 
     @classmethod
     def of(
@@ -134,12 +156,30 @@ class Summary(Value):
             for name, value in self.metrics.items()
         )
 
-    def timing(self, device: str | None, threads: int | None) -> Timing | None:
-        """Give the best usable timing of that device and thread count.
+    def on(self, key: str) -> "Summary":
+        """Speak of one platform: only what was measured there counts from now on."""
+        return self.model_copy(update={"platform": key}) if key else self
 
-        Quiet ones come before noisy ones, then the fastest comes first.
+    def timing(
+        self, device: str | None, threads: int | None, on: str | None = None
+    ) -> Timing | None:
+        """Give the best usable timing of that device, thread count and platform.
+
+        Quiet ones come before noisy ones, then the fastest comes first. `on` is a platform's key
+        or the beginning of one.
         """
-        fitting = [
-            t for t in self.timings if device in (None, t.device) and threads in (None, t.threads)
-        ]
+        fitting = self.timings_of(device, threads, on)
         return min(fitting, key=lambda t: (t.noisy, t.median_ms), default=None)
+
+    def timings_of(
+        self, device: str | None, threads: int | None, on: str | None = None
+    ) -> tuple[Timing, ...]:
+        """List the timings of that device, thread count and platform, in a row of its own."""
+        return tuple(
+            t
+            for t in self.timings
+            if self.platform in ("", t.platform)
+            and device in (None, t.device)
+            and threads in (None, t.threads)
+            and (on is None or platform.matches(t.platform, on))
+        )

@@ -10,6 +10,7 @@ entry whose state is not today's is read again.
 """
 
 from contextlib import suppress
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -82,11 +83,23 @@ def index(store: Store) -> tuple[Summary, ...]:
 
 
 def _parsed(data: bytes) -> _Index:
-    """Read an index; one that cannot be read is as good as none."""
+    """Read an index; one that cannot be read is as good as none.
+
+    Nor is an entry of a program that knew less of a summary.
+    """
     try:
-        return _Index.model_validate(parse(data, limit=len(data)))
-    except (InvalidRecord, ValidationError):
+        found = parse(data, limit=len(data))
+        _Index.model_validate(found)
+        entries = [entry for entry in found["entries"] if _complete(entry)]
+        return _Index.model_validate({"entries": entries})
+    except (InvalidRecord, ValidationError, KeyError, TypeError):
         return _Index()
+
+
+def _complete(entry: Any) -> bool:
+    """Whether an entry says the data set of each metric, and each timing's class of machine."""
+    timings = entry["summary"]["timings"]
+    return "scores" in entry["summary"] and all(timing.get("platform") for timing in timings)
 
 
 def _fresh(store: Store, old: _Index) -> tuple[_Entry, ...]:

@@ -23,6 +23,7 @@ from zoo_builders.lab import session
 from zoo_builders.lab.candidates import Candidate, Order
 from zoo_builders.tflite import golden, litert
 from zoo_builders.tflite.inspection import inspect
+from zoo_client import machine
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
@@ -80,7 +81,7 @@ def test_the_other_machine_describes_itself_runs_the_file_and_keeps_nothing(
     ssh_here: Sshd, there: Path, subject: Subject
 ) -> None:
     with connect(ssh_here.device) as place:
-        assert place.host == host.describe()
+        assert place.host == machine.describe()
         assert place.version == litert.version()
         for _ in range(2):
             with place.prepare(subject) as runner:
@@ -103,7 +104,7 @@ def test_a_session_there_is_a_measurement_that_names_nobody(
         [one], one, Order(ssh_here.device, runs=5, rounds=1, warmup=2, timeout_s=60)
     )
     assert found.measurement is not None
-    assert found.measurement.device == f"ssh:{host.slug(host.describe().cpu)}"
+    assert found.measurement.device == f"ssh:{host.slug(machine.describe().cpu)}"
     assert (found.measurement.verdict, found.measurement.pinned) == ("baseline", True)
     assert until(lambda: not kept(there))
 
@@ -235,7 +236,7 @@ def test_the_command_of_zoo_serves_as_agent(
 ) -> None:
     monkeypatch.setenv("ZOO_SSH_AGENT", f"{Path(sys.executable).parent}/zoo bench --agent")
     with connect(ssh_here.device) as place:
-        assert place.host == host.describe()
+        assert place.host == machine.describe()
 
 
 def test_an_agent_of_another_version_is_named(

@@ -20,6 +20,7 @@ from zoo_builders.stage import Job
 from zoo_builders.stages import evaluate
 from zoo_builders.stages.benchmark import demand, run
 from zoo_builders.tflite.golden import load
+from zoo_client import machine
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, ProofFailed, Unsupported
 from zoo_registry.model.measurement import Measurement, NotMeasured
@@ -94,7 +95,7 @@ def test_a_measurement_carries_its_conditions(
         found.nodes_total,
     )
     assert found.protocol == protocol.NAME
-    assert found.host == host.describe()
+    assert found.host == machine.describe()
     assert found.sparse_path == "none"
 
 
@@ -239,8 +240,8 @@ def test_the_host_is_described_alike_each_time_and_says_nothing_of_people() -> N
     import getpass
     import socket
 
-    first = host.describe()
-    assert first == host.describe()
+    first = machine.describe()
+    assert first == machine.describe()
     assert first.cores == os.cpu_count()
     text = first.model_dump_json()
     assert socket.gethostname() not in text or len(socket.gethostname()) < 4

@@ -79,13 +79,12 @@ def test_the_front_marks_what_nothing_beats(api: TestClient, family: None) -> No
 
 
 def test_pages_follow_each_other(api: TestClient, family: None) -> None:
-    first = api.get("/v1/artifacts?limit=2&sort=-latency").json()
-    second = api.get(
-        "/v1/artifacts", params={"limit": 2, "sort": "-latency", "cursor": first["next_cursor"]}
-    ).json()
+    asked = {"limit": 2, "sort": "-latency", "device": "host-cpu"}
+    first = api.get("/v1/artifacts", params=asked).json()
+    second = api.get("/v1/artifacts", params={**asked, "cursor": first["next_cursor"]}).json()
     assert [item["variant"] for item in (*first["items"], *second["items"])] == [
-        "fp32",
         "sparse75",
+        "fp32",
         "int8",
     ]
     assert second["next_cursor"] is None
@@ -106,13 +105,26 @@ def test_only_the_latest_version_is_listed(api: TestClient, publish: Publish) ->
 
 
 def test_devices_and_facets(api: TestClient, family: None) -> None:
-    assert api.get("/v1/devices").json() == [
-        {"device": "host-cpu", "threads": [1], "releases": 3},
-        {"device": "web-wasm", "threads": [1], "releases": 2},
+    cpu, wasm = api.get("/v1/devices").json()
+    assert {**cpu, "platforms": None} == {
+        "device": "host-cpu",
+        "threads": [1],
+        "releases": 3,
+        "platforms": None,
+    }
+    assert cpu["platforms"] == [
+        {
+            "platform": "host-cpu/x86-64-unknown/test",
+            "told": "test (x86-64, class unknown)",
+            "threads": [1],
+            "releases": 3,
+        }
     ]
+    assert (wasm["device"], wasm["threads"], wasm["releases"]) == ("web-wasm", [1], 2)
     facets = api.get("/v1/facets").json()
     assert facets["technique"] == ["none", "prune", "quantize"]
     assert facets["device"] == ["host-cpu", "web-wasm"]
+    assert facets["platform"] == ["host-cpu/x86-64-unknown/test", "web-wasm/x86-64-unknown/test"]
     assert facets["metric"] == ["top1"]
 
 

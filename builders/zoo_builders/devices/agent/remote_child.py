@@ -108,10 +108,11 @@ class Keeper:
         del order
         from zoo_builders.devices import host
         from zoo_builders.tflite import litert
+        from zoo_client import machine
 
         self._since = host.Clock.look()
         return {
-            "host": host.describe().model_dump(mode="json"),
+            "host": machine.describe().model_dump(mode="json"),
             "cores": host.usable_cores(),
             "runtime_version": litert.version(),
         }

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoo_builders.devices.host import FEATURES, described
+from zoo_client.machine import FEATURES, described
 from zoo_registry.model.record import Host
 
 MARK = "--zoo--"

@@ -22,6 +22,17 @@ export async function hostOf({ arch, browser, browser_version: version, os, core
   return { ...known, fingerprint: await digestOf(known) };
 }
 
+/** The class of machine, as `zoo_registry.model.platform` derives it: what a browser tells, and no more. */
+export function platformOf({ cpu, os, cores, features }) {
+  const browser = cpu.replace(/\s*\d[\d.]*$/, "") || "unknown";
+  const simd = features.includes("relaxed_simd") ? "relaxed-simd" : features.includes("simd") ? "simd" : "scalar";
+  const behind = ["x86", "arm"].find((name) => features.includes(name));
+  return {
+    kind: "web-wasm", arch: "wasm", isa: behind ? `${simd}-${behind}` : simd,
+    machine: os ? `${browser} on ${os}` : browser, cores, clock_ghz: 0,
+  };
+}
+
 /** Say what is known of the sparse path here. Twins with dense weights are not published, so a visitor's session confirms nothing. */
 export function sparsePath({ predicted_sparse: predicted, cpus, reason }) {
   if (!predicted || !cpus.includes(WASM_CPU)) return { sparse_path: "none", sparse_reason: reason };
@@ -41,6 +52,6 @@ export function measurement(measured, { record, baseline, runtime, host, device,
     file_sha256: record.file.sha256, device, runtime: "litert.js", runtime_version: runtime.version,
     delegate: ready.delegate || "unknown", nodes_delegated: ready.nodes_delegated, nodes_total: ready.nodes_total, partitions: ready.partitions,
     threads: runtime.threads, pinned: false, init_ms: Math.max(init, step), first_ms: Math.max(first, step), ...numbers, baseline, ...sparsePath(record.structure.xnnpack), output_check: "passed",
-    host, protocol: protocol.NAME, when: when.toISOString(),
+    platform: platformOf(host), host, protocol: protocol.NAME, when: when.toISOString(),
   };
 }
