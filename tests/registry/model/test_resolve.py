@@ -68,7 +68,7 @@ def test_nothing_that_breaks_the_budget_is_chosen(make: MakeSummary) -> None:
     slow = make("slow", top1=0.99, medians={"host-cpu": 8.0})
     fast = make("fast", top1=0.90, medians={"host-cpu": 1.0})
     found = resolve(Query(device="host-cpu", max_latency_ms=2.0), [slow, fast])
-    assert found.chosen == fast
+    assert found.chosen == fast.on(fast.timings[0].platform)
     assert found.alternatives == ()
     nothing = resolve(Query(device="host-cpu", max_latency_ms=0.5), [slow, fast])
     assert nothing.chosen is None
@@ -78,8 +78,8 @@ def test_nothing_that_breaks_the_budget_is_chosen(make: MakeSummary) -> None:
 def test_the_others_that_fit_are_named_in_order_at_most_five(make: MakeSummary) -> None:
     items = [make(f"v{place}", top1=0.9 - place / 100) for place in range(8)]
     found = resolve(HERE, items[::-1])
-    assert found.chosen == items[0]
-    assert found.alternatives == tuple(items[1:6])
+    assert found.chosen == items[0].on(items[0].timings[0].platform)
+    assert found.alternatives == tuple(i.on(i.timings[0].platform) for i in items[1:6])
 
 
 def test_near_misses_are_few_and_nearest_first(make: MakeSummary) -> None:
