@@ -52,3 +52,17 @@ def test_keras_is_the_legacy_one_whatever_was_set_before() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["tf_keras", "True", str(tf.THREADS)]
+
+
+@pytest.mark.train
+def test_keras_3_is_not_loaded_with_tfmot_and_can_be_afterwards() -> None:
+    program = (
+        "import sys; from zoo_builders import tf; tf.tfmot.sparsity.keras.prune_low_magnitude\n"
+        "tf.clustering, tf.pruning, tf.quantize_registry, tf.quantize_configs\n"
+        "print({'keras', 'sklearn'} & set(sys.modules))\n"
+        "import keras; print(keras.__version__[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["set()", "3"]

@@ -1,9 +1,9 @@
 """Running what is missing: stages in order, each in its own process, results into the cache.
 
 TensorFlow stages are forked from a server that has imported TensorFlow once (about five seconds
-saved a stage); all others are spawned afresh, so a measurement never shares a process with a
-framework. One stage runs at a time: training uses every core anyhow, and a measurement must be
-alone.
+saved a stage), and where it runs, so are the others (half a second). Measurements are always
+spawned afresh, so that none shares a process with a framework. One stage runs at a time: training
+uses every core anyhow, and a measurement must be alone.
 """
 
 import multiprocessing
@@ -22,11 +22,16 @@ from zoo_builders.planning.plan import Plan
 from zoo_builders.running.stage_cache import StageCache, quiet
 from zoo_builders.running.worker import Order, main
 from zoo_builders.stage import Stage, StageKind
+from zoo_builders.stages import ENTRY
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, from_problem
 
 TENSORFLOW_KINDS: frozenset[StageKind] = frozenset({"base", "technique", "convert"})
 TRAINED_KINDS: frozenset[StageKind] = frozenset({"base", "technique"})
+_PRELOAD = (
+    "zoo_builders.keras_models.preload",
+    *(module for kind, module in ENTRY.items() if kind != "benchmark"),
+)
 _LAST_WORDS = 12
 _GRACE_S = 5.0
 
@@ -94,6 +99,7 @@ class Pipeline:
     announce: Callable[[Stage, float | None], None] = lambda *_: None
     said: Callable[[Stage, str], None] = lambda *_: None
     summaries: Path | None = None
+    _warm: bool = False
     _made: list[tuple[Stage, float]] = field(default_factory=list)
 
     def run(self, plans: Sequence[Plan]) -> Outcome:
@@ -106,7 +112,9 @@ class Pipeline:
                 ones are kept.
         """
         failed: dict[Digest, Exception] = {}
-        for stage in missing(plans, self.cache):
+        todo = missing(plans, self.cache)
+        self._warm = any(stage.kind in TENSORFLOW_KINDS for stage in todo)
+        for stage in todo:
             lost = next(
                 (failed[source] for source in stage.inputs.values() if source in failed), None
             )
@@ -158,7 +166,7 @@ class Pipeline:
             and self.summaries / f"{stage.name}-{stage.fingerprint.short}",
         )
         with ExitStack() as stack:
-            process, pipe = _start(order, stack)
+            process, pipe = _start(order, stack, warm=self._warm)
             try:
                 end = self._listen(stage, pipe)
                 process.join(_GRACE_S)
@@ -184,20 +192,21 @@ class Pipeline:
                 return message
 
 
-def _context(kind: StageKind) -> Any:
-    """Fork server with TensorFlow inside where the platform has one.
+def _context(kind: StageKind, *, warm: bool) -> Any:
+    """Fork server with TensorFlow inside where the platform has one and this build needs it.
 
-    A fresh interpreter for everything else.
+    A fresh interpreter for everything else, and always for a measurement.
     """
-    if kind in TENSORFLOW_KINDS and "forkserver" in multiprocessing.get_all_start_methods():
+    forked = kind in TENSORFLOW_KINDS or (warm and kind != "benchmark")
+    if forked and "forkserver" in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["zoo_builders.keras_models.preload"])
+        context.set_forkserver_preload(list(_PRELOAD))
         return context
     return multiprocessing.get_context("spawn")
 
 
-def _start(order: Order, stack: ExitStack) -> tuple[Any, Connection]:
-    context = _context(order.kind)
+def _start(order: Order, stack: ExitStack, *, warm: bool) -> tuple[Any, Connection]:
+    context = _context(order.kind, warm=warm)
     ours, theirs = context.Pipe(duplex=False)
     lifeline_theirs, lifeline_ours = context.Pipe(duplex=False)
     for end in (ours, lifeline_ours):

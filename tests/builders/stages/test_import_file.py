@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_sample_image
+from PIL import Image
 
 from plugins.digits import a_job
+from zoo_builders.data.shipped import shipped
 from zoo_builders.stages import import_file
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.tflite_file import BadFile
@@ -86,7 +87,7 @@ def test_damaged_and_hostile_files_are_refused(name: str, tmp_path: Path) -> Non
 
 def a_project(zoo: Any, file: bytes, variants: str, size: int, **changes: str) -> None:
     """Write a manifest, the file it starts from, and photographs cut into squares of its size."""
-    photograph = load_sample_image("china.jpg")
+    photograph = np.asarray(Image.open(shipped("sklearn", "datasets/images/china.jpg", "build")))
     cuts = np.stack(
         [photograph[at : at + size, 2 * at : 2 * at + size] for at in range(0, 320, 40)]
     )

@@ -5,8 +5,9 @@ The same weights as one that ran through, bit for bit.
 
 import json
 import random
+import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,28 @@ class Place:
             self.run(stage, at=at, sent=sent)
 
 
+MakePlace = Callable[[str, Sequence[Stage]], Place]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """Makes what trainings of several tests begin with, once."""
+    folder = tmp_path_factory.mktemp("made")
+    return Pipeline(StageCache(folder / "stages"), folder / "logs")
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Place]:
-    """Make a place; every one of a test begins with nothing in its cache."""
-    return lambda name: Place(tmp_path / name, monkeypatch)
+def place(tmp_path: Path, made: Pipeline, monkeypatch: pytest.MonkeyPatch) -> MakePlace:
+    """Make a place that begins with the results of `below` in its cache and nothing else."""
+
+    def make(name: str, below: Sequence[Stage]) -> Place:
+        here = Place(tmp_path / name, monkeypatch)
+        for stage in below:
+            folder = made.make(stage)
+            shutil.copytree(folder, here.pipeline.cache.folder(stage.fingerprint))
+        return here
+
+    return make
 
 
 def weights(folder: Path) -> list[bytes]:
@@ -139,12 +158,9 @@ def history(folder: Path) -> Any:
     return json.loads((folder / "report.json").read_text())["history"]
 
 
-def hold(place: Callable[[str], Place], stages: list[Stage], *, kills: int) -> None:
+def hold(place: MakePlace, stages: list[Stage], *, kills: int) -> None:
     """The last of `stages`, killed at random steps, ends as if nothing had happened."""
-    through, broken = place("through"), place("broken")
-    for stage in stages[:-1]:
-        through.run(stage)
-        broken.run(stage)
+    through, broken = place("through", stages[:-1]), place("broken", stages[:-1])
     straight = through.run(stages[-1])
     steps = sorted(RANDOM.sample(range(EVERY + 1, STEPS), kills))
     for at in steps:
@@ -161,7 +177,7 @@ def hold(place: Callable[[str], Place], stages: list[Stage], *, kills: int) -> N
 
 @pytest.mark.parametrize("name", TRAINING)
 def test_a_technique_killed_at_some_step_ends_with_the_same_bits(
-    name: str, place: Callable[[str], Place]
+    name: str, place: MakePlace
 ) -> None:
     below = [DATA, base(train=TRAIN | {"epochs": 1})]
     said: dict[str, Any] = {}
@@ -171,7 +187,7 @@ def test_a_technique_killed_at_some_step_ends_with_the_same_bits(
 
 
 def test_a_base_with_dropout_killed_at_three_steps_ends_with_the_same_bits(
-    place: Callable[[str], Place], tmp_path: Path
+    place: MakePlace, tmp_path: Path
 ) -> None:
     (tmp_path / "drops.py").write_text(DROPS)
     source = SourceFile(path=str(tmp_path / "drops.py"), sha256=Digest.of(DROPS.encode()))
@@ -187,9 +203,8 @@ def test_a_base_with_dropout_killed_at_three_steps_ends_with_the_same_bits(
     )
 
 
-def test_a_training_that_is_told_to_end_keeps_the_very_step(place: Callable[[str], Place]) -> None:
-    here = place("here")
-    here.run(DATA)
+def test_a_training_that_is_told_to_end_keeps_the_very_step(place: MakePlace) -> None:
+    here = place("here", [DATA])
     here.interrupted(base(), STEPS - 5, signal.SIGTERM, r"ended without a result \(exit code 143\)")
     here.run(base())
     assert here.said == ["train: resumed at epoch 2, step 8"]

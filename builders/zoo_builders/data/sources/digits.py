@@ -8,11 +8,13 @@ fifth (rounded down) to `test` and the rest to `train`; both keep a seeded mixed
 holds all digits. 1,797 images give 1,442 for train and 355 for test.
 """
 
+import gzip
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo_builders.data.examples import Dataset, Examples, Report
+from zoo_builders.data.shipped import shipped
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
 
@@ -25,14 +27,18 @@ class DigitsArgs(Spec):
 
 
 def load(_args: DigitsArgs, _files: Mapping[str, Path], report: Report) -> Dataset:
-    """Read the digits from the installed scikit-learn."""
+    """Read the digits from the installed scikit-learn.
+
+    Raises:
+        MissingExtra: scikit-learn is not installed.
+    """
     import numpy as np
-    from sklearn.datasets import load_digits
 
     report(0, 1, "digits")
-    bunch = load_digits()
-    images = bunch.images.astype(np.uint8)[..., None]
-    labels = bunch.target.astype(np.int64)
+    with gzip.open(shipped("sklearn", "datasets/data/digits.csv.gz", "build"), "rt") as lines:
+        rows = np.loadtxt(lines, np.uint8, delimiter=",")
+    images = rows[:, :-1].reshape(-1, 8, 8, 1)
+    labels = rows[:, -1].astype(np.int64)
     train, test = _split(labels)
     report(1, 1, "digits")
     splits = {

