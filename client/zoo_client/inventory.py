@@ -4,8 +4,9 @@ A module in the folder `commands` of one of our packages is a verb if it says so
 
     VERB = {"group": "Everyone", "rank": 20, "help": "Download one artifact."}
 
-`rank` orders the verbs of a group, `extra` names what brings the packages that the verb needs, and
-`call` what to call where that is not the function of the module's name. A verb of another
+`rank` orders the verbs of a group, `extra` names what brings the packages that the verb needs,
+`call` what to call where that is not the function of the module's name, and `name` what is typed
+where no module can be called so (`import`). A verb of another
 distribution is an entry point of the group `edgezoo.commands`.
 
 A kind of plugins is a package whose `__init__` makes one:
@@ -106,8 +107,8 @@ def _verbs(package: str) -> Iterator[Verb]:
     for file in _folder(package).glob("commands/*.py"):
         said = _VERB.search(file.read_text(encoding="utf-8"))
         if said is not None:
-            row = {"call": file.stem, **ast.literal_eval(said[1])}
-            yield Verb(file.stem, module=f"{package}.commands.{file.stem}", **row)
+            row = {"name": file.stem, "call": file.stem, **ast.literal_eval(said[1])}
+            yield Verb(module=f"{package}.commands.{file.stem}", **row)
 
 
 def _folder(package: str) -> Path:

@@ -34,6 +34,12 @@ def feed_digits(folder: Path) -> Iterator[Fed]:
 
 
 @contextmanager
+def feed_drawn(folder: Path) -> Iterator[Fed]:
+    del folder
+    yield {"shape": [4, 6, 1], "examples": COUNT, "high": 255, "whole": True}, {}
+
+
+@contextmanager
 def feed_npz_images(folder: Path) -> Iterator[Fed]:
     (x_train, y_train), (x_test, y_test) = _pictures(1), _pictures(2)
     np.savez(folder / "set.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
@@ -151,6 +157,7 @@ FEEDS: Mapping[str, Callable[[Path], Any]] = {
     "digits": feed_digits,
     "npz-images": feed_npz_images,
     "image-folder": feed_image_folder,
+    "drawn": feed_drawn,
     "fsdd": feed_fsdd,
     "audio-folder": feed_audio_folder,
     "keras": feed_keras,

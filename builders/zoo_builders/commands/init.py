@@ -14,7 +14,7 @@ from zoo_registry.model.files import write_bytes
 
 VERB = {"group": "Model engineer", "rank": 10, "help": "Start a manifest.", "extra": "build"}
 
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 
 STARTER = """\
 # One base model and its optimized variants. Check it with:  zoo validate manifests/{name}.yaml
@@ -67,7 +67,7 @@ def init(
 
     A small model on scikit-learn's digits that validates and builds as it is.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise WrongUse(
             f"not a model name: {name!r} (lower-case letters, digits and '-')",
             hint="zoo init my-model",

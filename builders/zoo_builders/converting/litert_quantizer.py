@@ -118,8 +118,9 @@ def _run(quantizer: Any, file: TfliteFile, samples: Array, report: Report) -> An
     if quantizer.need_calibration:
         name = file.input_names[file.main.inputs[0]]
         report(0, len(samples), "calibrate")
+        shape = file.main.tensors[file.main.inputs[0]].shape
         ranges = quantizer.calibrate(
-            {SIGNATURE: [{name: example[None]} for example in samples]}, num_threads=1
+            {SIGNATURE: [{name: example.reshape(shape)} for example in samples]}, num_threads=1
         )
     return quantizer.quantize(
         ranges, enable_progress_bar=False, enable_progress_report=False

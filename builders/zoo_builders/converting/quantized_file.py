@@ -28,6 +28,7 @@ from zoo_builders.converting.float_model import Examples, FloatModel, Report
 from zoo_builders.tasks import TASKS
 from zoo_builders.techniques.quantize import engines
 from zoo_builders.techniques.quantize.engines import FRONT_END
+from zoo_builders.tflite import attachments
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.operator_names import any_of
@@ -101,6 +102,8 @@ def _by_litert(
 ) -> Quantized:
     plain, inputs = litert_quantizer.normal(file), model.examples.calibration
     made = litert_quantizer.quantize(plain, quantize, inputs, report)
+    if model.file is not None:
+        made = read(attachments.carried(model.file, made))
     errors = _differences(plain, made, inputs, report) if measured(model) else ()
     version = litert_quantizer.version()
     return Quantized(model, made, _about("litert", version, errors, model.examples, mode="network"))

@@ -18,16 +18,20 @@ from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.yaml_lines import Key
 from zoo_builders.networks.graph import Graph
 from zoo_builders.spec import SPLIT
+from zoo_builders.tflite import fed_examples
 from zoo_registry.model.suggest import nearest
 
 _FEATURES = " or ".join(sorted(FEATURES))
 _VALUES = " and ".join(sorted(VALUE_STEPS))
 
 
-def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
+def check(
+    spec: Manifest, graph: Graph | None, mistakes: Mistakes, takes: tuple[int, ...] = ()
+) -> None:
     """Note steps that do not fit what the source gives.
 
-    A network that takes another shape than comes out of them is noted too.
+    A network that takes another shape than comes out of them is noted too, and so is a finished
+    file: `takes` is the shape of its input, with the batch, -1 where a size is open.
 
     Nothing is said where the source is unknown, its arguments or a step are wrong (others note
     that), or only the data know their shape.
@@ -45,10 +49,13 @@ def check(spec: Manifest, graph: Graph | None, mistakes: Mistakes) -> None:
     unmade = front_end.problem(front) if front else None
     if unmade is not None:
         mistakes.add(("data", "preprocess"), unmade.message, unmade.hint)
-    if unmade or wrong or shape is None or graph is None:
+    if unmade or wrong or shape is None:
         return
     made = shape_after(spec.data.preprocess, shape, rate)
-    if made != graph.input_shape:
+    if takes and not fed_examples.fits(takes, made):
+        message, hint = fed_examples.misfit(takes, made), fed_examples.way_out(takes, made)
+        mistakes.add(("base", "tflite"), message, hint)
+    if graph is not None and made != graph.input_shape:
         message = (
             f"{graph.name} takes inputs of shape {list(graph.input_shape)}, data and preprocessing"
             f" give {list(made)}"

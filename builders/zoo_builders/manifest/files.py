@@ -20,6 +20,9 @@ from zoo_builders.networks.lookup import Network
 from zoo_builders.pretrained.sources import WEIGHTS
 from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import SourceFile
+from zoo_builders.tasks import TASKS
+from zoo_builders.tflite import base_file
+from zoo_builders.tflite.tflite_file import BadFile, TfliteFile
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, ZooError
 
@@ -35,6 +38,8 @@ class Found:
         weights: the weights file, with `weights.source: file`.
         data: role → data file.
         tflite: the finished file that is the base instead of a network.
+        file: what that file says; None where it cannot be read here.
+        choice: the part of it that is meant.
         remarks: what a user should know of the weights although nothing is wrong.
         told: the same of the data.
         survey: what the source has on disk; None where only loading tells.
@@ -53,6 +58,21 @@ class Found:
     tflite: SourceFile | None = None
     told: tuple[str, ...] = ()
     survey: Survey | None = None
+    file: TfliteFile | None = None
+    choice: base_file.Choice | None = None
+
+    @property
+    def stored_already(self) -> str:
+        """Why the weights of the file cannot be stored in another way; empty where they can."""
+        return "" if self.file is None else base_file.stored_already(self.file.main)
+
+    @property
+    def takes(self) -> tuple[int, ...]:
+        """The shape that the file's input takes, -1 where a size is open; empty where unknown."""
+        if self.file is None or self.choice is None:
+            return ()
+        found = base_file.ports(self.file, self.choice.subgraph, inputs=True)
+        return found[0][1].shape if len(found) == 1 else ()
 
     @property
     def ships_graph(self) -> bool:
@@ -82,7 +102,7 @@ class Finder:
     def find(self, *, with_graph: bool) -> Found:
         """Find everything; parts that are wrong are None and noted."""
         if self.spec.base.tflite:
-            return Found(None, None, None, None, self._data(), tflite=self._tflite())
+            return self._of_file()
         network = self._network()
         file = self._hashed(network.file, ("base", "network"), None) if network else None
         known = with_graph or (network is not None and self._ships_unchanged(network))
@@ -99,6 +119,38 @@ class Finder:
                 "write tflite: folder/model.tflite",
             )
         return self._file(base.tflite, ("base", "tflite"), base.sha256)
+
+    def _of_file(self) -> Found:
+        source = self._tflite()
+        file = None if source is None else self._read(Path(source.path))
+        choice = None if file is None else self._choice(file)
+        return Found(None, None, None, None, self._data(), tflite=source, file=file, choice=choice)
+
+    def _read(self, path: Path) -> TfliteFile | None:
+        """Open the file and see what it is; a file that this machine lacks is not looked into."""
+        from zoo_builders.tflite.flatbuffer import read
+
+        try:
+            data = self.tree.read(path)
+        except NotFound:
+            return None
+        try:
+            return read(data)
+        except BadFile as error:
+            self.mistakes.add(("base", "tflite"), f"{path.name}: {error.message}", error.hint)
+            return None
+
+    def _choice(self, file: TfliteFile) -> base_file.Choice | None:
+        base, task = self.spec.base, self.spec.task
+        scored = task in TASKS.names() and bool(TASKS.get(task).metrics)
+        choice = base_file.choose(file, base.signature, base.output, scored=scored)
+        found = (
+            [choice] if isinstance(choice, base_file.Problem) else base_file.problems(file, choice)
+        )
+        for problem in found:
+            key = problem.key if problem.key in base.model_fields_set else "tflite"
+            self.mistakes.add(("base", key), problem.message, problem.hint)
+        return None if isinstance(choice, base_file.Problem) else choice
 
     def _network(self) -> Network | None:
         name, key = self.spec.base.network, ("base", "network")

@@ -26,7 +26,7 @@ from zoo_builders.manifest import (
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
 from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
-from zoo_builders.manifest.recipes import Recipes, judge, read_recipes
+from zoo_builders.manifest.recipes import Recipes, judge, on_stored, read_recipes
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
@@ -121,8 +121,10 @@ class Reader:
             spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data
         ).find(with_graph=self.judge)
         if self.judge:
-            data_checks.check(spec, found.graph, mistakes)
+            data_checks.check(spec, found.graph, mistakes, found.takes)
             found = self._surveyed(spec, found, mistakes)
+        if found.stored_already:
+            on_stored(found.stored_already, spec.variants, mistakes)
         if found.graph is not None:
             found = replace(found, graph=data_checks.heard(spec, found.graph))
         if found.graph is not None and self.judge and self.refuse:

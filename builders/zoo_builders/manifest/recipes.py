@@ -96,10 +96,27 @@ def _on_file(step: Step, key: Key, mistakes: Mistakes) -> Step | None:
     """Adapt a step to a base that is a .tflite file, or note why that cannot be."""
     adapted = TECHNIQUES.get(step.technique).on_file(step.params)
     if isinstance(adapted, str):
-        hint = "write quantize: {…}, which takes a .tflite file, or start from a network"
+        hint = "start from the network it was made from, or take the file as it is: as-is: []"
         mistakes.add(key, f"{step.technique} cannot be applied to a .tflite file: {adapted}", hint)
         return None
     return Step(step.technique, adapted)
+
+
+def on_stored(reason: str, variants: Mapping[str, Any], mistakes: Mistakes) -> None:
+    """Note every step that would store the weights of a file in another way, where none can.
+
+    `reason` says why not; steps that take no `.tflite` file at all were noted before.
+    """
+    for variant, steps in variants.items():
+        for index, entry in enumerate(steps):
+            for name in entry:
+                if name in TECHNIQUES.names() and TECHNIQUES.get(name).work is None:
+                    mistakes.add(
+                        ("variants", variant, index, name),
+                        f"{name} cannot be applied: {reason}",
+                        "take the file as it is: as-is: []; or start from the float32 file it was"
+                        " made from",
+                    )
 
 
 def _out_of_place(step: Step, last: Step) -> tuple[str, str]:

@@ -45,7 +45,7 @@ class Weights(Spec):
 class Base(Spec):
     """The base model: a network with its arguments, or a finished Keras file, and its weights.
 
-    It can also be a finished float `.tflite` file.
+    It can also be a finished `.tflite` file.
     """
 
     network: str = Field(
@@ -58,7 +58,18 @@ class Base(Spec):
     tflite: str = Field(
         default="",
         description=(
-            "instead of a network: path to a float32 .tflite file, to be quantized as it is"
+            "instead of a network: path to a .tflite file; one of floats can be quantized, any is"
+            " taken as it is by a variant without steps"
+        ),
+    )
+    signature: str = Field(
+        default="", description="of a .tflite file with several signatures: the one that is meant"
+    )
+    output: str | int | None = Field(
+        default=None,
+        description=(
+            "of a .tflite file with several outputs: name or position of the one that metrics"
+            " speak of"
         ),
     )
     sha256: Sha256 | None = Field(default=None, description="of the .tflite file")
@@ -75,6 +86,9 @@ class Base(Spec):
             raise ValueError(
                 f"{', '.join(beside)}: a finished .tflite file is neither built nor trained"
             )
+        of_a_file = [name for name in ("signature", "output") if name in self.model_fields_set]
+        if of_a_file and not self.tflite:
+            raise ValueError(f"{', '.join(of_a_file)}: these words belong to a tflite file")
         if self.sha256 is not None and not self.tflite:
             raise ValueError(
                 "sha256 here belongs to a tflite file; that of weights stands below weights"
@@ -162,8 +176,8 @@ class Manifest(Spec):
     description: str = ""
     base: Base = Field(
         description=(
-            "network: … with args, weights and train; or tflite: … with its sha256, and nothing"
-            " else"
+            "network: … with args, weights and train; or tflite: … with its sha256, signature and"
+            " output"
         )
     )
     data: Data

@@ -238,7 +238,12 @@ class _Planner:
         base, found = self.spec.base, self.resolved.found
         if found.tflite is not None:
             return self._stage(
-                "import", "import", {}, files={"tflite": found.tflite}, reproducible="bitwise"
+                "import",
+                "import",
+                {"signature": base.signature} if base.signature else {},
+                files={"tflite": found.tflite},
+                inputs={"data": data},
+                reproducible="bitwise",
             )
         files = self._trainer()
         if found.network_file is not None and found.network is not None and not found.ships_graph:
@@ -289,7 +294,8 @@ class _Planner:
 
     def _file(self, name: str, steps: Sequence[Step], promises: Sequence[Promise]) -> None:
         """Plan the float baseline, this variant's file, and the look into it."""
-        self._add("baseline", self._convert(FLOAT, self.parts["base"], ()))
+        plain = name if self.resolved.found.stored_already else FLOAT
+        self._add("baseline", self._convert(plain, self.parts["base"], ()))
         file = self._add("convert", self._convert(name, self.parts["model"], steps))
         spelled = [promise.model_dump(mode="json") for promise in promises]
         self._add(
@@ -336,7 +342,11 @@ class _Planner:
                 self._add(f"benchmark {device} {threads}", stage)
 
     def _evaluate(self, file: Digest) -> Stage:
-        params = {"task": self.spec.task, "split": "test", "calibration": "calibration"}
+        params: dict[str, Any] = {"task": self.spec.task, "split": "test"}
+        params["calibration"] = "calibration"
+        choice = self.resolved.found.choice
+        if choice is not None and choice.output != 0:
+            params["output"] = choice.output
         inputs = {"file": file, "data": self.parts["data"], "baseline": self.parts["baseline"]}
         return self._stage(
             "evaluate",

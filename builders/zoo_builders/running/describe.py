@@ -95,7 +95,7 @@ def compose(plan: Plan, results: Results, provenance: Provenance) -> Record:
             "encoding": results.encoding,
         }
     )
-    baseline = f"{plan.model}-{FLOAT}"
+    baseline = plan.name if plan.is_baseline else f"{plan.model}-{FLOAT}"
     try:
         return Record(
             name=plan.name,

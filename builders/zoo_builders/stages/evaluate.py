@@ -19,7 +19,7 @@ from zoo_builders.arrays import Array
 from zoo_builders.stage import Job
 from zoo_builders.stages.results import write_parts
 from zoo_builders.tasks import TASKS, Task, refuse_other_classes
-from zoo_builders.tflite import golden, litert
+from zoo_builders.tflite import base_file, fed_examples, golden, litert
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine
 from zoo_builders.tflite.proof import Inspection
@@ -73,12 +73,15 @@ def measure(data: bytes) -> Sizes:
 
 
 class Evaluation(Part):
-    """All that is known of a file's quality."""
+    """All that is known of a file's quality.
+
+    No fidelity where there is no float32 file: the base came as a file that is quantized already.
+    """
 
     file: Sizes
     signature: Signature
     metrics: tuple[Metric, ...]
-    fidelity: Fidelity
+    fidelity: Fidelity | None
     golden: Golden
     runtime_version: str
 
@@ -100,7 +103,8 @@ class _Split:
 def run(job: Job) -> None:
     """Write `evaluation.json` and `golden.npz`.
 
-    Reads params `task`, `split`, `calibration`, inputs `file`, `data`, `baseline`.
+    Reads params `task`, `split`, `calibration`, `output` (position of the output that is judged;
+    null: all), inputs `file`, `data`, `baseline`.
 
     Raises:
         MeasureFailed: the runtime cannot run the file, or its outputs are not numbers; the message
@@ -120,14 +124,31 @@ def run(job: Job) -> None:
     spelled = vectors.to_bytes()
     evaluation = Evaluation(
         file=measure(data),
-        signature=_signature(seen, test),
-        metrics=_metrics(job, data, task, test, seen.signature.outputs[0].shape[1:]),
-        fidelity=_fidelity(job, data, baseline, task, _fresh(test, calibration)),
+        signature=_signature(job, seen, test),
+        metrics=_metrics(job, data, task, test, _judged(job, seen)),
+        fidelity=(
+            None
+            if base_file.stored_already(read(baseline).main)
+            else _fidelity(job, data, baseline, task, _fresh(test, calibration))
+        ),
         golden=vectors.describe(spelled),
         runtime_version=litert.version(),
     )
     write_bytes(job.out / "golden.npz", spelled)
     write_parts(job.out / "evaluation.json", evaluation)
+
+
+def _output(job: Job) -> int | None:
+    """The output that is judged, by position; None: all together, of which none is a decision."""
+    output = job.params.get("output", 0)
+    return None if output is None else int(output)
+
+
+def _judged(job: Job, seen: Inspection) -> tuple[int, ...]:
+    """The shape of what is judged of one example."""
+    outputs = [port.shape[1:] for port in seen.signature.outputs]
+    output = _output(job)
+    return outputs[output] if output is not None else (sum(math.prod(one) for one in outputs),)
 
 
 def _split(job: Job, name: str) -> _Split:
@@ -167,7 +188,7 @@ def _spread(split: _Split) -> Array:
     return mapped
 
 
-def _signature(seen: Inspection, split: _Split) -> Signature:
+def _signature(job: Job, seen: Inspection, split: _Split) -> Signature:
     about, (low, high) = split.about, split.about["value_range"]
     values = Values(scale=split.values.scale, offset=split.values.offset, low=low, high=high)
     update = {
@@ -184,7 +205,9 @@ def _signature(seen: Inspection, split: _Split) -> Signature:
         if front
         else None
     )
-    return seen.signature.model_copy(update=update | {"sound": sound})
+    several, output = len(seen.signature.outputs) > 1, _output(job)
+    judged = seen.signature.outputs[output].name if several and output is not None else ""
+    return seen.signature.model_copy(update=update | {"sound": sound, "output": judged})
 
 
 def _spelled(front: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,13 +221,11 @@ def _spelled(front: Mapping[str, Any]) -> dict[str, Any]:
 def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> Array:
     """Run a file over a split, one example a time, as any application does.
 
-    Real values [N, …] of its first output.
+    Real values [N, …] of the output that is judged (see `litert.Session.infer`).
     """
     session = litert.Session(data)
-    if (
-        len(session.inputs) != 1
-        or session.inputs[0].shape[1:] != split.inputs.shape[1:]
-        or session.inputs[0].shape[0] != 1
+    if len(session.inputs) != 1 or not fed_examples.fits(
+        session.inputs[0].shape, split.inputs.shape[1:]
     ):
         shapes = [port.shape for port in session.inputs]
         raise Unsupported(
@@ -216,7 +237,7 @@ def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> Array:
     for start in range(0, total, _REPORT_EVERY):
         job.progress(start, total, note)
         inputs = np.asarray(split.inputs[start : start + _REPORT_EVERY])
-        found.append(session.infer(split.values(inputs)))
+        found.append(session.infer(split.values(inputs), _output(job)))
     job.progress(total, total, note)
     return np.concatenate(found)
 
@@ -260,7 +281,8 @@ def _fidelity(job: Job, data: bytes, baseline: bytes, task: Task, split: _Split)
     found = (
         reference if data == baseline else outputs_of(job, data, split, f"fidelity on {split.name}")
     )
-    ours, theirs = task.decide(found), task.decide(reference)
+    together = _output(job) is None
+    ours, theirs = (None if together else task.decide(one) for one in (found, reference))
     agreement = None if ours is None or theirs is None else float(np.mean(ours == theirs))
     return Fidelity(
         versus_sha256=Digest.of(baseline),

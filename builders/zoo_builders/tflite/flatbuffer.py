@@ -10,10 +10,12 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zoo_builders import file_kinds
 from zoo_builders.arrays import Array
 from zoo_builders.tflite import litert
 from zoo_builders.tflite.tflite_file import (
     BadFile,
+    Called,
     Level,
     Operator,
     Sparse,
@@ -40,12 +42,8 @@ def read(data: bytes) -> TfliteFile:
     Raises:
         BadFile: not a .tflite file, cut off, or damaged; the message says where.
     """
-    if not _SMALLEST <= len(data) <= MAX_BYTES:
-        raise BadFile(
-            f"{len(data)} bytes are not a .tflite file (expected {_SMALLEST} to {MAX_BYTES})"
-        )
-    if data[4:8] != IDENTIFIER:
-        raise BadFile(f"not a .tflite file: identifier {data[4:8]!r}, expected {IDENTIFIER!r}")
+    if not _SMALLEST <= len(data) <= MAX_BYTES or data[4:8] != IDENTIFIER:
+        raise _no_tflite(data)
     try:
         return _Reader(data, litert.schema()).file()
     except (
@@ -58,9 +56,23 @@ def read(data: bytes) -> TfliteFile:
         KeyError,
     ) as error:
         raise BadFile(
-            f"damaged .tflite file: {type(error).__name__}: {error}",
-            hint="compare its digest: zoo verify FILE",
+            f"cut off or damaged .tflite file ({len(data):,} bytes):"
+            f" {type(error).__name__}: {error}",
+            hint=f"compare its size and sha256 with the original's, or {file_kinds.AGAIN}",
         ) from error
+
+
+def _no_tflite(data: bytes) -> BadFile:
+    """Say what the bytes are instead, where that is known."""
+    kind = file_kinds.recognize(data)
+    if kind is not None:
+        return BadFile(f"not a .tflite file, but {kind.words}", hint=kind.hint)
+    if data[4:8] == IDENTIFIER:
+        return BadFile(f"{len(data)} bytes are no .tflite file ({_SMALLEST} to {MAX_BYTES})")
+    return BadFile(
+        f"not a .tflite file: identifier {data[4:8]!r} at byte 4, expected {IDENTIFIER!r}",
+        hint=f"give a .tflite file, or {file_kinds.AGAIN}",
+    )
 
 
 def names(enumeration: Any) -> dict[int, str]:
@@ -123,12 +135,34 @@ class _Reader:
         )
         if not subgraphs:
             raise BadFile("the file holds no subgraph")
-        inputs, outputs = self._signature(model)
-        return TfliteFile(self._data, tuple(subgraphs), inputs, outputs)
+        called = self._list(
+            "signatures",
+            model.SignatureDefsLength(),
+            lambda i: self._called(model.SignatureDefs(i), subgraphs),
+        )
+        main = next((one for one in called if one.subgraph == 0), Called("", 0, {}, {}))
+        metadata = self._list(
+            "metadata", model.MetadataLength(), lambda i: self._noted(model.Metadata(i), buffers)
+        )
+        return TfliteFile(
+            self._data,
+            tuple(subgraphs),
+            {index: name for name, index in main.inputs.items()},
+            {index: name for name, index in main.outputs.items()},
+            tuple(called),
+            tuple(metadata),
+        )
 
-    def _code(self, code: Any) -> str:
+    def _noted(self, entry: Any, buffers: list[bytes]) -> tuple[str, bytes]:
+        if entry.Buffer() >= len(buffers):
+            raise BadFile(f"metadata names buffer {entry.Buffer()} of {len(buffers)}")
+        return self._text(entry.Name()), buffers[entry.Buffer()]
+
+    def _code(self, code: Any) -> tuple[str, str]:
+        """Give the operator's name, and of a custom one its own."""
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        return str(self._codes.get(number, f"BUILTIN_{number}"))
+        name = str(self._codes.get(number, f"BUILTIN_{number}"))
+        return name, self._text(code.CustomCode()) if name == "CUSTOM" else ""
 
     def _buffer(self, buffer: Any) -> bytes:
         start, size = buffer.Offset(), buffer.Size()
@@ -143,7 +177,7 @@ class _Reader:
         self._copy(len(array), "buffers")
         return bytes(array)
 
-    def _subgraph(self, graph: Any, codes: list[str], buffers: list[bytes]) -> Subgraph:
+    def _subgraph(self, graph: Any, codes: list[tuple[str, str]], buffers: list[bytes]) -> Subgraph:
         tensors = self._list(
             "tensors", graph.TensorsLength(), lambda i: self._tensor(i, graph.Tensors(i), buffers)
         )
@@ -197,6 +231,7 @@ class _Reader:
             zeros,
             axis=0 if quantization is None else quantization.QuantizedDimension(),
             sparse=sparsity and self._sparse(sparsity),
+            variable=bool(tensor.IsVariable()),
             block=0 if quantization is None else self._block(quantization),
         )
 
@@ -261,7 +296,7 @@ class _Reader:
         self._copy(values.nbytes, "sparse indices")
         return np.asarray(values, np.int64)
 
-    def _operator(self, index: int, operator: Any, codes: list[str]) -> Operator:
+    def _operator(self, index: int, operator: Any, codes: list[tuple[str, str]]) -> Operator:
         number = operator.OpcodeIndex()
         if number >= len(codes):
             raise BadFile(f"operator {index} has the code {number} of {len(codes)}")
@@ -269,29 +304,48 @@ class _Reader:
             self._ints("operands", operator.InputsAsNumpy()),
             self._ints("results", operator.OutputsAsNumpy()),
         )
-        return Operator(
-            index, codes[number], inputs, outputs, self._options(codes[number], operator)
-        )
+        code, custom = codes[number]
+        return Operator(index, code, inputs, outputs, self._options(code, operator), custom)
 
     def _options(self, code: str, operator: Any) -> dict[str, int]:
-        names = _OPTIONS.get(code)
-        table = operator.BuiltinOptions() if names else None
+        names, table = _OPTIONS.get(code), operator.BuiltinOptions()
+        if table is not None:
+            self._whole(table)
         if names is None or table is None:
             return {}
         options = getattr(self._schema, names[0])()
         options.Init(table.Bytes, table.Pos)
         return {name: int(getattr(options, name)()) for name in names[1]}
 
-    def _signature(self, model: Any) -> tuple[dict[int, str], dict[int, str]]:
-        if not self._take(model.SignatureDefsLength(), "signatures"):
-            return {}, {}
-        first = model.SignatureDefs(0)
-        inputs = self._list("signature inputs", first.InputsLength(), first.Inputs)
-        outputs = self._list("signature outputs", first.OutputsLength(), first.Outputs)
-        return self._names(inputs), self._names(outputs)
+    def _whole(self, table: Any) -> None:
+        """See that a table lies inside the file, whether or not its fields are read."""
+        place = table.Pos - struct.unpack_from("<i", self._data, table.Pos)[0]
+        if place < 0:
+            raise BadFile(f"a table at byte {table.Pos} points before the file")
+        _, size = struct.unpack_from("<HH", self._data, place)
+        if table.Pos + size > len(self._data):
+            raise BadFile(f"a table ends at byte {table.Pos + size} of {len(self._data)}")
 
-    def _names(self, maps: list[Any]) -> dict[int, str]:
-        return {entry.TensorIndex(): self._text(entry.Name()) for entry in maps}
+    def _called(self, signature: Any, subgraphs: list[Subgraph]) -> Called:
+        number = signature.SubgraphIndex()
+        if number >= len(subgraphs):
+            raise BadFile(f"a signature names subgraph {number} of {len(subgraphs)}")
+        inputs = self._list("signature inputs", signature.InputsLength(), signature.Inputs)
+        outputs = self._list("signature outputs", signature.OutputsLength(), signature.Outputs)
+        called = Called(
+            self._text(signature.SignatureKey()), number, self._names(inputs), self._names(outputs)
+        )
+        wrong = [
+            index
+            for index in (*called.inputs.values(), *called.outputs.values())
+            if index >= len(subgraphs[number].tensors)
+        ]
+        if wrong:
+            raise BadFile(f"the signature {called.key!r} names the tensor {wrong[0]}")
+        return called
+
+    def _names(self, maps: list[Any]) -> dict[str, int]:
+        return {self._text(entry.Name()): entry.TensorIndex() for entry in maps}
 
 
 _WINDOW = (
@@ -310,6 +364,10 @@ _OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("FusedActivationFunction", "WeightsFormat", "KeepNumDims"),
     ),
     "MEAN": ("ReducerOptions", ("KeepDims",)),
+    "CALL": ("CallOptions", ("Subgraph",)),
+    "CALL_ONCE": ("CallOnceOptions", ("InitSubgraphIndex",)),
+    "IF": ("IfOptions", ("ThenSubgraphIndex", "ElseSubgraphIndex")),
+    "WHILE": ("WhileOptions", ("CondSubgraphIndex", "BodySubgraphIndex")),
 }
 
 

@@ -108,14 +108,15 @@ def signature(file: TfliteFile) -> Signature:
 
 
 def _port(tensor: Tensor, names: Any) -> TensorInfo:
+    steps = "int" in tensor.dtype  # old files give ranges of float tensors too
     scale, zero_point = (tensor.scales or (0.0,))[0], (tensor.zero_points or (0,))[0]
     name = names.get(tensor.index, tensor.name)
     return TensorInfo(
         name=name,
         shape=tensor.shape,
         dtype=tensor.dtype,
-        scale=scale,
-        zero_point=zero_point if tensor.scales else 0,
+        scale=scale if steps else 0.0,
+        zero_point=zero_point if tensor.scales and steps else 0,
     )
 
 

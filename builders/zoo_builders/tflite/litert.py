@@ -96,6 +96,8 @@ class Port:
         """
         import numpy as np
 
+        if values.shape != self.shape and values.size == math.prod(self.shape):
+            values = values.reshape(self.shape)  # the same numbers, but for sizes of 1
         if not self.scale:
             return np.ascontiguousarray(values, dtype=self.dtype)
         limits = np.iinfo(self.dtype)
@@ -128,7 +130,8 @@ class Coverage:
 class Session:
     """A file loaded and ready to run.
 
-    `keep_all` keeps what is computed on the way, for `value` (slow, and large).
+    `keep_all` keeps what is computed on the way, for `value` (slow, and large). `shape` is what the
+    one input takes, where the file leaves it open.
 
     Raises:
         MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the
@@ -142,6 +145,7 @@ class Session:
         threads: int = 1,
         kernels: Kernels = "xnnpack",
         keep_all: bool = False,
+        shape: Sequence[int] | None = None,
     ) -> None:
         try:
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -162,6 +166,9 @@ class Session:
         try:
             with quiet():
                 self._interpreter = Interpreter(**where, num_threads=threads, **options)
+            if shape is not None:
+                [entry] = self._interpreter.get_input_details()
+                self._interpreter.resize_tensor_input(entry["index"], list(shape))
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise MeasureFailed(
@@ -237,18 +244,34 @@ class Session:
         self.invoke()
         return self.fetch()
 
-    def infer(self, examples: Iterable[Array]) -> Array:
+    def infer(self, examples: Iterable[Array], output: int | None = 0) -> Array:
         """Run real values [N, …] of the first input, one example at a time, as applications do.
 
-        Real values [N, …] of the first output, float32.
+        Real values [N, …] of one output, float32; with None those of all outputs in a row,
+        [N, numbers].
 
         Raises:
-            MeasureFailed: as `run`.
+            MeasureFailed: as `run`; or outputs have another shape for each example.
         """
         import numpy as np
 
-        port, out = self.inputs[0], self.outputs[0]
-        return np.stack([out.real(self.run([port.store(one[None])])[0])[0] for one in examples])
+        port = self.inputs[0]
+        rows = [self._real(self.run([port.store(one[None])]), output) for one in examples]
+        try:
+            return np.stack(rows)
+        except ValueError as error:
+            raise MeasureFailed(
+                f"an output's shape differs from example to example: {rows[0].shape} and others"
+            ) from error
+
+    def _real(self, stored: Sequence[Array], output: int | None) -> Array:
+        """Give one example's real values: without the batch of one, where there is one."""
+        import numpy as np
+
+        if output is None:
+            return np.concatenate([self._real(stored, i).reshape(-1) for i in range(len(stored))])
+        value = self.outputs[output].real(stored[output])
+        return value[0] if value.ndim and len(value) == 1 else value
 
     def coverage(self) -> Coverage:
         """Count what the delegate took.
@@ -335,12 +358,9 @@ def _port(detail: dict[str, Any]) -> Port:
     scale, zero_point = detail["quantization"]
     if not math.isfinite(scale):
         raise MeasureFailed(f"tensor {detail['name']!r} has the scale {scale}", kind="load")
-    shape = tuple(int(size) for size in detail["shape"])
+    shape, dtype = tuple(int(size) for size in detail["shape"]), np.dtype(detail["dtype"])
+    if not np.issubdtype(dtype, np.integer):
+        scale, zero_point = 0.0, 0  # old files give ranges of float tensors too
     return Port(
-        int(detail["index"]),
-        str(detail["name"]),
-        shape,
-        np.dtype(detail["dtype"]),
-        float(scale),
-        int(zero_point),
+        int(detail["index"]), str(detail["name"]), shape, dtype, float(scale), int(zero_point)
     )

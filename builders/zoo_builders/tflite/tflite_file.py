@@ -60,6 +60,7 @@ class Tensor:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     sparse: Sparse | None = None
+    variable: bool = False
     block: int = 0
     """With blockwise scales: how many consecutive values of the last dimension share one."""
 
@@ -73,7 +74,7 @@ class Tensor:
 class Operator:
     """One operator: builtin name, tensors by index (-1 = left out), and options.
 
-    The options are those that decide shapes and paths.
+    The options are those that decide shapes and paths. `custom` is a custom operator's own name.
     """
 
     index: int
@@ -81,6 +82,7 @@ class Operator:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     options: Mapping[str, int]
+    custom: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,19 +111,34 @@ class Subgraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """One signature: its key, the subgraph it runs, and names of that one's tensors → index."""
+
+    key: str
+    subgraph: int
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class TfliteFile:
     """A file that was read: its bytes, and what they say.
 
     Attributes:
         data: the whole file, as it is stored.
         subgraphs: the first is the one that runs.
-        input_names: tensor index → the name people gave to that input; outputs likewise.
+        input_names: tensor index → the name people gave to that input of the first subgraph;
+            outputs likewise.
+        signatures: all of them, in the file's order.
+        metadata: (name, bytes) of each entry, in the file's order.
     """
 
     data: bytes = field(repr=False)
     subgraphs: tuple[Subgraph, ...]
     input_names: Mapping[int, str]
     output_names: Mapping[int, str]
+    signatures: tuple[Called, ...] = ()
+    metadata: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def main(self) -> Subgraph:

@@ -67,4 +67,9 @@ class Signature(Part):
     preprocess: tuple[dict[str, Any], ...] = ()
     values: Values | None = None
     labels: tuple[str, ...] = ()
+    output: str = Field(
+        default="",
+        exclude_if=is_empty,
+        description="of several outputs, the one that metrics speak of",
+    )
     sound: Sound | None = Field(default=None, exclude_if=is_empty)

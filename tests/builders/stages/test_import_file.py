@@ -5,6 +5,7 @@ What is taken, what is refused and where, and one from elsewhere built to the en
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -14,12 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from plugins import edited_files
 from plugins.digits import a_job
+from plugins.edited_files import edited
 from zoo_builders.data.shipped import shipped
-from zoo_builders.stages import import_file
+from zoo_builders.stages import evaluate, import_file
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.tflite_file import BadFile
-from zoo_registry.model.errors import Unsupported
+from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.record import Record
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
@@ -50,7 +53,7 @@ def imported(folder: Path, data: bytes) -> bytes:
     return (job.out / "model.tflite").read_bytes()
 
 
-def committed(name: str) -> bytes:
+def committed(name: str = "fp32") -> bytes:
     return (FILES / f"{name}.tflite").read_bytes()
 
 
@@ -58,16 +61,113 @@ def test_a_float_file_is_taken_as_it_is(tmp_path: Path) -> None:
     assert imported(tmp_path, committed("fp32")) == committed("fp32")
 
 
+@pytest.mark.parametrize("name", ["int8", "sparse", "sparse-fp16"])
+def test_a_file_that_is_quantized_already_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
+    assert imported(tmp_path, committed(name)) == committed(name)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("int8", "stored as int8"), ("sparse", "stored sparse"), ("sparse-fp16", "stored as float16")],
 )
-def test_what_is_not_float_through_and_through_is_refused(
-    name: str, words: str, tmp_path: Path
+def test_a_recipe_that_cannot_be_applied_to_it_is_refused_by_name(
+    name: str, words: str, zoo: Any
 ) -> None:
-    with pytest.raises(Unsupported, match=words) as caught:
-        imported(tmp_path, committed(name))
-    assert caught.value.hint
+    variants = "  as-is: []\n  int8: [{quantize: {dtype: int8}}]\n  half: [{prune: {final: 0.5}}]"
+    a_project(zoo, committed(name), variants, 16)
+    found = refused(zoo)
+    assert "guest.yaml:16: variants.int8[0].quantize: quantize cannot be applied:" in found
+    assert words in found
+    assert "variants.half[0].prune: prune cannot be applied to a .tflite file" in found
+    assert "as-is: []" in found
+
+
+FROM_ELSEWHERE: dict[str, Callable[[], bytes]] = {
+    "float": lambda: committed("fp32"),
+    "open batch": lambda: edited(
+        committed(), edited_files.computed_reshape, edited_files.open_batch
+    ),
+    "int8": lambda: committed("int8"),
+    "int8 interface": lambda: read_bytes("browser/files/int8-io.tflite"),
+    "sparse half floats": lambda: committed("sparse-fp16"),
+    "second signature": lambda: edited(committed(), edited_files.second_subgraph),
+    "second output": lambda: edited(committed(), edited_files.second_output),
+}
+
+
+def read_bytes(name: str) -> bytes:
+    return (FILES.parents[1] / name).read_bytes()
+
+
+def plain_loop(data: bytes, folder: Path, output: int) -> float:
+    """Top-1 by LiteRT itself, without any of our code."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter, right = Interpreter(model_content=data), 0
+    interpreter.allocate_tensors()
+    [entry], end = interpreter.get_input_details(), interpreter.get_output_details()[output]
+    images, labels = np.load(folder / "test_x.npy"), np.load(folder / "test_y.npy")
+    for image, label in zip(images, labels, strict=True):
+        value = image[None].astype(np.float32) * np.float32(2 / 255) - np.float32(1)
+        scale, zero = entry["quantization"]
+        if scale:
+            value = np.clip(np.rint(value / scale) + zero, -128, 127)
+        interpreter.set_tensor(entry["index"], value.astype(entry["dtype"]))
+        interpreter.invoke()
+        right += int(interpreter.get_tensor(end["index"]).reshape(-1).argmax() == label)
+    return right / len(labels)
+
+
+@pytest.mark.parametrize("name", FROM_ELSEWHERE)
+def test_a_file_from_elsewhere_scores_what_a_plain_loop_over_the_runtime_scores(
+    name: str, data: Path, tmp_path: Path, make_job: Callable[..., Any]
+) -> None:
+    """To the last example, whatever was changed on the way in."""
+    given, output = FROM_ELSEWHERE[name](), int(name == "second output")
+    (tmp_path / "given.tflite").write_bytes(given)
+    signature = {"signature": "first"} if name == "second signature" else {}
+    job = a_job(
+        "import",
+        tmp_path / "imported",
+        signature,
+        files={"tflite": tmp_path / "given.tflite"},
+        inputs={"data": data},
+    )
+    import_file.run(job)
+    file = (job.out / "model.tflite").read_bytes()
+    params = {"task": "image-classification", "split": "test", "calibration": "calibration"}
+    judged = make_job("evaluate", {**params, "output": output}, file=file, data=data, baseline=file)
+    evaluate.run(judged)
+    found = json.loads((judged.out / "evaluation.json").read_bytes())
+    [top1] = [one["value"] for one in found["metrics"] if one["metric"] == "top1"]
+    assert top1 == pytest.approx(plain_loop(given, data, output), abs=1e-12)
+    assert found["signature"]["inputs"][0]["shape"] == [1, 16, 16, 3]
+    assert (file == given) == (name != "open batch")
+    stored = name in {"int8", "int8 interface", "sparse half floats"}
+    assert (found["fidelity"] is None) == stored
+    assert found["signature"].get("output", "") == ("scores" if output else "")
+
+
+def test_examples_that_a_quantized_input_would_cut_off_are_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    """Pixels of 0 to 255 into an input that stands for -1 to 1: no number of it would be true."""
+    raw = tmp_path / "raw"
+    shutil.copytree(data, raw)
+    about = json.loads((raw / "dataset.json").read_text())
+    about["value_map"] = {"scale": 1.0, "offset": 0.0}
+    (raw / "dataset.json").write_text(json.dumps(about))
+    (tmp_path / "given.tflite").write_bytes(FROM_ELSEWHERE["int8 interface"]())
+    job = a_job(
+        "import",
+        tmp_path / "out",
+        {},
+        files={"tflite": tmp_path / "given.tflite"},
+        inputs={"data": raw},
+    )
+    with pytest.raises(BuildFailed, match=r"stands for -1 to .* hold 0 to 255") as caught:
+        import_file.run(job)
+    assert "rescale" in caught.value.hint
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
