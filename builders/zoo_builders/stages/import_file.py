@@ -15,9 +15,9 @@ from zoo_builders.data import stored
 from zoo_builders.stage import Job
 from zoo_builders.tflite import attachments, base_file, first_subgraph, fixed_shapes
 from zoo_builders.tflite.base_file import Problem
-from zoo_builders.tflite.fed_examples import complaint, shaped
+from zoo_builders.tflite.fed_examples import demand, shaped
 from zoo_builders.tflite.flatbuffer import read
-from zoo_builders.tflite.litert import Port, Session
+from zoo_builders.tflite.litert import Session
 from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_builders.training.job_context import write_json
 from zoo_registry.model.errors import BuildFailed, Unsupported
@@ -84,20 +84,14 @@ def _fixed(file: TfliteFile, examples: Array | None) -> tuple[bytes, dict[str, A
     is_as_it_came = bool(base_file.stored_already(file.main)) and -1 not in wanted[1:]
     if not fixed_shapes.is_open(file) or is_as_it_came:
         session = Session(file.data)
-        _demand(session.inputs[0], examples)
+        demand(session.inputs[0], examples)
         session.run([session.inputs[0].store(examples[:1])])
         return file.data, {}
     port = Session(file.data, kernels="builtin", shape=shape).inputs[0]
-    _demand(port, examples)
+    demand(port, examples)
     given = [port.store(example[None]) for example in examples]
     data = attachments.carried_through(file, fixed_shapes.fix(file, shape, given[0]))
     return data, {"shape": list(shape), **_compared(file.data, data, shape, given)}
-
-
-def _demand(port: Port, examples: Array) -> None:
-    wrong = complaint(port, examples)
-    if wrong is not None:
-        raise BuildFailed(wrong[0], hint=wrong[1])
 
 
 def _compared(

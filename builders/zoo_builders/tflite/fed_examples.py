@@ -84,36 +84,44 @@ def way_out(wanted: Sequence[int], example: Sequence[int]) -> str:
     return "change data.args or data.preprocess so that they give what the file takes"
 
 
-def complaint(port: Port, examples: Array) -> tuple[str, str] | None:
-    """Say why real values [N, …] cannot be what an input takes, and what to do; None: they can.
+def demand(port: Port, examples: Array) -> None:
+    """See that real values [N, …] can be what an input takes.
 
     Floats take all; whole numbers without a scale take whole numbers; those with one have a range.
+
+    Raises:
+        BuildFailed: they cannot; with both ranges, and what to write.
     """
     import numpy as np
 
     if not np.issubdtype(port.dtype, np.integer) or not examples.size:
-        return None
-    limits, low, high = np.iinfo(port.dtype), float(examples.min()), float(examples.max())
+        return
+    low, high = float(examples.min()), float(examples.max())
+    bottom, top = ends(port)
     if not port.scale:
-        whole = bool((examples == np.rint(examples)).all())
-        if whole and limits.min <= low and high <= limits.max:
-            return None
-        message = (
+        if (examples == np.rint(examples)).all() and bottom <= low and high <= top:
+            return
+        raise BuildFailed(
             f"the input {port.name!r} takes whole numbers as they are ({port.dtype}, no scale), and"
-            f" the examples hold {low:g} to {high:g}"
+            f" the examples hold {low:g} to {high:g}",
+            hint="leave rescale and standardize out of data.preprocess",
         )
-        return message, "leave rescale and standardize out of data.preprocess"
-    bottom = (limits.min - port.zero_point) * port.scale
-    top = (limits.max - port.zero_point) * port.scale
     outside = (examples < bottom - port.scale) | (examples > top + port.scale)
     share = float(np.mean(outside))
     distinct = min(len(np.unique(examples[:8])), FEWEST_STEPS)
-    if share <= CLIPPED and (high - low) / port.scale >= min(distinct, FEWEST_STEPS) - 1:
-        return None
-    message = (
-        f"the input {port.name!r} ({port.dtype}) stands for {bottom:.4g} to {top:.4g}, and the"
-        f" examples hold {low:g} to {high:g}: {share:.0%} of their values are cut off, or they fall"
-        " on a few steps"
-    )
-    hint = f"write preprocess: [{{rescale: [{bottom:.4g}, {top:.4g}]}}], or as it was trained"
-    return message, hint
+    if share > CLIPPED or (high - low) / port.scale < distinct - 1:
+        raise BuildFailed(
+            f"the input {port.name!r} ({port.dtype}) stands for {bottom:.4g} to {top:.4g}, and the"
+            f" examples hold {low:g} to {high:g}: {share:.0%} of their values are cut off, or they"
+            " fall on a few steps",
+            hint=f"write preprocess: [{{rescale: [{bottom:.4g}, {top:.4g}]}}], or as in training",
+        )
+
+
+def ends(port: Port) -> tuple[float, float]:
+    """Give what the lowest and the highest whole number of a port stand for."""
+    import numpy as np
+
+    limits = np.iinfo(port.dtype)
+    low, high = int(limits.min) - port.zero_point, int(limits.max) - port.zero_point
+    return low * (port.scale or 1.0), high * (port.scale or 1.0)
