@@ -14,7 +14,7 @@ from zoo_builders.manifest.diagnostics import Mistakes, validate
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Key
-from zoo_builders.networks import lookup
+from zoo_builders.networks import lookup, own_imports
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.lookup import Network
 from zoo_builders.pretrained.sources import WEIGHTS
@@ -104,7 +104,7 @@ class Finder:
         if self.spec.base.tflite:
             return self._of_file()
         network = self._network()
-        file = self._hashed(network.file, ("base", "network"), None) if network else None
+        file = self._source(network, ("base", "network")) if network else None
         known = with_graph or (network is not None and self._ships_unchanged(network))
         graph = self._graph(network) if network and file and known else None
         weights, remarks = self._weights(graph)
@@ -174,7 +174,7 @@ class Finder:
         try:
             path = None if name.startswith("python:") else self._placed(name)
             found = own_loops.locate(name, self.folder, path)
-            file = self._hashed(found.file, key, None)
+            file = self._source(found, key)
             if file is not None:
                 own_loops.check(self.tree.read(found.file), found)
         except ZooError as error:
@@ -260,6 +260,14 @@ class Finder:
                     path, ("data", "args", "path"), None
                 )  # what is wrong with it is told along
             return None
+
+    def _source(self, network: Network, key: Key) -> SourceFile | None:
+        """Hash a file, and of a user's Python what it imports from the project with it."""
+        file = self._hashed(network.file, key, None)
+        if file is None or network.kind not in {"source", "module"}:
+            return file
+        whole = own_imports.digest(network.file, self.folder, self.tree.read, self.tree.exists)
+        return file.model_copy(update={"sha256": whole})
 
     def _file(self, text: str, key: Key, sha256: str | None) -> SourceFile | None:
         try:

@@ -3,12 +3,13 @@
     - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one
                                               `Algorithm`
     - ./rounding.py:Rounding: {epochs: 2}     or the one of that name
-    - python:package.module:Rounding: {…}     importable where zoo runs
+    - python:package.module:Rounding: {…}     in the project, or installed
 
 The class says what an algorithm of `compression/` says, and becomes a technique called
-`<name>@<first digits of the file's sha256>`: other code is another technique, in fingerprints and
-in records. What the file imports does not count. Planning runs the file, so it must not import
-TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
+`<name>@<first digits of its code's sha256>`: other code is another technique, in fingerprints and
+in records. What the file imports from its project counts as well. Planning runs the file, so it
+must not import TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and
+the file it runs.
 """
 
 from collections.abc import Mapping
@@ -19,14 +20,13 @@ from pydantic import ConfigDict
 
 from zoo_builders.manifest import paths
 from zoo_builders.manifest.source_tree import Tree
-from zoo_builders.networks import lookup
+from zoo_builders.networks import lookup, own_imports
 from zoo_builders.stage import SourceFile
 from zoo_builders.techniques import TECHNIQUES, Technique
 from zoo_builders.techniques.compress import work
 from zoo_builders.techniques.compress.algorithms import Params
 from zoo_builders.techniques.compress.own import PYTHON, load
 from zoo_builders.tflite.proof import Promise
-from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 
 _DIGITS = 12
@@ -77,7 +77,7 @@ class Finder:
         """
         file, wanted = self._place(text)
         source = self.tree.read(file)
-        digest = Digest.of(source)
+        digest = own_imports.digest(file, self.folder, self.tree.read, self.tree.exists)
         same = file.is_file() and file.read_bytes() == source
         spelled = text if text.startswith(PYTHON) else f"file:{wanted}"
         technique = load(spelled, file) if same else _unread(wanted, file)

@@ -4,10 +4,10 @@ Pure but for the tree it reads.
 
     ./loops/slow.py[:function]      a Python file, relative to the manifest; the function defaults
                                     to the file's name
-    python:package.module:function  importable where zoo runs
+    python:package.module:function  in the project, or installed
 
-The file's bytes are part of the fingerprint of every stage that trains; what it imports is not. It
-is parsed while planning, and run only by the stage.
+The file, and what it imports from its project, are part of the fingerprint of every stage that
+trains. It is parsed while planning, and run only by the stage.
 """
 
 import ast

@@ -30,6 +30,7 @@ from zoo_builders.manifest.recipes import Recipes, judge, on_stored, read_recipe
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
+from zoo_builders.networks import own_imports
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidManifest, NotFound
 from zoo_registry.model.suggest import close
@@ -93,6 +94,8 @@ class Reader:
         path = path.absolute()
         raw = self._raw(path, shown)
         document = yaml_lines.read(raw, shown)
+        if b"python:" in raw:
+            own_imports.reach(path.parent)
         mistakes = Mistakes(shown, document)
         own = own_algorithms.Finder(path.parent, self.tree, self.env)
         variants = document.data.get("variants") if isinstance(document.data, dict) else None

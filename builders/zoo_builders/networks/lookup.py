@@ -6,7 +6,7 @@
                                    with the zoo
     ./nets/foo.py[:function]       a Python file, relative to the manifest; the function defaults to
                                    the file's name
-    python:package.module:function importable where zoo runs
+    python:package.module:function in the manifest's folder, in one above it, or installed
     ./x.keras  ./x.h5  ./saved/    a finished Keras file or SavedModel folder, relative to the
                manifest or ${ZOO_DATA}/…
 
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_builders.networks import own_imports
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_registry.model.errors import WrongUse, ZooError
@@ -91,7 +92,7 @@ def _at(network: str, path: Path) -> Network:
 
 def _module(network: str) -> Network:
     module, _, function = network.removeprefix("python:").partition(":")
-    hint = "write python:package.module:function, importable where zoo runs"
+    hint = "write python:package.module:function, of a module in the project or an installed one"
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError) as error:
@@ -164,6 +165,7 @@ def definitions(file: Path) -> dict[str, Any]:
 
 
 def _run(file: Path) -> dict[str, Any]:
+    own_imports.reach(file.parent)
     scope: dict[str, Any] = {"__name__": f"zoo_network_{file.stem}", "__file__": str(file)}
     # a network file is code the user wrote to be run
     exec(compile(file.read_bytes(), str(file), "exec"), scope)  # noqa: S102

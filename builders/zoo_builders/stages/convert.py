@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from zoo_builders import tf
-from zoo_builders.converting import float_model
+from zoo_builders.converting import float_model, origins
 from zoo_builders.converting.calibrated import calibrated, rounded
 from zoo_builders.converting.encodings import Encodings, encoded
 from zoo_builders.converting.float_model import Examples, FloatModel
 from zoo_builders.converting.quantized_file import quantized
 from zoo_builders.data.stored import load_about, load_split
 from zoo_builders.keras_models.files import load
+from zoo_builders.keras_models.weights import kernels_of_model
 from zoo_builders.stage import Job
 from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.quantize.engines import CALIBRATION, SAMPLES
 from zoo_builders.techniques.quantize_aware import configs
 from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.weight_tensors import find
 from zoo_builders.training.job_context import write_json
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import write_bytes
@@ -34,8 +36,9 @@ FILE = "model.tflite"
 def run(job: Job) -> None:
     """Write `model.tflite`, `encodings.json`, and what there is beside them.
 
-    That is the dense twin `dense.tflite` where the sparse encoding is kept, and
-    `quantization.json` (a record's `Quantization`) where something is quantized.
+    That is `layers.json` (the layers of a Keras model behind each weight tensor), the dense twin
+    `dense.tflite` where the sparse encoding is kept, and `quantization.json` (a record's
+    `Quantization`) where something is quantized.
 
     Reads params `quantize` (resolved parameters, or null for float32), `sparse_encoding` (`auto`,
     `always`, `never`), `task` (whose metric decides where layers are left in float by search),
@@ -52,7 +55,9 @@ def run(job: Job) -> None:
     model = rounded(_float_model(job), job.progress)
     made = quantized(calibrated(model, job.progress), job.progress)
     encodings = encoded(made, rule, job.progress)
-    _write(job.out, encodings, rule)
+    kept = _write(job.out, encodings, rule)
+    if model.keras is not None:
+        _write_layers(job.out, model.keras, kept)
     if made.about is not None:
         write_json(job.out / "quantization.json", made.about.model_dump(mode="json"))
 
@@ -98,7 +103,7 @@ def _calibration(folder: Path, split: str, asked: int | None) -> Any:
     return inputs[: asked or SAMPLES]
 
 
-def _write(out: Path, encodings: Encodings, rule: str) -> None:
+def _write(out: Path, encodings: Encodings, rule: str) -> bytes:
     chosen, why = encodings.choose(rule)
     kept = encodings.sparse if chosen == "sparse" and encodings.sparse else encodings.dense
     write_bytes(out / FILE, kept)
@@ -109,6 +114,14 @@ def _write(out: Path, encodings: Encodings, rule: str) -> None:
         "sparse": _sizes(encodings.sparse) if encodings.sparse else None,
     }
     write_json(out / "encodings.json", {"chosen": chosen, "why": why, **sizes})
+    return kept
+
+
+def _write_layers(out: Path, keras: Any, file: bytes) -> None:
+    """Write which layers are behind each weight tensor; the proof of a layer needs no names."""
+    weights = [weight for graph in read(file).subgraphs for weight in find(graph)]
+    found = origins.origins(kernels_of_model(keras), weights)
+    write_json(out / "layers.json", origins.named(found, weights))
 
 
 def _sizes(data: bytes) -> dict[str, int]:

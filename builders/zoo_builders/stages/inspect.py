@@ -1,5 +1,8 @@
 """Stage `inspect`: what the finished flatbuffer holds, and whether the recipe promised that."""
 
+import json
+from pathlib import Path
+
 from zoo_builders.stage import Job
 from zoo_builders.stages.results import write_parts
 from zoo_builders.tflite import proof
@@ -17,10 +20,18 @@ def run(job: Job) -> None:
         ProofFailed: it does not hold what the recipe promises; every broken promise is named.
     """
     job.progress(0, 1, "inspect")
-    seen = examine(read((job.inputs["file"] / "model.tflite").read_bytes()))
+    folder = job.inputs["file"]
+    seen = examine(read((folder / "model.tflite").read_bytes()), _layers(folder / "layers.json"))
     promises = tuple(proof.Promise.model_validate(promise) for promise in job.params["promises"])
     findings = proof.judge(promises, seen)
     proof.demand(findings)
     write_parts(job.out / "structure.json", seen.structure)
     write_parts(job.out / "proofs.json", findings)
     job.progress(1, 1, "inspect")
+
+
+def _layers(path: Path) -> list[tuple[str, ...]] | None:
+    """Read which layers are behind each weight tensor, where the stage that made the file knew."""
+    if not path.exists():
+        return None
+    return [tuple(tensor["layers"]) for tensor in json.loads(path.read_text())["tensors"]]

@@ -5,7 +5,7 @@ Structure, signature, what its operators compute with, where its zeros are.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zoo_builders.tflite import costs, proof, weight_tensors, xnnpack
@@ -35,22 +35,26 @@ def inspect(data: bytes) -> Structure:
     return examine(read(data)).structure
 
 
-def examine(file: TfliteFile) -> proof.Inspection:
+def examine(file: TfliteFile, layers: Sequence[tuple[str, ...]] | None = None) -> proof.Inspection:
     """Say all that promises are held against: structure, signature, activations, zeros.
+
+    `layers` names the layers behind each weight tensor, where they are known.
 
     Raises:
         BadFile: a tensor's bytes do not fit its shape, or its sparse description is wrong.
     """
     try:
         found = [weight for graph in file.subgraphs for weight in weight_tensors.find(graph)]
-        structure = _structure(file, found)
+        structure = _structure(file, found, layers or [()] * len(found))
         zeros = tuple(proof.Zeros(weight.zero, weight.bias_zero) for weight in found)
         return proof.Inspection(structure, signature(file), tuple(_activations(file.main)), zeros)
     except (ValueError, TypeError, OverflowError, IndexError, MemoryError) as error:
         raise BadFile(f"damaged .tflite file: {type(error).__name__}: {error}") from error
 
 
-def _structure(file: TfliteFile, found: list[weight_tensors.Weight]) -> Structure:
+def _structure(
+    file: TfliteFile, found: list[weight_tensors.Weight], layers: Sequence[tuple[str, ...]]
+) -> Structure:
     operators = Counter(operator.code for graph in file.subgraphs for operator in graph.operators)
     elements = sum(weight.values.size for weight in found)
     predicted = xnnpack.predict(file.main)
@@ -70,7 +74,10 @@ def _structure(file: TfliteFile, found: list[weight_tensors.Weight]) -> Structur
         sparsity_overall=(
             float(sum(int(weight.zero.sum()) for weight in found) / elements) if elements else 0.0
         ),
-        weights=tuple(weight.describe() for weight in found),
+        weights=tuple(
+            weight.describe().model_copy(update={"layers": names})
+            for weight, names in zip(found, layers, strict=True)
+        ),
         densify=operators["DENSIFY"],
         xnnpack=predicted,
         costs=costs.of_file(file, found, skips=predicted.predicted_sparse),

@@ -1,6 +1,7 @@
 """Which weight tensors of a finished file are those of a Keras layer.
 
-Name, operator and shape decide. The module is pure.
+Where the file was made here, the values of its tensors said it (`converting.origins`, which fills
+`TensorSparsity.layers`). Of other files name, operator and shape decide. The module is pure.
 
 Names as the TensorFlow converter writes them (TensorFlow 2.21): operations a tensor was fused from,
 separated by `;`, each `model/layer/operation`:
@@ -21,6 +22,7 @@ of the layer's shape counts. Operator and shape must fit always.
 
 import re
 from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
@@ -105,6 +107,9 @@ def _bare(shape: Sequence[int]) -> tuple[int, ...]:
 
 def belonging(weights: Sequence[TensorSparsity], wanted: LayerTensor) -> tuple[int, ...]:
     """Give the positions of the tensors that are the layer's; empty when the file has none."""
+    known = tuple(index for index, weight in enumerate(weights) if _is_of(weight, wanted.layer))
+    if known:
+        return known
     fitting = [index for index, weight in enumerate(weights) if _fits(weight, wanted)]
     own = [index for index in fitting if _product(wanted.layer).search(weights[index].name)]
     named = own or [
@@ -116,6 +121,15 @@ def belonging(weights: Sequence[TensorSparsity], wanted: LayerTensor) -> tuple[i
         else [index for index in fitting if "/" not in weights[index].name]
     )
     return tuple(named or nameless)
+
+
+def _is_of(weight: TensorSparsity, layer: str) -> bool:
+    """Whether values told that the tensor is a layer's, or of a layer inside or around it."""
+    return any(
+        fnmatchcase(part, layer)
+        for name in weight.layers
+        for part in (name, *(name.split("/") if "/" in name else ()))
+    )
 
 
 def _fits(weight: TensorSparsity, wanted: LayerTensor) -> bool:

@@ -27,6 +27,11 @@ class TensorSparsity(Part):
             "of integers: what one scale stands for: tensor, channel, or block32 (32 inputs)"
         ),
     )
+    layers: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=is_empty,
+        description="layers of the model whose kernel this is, where its values told",
+    )
 
 
 class Xnnpack(Part):

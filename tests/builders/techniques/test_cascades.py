@@ -306,5 +306,5 @@ def test_a_config_that_cannot_be_found_is_refused_before_anything_is_trained() -
     )
     assert [(o.layer, o.fix.split("?")[0]) for o in found] == [
         ("{name: konv}", "did you mean 'conv'"),
-        ("python:no_such_module:any", "make it importable where zoo runs"),
+        ("python:no_such_module:any", "put it into the project, or install its package"),
     ]

@@ -213,6 +213,20 @@ def test_a_neighbour_that_is_named_along_is_not_the_layers_own() -> None:
     assert belonging([fused, named("model/pw/Conv2D")], CONV) == (1,)
 
 
+@pytest.mark.parametrize("word", ["head", "hea?", "inner/head", "inner"])
+def test_a_tensor_whose_values_told_its_layer_needs_no_name(word: str) -> None:
+    weights = [
+        named("model/head/MatMul", layers=("other",)),
+        named("StatefulPartitionedCall:01", layers=("inner/head",)),
+        named("arith.constant", layers=("left", "right")),
+    ]
+    assert belonging(weights, LayerTensor(layer=word)) == (1,)
+    assert belonging(weights, LayerTensor(layer="right")) == (2,)
+    assert belonging(weights, LayerTensor(layer="nobody")) == ()
+    promise = {"kind": "sparsity_at_least", "value": 0.7, "layers": [{"layer": word}]}
+    assert held(promise, *weights) == [True]
+
+
 def test_a_pattern_means_several_layers_and_never_a_nameless_tensor() -> None:
     weights = [
         named("model/block1_pw/Conv2D"),

@@ -3,12 +3,13 @@
     - ./rounding.py: {epochs: 2}              a Python file, relative to the manifest; its one
                                               `Algorithm`
     - ./rounding.py:Rounding: {epochs: 2}     or the one of that name
-    - python:package.module:Rounding: {…}     importable where zoo runs
+    - python:package.module:Rounding: {…}     in the project, or installed
 
 The class says what an algorithm of `compression/` says, and becomes a technique called
-`<name>@<first digits of the file's sha256>`: other code is another technique, in fingerprints and
-in records. What the file imports does not count. Planning runs the file, so it must not import
-TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and the file it runs.
+`<name>@<first digits of its code's sha256>`: other code is another technique, in fingerprints and
+in records. What the file imports from its project counts as well. Planning runs the file, so it
+must not import TensorFlow at its top; the stage runs it again. Pure but for the tree it reads and
+the file it runs.
 """
 
 import ast
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.networks import lookup
+from zoo_builders.networks import lookup, own_imports
 from zoo_builders.techniques import TECHNIQUES, Technique
 from zoo_builders.techniques.compress.algorithms import ALGORITHMS, Algorithm, Params
 from zoo_builders.techniques.compress.technique import Compressor
@@ -89,6 +90,7 @@ def _defined(spelled: str, file: Path) -> dict[str, Any]:
             return dict(
                 vars(importlib.import_module(spelled.removeprefix(PYTHON).partition(":")[0]))
             )
+        own_imports.reach(file.parent)
         scope: dict[str, Any] = {"__name__": f"zoo_algorithm_{file.stem}", "__file__": str(file)}
         # the user's own code, named to be run
         exec(compile(file.read_bytes(), str(file), "exec"), scope)  # noqa: S102

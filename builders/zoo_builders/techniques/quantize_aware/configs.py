@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders import tf
-from zoo_builders.networks import lookup
-from zoo_registry.model.digest import Digest
+from zoo_builders.networks import lookup, own_imports
 from zoo_registry.model.errors import BuildFailed, WrongUse
 
 
 def digest(function: str) -> str:
     """Hash the file that `python:package.module:function` lies in, without running it.
 
-    Empty where there is none.
+    What it imports from its project counts. Empty where there is no such file.
     """
     try:
-        return str(Digest.of(_located(function).file.read_bytes()))
+        file = _located(function).file
+        return str(own_imports.digest(file, file.parent, Path.read_bytes, Path.exists))
     except (WrongUse, OSError):
         return ""
 

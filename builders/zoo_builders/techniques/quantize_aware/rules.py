@@ -69,7 +69,9 @@ def unfit(graph: Graph, params: Params) -> list[Objection]:
         *layer_selection.objections("quantize_aware", params.configs, graph, graph.nodes[1:]),
         *layer_selection.idle(params.configs, (), graph, graph.nodes[1:]),
         *(
-            Objection(rule.function, "no such module", "make it importable where zoo runs")
+            Objection(
+                rule.function, "no such module", "put it into the project, or install its package"
+            )
             for rule in params.configs
             if not _dated(rule).sha256
         ),
