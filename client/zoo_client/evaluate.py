@@ -3,17 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from zoo_registry.model.answers import Page, Resolution, Unmeasured
+from zoo_registry.model.compare import compared, front, near_misses, ordered, resolve
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.evaluate import (
-    current,
-    elsewhere,
-    fitting,
-    front,
-    near_misses,
-    ordered,
-    resolve,
-    unmeasured,
-)
+from zoo_registry.model.evaluate import current, elsewhere, fitting, unmeasured
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
 
@@ -33,14 +25,16 @@ def page(
     candidates = current(query, summaries)
     fit = fitting(query, candidates)
     if not fit:
-        parse_sort(query.sort, {name for item in candidates for name in item.metrics})
+        parse_sort(query.sort, {one.metric for item in candidates for one in item.scored})
         near = near_misses(query, candidates)
         return Page(items=(), near_misses=near, unmeasured=_unmeasured(query, candidates))
     shown = ordered(query, front(query, fit) if query.pareto else fit)
     start = _offset(cursor)
     rest = len(shown) > start + limit
     return Page(
-        items=tuple(shown[start : start + limit]), next_cursor=str(start + limit) if rest else None
+        items=tuple(shown[start : start + limit]),
+        next_cursor=str(start + limit) if rest else None,
+        datasets=compared(query, fit),
     )
 
 

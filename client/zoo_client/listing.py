@@ -9,7 +9,7 @@ from rich.text import Text
 
 from zoo_client.output import NOTHING, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
-from zoo_registry.model.answers import NearMiss
+from zoo_registry.model.answers import Compared, NearMiss
 from zoo_registry.model.evaluate import main_metric
 from zoo_registry.model.query import Miss, Query
 from zoo_registry.model.summary import Summary
@@ -44,7 +44,8 @@ def summaries(items: Sequence[Summary], query: Query, width: int) -> Table:
 def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text, ...]:
     timing = item.timing(query.device, query.threads)
     name = Text(item.name, style="bold").append(" withdrawn" if item.yanked else "", style="red")
-    score = item.metrics.get(metric)
+    scored = query.score(item, metric)
+    score = None if scored is None else scored.value
     version = f"{item.version} ({', '.join(item.aliases)})" if item.aliases else item.version
     numbers = (
         NOTHING if score is None else f"{score:.4f}",
@@ -76,6 +77,18 @@ def _narrowed(cells: Sequence[Text]) -> tuple[RenderableType, ...]:
     )
 
 
+def apart(datasets: Sequence[Compared]) -> str:
+    """Say that one list holds metrics of several data sets, and how to have one; else nothing."""
+    known = [one for one in datasets if one.dataset is not None]
+    if len(known) < 2:  # noqa: PLR2004 - one compares with itself
+        return ""
+    told = ", ".join(f"{one.asked} ({one.artifacts})" for one in known)
+    return (
+        f"{known[0].metric} of {len(known)} data sets does not compare: {told};"
+        f" --dataset {known[0].asked} shows one"
+    )
+
+
 def near(misses: Sequence[NearMiss]) -> Table:
     """Lay out what almost fits: which limit each artifact breaks, and by how much."""
     made = table("name", "limit", ">wanted", ">found", ">off by")
@@ -96,7 +109,10 @@ def miss_cells(miss: Miss) -> tuple[str, str, str, str]:
         if miss.limit.startswith("max")
         else f"{-miss.by:+.1%}"
     )
-    return _option(miss.limit), _value(miss.limit, miss.wanted), found, off
+    option = _option(miss.limit)
+    if miss.dataset is not None:
+        option += f" on {miss.dataset.words}"
+    return option, _value(miss.limit, miss.wanted), found, off
 
 
 def _option(limit: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.model.answers import Page, ParetoPoint, Resolution, Unmeasured
+from zoo_registry.model.compare import near_misses, points, resolve
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import (
     AnswerIsNo,
@@ -24,15 +25,7 @@ from zoo_registry.model.errors import (
     InvalidRecord,
     NotFound,
 )
-from zoo_registry.model.evaluate import (
-    axis,
-    elsewhere,
-    fitting,
-    fronts,
-    near_misses,
-    resolve,
-    unmeasured,
-)
+from zoo_registry.model.evaluate import elsewhere, unmeasured
 from zoo_registry.model.platform import told
 from zoo_registry.model.query import FrontAxis, Query
 from zoo_registry.model.ref import Ref
@@ -133,7 +126,7 @@ class Registry:
         """
         items, after = self.catalogue.page(query, limit=limit, cursor=cursor)
         if items or cursor is not None:
-            return Page(items=items, next_cursor=after)
+            return Page(items=items, next_cursor=after, datasets=self.catalogue.compared(query))
         candidates = self.catalogue.candidates(query)
         return Page(
             items=(),
@@ -158,7 +151,7 @@ class Registry:
     def pareto(self, query: Query, x: FrontAxis, y: str) -> tuple[ParetoPoint, ...]:
         """Place what fits by `x` (better small) and the metric `y` (better large).
 
-        The front of each platform is marked. What lacks either is left out.
+        The front of each data set and platform is marked. What lacks either is left out.
 
         Raises:
             InvalidQuery: no release has the metric.
@@ -168,23 +161,7 @@ class Registry:
             raise InvalidQuery(
                 f"no release has the metric {y!r} (expected one of {', '.join(known)})"
             )
-        if x in {"latency_ms", "ratio"}:
-            query = query.model_copy(update={"pareto": True})
-        placed = [
-            (item, a, b)
-            for item in fitting(query, self.catalogue.candidates(query))
-            if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None
-        ]
-        front = fronts([(item.platform, a, b) for item, a, b in placed])
-        points = (
-            ParetoPoint(item=item, x=a, y=b, on_front=on)
-            for (item, a, b), on in zip(placed, front, strict=True)
-        )
-        return tuple(
-            sorted(
-                points, key=lambda point: (point.item.platform, point.x, -point.y, point.item.name)
-            )
-        )
+        return points(query, self.catalogue.candidates(query), x, y)
 
     def versions(self, name: str) -> tuple[Summary, ...]:
         """Give all versions of an artifact, yanked ones too, highest first.

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from zoo_registry.catalogue import Catalogue
 from zoo_registry.catalogue.schema import version_order
 from zoo_registry.catalogue.where import PageEnd, cursor, read_cursor
+from zoo_registry.model.compare import compared, front, ordered
 from zoo_registry.model.dataset import DataSet, Score
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import InvalidQuery
-from zoo_registry.model.evaluate import current, fitting, front, ordered
+from zoo_registry.model.evaluate import current, fitting
 from zoo_registry.model.query import SORTS, Query
 from zoo_registry.model.ref import parse_version
 from zoo_registry.model.summary import Summary, Timing
@@ -175,6 +176,7 @@ def test_sql_finds_what_the_words_mean(
     items_found, after = catalogue.page(asked, limit=100)
     assert list(items_found) == wanted
     assert after is None
+    assert catalogue.compared(asked) == compared(asked, fitting(asked, current(asked, items)))
     assert {(i.name, i.version) for i in catalogue.candidates(asked)} == {
         (i.name, i.version) for i in current(asked, items) if asked.facets_match(i)
     }
@@ -211,8 +213,8 @@ def test_pages_put_together_are_the_whole(
 @given(text=st.text(max_size=60), data=st.data())
 def test_a_tampered_cursor_is_refused(text: str, data: st.DataObject) -> None:
     asked = Query(task="image-classification")
-    good = cursor(asked, PageEnd(1.5, "aa-int8", "x"))
-    assert read_cursor(asked, good) == PageEnd(1.5, "aa-int8", "x")
+    good = cursor(asked, PageEnd("", 1.5, "aa-int8", "x"))
+    assert read_cursor(asked, good) == PageEnd("", 1.5, "aa-int8", "x")
     at = data.draw(st.integers(0, len(good) - 1))
     changed = good[:at] + data.draw(st.sampled_from(string.ascii_letters)) + good[at + 1 :]
     for attempt in (text, changed, good[:at], good + "="):

@@ -83,6 +83,8 @@ def _show(page: Page, query: Query, url: str) -> None:
     out = console()
     if page.items:
         out.print(listing.summaries(page.items, query, out.width))
+        if told := listing.apart(page.datasets):
+            remark(told)
         if page.next_cursor:
             remark(f"there are more: zoo search … --cursor {page.next_cursor}")
     elif page.near_misses:

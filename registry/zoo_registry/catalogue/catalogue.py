@@ -9,8 +9,9 @@ from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
 from zoo_registry.catalogue.entries import insert_all, insert_one, mark_latest
 from zoo_registry.catalogue.schema import metrics, pending, releases, techniques, timings
+from zoo_registry.model.answers import Compared
+from zoo_registry.model.compare import counted, deciding_metric, front, sorting_metric
 from zoo_registry.model.dataset import DataSet, spelled
-from zoo_registry.model.evaluate import front
 from zoo_registry.model.query import Query, parse_sort
 from zoo_registry.model.summary import Summary
 
@@ -90,15 +91,15 @@ class Catalogue:
         Raises:
             InvalidQuery: it cannot be sorted so, or the cursor belongs to another search.
         """
-        key, descending = parse_sort(query.sort, self.metrics())
+        parse_sort(query.sort, self.metrics())
         rows = where.Rows.of(query)
-        order = where.SortKey.of(rows, key, descending)
         after = where.read_cursor(query, cursor) if cursor is not None else None
         condition = and_(where.facets(query), where.limits(rows))
         with reading(self.engine) as connection:
             if query.pareto:
                 best = front(query, _rows(connection, rows, condition))
                 condition = and_(condition, _among(rows, best))
+            order = _order(connection, rows, condition)
             found = connection.execute(
                 where.listing(rows, condition, order, after, limit + 1)
             ).all()
@@ -106,8 +107,16 @@ class Catalogue:
         if len(found) <= limit:
             return items, None
         last = found[limit - 1]
-        end = where.PageEnd(last.key, last.name, last.version_order, last.platform)
+        end = where.PageEnd(last.group, last.key, last.name, last.version_order, last.platform)
         return items, where.cursor(query, end)
+
+    def compared(self, query: Query) -> tuple[Compared, ...]:
+        """Say which of all that fits can be compared, by the metric that decides."""
+        rows = where.Rows.of(query)
+        condition = and_(where.facets(query), where.limits(rows))
+        with reading(self.engine) as connection:
+            names = connection.execute(where.metrics_of(rows, condition)).scalars()
+            return _compared(connection, rows, condition, deciding_metric(query, names))
 
     def candidates(self, query: Query) -> tuple[Summary, ...]:
         """Give all whose facets match, whatever the budget."""
@@ -210,6 +219,29 @@ def _rows(connection: Connection, rows: where.Rows, condition: where.Condition) 
 
 def _row_of(summary: str, platform: str) -> Summary:
     return Summary.model_validate_json(summary).on(platform)
+
+
+def _compared(
+    connection: Connection, rows: where.Rows, condition: where.Condition, metric: str
+) -> tuple[Compared, ...]:
+    """Count what holds `condition` by the data set on which the metric decides."""
+    found = connection.execute(where.places(rows, condition, metric))
+    return counted(
+        metric,
+        (
+            (None if text is None else DataSet.model_validate_json(text), count)
+            for text, count in found
+        ),
+    )
+
+
+def _order(connection: Connection, rows: where.Rows, condition: where.Condition) -> where.SortKey:
+    """Give the order of a listing: by a metric, one data set after the other."""
+    metric = sorting_metric(rows.query)
+    if metric is None:
+        return where.SortKey.of(rows)
+    standing = _compared(connection, rows, condition, metric)
+    return where.SortKey.of(rows, [one.dataset for one in standing if one.dataset])
 
 
 def _among(rows: where.Rows, items: Sequence[Summary]) -> where.Condition:

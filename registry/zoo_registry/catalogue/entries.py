@@ -7,7 +7,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
 from zoo_registry.model.canonical import canonical
-from zoo_registry.model.dataset import Score
+from zoo_registry.model.dataset import DataSet, Score
 from zoo_registry.model.evaluate import latest_version
 from zoo_registry.model.summary import Summary
 
@@ -61,6 +61,11 @@ def _row(item: Summary) -> dict[str, Any]:
     }
 
 
+def spelled_place(dataset: DataSet) -> str:
+    """Spell a data set so that equal text means that metrics compare."""
+    return canonical(dataset).decode()
+
+
 def _scored(position: int, score: Score) -> dict[str, Any]:
     dataset = score.dataset
     name = dataset.name.lower()
@@ -73,7 +78,7 @@ def _scored(position: int, score: Score) -> dict[str, Any]:
         "asked_split": f"{name}:{dataset.split.lower()}",
         "dataset_sha256": dataset.sha256,
         "labels": dataset.labels.lower(),
-        "place": canonical(dataset).decode(),
+        "place": spelled_place(dataset),
     }
 
 

@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -25,14 +26,16 @@ from sqlalchemy import (
     true,
 )
 
+from zoo_registry.catalogue.entries import spelled_place
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings
 from zoo_registry.model.canonical import canonical
+from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.query import TIMED_SORTS, Query
 
 Condition = ColumnElement[bool]
 _CHECK = 16
-_PLACE = 4
+_PLACE = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,6 +137,7 @@ def _scored(query: Query) -> Condition:
         select(1)
         .select_from(metrics)
         .where(m.release_id == releases.c.id, *_on_dataset(query))
+        .correlate(releases)
         .exists()
     )
     labels = query.choice.labels
@@ -181,19 +185,21 @@ def _counts(query: Query) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """What a listing is sorted by: one key, then name, highest version and platform.
+    """What a listing is sorted by: group, one key, then name, highest version and platform.
 
-    What has no key comes last. `timed`: times are in order within their platform.
+    What has no key comes last. Only what compares is in order: the groups of times are platforms,
+    those of a metric its data sets (`compare.ordered`).
     """
 
     key: ColumnElement[Any]
     descending: bool
-    timed: bool = False
+    group: ColumnElement[str] = field(default_factory=lambda: literal(""))
 
     @classmethod
-    def of(cls, rows: Rows, key: str, descending: bool) -> "SortKey":
-        """Translate a sort that `parse_sort` let through."""
-        c = releases.c
+    def of(cls, rows: Rows, datasets: Sequence[DataSet] = ()) -> "SortKey":
+        """Translate a sort that `parse_sort` let through; `datasets` stand in their order."""
+        c, sort = releases.c, rows.query.sort
+        key, descending = sort.removeprefix("-"), sort.startswith("-")
         columns: dict[str, ColumnElement[Any]] = {
             "name": c.name,
             "newest": c.published,
@@ -204,14 +210,40 @@ class SortKey:
             return cls(columns[key], descending != (key == "newest"))
         if key in TIMED_SORTS:
             column = "median_ms" if key == "latency" else "ratio"
-            return cls(timing(rows, column), descending, timed=True)
-        return cls(score(rows.query, key, "value"), descending)
+            return cls(timing(rows, column), descending, rows.platform)
+        return cls(score(rows.query, key, "value"), descending, _ranks(rows.query, key, datasets))
+
+
+def _ranks(query: Query, metric: str, datasets: Sequence[DataSet]) -> ColumnElement[str]:
+    """Number the data sets on which a metric decides, as text that sorts in their order."""
+    ranks = {spelled_place(dataset): f"{number:06}" for number, dataset in enumerate(datasets)}
+    return case(ranks, value=score(query, metric, "place"), else_="~") if ranks else literal("")
+
+
+def metrics_of(rows: Rows, condition: Condition) -> Select[Any]:
+    """List the metrics that what holds `condition` has on a data set meant."""
+    m, meant = metrics.c, _on_dataset(rows.query)
+    fitting = select(releases.c.id).select_from(rows.source).where(condition)
+    return select(m.metric).distinct().where(m.release_id.in_(fitting), *meant)
+
+
+def places(rows: Rows, condition: Condition, metric: str) -> Select[Any]:
+    """Count the releases that hold `condition` by the data set that decides, as its JSON."""
+    found = (
+        select(releases.c.id, score(rows.query, metric, "place").label("place"))
+        .select_from(rows.source)
+        .where(condition)
+        .distinct()
+        .subquery("found")
+    )
+    return select(found.c.place, func.count(literal(1))).group_by(found.c.place)
 
 
 @dataclass(frozen=True, slots=True)
 class PageEnd:
-    """Where a page ended: key, name, version order and platform of its last row."""
+    """Where a page ended: group, key, name, version order and platform of its last row."""
 
+    group: str
     key: float | str | None
     name: str
     version_order: str
@@ -221,11 +253,12 @@ class PageEnd:
 def listing(
     rows: Rows, condition: Condition, order: SortKey, after: PageEnd | None, limit: int
 ) -> Select[Any]:
-    """Select up to `limit` rows behind `after`: summary, key, name, version_order, platform."""
+    """Select up to `limit` rows behind `after`: a summary and all that `PageEnd` holds."""
     c = releases.c
     keyed = (
         select(
             c.summary,
+            order.group.label("group"),
             order.key.label("key"),
             c.name,
             c.version_order,
@@ -236,13 +269,12 @@ def listing(
         .subquery("keyed")
     )
     k = keyed.c
-    found = select(k.summary, k.key, k.name, k.version_order, k.platform).limit(limit)
+    found = select(k.summary, k.group, k.key, k.name, k.version_order, k.platform).limit(limit)
     if after is not None:
         found = found.where(_behind(k, order, after))
     missing = case((k.key.is_(null()), 1), else_=0)
     key = k.key.desc() if order.descending else k.key.asc()
-    first = (missing, k.platform, key) if order.timed else (missing, key)
-    return found.order_by(*first, k.name, k.version_order.desc(), k.platform)
+    return found.order_by(missing, k.group, key, k.name, k.version_order.desc(), k.platform)
 
 
 def _behind(k: Any, order: SortKey, after: PageEnd) -> Condition:
@@ -253,9 +285,8 @@ def _behind(k: Any, order: SortKey, after: PageEnd) -> Condition:
         return and_(k.key.is_(null()), tie)
     further = k.key < after.key if order.descending else k.key > after.key
     behind = or_(further, and_(k.key == after.key, tie))
-    if order.timed:
-        behind = or_(k.platform > after.platform, and_(k.platform == after.platform, behind))
-    return or_(k.key.is_(null()), behind)
+    inside = and_(k.group == after.group, behind)
+    return or_(k.key.is_(null()), k.group > after.group, inside)
 
 
 def counting(rows: Rows, condition: Condition) -> Select[Any]:
@@ -265,7 +296,7 @@ def counting(rows: Rows, condition: Condition) -> Select[Any]:
 
 def cursor(query: Query, place: PageEnd) -> str:
     """Write a place as opaque text, bound to the query it belongs to."""
-    body = json.dumps([place.key, place.name, place.version_order, place.platform]).encode()
+    body = json.dumps(list(astuple(place))).encode()
     return base64.urlsafe_b64encode(_check(query, body) + body).decode().rstrip("=")
 
 
@@ -290,7 +321,8 @@ def read_cursor(query: Query, text: str) -> PageEnd:
     place = json.loads(body)
     if not isinstance(place, list) or len(place) != _PLACE:
         raise wrong
-    return PageEnd(place[0], *map(str, place[1:]))
+    group, key, *rest = place
+    return PageEnd(str(group), key, *map(str, rest))
 
 
 def cursor_text(raw: bytes) -> str:

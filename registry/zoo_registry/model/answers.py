@@ -3,6 +3,7 @@
 import math
 
 from zoo_registry.model import platform
+from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.part import Value
 from zoo_registry.model.query import Miss
 from zoo_registry.model.summary import Summary
@@ -40,8 +41,22 @@ class Unmeasured(Value):
         )
 
 
+class Compared(Value):
+    """How many artifacts are compared with each other on one data set, by which metric.
+
+    `dataset` is None for those that have no such metric; `asked` is what `dataset=` takes.
+    """
+
+    metric: str
+    dataset: DataSet | None
+    asked: str
+    artifacts: int
+
+
 class Page(Value):
     """One page of answers.
+
+    `datasets` says which of all that fits can be compared, most artifacts first.
 
     Where times decide there is one row for each artifact and platform: `Summary.platform` says
     which, and only its timings of that platform count. `near_misses` and `unmeasured` are filled
@@ -52,6 +67,7 @@ class Page(Value):
     next_cursor: str | None = None
     near_misses: tuple[NearMiss, ...] = ()
     unmeasured: Unmeasured | None = None
+    datasets: tuple[Compared, ...] = ()
 
     @property
     def candidates(self) -> tuple[Summary, ...]:
@@ -67,8 +83,20 @@ class OnPlatform(Value):
     why: str
 
 
+class OnDataSet(Value):
+    """What is best on one data set, and why."""
+
+    dataset: DataSet | None
+    asked: str
+    chosen: Summary
+    why: str
+
+
 class Resolution(Value):
     """The one best artifact for a budget, and why.
+
+    It is the best on one data set, `dataset`: the one that most of the fitting artifacts were
+    scored on. `datasets` says what is best on each other.
 
     Where times decide it is the best on one platform, `chosen.platform`; `elsewhere` says what is
     best on each other platform that the question allows.
@@ -79,13 +107,19 @@ class Resolution(Value):
     alternatives: tuple[Summary, ...] = ()
     near_misses: tuple[NearMiss, ...] = ()
     elsewhere: tuple[OnPlatform, ...] = ()
+    dataset: DataSet | None = None
+    datasets: tuple[OnDataSet, ...] = ()
     unmeasured: Unmeasured | None = None
 
 
 class ParetoPoint(Value):
-    """One artifact in the plane of two properties."""
+    """One artifact in the plane of two properties.
+
+    Nothing of its own data set and platform beats it where it is `on_front`.
+    """
 
     item: Summary
     x: float
     y: float
     on_front: bool
+    dataset: DataSet | None = None

@@ -157,7 +157,12 @@ def main_metric(query: Query, items: Sequence[Summary]) -> str:
     """Name the metric that decides: the one asked for, else top1, else the first any item has."""
     if query.min_metrics:
         return min(query.min_metrics)
-    names = sorted({name for item in items for name in item.metrics})
+    return usual_metric(name for item in items for name in query.metrics(item))
+
+
+def usual_metric(metrics: Iterable[str]) -> str:
+    """Name the metric that decides among those there are: top1, else the first by name."""
+    names = sorted(set(metrics))
     return "top1" if "top1" in names or not names else names[0]
 
 

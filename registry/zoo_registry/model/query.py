@@ -178,6 +178,13 @@ class Query(Value):
             (one for one in item.scored if one.metric == metric and choice.takes(one.dataset)), None
         )
 
+    def metrics(self, item: Summary) -> set[str]:
+        """Name the metrics that an item has on a data set meant."""
+        choice = self.choice
+        if choice.is_open:
+            return set(item.metrics)
+        return {one.metric for one in item.scored if choice.takes(one.dataset)}
+
     def without_limits(self) -> "Query":
         """Keep the facets only: what could have fitted."""
         return self.model_copy(

@@ -156,6 +156,18 @@ class Summary(Value):
             for name, value in self.metrics.items()
         )
 
+    def within(self, dataset: DataSet) -> "Summary":
+        """Speak of one data set: its scores come first, and `metrics` are those measured there."""
+        here = tuple(one for one in self.scored if one.dataset == dataset)
+        return self.model_copy(
+            update={
+                "dataset": dataset.name,
+                "metrics": {one.metric: one.value for one in here},
+                "metrics_ci95": {one.metric: one.ci95 for one in here if one.ci95 is not None},
+                "scores": (*here, *(one for one in self.scored if one.dataset != dataset)),
+            }
+        )
+
     def on(self, key: str) -> "Summary":
         """Speak of one platform: only what was measured there counts from now on."""
         return self.model_copy(update={"platform": key}) if key else self

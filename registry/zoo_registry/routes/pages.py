@@ -114,7 +114,8 @@ def _ask(registry: Registry, asked: Search) -> views.Answers:
     drawn = query.without_limits().model_copy(update={"device": drawn_on})
     metric = main_metric(query, page.candidates)
     points = registry.pareto(drawn, "latency_ms", metric) if page.candidates else ()
-    return views.Answers(page, registry.resolve(query), points, drawn_on)
+    best = registry.resolve(query)
+    return views.Answers(page, best, views.of_one_data_set(points, best), drawn_on)
 
 
 @router.get("/artifacts/{name}")

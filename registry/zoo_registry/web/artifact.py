@@ -346,12 +346,8 @@ def _relative(
     item: Summary, row: views.ListingRow, speeds: tuple[views.Speed | None, ...], summary: Summary
 ) -> Relative:
     metric = main_metric(Query(), [summary])
-    mine, its, current = (
-        summary.metrics.get(metric),
-        item.metrics.get(metric),
-        item.name == summary.name,
-    )
-    difference = its - mine if mine is not None and its is not None else None
+    current = item.name == summary.name
+    difference = _apart(summary, item, metric)
     return Relative(
         row=row,
         current=current,
@@ -367,6 +363,14 @@ def _relative(
         size_change="" if current else _times(item.size, summary.size),
         gzip_change="" if current else _times(item.size_gzip, summary.size_gzip),
     )
+
+
+def _apart(summary: Summary, item: Summary, metric: str) -> float | None:
+    """Difference of a metric; None where the two were not measured on the very same data set."""
+    mine = next((one for one in summary.scored if one.metric == metric), None)
+    theirs = (one for one in item.scored if one.metric == metric)
+    its = next((one for one in theirs if mine and one.dataset == mine.dataset), None)
+    return None if mine is None or its is None else its.value - mine.value
 
 
 def _difference(metric: str, difference: float) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from zoo_registry.model import formatting
+from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import urls
 
@@ -94,11 +95,19 @@ def _identity(items: Sequence[Summary]) -> PropertyGroup:
 
 
 def _quality(items: Sequence[Summary]) -> PropertyGroup:
-    names = sorted({name for item in items for name in item.metrics})
-    return PropertyGroup("Quality", tuple(_metric(name, items) for name in names))
+    """One line for each metric and data set: values of two lines do not compare."""
+    found = {(one.metric, one.dataset) for item in items for one in item.scored}
+    several = len({where for _, where in found}) > 1
+    return PropertyGroup(
+        "Quality",
+        tuple(
+            _metric(name, where, items, named=several)
+            for name, where in sorted(found, key=lambda one: (one[1].order, one[0]))
+        ),
+    )
 
 
-def _metric(name: str, items: Sequence[Summary]) -> Line:
+def _metric(name: str, where: DataSet, items: Sequence[Summary], *, named: bool) -> Line:
     def note(value: float, first: float) -> str:
         return (
             f"{formatting.points(value - first)} pt"
@@ -106,11 +115,15 @@ def _metric(name: str, items: Sequence[Summary]) -> Line:
             else formatting.significant(value - first)
         )
 
-    values = [item.metrics.get(name) for item in items]
+    values = [
+        next((s.value for s in item.scored if (s.metric, s.dataset) == (name, where)), None)
+        for item in items
+    ]
+    label = formatting.metric_name(name) + (f" on {where.words}" if named else "")
     # Error rates (WER, CER, perplexity) are better small; without knowing the metric no column is
     # called best.
     return _line(
-        formatting.metric_name(name),
+        label,
         values,
         lambda value: formatting.metric(name, value),
         note,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo_registry.model import formatting
+from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.evaluate import main_metric
 from zoo_registry.model.query import Query
 from zoo_registry.model.submitted import VISITORS
@@ -59,6 +60,7 @@ def lab(
     ticked = _ticked(chosen, entries)
     device = _published_on(entries)
     metric = main_metric(Query(), list(chosen))
+    where = next((s.dataset for item in chosen for s in item.scored if s.metric == metric), None)
     data = {
         "runtime": (
             runtime and {"base": f"/static/litertjs/{runtime.version}/", "bytes": runtime.download}
@@ -68,7 +70,8 @@ def lab(
         "metric_name": formatting.metric_name(metric),
         "device": device,
         "entries": [
-            _entry(item, metric, device, ticked=item.file_sha256 in ticked) for item in entries
+            _entry(_seen(item, where), metric, device, ticked=item.file_sha256 in ticked)
+            for item in entries
         ],
     }
     return Lab(runtime, data)
@@ -107,6 +110,11 @@ def _published_on(entries: Sequence[Summary]) -> str:
     return (
         DEVICE if DEVICE in devices else max(dict.fromkeys(devices), key=devices.count, default="")
     )
+
+
+def _seen(item: Summary, where: DataSet | None) -> Summary:
+    """Show an item as it stands on one data set, so that no two metrics differ in theirs."""
+    return item if where is None else item.within(where)
 
 
 def _entry(item: Summary, metric: str, device: str, *, ticked: bool) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class ListingRow:
     techniques: tuple[str, ...]
     metric: str
     interval: str
+    dataset: str
     size: str
     size_gzip: str
     speed: Speed | None
@@ -140,7 +141,8 @@ def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[ListingRo
 
 def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
     timing = item.timing(query.device, query.threads)
-    value, ends = item.metrics.get(metric), item.metrics_ci95.get(metric)
+    score = query.score(item, metric)
+    value, ends = (None, None) if score is None else (score.value, score.ci95)
     return ListingRow(
         name=item.name,
         version=item.version,
@@ -149,6 +151,7 @@ def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
         techniques=item.techniques,
         metric="" if value is None else formatting.metric(metric, value),
         interval="" if ends is None else formatting.interval(metric, *ends),
+        dataset="" if score is None else score.dataset.words,
         size=formatting.size(item.size),
         size_gzip=formatting.size(item.size_gzip),
         speed=speed(timing, scale) if timing else None,
@@ -207,6 +210,8 @@ def _miss(miss: Miss) -> MissText:
     if miss.found is None:
         return MissText(what, "not measured", "")
     over = "under" if miss.limit.startswith("min_") else "over"
+    if miss.dataset is not None:
+        what = f"{what} on {miss.dataset.words}"
     return MissText(
         what,
         formatting.limit_value(miss.limit, miss.found),
@@ -243,6 +248,38 @@ def usual_device(items: Sequence[Summary]) -> str | None:
     """
     devices = [device for item in items for device in {timing.device for timing in item.timings}]
     return max(sorted(set(devices)), key=devices.count, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSetLink:
+    """One of several data sets among the answers, and the address of its answers alone."""
+
+    name: str
+    about: str
+    artifacts: int
+    href: str
+
+
+def data_sets(page: Page, params: Params) -> tuple[DataSetLink, ...]:
+    """Name the data sets of what was found, where their metrics do not compare; else nothing."""
+    known = [one for one in page.datasets if one.dataset is not None]
+    if len(known) < 2:  # noqa: PLR2004 - one compares with itself
+        return ()
+    return tuple(
+        DataSetLink(
+            one.asked,
+            one.dataset.words if one.dataset else "",
+            one.artifacts,
+            urls.address("/", urls.changed(params, {"dataset": one.asked})),
+        )
+        for one in known
+    )
+
+
+def of_one_data_set(found: Sequence[ParetoPoint], best: Resolution) -> tuple[ParetoPoint, ...]:
+    """Keep the points that compare: of the best one's data set, else of the first."""
+    where = best.dataset or next((point.dataset for point in found), None)
+    return tuple(point for point in found if point.dataset == where)
 
 
 def front(
@@ -322,6 +359,8 @@ class Listing:
     choice: BestFit | None
     front: tuple[Markup, Markup]
     drawn_on: str
+    drawn_of: str
+    datasets: tuple[DataSetLink, ...]
     next_href: str
     chips: tuple[form.Chip, ...]
     search_command: str
@@ -346,6 +385,8 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
             answers.resolution.chosen,
         ),
         drawn_on=answers.drawn_on or "",
+        drawn_of=next((p.dataset.words for p in answers.points if p.dataset), ""),
+        datasets=data_sets(page, params),
         next_href=(
             urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor)))
             if page.next_cursor

@@ -169,6 +169,31 @@ def test_a_budget_is_answered_with_the_best_and_how_to_get_it(client: TestClient
     )
 
 
+def test_two_data_sets_are_told_apart(client: TestClient, registry: Registry) -> None:
+    for model, name, top1 in (
+        ("a", "imagenet", 0.7),
+        ("b", "imagenet", 0.6),
+        ("c", "digits", 0.99),
+    ):
+        metric = {"dataset": name, "dataset_sha256": Digest.of(name.encode()), "split": "test"}
+        metric |= {"examples": 9, "metric": "top1", "value": top1, "ci95": (0.0, 1.0)}
+        publish(registry, make(model=model, metrics=[metric]))
+    page = see(client, "/")
+    assert "2 data sets: their top-1 does not compare" in page.text
+    assert "zoo pull a-int8@1.0.0" in page.text
+    assert "/?dataset=digits" in page.links
+    assert [a["href"] for a in page.all("a") if "dot" in (a.get("class") or "")] == [
+        "/artifacts/b-int8/1.0.0",
+        "/artifacts/a-int8/1.0.0",
+    ] * 2
+    only = see(client, "/?dataset=digits")
+    assert "zoo pull c-int8@1.0.0" in only.text
+    assert "does not compare" not in only.text
+    both = see(client, "/compare?ref=a-int8&ref=c-int8").text
+    assert "top-1 on imagenet, split test, 9 examples" in both
+    assert "top-1 on digits, split test, 9 examples" in both
+
+
 @pytest.mark.usefixtures("filled")
 def test_when_nothing_fits_the_nearest_are_shown_and_the_widened_budget_has_them(
     client: TestClient,
