@@ -1,6 +1,6 @@
 """Listings of artifacts as tables: what fits, and when nothing does, what almost did."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import RenderableType
@@ -10,7 +10,7 @@ from rich.text import Text
 from zoo_client.output import NOTHING, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
 from zoo_registry.model.answers import Compared, NearMiss
-from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.evaluate import main_metric, platforms
 from zoo_registry.model.query import Miss, Query
 from zoo_registry.model.summary import Summary
 
@@ -19,18 +19,32 @@ NARROW = 112
 _MS = "max_latency_ms"
 
 
+def by_platform(items: Sequence[Summary], query: Query, width: int) -> Iterator[RenderableType]:
+    """Lay out a table for each platform, under its name.
+
+    Where times do not decide it is one table, with the times of the platform on which most of the
+    artifacts were measured.
+    """
+    usual = next(iter(platforms(items)), "")
+    rows = items if query.by_platform else [item.on(usual) for item in items]
+    for key in dict.fromkeys(row.platform for row in rows):
+        group = [row for row in rows if row.platform == key]
+        timing = next((found for row in group if (found := query.timing(row))), None)
+        if timing is not None:
+            yield Text.assemble("times on ", (timing.told, "bold"), (f"  {key}", "dim"))
+        yield summaries(group, query, width)
+
+
 def summaries(items: Sequence[Summary], query: Query, width: int) -> Table:
     """Lay out artifacts: name, version, the metric that decides, sizes, median.
 
-    Ratio with its interval, verdict.
+    Ratio with its interval, verdict. They speak of one platform.
 
     On a terminal narrower than 112 columns aliases and the raw size are left out, and the verdict
     becomes the colour of the ratio.
     """
     metric, narrow = main_metric(query, items), width < NARROW
-    devices = {
-        timing.device for item in items if (timing := item.timing(query.device, query.threads))
-    }
+    devices = {timing.device for item in items if (timing := query.timing(item))}
     where = devices.pop() if len(devices) == 1 else ""
     median = "\n".join(filter(None, (">median ms", where)))
     columns = ("name", "version", f">{metric}", ">raw", ">gzip", median, ">ratio [95 %]", "verdict")
@@ -42,7 +56,7 @@ def summaries(items: Sequence[Summary], query: Query, width: int) -> Table:
 
 
 def _row(item: Summary, metric: str, query: Query, *, named: bool) -> tuple[Text, ...]:
-    timing = item.timing(query.device, query.threads)
+    timing = query.timing(item)
     name = Text(item.name, style="bold").append(" withdrawn" if item.yanked else "", style="red")
     scored = query.score(item, metric)
     score = None if scored is None else scored.value
@@ -93,7 +107,8 @@ def near(misses: Sequence[NearMiss]) -> Table:
     """Lay out what almost fits: which limit each artifact breaks, and by how much."""
     made = table("name", "limit", ">wanted", ">found", ">off by")
     for miss in misses:
-        head = Text.assemble((miss.item.name, "bold"), (f"@{miss.item.version}", "dim"))
+        where = f" on {miss.item.platform}" if miss.item.platform else ""
+        head = Text.assemble((miss.item.name, "bold"), (f"@{miss.item.version}{where}", "dim"))
         for index, broken in enumerate(miss.misses):
             made.add_row("" if index else head, *miss_cells(broken))
     return made

@@ -10,7 +10,9 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperCommand
 
+from zoo_client import machine
 from zoo_registry.model.errors import InvalidQuery
+from zoo_registry.model.platform import HERE
 from zoo_registry.model.query import Query, parse_size
 from zoo_registry.model.record import explain
 
@@ -34,6 +36,9 @@ AllowYanked = Annotated[
     bool, typer.Option("--allow-yanked", help="Take a version that was withdrawn.")
 ]
 
+ANY = "any"
+"""What people write for a device when every place may answer."""
+
 _TEXT = {
     "task": "Task, such as image-classification.",
     "model": "Model, such as mobilenet-v2.",
@@ -41,8 +46,11 @@ _TEXT = {
     "license": "Licence.",
     "dataset": "Data set of the metrics: NAME, NAME:SPLIT or NAME#DIGEST.",
     "labels": "What the outputs mean, such as imagenet-1k.",
-    "device": "Device with a measurement, such as host-cpu; `here`: machines like this one.",
-    "platform": "Class of machine: a key of `zoo search --json`, or its first parts.",
+    "device": (
+        "Device with a measurement, such as host-cpu; here: machines like this one, which a latency"
+        " means by default; any: wherever somebody measured."
+    ),
+    "platform": "Class of machine, such as host-cpu/x86-64-avx2: a key, or its first parts.",
 }
 _BUDGET: dict[str, tuple[Any, Any]] = {
     **{
@@ -121,7 +129,7 @@ def budget(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def asked(**given: Any) -> None:
         options = {name: given.pop(name) for name in _BUDGET}
-        verb(query=to_query(options), **given)
+        verb(query=placed(to_query(options)), **given)
 
     own = [
         p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "query"
@@ -154,6 +162,31 @@ def to_query(options: dict[str, Any]) -> Query:
     }
     facets = {name: options[name] for name in (*_TEXT, "threads")}
     return updated(Query(), facets | limits)
+
+
+def placed(query: Query) -> Query:
+    """Let `here`, and a limit on times without a place, mean machines like this one.
+
+    Where this machine's class is not known, a limit means any place.
+
+    Raises:
+        InvalidQuery: `here` is asked for, and nobody can tell what this machine is.
+    """
+    asked = {query.device, query.platform}
+    if HERE in asked:
+        mine = machine.here()
+        if not mine.known:
+            raise InvalidQuery(
+                f"this machine does not tell its class: {mine.told}",
+                hint="zoo search --device host-cpu   # answers for each class there is",
+            )
+        return query.model_copy(update={"device": None, "platform": mine.key})
+    if query.device == ANY:
+        return query.model_copy(update={"device": None})
+    if not query.needs_timing or asked != {None}:
+        return query
+    mine = machine.here()
+    return query.model_copy(update={"platform": mine.key}) if mine.known else query
 
 
 def updated(query: Query, changes: dict[str, Any]) -> Query:

@@ -15,8 +15,9 @@ from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
 from zoo_registry.model import formatting
-from zoo_registry.model.answers import NearMiss
+from zoo_registry.model.answers import NearMiss, OnPlatform
 from zoo_registry.model.errors import NothingFits, WrongUse
+from zoo_registry.model.evaluate import unmeasured
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.query import Query
 from zoo_registry.model.ref import Ref
@@ -88,10 +89,22 @@ def _choose(remote: Remote, ref: str | None, query: Query) -> tuple[Ref, str]:
             hint="zoo pull NAME, or zoo pull --task … --device … --max-latency 8 --min-top1 0.9",
         )
     resolution = remote.resolve(query)
+    if resolution.unmeasured is not None:
+        raise NothingFits(
+            f"nothing fits: {resolution.unmeasured.message}",
+            hint=f"{resolution.unmeasured.bench}   # measures it here; or --device any",
+        )
     if resolution.chosen is None:
         raise nothing_fits(resolution.near_misses)
     best = resolution.chosen
+    for other in resolution.elsewhere:
+        remark(f"on {other.platform}: {_answer(other)}")
     return Ref(best.name, best.version, best.file_sha256), resolution.why
+
+
+def _answer(other: OnPlatform) -> str:
+    chosen = other.chosen
+    return f"{chosen.name}@{chosen.version}, {other.why}" if chosen else other.why
 
 
 def nothing_fits(misses: tuple[NearMiss, ...]) -> NothingFits:
@@ -106,10 +119,13 @@ def nothing_fits(misses: tuple[NearMiss, ...]) -> NothingFits:
 
 
 def _must_fit(release: Release, query: Query) -> None:
-    """Hold a named artifact against the budget that was given with it."""
-    broken = query.misses(release.summary)
-    if broken:
-        raise nothing_fits((NearMiss(item=release.summary, misses=broken),))
+    """Hold a named artifact against the budget given with it, on one platform at least."""
+    found = [NearMiss(item=row, misses=query.misses(row)) for row in query.apart(release.summary)]
+    elsewhere = unmeasured(query, [release.summary]) if query.needs_timing else None
+    if elsewhere is not None and query.timing(release.summary) is None:
+        raise NothingFits(elsewhere.message, hint=f"{elsewhere.bench}   # measures it here")
+    if all(near.misses for near in found):
+        raise nothing_fits((min(found, key=lambda near: near.distance),))
 
 
 def _with_progress(remote: Remote, cache: Cache, release: Release, to: Path | None) -> Pulled:

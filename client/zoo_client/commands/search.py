@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from zoo_client import listing
 from zoo_client.commands.options import BudgetCommand, From, Json, budget, updated
@@ -82,11 +83,16 @@ def search(  # noqa: PLR0913  the options of the command
 def _show(page: Page, query: Query, url: str) -> None:
     out = console()
     if page.items:
-        out.print(listing.summaries(page.items, query, out.width))
+        for part in listing.by_platform(page.items, query, out.width):
+            out.print(part)
         if told := listing.apart(page.datasets):
             remark(told)
         if page.next_cursor:
             remark(f"there are more: zoo search … --cursor {page.next_cursor}")
+    elif page.unmeasured is not None:
+        out.print(Text(f"Nothing fits: {page.unmeasured.message}."))
+        remark(f"{page.unmeasured.bench}   # measures it here")
+        remark("zoo search … --device any   # what others measured elsewhere")
     elif page.near_misses:
         out.print("Nothing fits. The nearest:\n")
         out.print(listing.near(page.near_misses))
