@@ -10,6 +10,7 @@ from rich.text import Text
 
 from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
+from zoo_registry.model.platform import why_slow
 from zoo_registry.model.record import Measurement, Metric, Record
 from zoo_registry.model.summary import Timing
 from zoo_registry.stores.layout import Release
@@ -236,25 +237,31 @@ def _speed(release: Release) -> RenderableType | None:
         "sparse",
         title="Latency",
     )
+    reasons: dict[str, None] = {}
     for m in measurements:
         timing = Timing.of(m)
+        why = why_slow(timing.platform, timing.verdict, release.record.structure.tensors_by_dtype)
+        reasons |= {f"{m.device}, {timing.told}: {why}": None} if why else {}
         numbers = (
             formatting.milliseconds(m.latency_ms.median),
             formatting.milliseconds(m.latency_ms.p95),
             ratio_text(timing),
         )
-        made.add_row(m.device, str(m.threads), *numbers, verdict_text(timing), m.sparse_path)
-    conditions = dict.fromkeys(line for m in measurements for line in _conditions(m))
+        made.add_row(
+            f"{m.device}\n{timing.told}",
+            str(m.threads),
+            *numbers,
+            verdict_text(timing),
+            m.sparse_path,
+        )
+    conditions = reasons | dict.fromkeys(line for m in measurements for line in _conditions(m))
     return Group(made, *unable, *(Text(line, style="dim") for line in conditions))
 
 
 def _conditions(m: Measurement) -> Iterator[str]:
     pinned = "pinned" if m.pinned else "not pinned"
     delegated = f"{m.delegate} {m.nodes_delegated}/{m.nodes_total} nodes"
-    yield (
-        f"{m.device}: {m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version}, {delegated},"
-        f" {pinned}"
-    )
+    yield (f"{m.device}: {m.on.told}, {m.runtime} {m.runtime_version}, {delegated}, {pinned}")
     runs = f"{m.rounds} rounds of {m.runs} runs, {m.warmup} warm-ups"
     yield (
         f"{m.device}: {runs}, {m.protocol}, {m.when:%Y-%m-%d}; ratio to {m.baseline.name}, run"

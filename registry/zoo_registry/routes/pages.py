@@ -110,8 +110,8 @@ def _ask(registry: Registry, asked: Search) -> views.Answers:
     """Put one question in the three ways that the page answers: a page, the best, the front."""
     query = asked.query
     page = registry.search(query, limit=asked.limit, cursor=asked.cursor)
-    drawn_on = query.device or views.usual_device(page.candidates)
-    drawn = query.without_limits().model_copy(update={"device": drawn_on})
+    drawn_on = views.usual_platform(page.candidates)
+    drawn = query.without_limits().model_copy(update={"platform": drawn_on or query.platform})
     metric = main_metric(query, page.candidates)
     points = registry.pareto(drawn, "latency_ms", metric) if page.candidates else ()
     best = registry.resolve(query)

@@ -1,24 +1,25 @@
 """What the page of one artifact shows, decided from its record and its relatives. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
-from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.evaluate import main_metric, platforms
+from zoo_registry.model.platform import told, why_slow
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.model.submitted import VISITORS
 from zoo_registry.model.summary import Summary, Timing
-from zoo_registry.web import charts, snippet, urls, views
+from zoo_registry.web import charts, snippet, speeds, urls, views
 from zoo_registry.web.layer_errors import LayerErrors, layer_errors
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.work import OperatorWork, work
 
 _SAME = 0.0005  # prints as 0.0 points
-_DEVICES = 3  # columns of the comparison of variants
+_PLACES = 3  # columns of the comparison of variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class Measured:
     """
 
     source: Measurement
-    speed: views.Speed
+    speed: speeds.Speed
+    why: str
     spread: Markup
     conditions: tuple[tuple[str, str], ...]
     control: str
@@ -61,7 +63,7 @@ class Relative:
 
     row: views.ListingRow
     current: bool
-    speeds: tuple[views.Speed | None, ...]
+    speeds: tuple[speeds.Speed | None, ...]
     metric_change: str
     metric_tone: str
     size_change: str
@@ -86,7 +88,7 @@ class ArtifactPage:
     code: str
     requirements: str
     relatives: tuple[Relative, ...]
-    devices: tuple[str, ...]
+    places: tuple[str, ...]
     relatives_metric: str
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
@@ -115,7 +117,7 @@ def artifact_page(
         download=f"/v1/blobs/{record.file.sha256}",
         raw=f"/v1{urls.artifact(record.name, record.version)}",
         quality=tuple(_quality(metric) for metric in record.metrics),
-        measured=_measured(measurements),
+        measured=_measured(measurements, record.structure.tensors_by_dtype),
         tensors=tuple(_tensor(tensor) for tensor in record.structure.weights),
         recipe=tuple(
             (step.technique, tuple((name, _plain(value)) for name, value in step.params.items()))
@@ -124,7 +126,7 @@ def artifact_page(
         code=snippet.python(record),
         requirements=snippet.requirements(record),
         relatives=_relatives(summary, family, metric),
-        devices=_devices(summary, family),
+        places=tuple(map(told, _places(summary, family))),
         relatives_metric=metric,
         compare=compare_address(summary, family),
         errors=layer_errors(record.quantization),
@@ -170,7 +172,7 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
             (
                 "latency",
                 f"{formatting.milliseconds(quickest.latency_ms.median)} ms",
-                f"{quickest.device} · {threads}",
+                f"{quickest.device}, {quickest.on.told} · {threads}",
             )
         )
         facts.append(
@@ -199,20 +201,21 @@ def _quality(metric: Metric) -> Quality:
     )
 
 
-def _measured(measurements: Sequence[Measurement]) -> tuple[Measured, ...]:
+def _measured(measurements: Sequence[Measurement], dtypes: Collection[str]) -> tuple[Measured, ...]:
     if not measurements:
         return ()
-    ratios = views.ratio_scale([Timing.of(m) for m in measurements], width=130)
+    ratios = speeds.ratio_scale([Timing.of(m) for m in measurements], width=130)
     spans = charts.interval_scale(
         [end for m in measurements for end in (m.latency_ms.p5, m.latency_ms.p95)],
         measurements[0].latency_ms.median,
         130,
     )
-    ordered = sorted(measurements, key=lambda m: (m.device, m.threads, m.when))
+    ordered = sorted(measurements, key=lambda m: (m.device, m.on.key, m.threads, m.when))
     return tuple(
         Measured(
             m,
-            views.speed(Timing.of(m), ratios),
+            speeds.speed(Timing.of(m), ratios),
+            why_slow(m.on.key, m.verdict, dtypes),
             _spread(m.latency_ms, spans),
             conditions(m),
             _control(m),
@@ -273,6 +276,7 @@ def conditions(m: Measurement) -> tuple[tuple[str, str], ...]:
             f"{m.sparse_path}: {m.sparse_reason}" if m.sparse_reason else m.sparse_path,
         ),
         ("output check", f"{m.output_check} against the golden vectors"),
+        ("platform", f"{m.on.told}: {m.on.key}"),
         (
             "host",
             f"{m.host.cpu}, {m.host.arch}, {m.host.cores} cores"
@@ -313,17 +317,12 @@ def _goal(goal: str, value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def _devices(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
-    """Name the devices to compare variants on, those of this release first.
+def _places(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
+    """Choose the platforms to compare variants on, those of this release first.
 
-    Latencies of different devices never share a column.
+    Latencies of two platforms never share a column.
     """
-    mine = sorted({timing.device for timing in summary.timings})
-    return tuple(
-        dict.fromkeys(
-            [*mine, *sorted({timing.device for item in family for timing in item.timings})]
-        )
-    )[:_DEVICES]
+    return tuple(dict.fromkeys([*platforms([summary]), *platforms(family)]))[:_PLACES]
 
 
 def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tuple[Relative, ...]:
@@ -331,7 +330,7 @@ def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tupl
         [summary, *(item for item in family if item.name != summary.name)], key=_plain_first
     )
     spelled = views.rows(ordered, Query(), metric)
-    columns = [views.speeds(ordered, device) for device in _devices(summary, family)]
+    columns = [speeds.speeds(ordered, place) for place in _places(summary, family)]
     found = []
     for index, (item, row) in enumerate(zip(ordered, spelled, strict=True)):
         found.append(_relative(item, row, tuple(column[index] for column in columns), summary))
@@ -343,7 +342,7 @@ def _plain_first(item: Summary) -> tuple[bool, int, str]:
 
 
 def _relative(
-    item: Summary, row: views.ListingRow, speeds: tuple[views.Speed | None, ...], summary: Summary
+    item: Summary, row: views.ListingRow, speeds: tuple[speeds.Speed | None, ...], summary: Summary
 ) -> Relative:
     metric = main_metric(Query(), [summary])
     current = item.name == summary.name

@@ -159,12 +159,16 @@ def _sizes(items: Sequence[Summary]) -> PropertyGroup:
 
 
 def _latencies(items: Sequence[Summary]) -> tuple[PropertyGroup, ...]:
-    places = sorted({(timing.device, timing.threads) for item in items for timing in item.timings})
-    return tuple(_latency(device, threads, items) for device, threads in places)
+    places = sorted(
+        {(one.device, one.platform, one.threads, one.told) for i in items for one in i.timings}
+    )
+    return tuple(_latency(items, *place) for place in places)
 
 
-def _latency(device: str, threads: int, items: Sequence[Summary]) -> PropertyGroup:
-    timings = [item.timing(device, threads) for item in items]
+def _latency(
+    items: Sequence[Summary], device: str, platform: str, threads: int, told: str
+) -> PropertyGroup:
+    timings = [item.timing(device, threads, platform) for item in items]
     medians = [timing.median_ms if timing else None for timing in timings]
     times = _line(
         "median",
@@ -185,7 +189,7 @@ def _latency(device: str, threads: int, items: Sequence[Summary]) -> PropertyGro
         ),
     )
     return PropertyGroup(
-        f"Latency on {device}, {threads} thread{'s' if threads > 1 else ''}",
+        f"Latency on {device}, {told}, {threads} thread{'s' if threads > 1 else ''}",
         (times, ratios, verdicts),
     )
 

@@ -85,6 +85,7 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[FormField
     names = list(dict.fromkeys(["top1", *facets.get("metric", ()), *lower]))
     return (
         select("device", "Device", main=True),
+        select("platform", "Machine", main=True),
         number("max_latency_ms", "Latency at most", "ms", "8", main=True),
         text("max_size_gzip", "Download at most", "4 MB", main=True),
         *(

@@ -3,6 +3,7 @@
 It says which files, against what, and what it costs. The module is pure.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from zoo_registry.model import formatting
 from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.platform import told
 from zoo_registry.model.query import Query
 from zoo_registry.model.submitted import VISITORS
 from zoo_registry.model.summary import Summary
@@ -59,6 +61,8 @@ def lab(
     )
     ticked = _ticked(chosen, entries)
     device = _published_on(entries)
+    on = Counter(t.platform for item in entries for t in item.timings if t.device == device)
+    place = (device, min(on, key=lambda key: (-on[key], key), default=None))
     metric = main_metric(Query(), list(chosen))
     where = next((s.dataset for item in chosen for s in item.scored if s.metric == metric), None)
     data = {
@@ -69,8 +73,9 @@ def lab(
         "metric": metric,
         "metric_name": formatting.metric_name(metric),
         "device": device,
+        "machine": told(place[1]) if place[1] else "",
         "entries": [
-            _entry(_seen(item, where), metric, device, ticked=item.file_sha256 in ticked)
+            _entry(_seen(item, where), metric, place, ticked=item.file_sha256 in ticked)
             for item in entries
         ],
     }
@@ -117,8 +122,11 @@ def _seen(item: Summary, where: DataSet | None) -> Summary:
     return item if where is None else item.within(where)
 
 
-def _entry(item: Summary, metric: str, device: str, *, ticked: bool) -> dict[str, Any]:
-    timing = item.timing(device, 1) or item.timing(device, None)
+def _entry(
+    item: Summary, metric: str, place: tuple[str, str | None], *, ticked: bool
+) -> dict[str, Any]:
+    device, key = place
+    timing = item.timing(device, 1, key) or item.timing(device, None, key)
     return {
         "sha256": item.file_sha256,
         "name": item.name,

@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
-from zoo_registry.model.answers import NearMiss, Page, ParetoPoint, Resolution
-from zoo_registry.model.evaluate import main_metric
+from zoo_registry.model.answers import (
+    NearMiss,
+    OnPlatform,
+    Page,
+    ParetoPoint,
+    Resolution,
+    Unmeasured,
+)
+from zoo_registry.model.evaluate import main_metric, platforms
+from zoo_registry.model.platform import told
 from zoo_registry.model.query import Miss, Query
-from zoo_registry.model.summary import Summary, Timing
+from zoo_registry.model.summary import Summary
 from zoo_registry.web import charts, form, urls
 from zoo_registry.web.scales import Scale
+from zoo_registry.web.speeds import Speed, ratio_scale, speed
 from zoo_registry.web.urls import Params
 
 _SMALL_FIRST = frozenset(
@@ -34,23 +43,6 @@ class ListingColumn:
     aria: str = ""
     note: str = ""
     number: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """One timing as text, with the ratio drawn on the table's common scale."""
-
-    device: str
-    threads: int
-    median: str
-    p95: str
-    ratio: str
-    interval: str
-    bar: Markup
-    verdict: str
-    tone: str
-    noisy: bool
-    sparse: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,55 +86,28 @@ class NearRow:
     widen: str
 
 
-TONES = {"faster": "good", "slower": "bad", "within noise": "even", "baseline": "even"}
-
-
-def speed(timing: Timing, scale: Scale) -> Speed:
-    """Spell one timing."""
-    low, high = timing.ratio_ci95
-    return Speed(
-        device=timing.device,
-        threads=timing.threads,
-        median=formatting.milliseconds(timing.median_ms),
-        p95=formatting.milliseconds(timing.p95_ms),
-        ratio=formatting.ratio(timing.ratio),
-        interval=f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}",
-        bar=charts.interval_bar(scale, timing.ratio, low, high, reference=1.0),
-        verdict=timing.verdict,
-        tone=TONES.get(timing.verdict, "even"),
-        noisy=timing.noisy,
-        sparse=timing.sparse_path,
-    )
-
-
-def ratio_scale(timings: Sequence[Timing], width: int = 110) -> Scale:
-    """Choose the scale on which all ratios of a table are drawn."""
-    return charts.interval_scale(
-        [end for timing in timings for end in (*timing.ratio_ci95, timing.ratio)], 1.0, width
-    )
-
-
-def speeds(items: Sequence[Summary], device: str) -> tuple[Speed | None, ...]:
-    """Spell the timings of one device over several artifacts, on one scale.
-
-    None where it was not measured.
-    """
-    timings = [item.timing(device, None) for item in items]
-    scale = ratio_scale([timing for timing in timings if timing], 80)
-    return tuple(speed(timing, scale) if timing else None for timing in timings)
-
-
 def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[ListingRow, ...]:
-    """Spell the rows of a table whose ratios share one scale."""
-    timings = [timing for item in items if (timing := item.timing(query.device, query.threads))]
+    """Spell the rows of a table whose ratios share one scale.
+
+    Where times do not decide, all of them are those of one platform.
+    """
+    if not query.by_platform:
+        usual = usual_platform(items) or ""
+        items = [item.on(usual) for item in items]
+    timings = [timing for item in items if (timing := query.timing(item))]
     scale = ratio_scale(timings)
     return tuple(_row(item, query, metric, scale) for item in items)
 
 
 def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
+<<<<<<< HEAD
     timing = item.timing(query.device, query.threads)
     score = query.score(item, metric)
     value, ends = (None, None) if score is None else (score.value, score.ci95)
+=======
+    timing = query.timing(item)
+    value, ends = item.metrics.get(metric), item.metrics_ci95.get(metric)
+>>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
     return ListingRow(
         name=item.name,
         version=item.version,
@@ -161,9 +126,11 @@ def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
     )
 
 
-def columns(params: Params, query: Query, metric: str) -> tuple[ListingColumn, ...]:
+def columns(
+    params: Params, query: Query, metric: str, rows: Sequence[ListingRow] = ()
+) -> tuple[ListingColumn, ...]:
     """Give the headers of the result table; each that can sort is a link."""
-    where = f"on {query.device}" if query.device else "its fastest device"
+    where = "on " + (one_place(rows) or "the machine named")
     return (
         _sortable("Artifact", "name", params, query),
         ListingColumn("Techniques"),
@@ -241,13 +208,18 @@ def _enough(miss: Miss) -> str:
     return text
 
 
-def usual_device(items: Sequence[Summary]) -> str | None:
-    """Name the device most artifacts were measured on.
+def usual_platform(items: Sequence[Summary]) -> str | None:
+    """Name the platform most artifacts were measured on.
 
-    A chart shows one device, because latencies of two do not compare.
+    A chart shows one, because latencies of two do not compare.
     """
-    devices = [device for item in items for device in {timing.device for timing in item.timings}]
-    return max(sorted(set(devices)), key=devices.count, default=None)
+    return next(iter(platforms(items)), None)
+
+
+def one_place(rows: Sequence[ListingRow]) -> str:
+    """Spell the platform of all rows; empty where there are several, or none."""
+    found = {row.speed.told for row in rows if row.speed}
+    return found.pop() if len(found) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +259,12 @@ def front(
 ) -> tuple[Markup, Markup]:
     """Draw accuracy over latency twice, wide and narrow; empty when nothing was measured.
 
-    `query` names the device.
+    `query` names the platform.
     """
     alone = len({point.item.model for point in found}) == 1
     dots = [_dot(point, metric, chosen, alone=alone) for point in found]
     share = formatting.is_share(metric)
-    where = f" on {query.device}" if query.device else ""
+    where = f" on {told(query.platform)}" if query.platform else ""
     x = charts.Axis(f"median latency{where}, ms", limit=query.max_latency_ms, may_log=True)
     y = charts.Axis(
         formatting.metric_name(metric) + (", %" if share else ""),
@@ -323,6 +295,16 @@ def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is best on another platform: its name, and the artifact with why, or that none fits."""
+
+    told: str
+    name: str
+    href: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class BestFit:
     """The artifact that answers best, why, and what comes next."""
 
@@ -331,11 +313,12 @@ class BestFit:
     pull: str
     download: str
     next: tuple[ListingRow, ...]
+    elsewhere: tuple[Elsewhere, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the registry says to one question. `points` are of the device `drawn_on`."""
+    """What the registry says to one question. `points` are of the platform `drawn_on`."""
 
     page: Page
     resolution: Resolution
@@ -359,8 +342,12 @@ class Listing:
     choice: BestFit | None
     front: tuple[Markup, Markup]
     drawn_on: str
+<<<<<<< HEAD
     drawn_of: str
     datasets: tuple[DataSetLink, ...]
+=======
+    unmeasured: Unmeasured | None
+>>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
     next_href: str
     chips: tuple[form.Chip, ...]
     search_command: str
@@ -371,22 +358,28 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
     """Turn the answers to one question into what is shown."""
     page = answers.page
     metric = main_metric(query, page.candidates)
+    shown = rows(page.items, query, metric)
     return Listing(
         metric=metric,
         empty=not (params or page.candidates),
-        columns=columns(params, query, metric),
-        rows=rows(page.items, query, metric),
+        columns=columns(params, query, metric, shown),
+        rows=shown,
         near=near_rows(page.near_misses, params, query, metric),
         choice=_choice(answers.resolution, query, metric),
         front=front(
             answers.points,
-            query.model_copy(update={"device": answers.drawn_on}),
+            query.model_copy(update={"platform": answers.drawn_on}),
             metric,
             answers.resolution.chosen,
         ),
+<<<<<<< HEAD
         drawn_on=answers.drawn_on or "",
         drawn_of=next((p.dataset.words for p in answers.points if p.dataset), ""),
         datasets=data_sets(page, params),
+=======
+        drawn_on=told(answers.drawn_on) if answers.drawn_on else "",
+        unmeasured=page.unmeasured,
+>>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
         next_href=(
             urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor)))
             if page.next_cursor
@@ -409,4 +402,14 @@ def _choice(resolution: Resolution, query: Query, metric: str) -> BestFit | None
         pull=urls.pull_command(chosen.name, chosen.version),
         download=f"/v1/blobs/{chosen.file_sha256}",
         next=tuple(others[:3]),
+        elsewhere=tuple(map(_elsewhere, resolution.elsewhere)),
+    )
+
+
+def _elsewhere(other: OnPlatform) -> Elsewhere:
+    chosen = other.chosen
+    if chosen is None:
+        return Elsewhere(told(other.platform), "", "", other.why)
+    return Elsewhere(
+        told(other.platform), chosen.name, urls.artifact(chosen.name, chosen.version), other.why
     )

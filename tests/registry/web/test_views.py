@@ -140,8 +140,8 @@ def test_the_next_page_asks_the_same_with_the_cursor() -> None:
 
 
 def test_a_chart_shows_one_device_the_one_most_were_measured_on() -> None:
-    assert views.usual_device(ITEMS) == "host-cpu"
-    assert views.usual_device([]) is None
+    assert views.usual_platform(ITEMS) == "host-cpu/x86-64-unknown/test"
+    assert views.usual_platform([]) is None
 
 
 def test_the_form_repeats_what_was_asked_even_what_no_facet_knows() -> None:

@@ -19,7 +19,7 @@ export function results(data, rows) {
 
 function table(data, rows) {
   const heads = ["Artifact", formatting.metricName(data.metric), "Latency", "p5 – p95", "Ratio", "Published", "Verdict"];
-  const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", data.device ? `ratio, ${data.device}` : "ratio", ""];
+  const notes = ["", "", "median ms, here", "ms", "to float here, 95 % interval", data.machine ? `ratio, ${data.machine}` : "ratio", ""];
   const cells = heads.map((head, i) => {
     const note = notes[i] ? make("small", {}, notes[i]) : null;
     return make("th", { role: "columnheader", scope: "col", class: [1, 2, 3].includes(i) ? "num" : null }, head, note && " ", note);
@@ -116,7 +116,7 @@ function fronts(data, rows) {
   const published = theirs.map(({ entry }) => place(data, entry, entry.published.median_ms, alone));
   const also = [...mine, ...published].flatMap((dot) => [dot.y, ...(dot.bar ?? [])]);
   const figures = [figure(data, "Here", "this browser", marked(mine, chosen), also, "lab-here")];
-  if (published.length) figures.push(figure(data, "Published", data.device, marked(published, null), also, "lab-published"));
+  if (published.length) figures.push(figure(data, "Published", data.machine, marked(published, null), also, "lab-published"));
   return make("div", { class: "split fronts" }, ...figures);
 }
 
