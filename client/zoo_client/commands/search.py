@@ -96,5 +96,7 @@ def _show(page: Page, query: Query, url: str) -> None:
     elif page.near_misses:
         out.print("Nothing fits. The nearest:\n")
         out.print(listing.near(page.near_misses))
+        if query.platform:
+            remark("zoo search … --device any   # what others measured on other machines")
     else:
         remark(f"nothing matches in {url}; with fewer filters there may be more: zoo search")

@@ -201,10 +201,12 @@ def unmeasured(query: Query, candidates: Sequence[Summary]) -> Unmeasured | None
     known = {timing.platform for item in candidates for timing in item.timings}
     wide = elsewhere(query).model_copy(update={"max_latency_ms": None, "max_ratio": None})
     best = resolve(wide, candidates).chosen or candidates[0]
+    kind = query.platform.partition("/")[0]
+    there = "" if kind == "host-cpu" else f" --device {kind}"
     return Unmeasured(
         platform=query.platform,
         nearest=nearest(query.platform, known),
-        bench=f"zoo bench {best.name}@{best.version} --submit",
+        bench=f"zoo bench {best.name}@{best.version}{there} --submit",
     )
 
 

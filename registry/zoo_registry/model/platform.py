@@ -219,7 +219,9 @@ def told(key: str, machine: str = "") -> str:
     known = isa not in {UNKNOWN, f"{UNKNOWN}-{UNKNOWN}"}
     sets = f"{arch} {isa}".strip() if known else f"{arch or UNKNOWN}, class unknown"
     where = "" if kind in {"host-cpu", ""} else f", {kind}"
-    return f"{machine or slug or UNKNOWN} ({sets}{where})" if kernels else key
+    if not (machine or slug):
+        return f"{sets}{where}" if kernels else key
+    return f"{machine or slug} ({sets}{where})"
 
 
 def matches(key: str, asked: str) -> bool:

@@ -110,12 +110,13 @@ def _ask(registry: Registry, asked: Search) -> views.Answers:
     """Put one question in the three ways that the page answers: a page, the best, the front."""
     query = asked.query
     page = registry.search(query, limit=asked.limit, cursor=asked.cursor)
-    drawn_on = views.usual_platform(page.candidates)
+    answer = registry.resolve(query)
+    chosen_on = answer.chosen.platform if answer.chosen else ""
+    drawn_on = chosen_on or views.usual_platform(page.candidates)
     drawn = query.without_limits().model_copy(update={"platform": drawn_on or query.platform})
     metric = main_metric(query, page.candidates)
     points = registry.pareto(drawn, "latency_ms", metric) if page.candidates else ()
-    best = registry.resolve(query)
-    return views.Answers(page, best, views.of_one_data_set(points, best), drawn_on)
+    return views.Answers(page, answer, views.of_one_data_set(points, answer), drawn_on)
 
 
 @router.get("/artifacts/{name}")

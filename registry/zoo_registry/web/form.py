@@ -1,10 +1,11 @@
 """The budget form: its fields are the API's parameters, filled from the address. Pure."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo_registry.model import formatting
+from zoo_registry.model.platform import told
 from zoo_registry.model.query import Query
 from zoo_registry.web import urls
 from zoo_registry.web.urls import Params
@@ -44,12 +45,17 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[FormField
     given = dict(params)
 
     def select(
-        name: str, label: str, *, main: bool = False, extra: Sequence[str] = ()
+        name: str,
+        label: str,
+        *,
+        main: bool = False,
+        extra: Sequence[str] = (),
+        spelled: Callable[[str], str] = str,
     ) -> FormField:
         value = given.get(name, "")
         values = list(dict.fromkeys([*extra, *facets.get(name, ())]))
         values += [value] if value and value not in values else []
-        options = tuple(Option(v, v, v == value) for v in values)
+        options = tuple(Option(v, spelled(v), v == value) for v in values)
         return FormField(
             name,
             label,
@@ -85,7 +91,7 @@ def form(params: Params, facets: Mapping[str, Sequence[str]]) -> tuple[FormField
     names = list(dict.fromkeys(["top1", *facets.get("metric", ()), *lower]))
     return (
         select("device", "Device", main=True),
-        select("platform", "Machine", main=True),
+        select("platform", "Machine", main=True, spelled=told),
         number("max_latency_ms", "Latency at most", "ms", "8", main=True),
         text("max_size_gzip", "Download at most", "4 MB", main=True),
         *(

@@ -100,14 +100,9 @@ def rows(items: Sequence[Summary], query: Query, metric: str) -> tuple[ListingRo
 
 
 def _row(item: Summary, query: Query, metric: str, scale: Scale) -> ListingRow:
-<<<<<<< HEAD
-    timing = item.timing(query.device, query.threads)
+    timing = query.timing(item)
     score = query.score(item, metric)
     value, ends = (None, None) if score is None else (score.value, score.ci95)
-=======
-    timing = query.timing(item)
-    value, ends = item.metrics.get(metric), item.metrics_ci95.get(metric)
->>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
     return ListingRow(
         name=item.name,
         version=item.version,
@@ -342,12 +337,9 @@ class Listing:
     choice: BestFit | None
     front: tuple[Markup, Markup]
     drawn_on: str
-<<<<<<< HEAD
     drawn_of: str
     datasets: tuple[DataSetLink, ...]
-=======
     unmeasured: Unmeasured | None
->>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
     next_href: str
     chips: tuple[form.Chip, ...]
     search_command: str
@@ -372,14 +364,10 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
             metric,
             answers.resolution.chosen,
         ),
-<<<<<<< HEAD
-        drawn_on=answers.drawn_on or "",
+        drawn_on=told(answers.drawn_on) if answers.drawn_on else "",
         drawn_of=next((p.dataset.words for p in answers.points if p.dataset), ""),
         datasets=data_sets(page, params),
-=======
-        drawn_on=told(answers.drawn_on) if answers.drawn_on else "",
         unmeasured=page.unmeasured,
->>>>>>> 19c39a9 (Pages answer by platform: each time names its machine, and a slow int8 file its reason)
         next_href=(
             urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor)))
             if page.next_cursor

@@ -101,10 +101,10 @@ def test_nobody_measured_on_mine(two: Registry, client: TestClient) -> None:
         lacking = client.get(f"/v1/{route}?{asked}").json()["unmeasured"]
         assert lacking["platform"] == PHONE
         assert lacking["nearest"] == [AVX2, VNNI]
-        assert lacking["bench"] == "zoo bench digits-cnn-fp32@1.0.0 --submit"
+        assert lacking["bench"] == "zoo bench digits-cnn-fp32@1.0.0 --device android --submit"
     page = client.get(f"/?{asked}").text
-    assert "nobody measured on google-gs101 (arm64 dotprod, android) yet" in page
-    assert "zoo bench digits-cnn-fp32@1.0.0 --submit" in page
+    assert "Nobody measured on google-gs101 (arm64 dotprod, android) yet" in page
+    assert "zoo bench digits-cnn-fp32@1.0.0 --device android --submit" in page
 
 
 def test_the_pages_name_the_machine(two: Registry, client: TestClient) -> None:
