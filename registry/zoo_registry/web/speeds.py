@@ -1,6 +1,6 @@
 """One timing as pages show it: text, and its ratio drawn on a scale that a table shares. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -66,3 +66,9 @@ def speeds(items: Sequence[Summary], platform: str) -> tuple[Speed | None, ...]:
     timings = [item.timing(None, None, platform) for item in items]
     scale = ratio_scale([timing for timing in timings if timing], 80)
     return tuple(speed(timing, scale) if timing else None for timing in timings)
+
+
+def one_place(shown: Iterable[Speed | None]) -> str:
+    """Spell the platform of all of them; empty where there are several, or none."""
+    found = {speed.told for speed in shown if speed}
+    return found.pop() if len(found) == 1 else ""

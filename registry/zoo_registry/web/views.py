@@ -23,7 +23,7 @@ from zoo_registry.model.query import Miss, Query
 from zoo_registry.model.summary import Summary
 from zoo_registry.web import charts, form, urls
 from zoo_registry.web.scales import Scale
-from zoo_registry.web.speeds import Speed, ratio_scale, speed
+from zoo_registry.web.speeds import Speed, one_place, ratio_scale, speed
 from zoo_registry.web.urls import Params
 
 _SMALL_FIRST = frozenset(
@@ -125,7 +125,7 @@ def columns(
     params: Params, query: Query, metric: str, rows: Sequence[ListingRow] = ()
 ) -> tuple[ListingColumn, ...]:
     """Give the headers of the result table; each that can sort is a link."""
-    where = "on " + (one_place(rows) or "the machine named")
+    where = "on " + (one_place(row.speed for row in rows) or "the machine named")
     return (
         _sortable("Artifact", "name", params, query),
         ListingColumn("Techniques"),
@@ -209,12 +209,6 @@ def usual_platform(items: Sequence[Summary]) -> str | None:
     A chart shows one, because latencies of two do not compare.
     """
     return next(iter(platforms(items)), None)
-
-
-def one_place(rows: Sequence[ListingRow]) -> str:
-    """Spell the platform of all rows; empty where there are several, or none."""
-    found = {row.speed.told for row in rows if row.speed}
-    return found.pop() if len(found) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
