@@ -52,7 +52,8 @@ def _title(release: Release) -> Text:
 
 def _identity(release: Release) -> Table:
     record = release.record
-    recipe = " → ".join(step.technique for step in record.recipe) or "none: the plain float model"
+    steps = " → ".join(step.technique for step in record.recipe)
+    recipe = steps or f"none: {record.unchanged}"
     rows = [
         ("task", record.task),
         ("recipe", recipe),

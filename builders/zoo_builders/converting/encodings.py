@@ -7,6 +7,7 @@ import numpy as np
 from zoo_builders.arrays import Array
 from zoo_builders.converting.float_model import Report
 from zoo_builders.converting.quantized_file import Quantized, without_zeros
+from zoo_builders.tflite.dense_twin import densify
 from zoo_builders.tflite.litert import Session
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
 
@@ -31,6 +32,7 @@ class Encodings:
         refused: why the sparse file cannot be kept (the runtime's own words); empty when it runs
             and agrees with the dense one.
         why_dense: why there is no sparse file, where that was found while making one.
+        kept: whether the sparse file is kept whatever is smaller: it came so.
         opens: whether XNNPACK takes its sparse path with it, where the processor has one.
     """
 
@@ -39,6 +41,7 @@ class Encodings:
     refused: str = ""
     opens: bool = False
     why_dense: str = ""
+    kept: bool = False
 
     def choose(self, rule: str) -> tuple[str, str]:
         """Give the encoding to keep and why, under the rule `auto`, `always` or `never`.
@@ -55,8 +58,8 @@ class Encodings:
             return "dense", self.why_dense or ("never asked for" if rule == "never" else FEW)
         if self.refused:
             return self._refuse(rule)
-        if rule == "always":
-            return "sparse", "always asked for"
+        if self.kept or rule == "always":
+            return "sparse", "kept as it came" if self.kept else "always asked for"
         saved = len(self.dense) - len(self.sparse)
         if saved > 0:
             return "sparse", f"{saved} bytes smaller"
@@ -87,6 +90,10 @@ def encoded(made: Quantized, rule: str, report: Report) -> Encodings:
     expected = Session(dense).infer(probes)
     report(1, 1, "convert")
     tried = rule == "always" or (rule == "auto" and model.zeros >= SPARSE_FROM)
+    came_sparse = model.file is not None and model.quantize is None
+    twin = densify(dense) if came_sparse else None
+    if twin is not None:
+        return Encodings(twin, dense, kept=True)
     if made.why_dense or not tried:
         return Encodings(dense, why_dense=made.why_dense)
     sparse = without_zeros(made)

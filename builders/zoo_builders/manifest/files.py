@@ -1,7 +1,7 @@
 """The files that a manifest names: found, hashed, held against the digests it gives."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,8 @@ class Finder:
         source = self._tflite()
         file = None if source is None else self._read(Path(source.path))
         choice = None if file is None else self._choice(file)
-        return Found(None, None, None, None, self._data(), tflite=source, file=file, choice=choice)
+        found = Found(None, None, None, None, self._data(), tflite=source, file=file, choice=choice)
+        return replace(found, remarks=tuple(_as_it_came(found)))
 
     def _read(self, path: Path) -> TfliteFile | None:
         """Open the file and see what it is; a file that this machine lacks is not looked into."""
@@ -299,6 +300,22 @@ class Finder:
                 f"fetch the right file, or write sha256: {digest}",
             )
         return SourceFile(path=str(path), sha256=digest)
+
+
+def _as_it_came(found: Found) -> Iterator[str]:
+    """What should be known of a file whose weights no recipe can store in another way."""
+    reason = found.stored_already
+    if not reason:
+        return
+    yield (
+        f"the file is taken as it came: {reason}; there is no float32 file to hold it against, so"
+        " nothing is said of fidelity"
+    )
+    if found.takes[:1] == (-1,) and -1 not in found.takes[1:]:
+        yield (
+            "its batch stays open (-1): LiteRT takes it as 1; LiteRT.js needs a fixed one, and"
+            " refuses the file"
+        )
 
 
 def _keras_graph(path: Path) -> Graph | None:

@@ -305,7 +305,7 @@ def unknown(base: Base) -> str:
     """Say why nothing can be said of a base layer by layer."""
     if base.tflite:
         return (
-            f"{base.tflite}: a finished .tflite file is quantized as it is: layer by layer nothing"
+            f"{base.tflite}: a finished .tflite file is taken as it is: layer by layer nothing"
             " is judged, for which operators the quantizer takes is known when it has run;"
             " techniques that need a Keras model are refused when the manifest is read."
         )

@@ -47,11 +47,26 @@ def run(job: Job) -> None:
     wrong = [choice] if isinstance(choice, Problem) else base_file.problems(file, choice)
     if isinstance(choice, Problem) or wrong:
         raise Unsupported(wrong[0].message, hint=wrong[0].hint)
+    _demand_same_order(job, file.data)
     first = read(attachments.carried_through(file, first_subgraph.put(file, choice.subgraph)))
     data, report = _fixed(first, _examples(job))
     write_bytes(job.out / FILE, data)
     write_json(job.out / REPORT, {"changed": data != file.data, **report})
     job.progress(1, 1, "import")
+
+
+def _demand_same_order(job: Job, data: bytes) -> None:
+    """See that a list of labels in the file does not contradict the order of the data's classes."""
+    folder = job.inputs.get("data")
+    named = attachments.labels(data)
+    classes = () if folder is None else tuple(stored.load_about(folder).get("classes", ()))
+    at = next((i for i, (a, b) in enumerate(zip(named, classes, strict=False)) if a != b), None)
+    if at is not None and len(named) == len(classes) and set(named) == set(classes):
+        raise BuildFailed(
+            f"the labels in the file and the data's classes are the same in another order: number"
+            f" {at} is {named[at]!r} in the file, {classes[at]!r} in the data",
+            hint="data.args.classes: a text with the file's order (zoo import writes one)",
+        )
 
 
 def _examples(job: Job) -> Array | None:

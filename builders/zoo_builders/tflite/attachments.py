@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zoo_builders.tflite import litert
-from zoo_builders.tflite.flatbuffer import pack, read
+from zoo_builders.tflite.flatbuffer import pack, read, unpacked
 from zoo_builders.tflite.tflite_file import Called, TfliteFile
 from zoo_registry.model.errors import BuildFailed
 
@@ -119,7 +119,7 @@ def _same_names(original: TfliteFile, made: TfliteFile) -> bool:
 
 def _written(original: TfliteFile, made: TfliteFile) -> bytes:
     schema = litert.schema()
-    model = schema.ModelT.InitFromPackedBuf(made.data, 0)
+    model = unpacked(made.data)
     missing = dict(_missing_metadata(original, made))
     model.metadata = [one for one in model.metadata or () if _text(one.name) not in missing]
     for name, value in missing.items():

@@ -8,8 +8,8 @@ equal.
 
 from typing import Any
 
-from zoo_builders.tflite import litert, weight_tensors
-from zoo_builders.tflite.flatbuffer import pack, read
+from zoo_builders.tflite import weight_tensors
+from zoo_builders.tflite.flatbuffer import pack, read, unpacked
 from zoo_builders.tflite.tflite_file import BadFile, TfliteFile
 
 
@@ -28,8 +28,7 @@ def densify(data: bytes) -> bytes | None:
         operator.code == "DENSIFY" for graph in seen.subgraphs for operator in graph.operators
     ):
         return None
-    schema = litert.schema()
-    model = schema.ModelT.InitFromPackedBuf(data, 0)
+    model = unpacked(data)
     if any(buffer.offset > 1 for buffer in model.buffers):
         return None
     try:

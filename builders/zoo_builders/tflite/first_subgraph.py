@@ -7,8 +7,7 @@ places, and all that names one of them by number names it anew.
 from collections.abc import Iterator
 from typing import Any
 
-from zoo_builders.tflite import litert
-from zoo_builders.tflite.flatbuffer import pack
+from zoo_builders.tflite.flatbuffer import pack, unpacked
 from zoo_builders.tflite.tflite_file import TfliteFile
 
 
@@ -16,7 +15,7 @@ def put(file: TfliteFile, number: int) -> bytes:
     """Give the file with subgraph `number` in the first place; its own bytes where it is there."""
     if number == 0:
         return file.data
-    model = litert.schema().ModelT.InitFromPackedBuf(file.data, 0)
+    model = unpacked(file.data)
     graphs, places = model.subgraphs, {0: number, number: 0}
     graphs[0], graphs[number] = graphs[number], graphs[0]
     for signature in model.signatureDefs or ():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from zoo_builders.arrays import Array
 from zoo_builders.tflite import litert
-from zoo_builders.tflite.flatbuffer import pack
+from zoo_builders.tflite.flatbuffer import pack, unpacked
 from zoo_builders.tflite.tflite_file import BadFile, Operator, Subgraph, TfliteFile
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
@@ -152,7 +152,7 @@ def _written(
     import numpy as np
 
     schema = litert.schema()
-    model = schema.ModelT.InitFromPackedBuf(file.data, 0)
+    model = unpacked(file.data)
     graph = model.subgraphs[0]
     graph.tensors[entry].shape = list(shape)
     for index, value in seen.items():

@@ -46,20 +46,39 @@ def read(data: bytes) -> TfliteFile:
         raise _no_tflite(data)
     try:
         return _Reader(data, litert.schema()).file()
-    except (
-        struct.error,
-        IndexError,
-        ValueError,
-        TypeError,
-        OverflowError,
-        AttributeError,
-        KeyError,
-    ) as error:
-        raise BadFile(
-            f"cut off or damaged .tflite file ({len(data):,} bytes):"
-            f" {type(error).__name__}: {error}",
-            hint=f"compare its size and sha256 with the original's, or {file_kinds.AGAIN}",
-        ) from error
+    except _TRIPPED as error:
+        raise _damaged(data, error) from error
+
+
+def unpacked(data: bytes) -> Any:
+    """Give the `ModelT` of a file that was read, to be changed and packed anew.
+
+    Raises:
+        BadFile: a part of it that nobody reads is damaged.
+    """
+    try:
+        return litert.schema().ModelT.InitFromPackedBuf(data, 0)
+    except _TRIPPED as error:
+        raise _damaged(data, error) from error
+
+
+_TRIPPED = (
+    struct.error,
+    IndexError,
+    ValueError,
+    TypeError,
+    OverflowError,
+    AttributeError,
+    KeyError,
+)
+"""What the generated accessors raise on bytes that are no model."""
+
+
+def _damaged(data: bytes, error: Exception) -> BadFile:
+    return BadFile(
+        f"cut off or damaged .tflite file ({len(data):,} bytes): {type(error).__name__}: {error}",
+        hint=f"compare its size and sha256 with the original's, or {file_kinds.AGAIN}",
+    )
 
 
 def _no_tflite(data: bytes) -> BadFile:

@@ -319,6 +319,17 @@ class Record(Part):
         """
         return (self.file.sha256, self.golden.sha256) if self.golden else (self.file.sha256,)
 
+    @property
+    def unchanged(self) -> str:
+        """What a file without a recipe is, in words; empty with a recipe.
+
+        One whose weights are no floats came from elsewhere as it is.
+        """
+        if self.recipe:
+            return ""
+        floats = all(w.dtype == "float32" and not w.encoded_sparse for w in self.structure.weights)
+        return "the plain float model" if floats else "the file as it came"
+
     def metric(self, name: str) -> Metric | None:
         """Metric `name` on the first split that has it, or None."""
         return next((m for m in self.metrics if m.metric == name), None)

@@ -17,10 +17,12 @@ from PIL import Image
 
 from plugins import edited_files
 from plugins.digits import a_job
-from plugins.edited_files import edited
+from plugins.edited_files import edited, with_archive
 from zoo_builders.data.shipped import shipped
-from zoo_builders.stages import evaluate, import_file
+from zoo_builders.stages import convert, evaluate, import_file
+from zoo_builders.tflite import attachments
 from zoo_builders.tflite.flatbuffer import read
+from zoo_builders.tflite.inspection import inspect
 from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.record import Record
@@ -168,6 +170,54 @@ def test_examples_that_a_quantized_input_would_cut_off_are_refused(
     with pytest.raises(BuildFailed, match=r"stands for -0.99.* hold 0 to 255") as caught:
         import_file.run(job)
     assert "rescale" in caught.value.hint
+
+
+def an_import(data: Path, given: bytes, folder: Path) -> Any:
+    (folder / "given.tflite").write_bytes(given)
+    files = {"tflite": folder / "given.tflite"}
+    return a_job("import", folder / "out", {}, files=files, inputs={"data": data})
+
+
+def test_labels_in_the_file_that_contradict_the_datas_order_are_refused(
+    data: Path, tmp_path: Path
+) -> None:
+    """Scores would be counted for the wrong classes, and an accuracy published that is none."""
+    for order, wrong in (("abcdef", False), ("abdcef", True), ("uvwxyz", False)):
+        given = with_archive(committed("fp32"), {"labels.txt": "\n".join(order).encode()})
+        (tmp_path / order).mkdir()
+        job = an_import(data, given, tmp_path / order)
+        if not wrong:
+            import_file.run(job)
+            continue
+        with pytest.raises(BuildFailed, match="number 2 is 'd' in the file, 'c' in the data"):
+            import_file.run(job)
+
+
+@pytest.mark.parametrize("name", ["sparse", "sparse-fp16", "int8", "fp32"])
+def test_a_file_without_a_recipe_is_kept_byte_for_byte(
+    name: str, data: Path, make_job: Callable[..., Any]
+) -> None:
+    """One that came sparse has its dense twin beside it, which shows what the zeros are worth."""
+    given = committed(name)
+    job = make_job("convert", {"quantize": None}, model=given, data=data)
+    convert.run(job)
+    assert (job.out / "model.tflite").read_bytes() == given
+    about = json.loads((job.out / "encodings.json").read_bytes())
+    assert about["chosen"] == ("sparse" if name.startswith("sparse") else "dense")
+    assert (job.out / "dense.tflite").exists() == name.startswith("sparse")
+
+
+def test_what_a_file_carries_is_in_every_variant(data: Path, make_job: Callable[..., Any]) -> None:
+    named = {"labels.txt": b"a\nb\nc\nd\ne\nf"}
+    given = with_archive(edited(committed("fp32"), edited_files.described), named)
+    settings = {"dtype": "dynamic", "engine": "litert", "report": False}
+    job = make_job("convert", {"quantize": settings}, model=given, data=data)
+    convert.run(job)
+    made = (job.out / "model.tflite").read_bytes()
+    assert attachments.associated(made) == named
+    assert [one.key for one in read(made).signatures] == ["classify"]
+    assert dict(read(made).metadata)["TFLITE_METADATA"].endswith(b"what the file is for")
+    assert {weight.dtype for weight in inspect(made).weights} == {"int8"}
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {

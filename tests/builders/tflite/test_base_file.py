@@ -1,5 +1,8 @@
 """Which part of a file is meant, and what is in the way of taking it."""
 
+from collections import Counter
+from random import Random
+
 import pytest
 
 from plugins import edited_files
@@ -8,7 +11,8 @@ from zoo_builders.tflite import attachments, base_file, first_subgraph
 from zoo_builders.tflite.base_file import Choice, Problem, choose, problems
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.litert import Session
-from zoo_builders.tflite.tflite_file import TfliteFile
+from zoo_builders.tflite.tflite_file import BadFile, TfliteFile
+from zoo_registry.model.errors import BuildFailed
 
 
 def asked(
@@ -134,3 +138,47 @@ def test_an_open_batch_is_no_problem() -> None:
     assert base_file.unknown_sizes(file, 0) == ["input"]
     assert not problems(file, Choice(0))
     assert attachments.archive(file.data) is None
+
+
+def _damaged(data: bytes, random: Random) -> bytes:
+    """Cut a file, or change, add and take out a few of its bytes."""
+    found = bytearray(data[: random.randrange(len(data))] if random.random() < 0.15 else data)
+    for _ in range(random.choice((1, 2, 4, 16))):
+        place, kind = random.randrange(len(found) + 1), random.randrange(4)
+        number = random.choice((0, 1, -1, 2**31 - 1, -(2**31), 255, random.randrange(-200, 200)))
+        piece = (
+            bytes([random.randrange(256)]),
+            number.to_bytes(4, "little", signed=True),
+            random.randbytes(2),
+            b"",
+        )[kind]
+        taken = len(piece) if kind else random.randrange(2)
+        found[place : place + (taken or random.randrange(9))] = piece
+    return bytes(found)
+
+
+def test_damaged_files_are_judged_or_refused_and_never_crash() -> None:
+    random = Random(7)
+    whole = (
+        committed("sparse"),
+        edited(committed("int8"), edited_files.open_batch),
+        edited(committed(), edited_files.second_subgraph),
+        edited_files.with_archive(edited(committed(), edited_files.described), {"a.txt": b"b"}),
+    )
+    outcomes = Counter(_outcome(_damaged(random.choice(whole), random)) for _ in range(300))
+    assert min(outcomes["read"], outcomes["refused"]) > 20, outcomes
+
+
+def _outcome(data: bytes) -> str:
+    try:
+        file = read(data)
+        choice = asked(file)
+        if isinstance(choice, Choice):
+            problems(file, choice)
+        base_file.stored_already(file.main)
+        attachments.labels(data)
+        for number in range(len(file.subgraphs)):
+            first_subgraph.put(file, number)
+    except (BadFile, BuildFailed):
+        return "refused"
+    return "read"
