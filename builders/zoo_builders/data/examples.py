@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo_builders.data import finite
+from zoo_builders import finite
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import WrongUse
 

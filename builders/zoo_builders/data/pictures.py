@@ -21,13 +21,13 @@ import io
 import math
 import struct
 import warnings
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from zoo_builders.data.examples import BadData
+from zoo_builders.data.tally import Tally
 
 Mode = Literal["L", "RGB"]
 
@@ -72,25 +72,6 @@ _BROKEN = (
     struct.error,
 )
 """What Pillow's readers raise of damaged files, one as another."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How many pictures needed what."""
-
-    found: Counter[str] = field(default_factory=Counter)
-
-    def add(self, what: str) -> None:
-        """Count one picture more."""
-        self.found[what] += 1
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """One line a step that was taken, with the number of pictures."""
-        return tuple(
-            f"{count} picture{'s' if count > 1 else ''}: {what}"
-            for what, count in sorted(self.found.items())
-        )
 
 
 def read(source: "Path | IO[bytes]", told: str, mode: Mode | None, tally: Tally) -> Any:

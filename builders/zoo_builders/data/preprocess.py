@@ -194,6 +194,12 @@ def value_map(
         name, raw = _only(step)
         if name == "rescale":
             start, stop = Range.model_validate(raw).root
+            if not low < high:
+                raise BadData(
+                    f"rescale: every value is {low:g}; there is no range to bring to {start:g} to"
+                    f" {stop:g}",
+                    hint="drop rescale, or look what the source holds",
+                )
             gain = (stop - start) / (high - low)
             scale, offset = scale * gain, offset * gain + (start - low * gain)
             low, high = start, stop

@@ -226,11 +226,12 @@ class _Builder:
         if _INT.fullmatch(text):
             return int(text)
         if _FLOAT.fullmatch(text) and len(text) <= MAX_NUMBER:
-            return float(
-                text.replace(".inf", "inf")
-                .replace(".Inf", "inf")
-                .replace(".INF", "inf")
-                .lower()
-                .replace(".nan", "nan")
-            )
+            return self._number(node, text, key)
         return text
+
+    def _number(self, node: Any, text: str, key: Key) -> float:
+        """Read a number; what is none, or is too large to be one, is refused with its line."""
+        value = math.nan if text.lower().endswith(("inf", "nan")) else float(text)
+        if not math.isfinite(value):
+            raise self._refuse(node, f"{text} is not a number that can be used", key, "write one")
+        return value

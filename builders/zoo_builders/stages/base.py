@@ -8,8 +8,8 @@ from zoo_builders import tf
 from zoo_builders.data import front_end
 from zoo_builders.data.front_end import FrontEnd
 from zoo_builders.data.preprocess import ValueMap
-from zoo_builders.data.stored import load_about
-from zoo_builders.keras_models import custom_layers
+from zoo_builders.data.stored import load_about, load_raw, load_value_map
+from zoo_builders.keras_models import custom_layers, finite_weights
 from zoo_builders.keras_models.files import load, save
 from zoo_builders.keras_models.render import graph_of, render
 from zoo_builders.keras_models.weights import render_with, weights_of
@@ -25,6 +25,8 @@ from zoo_builders.training.settings import Train
 from zoo_registry.model.errors import BuildFailed, WrongUse
 
 _FILE = "file:"
+_PROBES = 4
+_DIVERGED = "lower train.learning_rate in the manifest"
 _HINT = "return Net(...).graph()"
 
 
@@ -42,12 +44,14 @@ def run(job: Job) -> None:
     tf.deterministic(train.seed)
     context = JobContext(job, train, train.seed)
     model, borrowed = _ready(job)
+    _refuse_no_numbers(model, job)
     count = epochs(job.params.get("weights"), train.epochs)
     history = (
         fit(model, context, train.model_copy(update={"epochs": count}), note="train")
         if count
         else []
     )
+    finite_weights.refuse(model, "after training", _DIVERGED)
     save(model, job.out / "model.keras")
     custom_layers.keep(model, _python(job), job.out)
     report = {
@@ -72,6 +76,18 @@ def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
     refuse_other_classes(str(job.params["task"]), model.outputs[0].shape[1:], about["classes"])
     borrowed = borrow(model, job)
     return model if front is None else hearing(model, *front), borrowed
+
+
+def _refuse_no_numbers(model: Any, job: Job) -> None:
+    """Look at weights, then at outputs for a few examples, before anything is trained."""
+    file = job.files.get("weights") or job.files.get("network")
+    asked = (job.params.get("weights") or {}).get("source", "train")
+    where = file.name if file else f"the base (weights: {asked})"
+    finite_weights.refuse(model, where, f"mend the weights of {where}: every one must be a number")
+    folder = job.inputs["data"]
+    split = next(iter(load_about(folder)["splits"]))
+    images, _ = load_raw(folder, split)
+    finite_weights.refuse_outputs(model, load_value_map(folder)(images[:_PROBES]))
 
 
 def hearing(model: Any, front: FrontEnd, values: ValueMap) -> Any:

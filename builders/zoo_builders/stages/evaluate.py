@@ -24,7 +24,7 @@ from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine
 from zoo_builders.tflite.proof import Inspection
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import BuildFailed, Unsupported
+from zoo_registry.model.errors import BuildFailed, MeasureFailed, Unsupported
 from zoo_registry.model.files import write_bytes
 from zoo_registry.model.label_space import label_space
 from zoo_registry.model.record import (
@@ -237,9 +237,39 @@ def outputs_of(job: Job, data: bytes, split: _Split, note: str) -> Array:
     for start in range(0, total, _REPORT_EVERY):
         job.progress(start, total, note)
         inputs = np.asarray(split.inputs[start : start + _REPORT_EVERY])
-        found.append(session.infer(split.values(inputs), _output(job)))
+        values = split.values(inputs)
+        found.append(_inferred(session, values, _output(job), (split.name, start)))
     job.progress(total, total, note)
     return np.concatenate(found)
+
+
+def _inferred(
+    session: litert.Session, inputs: Array, output: int | None, place: tuple[str, int]
+) -> Array:
+    """Run examples from a place (split, number) on.
+
+    Outputs that are no numbers are named by the example they belong to.
+    """
+    try:
+        return session.infer(inputs, output)
+    except MeasureFailed as error:
+        if error.kind != "not-finite":
+            raise
+        split, start = place
+        wrong = next((at for at, one in enumerate(inputs) if _fails(session, one)), 0)
+        raise MeasureFailed(
+            f"{error.message} for example {start + wrong} of split {split!r}",
+            kind=error.kind,
+            hint="look at that example and at the layers' largest values: zoo preflight MANIFEST",
+        ) from error
+
+
+def _fails(session: litert.Session, example: Array) -> bool:
+    try:
+        session.infer(example[None])
+    except MeasureFailed:
+        return True
+    return False
 
 
 def _metrics(

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from zoo_builders.stage import Job
 from zoo_builders.stages.results import write_parts
-from zoo_builders.tflite import proof
+from zoo_builders.tflite import finite_weights, proof
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.inspection import examine
+from zoo_registry.model.errors import ProofFailed
 
 
 def run(job: Job) -> None:
@@ -17,11 +18,18 @@ def run(job: Job) -> None:
 
     Raises:
         BadFile: the file cannot be read.
-        ProofFailed: it does not hold what the recipe promises; every broken promise is named.
+        ProofFailed: a weight is no number, or the file does not hold what the recipe promises;
+            every broken promise is named.
     """
     job.progress(0, 1, "inspect")
     folder = job.inputs["file"]
-    seen = examine(read((folder / "model.tflite").read_bytes()), _layers(folder / "layers.json"))
+    file = read((folder / "model.tflite").read_bytes())
+    if found := finite_weights.problem(file.main):
+        raise ProofFailed(
+            f"the finished file: {found}; float16 holds no value above 65504",
+            hint="leave that layer in float32, or take another recipe",
+        )
+    seen = examine(file, _layers(folder / "layers.json"))
     promises = tuple(proof.Promise.model_validate(promise) for promise in job.params["promises"])
     findings = proof.judge(promises, seen)
     proof.demand(findings)

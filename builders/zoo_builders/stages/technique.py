@@ -3,7 +3,7 @@
 from typing import Any
 
 from zoo_builders import tf
-from zoo_builders.keras_models import custom_layers, fake_quant_models
+from zoo_builders.keras_models import custom_layers, fake_quant_models, finite_weights
 from zoo_builders.keras_models.files import load, save
 from zoo_builders.keras_models.weights import copied
 from zoo_builders.stage import Job
@@ -57,11 +57,12 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
     TFMOT's wrappers share layers with what they wrap.
 
     Raises:
-        BuildFailed: it is done by the converter, it failed, or left its training wrappers in the
-            model.
+        BuildFailed: it is done by the converter, it failed, left its training wrappers in the
+            model, or a weight that is no number.
     """
     changed = technique.apply(copied(model), technique.params.model_validate(params), context)
     refuse_wrappers(changed, technique.name)
+    finite_weights.refuse(changed, f"after {technique.name}", "lower its learning_rate")
     return changed
 
 

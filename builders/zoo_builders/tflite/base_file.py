@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from zoo_builders.tflite import weight_tensors
+from zoo_builders.tflite import finite_weights, weight_tensors
 from zoo_builders.tflite.tflite_file import Called, Subgraph, Tensor, TfliteFile
 from zoo_registry.model.suggest import nearest
 
@@ -144,7 +144,21 @@ def _spelled(file: TfliteFile, called: Called) -> str:
 
 def problems(file: TfliteFile, choice: Choice) -> list[Problem]:
     """Say why the chosen part cannot be fed, run or judged; empty where nothing is in the way."""
-    return [*_of_operators(file), *_of_inputs(file, choice), *_of_outputs(file, choice)]
+    return [
+        *_of_operators(file),
+        *_of_inputs(file, choice),
+        *_of_outputs(file, choice),
+        *_of_weights(file, choice),
+    ]
+
+
+def _of_weights(file: TfliteFile, choice: Choice) -> Iterator[Problem]:
+    if found := finite_weights.problem(file.subgraphs[choice.subgraph]):
+        yield Problem(
+            "tflite",
+            f"{found}; every weight must be a number",
+            "convert the model again from a checkpoint whose weights are numbers",
+        )
 
 
 def _of_operators(file: TfliteFile) -> Iterator[Problem]:

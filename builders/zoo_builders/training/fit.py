@@ -9,6 +9,7 @@ changes is a variable. Layers of the user that draw random numbers without a Ker
 """
 
 import importlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -101,7 +102,7 @@ def fit(
     watch = [
         *callbacks,
         *context.job.observe(model, note),
-        tf.keras.callbacks.TerminateOnNaN(),
+        _stop_at_nan(),
         progress(run),
         keeper(run),
     ]
@@ -110,12 +111,39 @@ def fit(
     else:
         _own_loop(run, watch)
     epochs = run.position.history
-    if len(epochs) < train.epochs or not all(epoch["loss"] == epoch["loss"] for epoch in epochs):
-        raise BuildFailed(
-            f"{note}: the loss became NaN in epoch {len(epochs)}",
-            hint="lower learning_rate in the manifest",
-        )
+    _insist_on_numbers(epochs, train, note)
     return epochs
+
+
+def _insist_on_numbers(epochs: Sequence[dict[str, float]], train: Train, note: str) -> None:
+    """Weights and inputs were numbers when it began, so the training itself left them."""
+    for at, epoch in enumerate(epochs, 1):
+        wrong = next((name for name, value in epoch.items() if not math.isfinite(value)), None)
+        if wrong is not None or (at == len(epochs) < train.epochs):
+            name = wrong or "loss"
+            raise BuildFailed(
+                f"{note}: {name} became {_told(epoch[name])} in epoch {at} of {train.epochs}: the"
+                " training diverged (weights and examples were numbers before)",
+                hint=f"lower learning_rate in the manifest; it is {train.learning_rate:g}",
+            )
+
+
+def _told(value: float) -> str:
+    return "NaN" if math.isnan(value) else "infinite" if math.isinf(value) else f"{value:g}"
+
+
+def _stop_at_nan() -> Any:
+    """Make the callback that ends a training whose loss is no number; nothing is printed."""
+
+    class StopAtNan(tf.keras.callbacks.Callback):  # type: ignore[misc]  # Keras is Any
+        """Looks at the loss of every batch."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch
+            if not math.isfinite(float((logs or {}).get("loss", 0.0))):
+                self.model.stop_training = True
+
+    return StopAtNan()
 
 
 def _keras_fit(run: Run, watch: Sequence[Any]) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from zoo_builders import tf
+from zoo_builders import finite, tf
 from zoo_builders.data.preprocess import ValueMap
 from zoo_builders.data.stored import load_raw, load_split, load_value_map
 from zoo_builders.stage import Job
 from zoo_builders.training.batches import Examples, order, passes
 from zoo_builders.training.context import Context
 from zoo_builders.training.settings import Train
+from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import write_bytes
 
 FLOAT_BUDGET = 1 << 30
@@ -126,7 +127,13 @@ def _in_memory(images: Any, labels: Any, values: ValueMap) -> Examples:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a report that people read: sorted keys, indented, whole or not at all."""
+    """Write a report that people read: sorted keys, indented, whole or not at all.
+
+    Raises:
+        BuildFailed: a value is NaN or infinite; with its path.
+    """
+    if wrong := finite.path_in(dict(value)):
+        raise BuildFailed(f"{path.name}: {wrong} is no number, and a report holds numbers only")
     write_bytes(
         path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
     )

@@ -12,15 +12,16 @@ import pytest
 from PIL import Image, ImageCms
 
 from zoo_builders.data.examples import BadData, Dataset
-from zoo_builders.data.pictures import Tally, read
+from zoo_builders.data.pictures import read
 from zoo_builders.data.sources import SOURCES
+from zoo_builders.data.tally import Tally
 
 Pixels = list[list[int]]
 
 
 def decoded(data: bytes, mode: Any = None) -> tuple[str, Pixels, Tally]:
     """Give the mode, the pixels in reading order, and what was counted."""
-    tally = Tally()
+    tally = Tally("picture")
     image = read(io.BytesIO(data), "some.png", mode, tally)
     array = np.asarray(image)
     return image.mode, array.reshape(-1, 1 if array.ndim < 3 else array.shape[-1]).tolist(), tally
@@ -189,7 +190,9 @@ def test_every_orientation_is_turned_upright_once(form: str) -> None:
         lying = lying.transpose(INVERSE[orientation]) if orientation > 1 else lying
         exif = Image.Exif()
         exif[0x0112] = orientation
-        found = read(io.BytesIO(saved(lying, form, exif=exif, quality=98)), "some", "RGB", Tally())
+        found = read(
+            io.BytesIO(saved(lying, form, exif=exif, quality=98)), "some", "RGB", Tally("picture")
+        )
         assert found.size == (40, 24), orientation
         assert np.abs(np.asarray(found, np.int16) - upright).max() <= 2, orientation
 
@@ -218,7 +221,7 @@ def test_plain_pictures_give_what_pillow_gives() -> None:
         for mode in ("RGB", "L"):
             with Image.open(io.BytesIO(data)) as opened:
                 wanted = np.asarray(opened.convert(mode))
-            tally = Tally()
+            tally = Tally("picture")
             found = read(io.BytesIO(data), "some", mode, tally)  # type: ignore[arg-type]
             assert np.array_equal(np.asarray(found), wanted), (form, mode)
             assert not tally.notes

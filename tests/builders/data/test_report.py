@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zoo_builders.data import finite, report
+from zoo_builders import finite
+from zoo_builders.data import report
 from zoo_builders.data.examples import BadData, refuse_no_numbers
 from zoo_builders.data.stored import load_about
 from zoo_builders.stage import Job

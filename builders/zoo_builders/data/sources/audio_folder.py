@@ -4,7 +4,8 @@
     FOLDER/SPLIT/CLASS/*.wav     one split a folder (train, test, …), when every folder of the first
                                  level holds folders
 
-Files are uncompressed PCM of 8, 16, 24 or 32 bits, any sample rate, any number of channels.
+Files are uncompressed, as `wav` reads them: PCM of 8, 16, 24 or 32 bits, or floats, any number of
+channels, 1 to 768 kHz.
 Channels are averaged, the rate is brought to `sample_rate` by a polyphase filter (SciPy's
 `resample_poly`), the length to `seconds`: a longer recording is cropped to its middle, a shorter
 one put in the middle of silence. Files are taken in the order of class, then file name, then mixed
@@ -12,25 +13,21 @@ within each split by a permutation that is always the same, so that any slice ho
 """
 
 import math
-import wave
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from zoo_builders.data import untrusted
+from zoo_builders.data import untrusted, wav
 from zoo_builders.data.audio_features import Seconds, fitted
 from zoo_builders.data.examples import BadData, Dataset, Report, Survey
 from zoo_builders.data.sources import SOURCES, Source
+from zoo_builders.data.tally import Tally
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 
 _SUFFIXES = frozenset({".wav", ".wave"})
-LONGEST = 600
-"""Seconds: a longer file is no keyword, and would fill the memory while it is resampled."""
-
-_TO_WAV = "ffmpeg -i FILE -c:a pcm_s16le OUT.wav   # or any tool that writes uncompressed PCM"
 
 
 class AudioFolderArgs(Spec):
@@ -75,11 +72,15 @@ def load(args: AudioFolderArgs, files: Mapping[str, Path], report: Report) -> Da
         )
     like = np.empty((args.samples, 1, 1), np.int16)
 
+    tally = Tally("recording")
+
     def one(file: Path) -> Any:
-        return recording(file, args.sample_rate, args.samples)[:, None, None]
+        return recording(file, args.sample_rate, args.samples, tally)[:, None, None]
 
     splits = untrusted.read(found.splits, classes, like, one, report, "read recordings")
-    return Dataset(splits, classes, (-32768.0, 32767.0), args.sample_rate, found.notes)
+    return Dataset(
+        splits, classes, (-32768.0, 32767.0), args.sample_rate, (*found.notes, *tally.notes)
+    )
 
 
 def survey(_args: AudioFolderArgs, files: Mapping[str, Path]) -> Survey:
@@ -88,69 +89,25 @@ def survey(_args: AudioFolderArgs, files: Mapping[str, Path]) -> Survey:
     return found.survey(untrusted.listed(found.splits, files.get("classes")))
 
 
-def recording(file: Path, sample_rate: int, samples: int) -> Any:
+def recording(file: Path, sample_rate: int, samples: int, tally: Tally) -> Any:
     """Read one file as int16 [samples]: one channel, resampled, its length fitted.
 
     Raises:
-        BadData: it is not an uncompressed PCM wav, is empty, cut short, or longer than ten minutes.
+        BadData: it is not an uncompressed wav, is empty, cut short, or longer than ten minutes.
     """
     import numpy as np
 
-    values, rate = _decoded(file)
+    values, rate = wav.read(file, f"{file.parent.name}/{file.name}", tally)
     mono = values.mean(axis=1)
+    if values.shape[1] > 1:
+        tally.add("several channels, averaged")
     if rate != sample_rate:
         from scipy.signal import resample_poly
 
+        tally.add(f"of another rate, resampled to {sample_rate} Hz")
         shared = math.gcd(sample_rate, rate)
         mono = resample_poly(mono, sample_rate // shared, rate // shared)
     return fitted(np.clip(np.rint(mono), -32768, 32767).astype(np.int16), samples)
-
-
-def _decoded(file: Path) -> tuple[Any, int]:
-    """Give (float64 [frames, channels] in units of int16, sample rate)."""
-    told = f"{file.parent.name}/{file.name}"
-    try:
-        with wave.open(str(file), "rb") as sound:
-            channels, width, rate, frames = sound.getparams()[:4]
-            if not (channels and rate and frames):
-                raise BadData(
-                    f"{told} is empty: {channels} channels, {frames} frames at {rate} Hz",
-                    hint=f"remove {told}",
-                )
-            if frames > LONGEST * rate:
-                raise BadData(
-                    f"{told} lasts {frames / rate:.0f} s; at most {LONGEST} s are read",
-                    hint="cut it into keywords",
-                )
-            data = sound.readframes(frames)
-    except (OSError, EOFError, wave.Error) as error:
-        raise BadData(
-            f"{told} is not an uncompressed PCM wav: {str(error) or 'it ends too early'}",
-            hint=_TO_WAV,
-        ) from error
-    if len(data) != frames * channels * width:
-        expected = frames * channels * width
-        raise BadData(
-            f"{told} is cut short: its header promises {expected} bytes, it holds {len(data)}",
-            hint=f"fetch {told} again",
-        )
-    return _values(data, width, told).reshape(-1, channels), rate
-
-
-def _values(data: bytes, width: int, told: str) -> Any:
-    """Turn PCM bytes of 1 to 4 bytes a sample into float64 in units of int16."""
-    import numpy as np
-
-    if width == 1:  # unsigned, by the format's own rule
-        return (np.frombuffer(data, np.uint8).astype(np.float64) - 128.0) * 256.0
-    if width == 3:  # noqa: PLR2004  24 bits: the upper three bytes of 32
-        padded = np.zeros((len(data) // 3, 4), np.uint8)
-        padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-        return padded.view("<i4")[:, 0] / 65536.0
-    if width not in (2, 4):
-        raise BadData(f"{told}: {8 * width} bits a sample; expected 8, 16, 24 or 32", hint=_TO_WAV)
-    # bytes of int16
-    return np.frombuffer(data, f"<i{width}") / (1.0 if width == 2 else 65536.0)  # noqa: PLR2004
 
 
 SOURCES.add(

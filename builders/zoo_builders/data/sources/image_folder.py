@@ -24,6 +24,7 @@ from zoo_builders.data import pictures, untrusted
 from zoo_builders.data.examples import BadData, Dataset, Report, Survey
 from zoo_builders.data.preprocess import Pixels
 from zoo_builders.data.sources import SOURCES, Source
+from zoo_builders.data.tally import Tally
 from zoo_builders.data.untrusted import ClassList
 from zoo_builders.spec import Sha256, Spec
 
@@ -68,7 +69,7 @@ def load(args: ImageFolderArgs, files: Mapping[str, Path], report: Report) -> Da
                 " labels"
             ),
         )
-    like, tally = np.empty((*args.size, args.channels), np.uint8), pictures.Tally()
+    like, tally = np.empty((*args.size, args.channels), np.uint8), Tally("picture")
     splits = untrusted.read(
         found.splits, classes, like, lambda file: _image(file, args, tally), report, "read images"
     )
@@ -81,7 +82,7 @@ def survey(_args: ImageFolderArgs, files: Mapping[str, Path]) -> Survey:
     return found.survey(untrusted.listed(found.splits, files.get("classes")))
 
 
-def _image(file: Path, args: ImageFolderArgs, tally: pictures.Tally) -> Any:
+def _image(file: Path, args: ImageFolderArgs, tally: Tally) -> Any:
     import numpy as np
 
     height, width = args.size

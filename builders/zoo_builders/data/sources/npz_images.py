@@ -26,6 +26,7 @@ from pydantic import Field
 from zoo_builders.data import pictures, untrusted
 from zoo_builders.data.examples import BadData, Dataset, Examples, Report, Survey, refuse_no_numbers
 from zoo_builders.data.sources import SOURCES, Source
+from zoo_builders.data.tally import Tally
 from zoo_builders.spec import Sha256, Spec
 
 LIMIT = 16 << 30
@@ -178,8 +179,8 @@ def _stream(arrays: Mapping[str, Any], report: Report) -> Dataset:
     import numpy as np
 
     jpeg, offsets, labels, split = _checked_stream(arrays)
-    tally = pictures.Tally()
-    first = _decode(jpeg, offsets, 0, pictures.Tally())
+    tally = Tally("picture")
+    first = _decode(jpeg, offsets, 0, Tally("picture"))
     images = np.empty((len(labels), *first.shape), np.uint8)
     for index in range(len(labels)):
         image = _decode(jpeg, offsets, index, tally)
@@ -229,7 +230,7 @@ def _checked_stream(arrays: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
     return jpeg, offsets, labels, split
 
 
-def _decode(jpeg: Any, offsets: Any, index: int, tally: pictures.Tally) -> Any:
+def _decode(jpeg: Any, offsets: Any, index: int, tally: Tally) -> Any:
     import numpy as np
 
     data = jpeg[offsets[index] : offsets[index + 1]].tobytes()

@@ -21,6 +21,7 @@ from zoo_builders.data.examples import UNLABELLED, Dataset, Examples, Report
 from zoo_builders.data.preprocess import Pixels
 from zoo_builders.data.shipped import shipped
 from zoo_builders.data.sources import SOURCES, Source
+from zoo_builders.data.tally import Tally
 from zoo_builders.spec import Spec
 
 FILES = (
@@ -66,7 +67,7 @@ def load(args: PhotographsArgs, _files: Mapping[str, Path], report: Report) -> D
 
 
 def _read(package: str, name: str) -> Any:
-    return pictures.read(shipped(package, name, "weights"), name, "RGB", pictures.Tally())
+    return pictures.read(shipped(package, name, "weights"), name, "RGB", Tally("picture"))
 
 
 def _cut(photographs: list[Any], args: PhotographsArgs, seed: int) -> Examples:

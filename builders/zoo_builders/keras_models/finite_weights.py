@@ -1,0 +1,66 @@
+"""Weights and outputs of a Keras model that are not numbers, found before anything is trained."""
+
+from typing import Any
+
+from zoo_builders import finite, tf
+from zoo_registry.model.errors import BuildFailed
+
+
+def problem(model: Any) -> str:
+    """Name the first weight that is NaN or infinite, by layer and place; empty where none is."""
+    for layer in model.layers:
+        for weight in layer.weights:
+            values = weight.numpy()
+            place = finite.first(values)
+            if place is not None:
+                count = finite.count(values)
+                return (
+                    f"layer {layer.name!r}: {_called(weight)} holds {values[place]} at"
+                    f" {list(place)} ({count} of its {values.size} values are no numbers)"
+                )
+    return ""
+
+
+def refuse(model: Any, where: str, hint: str) -> None:
+    """Insist that all weights are numbers; `where` begins the message.
+
+    Raises:
+        BuildFailed: one is NaN or infinite.
+    """
+    if found := problem(model):
+        raise BuildFailed(f"{where}: {found}", hint=hint)
+
+
+def refuse_outputs(model: Any, inputs: Any) -> None:
+    """Insist that a model with sound weights gives numbers for a few inputs.
+
+    Raises:
+        BuildFailed: it does not; the first layer whose outputs are no numbers is named.
+    """
+    if _sound(model(inputs, training=False)):
+        return
+    raise BuildFailed(
+        "the network's outputs are not numbers before anything is trained"
+        f"{_first_layer(model, inputs)}",
+        hint="look there for a logarithm, a root or a division of zero, or for inputs too large",
+    )
+
+
+def _first_layer(model: Any, inputs: Any) -> str:
+    """Name the first layer with such outputs, where the model can be cut there."""
+    for layer in model.layers:
+        try:
+            part = tf.keras.Model(model.inputs, layer.output)
+        except (AttributeError, ValueError):
+            continue
+        if not _sound(part(inputs, training=False)):
+            return f": the first such layer is {layer.name!r} ({type(layer).__name__})"
+    return ""
+
+
+def _sound(outputs: Any) -> bool:
+    return all(finite.first(value.numpy()) is None for value in tf.tensorflow.nest.flatten(outputs))
+
+
+def _called(weight: Any) -> str:
+    return str(getattr(weight, "path", weight.name)).removesuffix(":0")
