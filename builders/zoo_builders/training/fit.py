@@ -121,8 +121,9 @@ def _insist_on_numbers(epochs: Sequence[dict[str, float]], train: Train, note: s
         wrong = next((name for name, value in epoch.items() if not math.isfinite(value)), None)
         if wrong is not None or (at == len(epochs) < train.epochs):
             name = wrong or "loss"
+            what = "the loss" if name == "loss" else name
             raise BuildFailed(
-                f"{note}: {name} became {_told(epoch[name])} in epoch {at} of {train.epochs}: the"
+                f"{note}: {what} became {_told(epoch[name])} in epoch {at} of {train.epochs}: the"
                 " training diverged (weights and examples were numbers before)",
                 hint=f"lower learning_rate in the manifest; it is {train.learning_rate:g}",
             )
