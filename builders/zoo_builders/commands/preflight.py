@@ -14,6 +14,7 @@ from zoo_builders.manifest.reader import Resolved
 from zoo_builders.preflight import autofix_view, tflite_report, view
 from zoo_builders.preflight import layer_report as core
 from zoo_builders.preflight.autofix import repair
+from zoo_builders.preflight.latency_forecast import Here
 from zoo_builders.running.project import Project, default_manifests
 from zoo_client.output import console, emit_json
 from zoo_registry.model.errors import WrongUse
@@ -77,7 +78,7 @@ def _demand(read: Sequence[tuple[Path, Resolved]], variants: Sequence[str]) -> N
 
 
 def _unread(
-    resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str], here: str, *, json: bool
+    resolved: Resolved, about: Mapping[str, Any], variants: Sequence[str], here: Here, *, json: bool
 ) -> dict[str, Any]:
     """Say why layers cannot be judged; of a finished .tflite file also what it tells itself.
 
@@ -96,7 +97,7 @@ def _unread(
 
 
 def _one(
-    path: Path, resolved: Resolved, variants: Sequence[str], here: str, *, json: bool, fix: bool
+    path: Path, resolved: Resolved, variants: Sequence[str], here: Here, *, json: bool, fix: bool
 ) -> tuple[Mapping[str, Any], int]:
     """Show one manifest; give it as JSON too, and the exit code."""
     graph = resolved.found.graph

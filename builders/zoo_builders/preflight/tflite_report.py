@@ -42,7 +42,7 @@ class FileReport:
     structure: Structure
     variants: tuple[VariantForecast, ...]
 
-    def plain(self, here: str) -> dict[str, Any]:
+    def plain(self, here: latency_forecast.Here) -> dict[str, Any]:
         """Give it as JSON."""
         sparse = self.structure.xnnpack
         about = {
@@ -55,7 +55,7 @@ class FileReport:
             {
                 "variant": one.name,
                 "weights": one.weights,
-                "latency": [{**asdict(c), "here": c.family == here} for c in one.chances],
+                "latency": [{**asdict(c), "here": c.family == here.family} for c in one.chances],
             }
             for one in self.variants
         ]

@@ -46,7 +46,7 @@ def show(
     offered: Preflight | None,
     recipes: Sequence[Preflight],
     *,
-    here: str,
+    here: latency_forecast.Here,
 ) -> None:
     """Print one manifest: the techniques at their defaults or the variants asked for.
 
@@ -188,7 +188,7 @@ def _kept(report: Preflight) -> None:
         console().print(line)
 
 
-def show_file(told: FileReport, here: str) -> None:
+def show_file(told: FileReport, here: latency_forecast.Here) -> None:
     """Print what a finished .tflite file tells of itself and of its variants."""
     out, found = console(), told.structure
     told_of = (
@@ -213,10 +213,10 @@ def show_file(told: FileReport, here: str) -> None:
         out.print(Text(line, style="dim"))
 
 
-def _families(here: str) -> list[str]:
+def _families(here: latency_forecast.Here) -> list[str]:
     """Head the columns of the families of devices."""
     families = latency_forecast.FAMILIES.items()
-    return [f"{name}{' (here)' if family == here else ''}" for family, name in families]
+    return [f"{name}{' (here)' if family == here.family else ''}" for family, name in families]
 
 
 def _words(chances: Iterable[latency_forecast.Chance]) -> list[Text]:
@@ -226,7 +226,7 @@ def _words(chances: Iterable[latency_forecast.Chance]) -> list[Text]:
     return [Text(word, style=_STYLES.get(word, "")) for word in words]
 
 
-def _worth(recipes: Sequence[Preflight], here: str) -> None:
+def _worth(recipes: Sequence[Preflight], here: latency_forecast.Here) -> None:
     rows = table("variant", ">file", ">gzip", *_families(here))
     for report in recipes:
         if report.size is not None:
@@ -239,7 +239,7 @@ def _worth(recipes: Sequence[Preflight], here: str) -> None:
         console().print(Text(line, style="dim"))
 
 
-def sentences(recipes: Sequence[Preflight], here: str) -> list[str]:
+def sentences(recipes: Sequence[Preflight], here: latency_forecast.Here) -> list[str]:
     """Say in words what to expect where.
 
     Variants and families with the same answer share a sentence.
@@ -248,27 +248,32 @@ def sentences(recipes: Sequence[Preflight], here: str) -> list[str]:
 
 
 def _in_words(
-    judged: Iterable[tuple[str, Iterable[latency_forecast.Chance]]], here: str
+    judged: Iterable[tuple[str, Iterable[latency_forecast.Chance]]], here: latency_forecast.Here
 ) -> list[str]:
     variants: dict[tuple[str, str], list[str]] = {}
     places: dict[tuple[str, str], list[str]] = {}
     for variant, chance in ((name, chance) for name, chances in judged for chance in chances):
         said = (chance.word, chance.reason)
-        name = "this machine" if chance.family == here else latency_forecast.FAMILIES[chance.family]
+        name = (
+            "this machine"
+            if chance.family == here.family
+            else latency_forecast.FAMILIES[chance.family]
+        )
         for group, member in ((variants, variant), (places, name)):
             group.setdefault(said, []).append(member)
-    return [
+    told = [
         f"{', '.join(dict.fromkeys(names))}: {word} on"
         f" {_and(list(dict.fromkeys(places[word, reason])))}: {reason}"
         for (word, reason), names in variants.items()
     ]
+    return [*told, here.lacking] if told and here.lacking else told
 
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def plain(report: Preflight, here: str) -> dict[str, Any]:
+def plain(report: Preflight, here: latency_forecast.Here) -> dict[str, Any]:
     """Give one report as JSON: every layer with every verdict."""
     return {
         "variant": report.variant,
@@ -288,7 +293,9 @@ def plain(report: Preflight, here: str) -> dict[str, Any]:
         ],
         "remarks": [remark for column in report.columns for remark in column.remarks],
         "size": asdict(report.size) if report.size else None,
-        "latency": [{**asdict(chance), "here": chance.family == here} for chance in report.chances],
+        "latency": [
+            {**asdict(chance), "here": chance.family == here.family} for chance in report.chances
+        ],
     }
 
 
@@ -316,8 +323,8 @@ def unknown(base: Base) -> str:
     )
 
 
-def this_machine() -> str:
-    """Give the device family of this machine."""
-    from zoo_client.machine import describe
+def this_machine() -> latency_forecast.Here:
+    """Give the class of this machine."""
+    from zoo_client import machine
 
-    return latency_forecast.family_of(describe().arch)
+    return latency_forecast.Here.of(machine.here())

@@ -17,10 +17,12 @@ from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.networks.verdicts import Verdict
 from zoo_builders.preflight import layer_report, view
+from zoo_builders.preflight.latency_forecast import Here
 from zoo_builders.running.project import Project
 from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step, Technique
 from zoo_builders.tflite.proof import Promise
+from zoo_registry.model.platform import Platform
 
 ROOT = Path(__file__).parents[3]
 HEAVY = {"tensorflow", "tf_keras", "tensorflow_model_optimization", "ai_edge_litert"}
@@ -78,7 +80,7 @@ def test_a_sparse_file_is_faster_only_above_two_thirds_and_never_on_x86_with_avx
 ) -> None:
     network = NETWORKS.get("mobilenet_v2")(alpha=0.35, resolution=32, classes=10)
     report = layer_report.recipe(network, "sparse", [step("prune", policy="xnnpack", final=final)])
-    assert words(report) == {"x86": "same", "arm": word, "wasm": word}
+    assert words(report) == {"avx512-vnni": "same", "avx2": "same", "arm": word, "wasm": word}
     assert reason in next(chance.reason for chance in report.chances if chance.family == "arm")
 
 
@@ -98,8 +100,8 @@ def test_what_runs_on_reference_kernels_is_said_to_be_slower() -> None:
 def test_integers_are_promised_no_speed_where_overhead_decides() -> None:
     small, large = NETWORKS.get("digits_cnn")(), NETWORKS.get("mobilenet_v2")()
     for dtype, expected in (
-        ("int8", {"x86": "faster", "arm": "faster"}),
-        ("dynamic", {"x86": "slower", "wasm": "slower"}),
+        ("int8", {"avx512-vnni": "faster", "avx2": "slower", "arm": "unknown"}),
+        ("dynamic", {"avx512-vnni": "slower", "avx2": "slower", "wasm": "slower"}),
     ):
         report = layer_report.recipe(small, dtype, [step("quantize", dtype=dtype)])
         assert set(words(report).values()) == {"unknown"}
@@ -110,11 +112,45 @@ def test_integers_are_promised_no_speed_where_overhead_decides() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("arch", "isa", "family"),
+    [
+        ("x86-64", "avx512-vnni", "avx512-vnni"),
+        ("x86-64", "avx2", "avx2"),
+        ("x86-64", "avx2-vnni", None),
+        ("x86-64", "avx512", None),
+        ("x86-64", "unknown", None),
+        ("arm64", "i8mm", "arm"),
+        ("riscv", "rvv", None),
+    ],
+)
+def test_a_class_that_nobody_measured_is_promised_nothing(
+    arch: str, isa: str, family: str | None
+) -> None:
+    here = Here.of(Platform(kind="host-cpu", arch=arch, isa=isa, machine="M"))
+    assert here.family == family
+    report = layer_report.recipe(
+        NETWORKS.get("mobilenet_v2")(), "int8", [step("quantize", dtype="int8")]
+    )
+    said = view.sentences([report], here)
+    assert any("this machine" in line for line in said)
+    assert any("nobody measured; zoo bench" in line for line in said) == (family is None)
+    fast = [line for line in said if "faster on this machine" in line]
+    assert bool(fast) == (family == "avx512-vnni")
+    slow = "int8: slower on this machine: AVX2 has no 8-bit dot product"
+    assert any(line.startswith(slow) for line in said) == (family == "avx2")
+
+
 def test_dynamic_is_slower_by_its_depthwise_kernels_alone() -> None:
     report = layer_report.recipe(
         NETWORKS.get("resnet8")(), "dynamic", [step("quantize", dtype="dynamic")]
     )
-    assert words(report) == {"x86": "faster", "arm": "unknown", "wasm": "unknown"}
+    assert words(report) == {
+        "avx512-vnni": "faster",
+        "avx2": "same",
+        "arm": "unknown",
+        "wasm": "unknown",
+    }
 
 
 def test_nothing_is_said_of_dynamic_on_arm_which_nobody_measured() -> None:
@@ -226,7 +262,7 @@ def test_what_is_preserved_is_said_without_asking_for_a_variant(
         friendly(),
         layer_report.offer(friendly()),
         [good, bad],
-        here="arm",
+        here=Here("arm"),
     )
     said = " ".join(capsys.readouterr().out.split())
     assert "sparsity: preserved in 4 of 4 layers" in said
@@ -299,8 +335,8 @@ def test_a_gain_that_the_file_would_deny_is_not_said_and_the_plan_says_why() -> 
     good, bad = (
         layer_report.recipe(_squeezed(loose=loose), "sparse", sparse) for loose in (False, True)
     )
-    assert words(good) == {"x86": "same", "arm": "faster", "wasm": "faster"}
-    assert words(bad) == {"x86": "same", "arm": "same", "wasm": "same"}
+    assert words(good) == {"avx512-vnni": "same", "avx2": "same", "arm": "faster", "wasm": "faster"}
+    assert set(words(bad).values()) == {"same"}
     assert good.columns[0].remarks == ()
     [remark] = bad.columns[0].remarks
     assert "classifier: it works on pooled images" in remark
@@ -343,8 +379,8 @@ def test_the_text_for_one_manifest(
     names = ["int8", "sparse75", "sparse75-int8", "clustered16"]
     recipes = [layer_report.recipe(graph, name, resolved.recipes[name]) for name in names]
     shown = "manifests/cifar10-cnn.yaml"
-    view.show(shown, resolved, graph, layer_report.offer(graph), recipes, here="x86")
-    view.show(shown, resolved, graph, None, recipes[2:3], here="arm")
+    view.show(shown, resolved, graph, layer_report.offer(graph), recipes, here=Here("avx2"))
+    view.show(shown, resolved, graph, None, recipes[2:3], here=Here("arm"))
     text = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines())
     assert max(map(len, text.splitlines())) <= 100
     golden(ROOT / "tests/golden/preflight.txt", text + "\n")
