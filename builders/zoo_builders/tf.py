@@ -25,6 +25,9 @@ _MODULES = {
     "converter": (
         "tensorflow.lite.python.convert"
     ),  # the converter's own error class is public nowhere else
+    "calibrator": (
+        "tensorflow.lite.python.optimize.calibrator"
+    ),  # what feeds the converter's calibration; it forgets no state by itself
     "clustering": (
         "tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster"
     ),  # the only way to preserve_sparsity

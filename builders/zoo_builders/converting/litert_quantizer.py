@@ -117,11 +117,13 @@ def _run(quantizer: Any, file: TfliteFile, samples: Array, report: Report) -> An
     ranges = None
     if quantizer.need_calibration:
         name = file.input_names[file.main.inputs[0]]
-        report(0, len(samples), "calibrate")
         shape = file.main.tensors[file.main.inputs[0]].shape
-        ranges = quantizer.calibrate(
-            {SIGNATURE: [{name: example.reshape(shape)} for example in samples]}, num_threads=1
-        )
+        # each call loads the file anew: within one, the state of an example reaches the next
+        together = 1 if file.state else max(1, len(samples))
+        for start in range(0, len(samples), together):
+            report(start, len(samples), "calibrate")
+            some = [{name: one.reshape(shape)} for one in samples[start : start + together]]
+            ranges = quantizer.calibrate({SIGNATURE: some}, ranges, num_threads=1)
     return quantizer.quantize(
         ranges, enable_progress_bar=False, enable_progress_report=False
     ).quantized_model

@@ -8,6 +8,7 @@ nothing sparse by itself: that is done afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,7 +115,30 @@ def _converter(model: Any) -> Any:
 
 
 def _convert(converter: Any, name: str) -> bytes:
-    return _words(name, converter.convert)
+    with _fresh_calibration():
+        return _words(name, converter.convert)
+
+
+@contextmanager
+def _fresh_calibration() -> Iterator[None]:
+    """Have the converter's calibration start each example with the model's variables cleared.
+
+    Its calibrator prepares the model, which clears them, before the first example only: ranges of
+    recurrent layers would be those of one endless sequence. There is no public way to ask for it.
+    """
+    module = tf.calibrator
+    endless = module.Calibrator
+
+    class Fresh(endless):  # type: ignore[misc, valid-type]  # a class of TensorFlow's
+        def _feed_tensors(self, dataset_gen: Callable[[], Any], resize_input: bool) -> None:
+            for sample in dataset_gen():
+                super()._feed_tensors(lambda one=sample: [one], resize_input)
+
+    module.Calibrator = Fresh
+    try:
+        yield
+    finally:
+        module.Calibrator = endless
 
 
 def _words(name: str, work: Callable[[], Any]) -> bytes:

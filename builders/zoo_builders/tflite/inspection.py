@@ -81,6 +81,7 @@ def _structure(
         densify=operators["DENSIFY"],
         xnnpack=predicted,
         costs=costs.of_file(file, found, skips=predicted.predicted_sparse),
+        state=file.state,
     )
 
 

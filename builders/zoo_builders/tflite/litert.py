@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from zoo_builders.arrays import Array
+from zoo_builders.tflite import state
 from zoo_registry.model.errors import MeasureFailed, MissingExtra
 
 if TYPE_CHECKING:
@@ -130,8 +132,9 @@ class Coverage:
 class Session:
     """A file loaded and ready to run.
 
-    `keep_all` keeps what is computed on the way, for `value` (slow, and large). `shape` is what the
-    one input takes, where the file leaves it open.
+    Examples never see each other: `run` and `infer` start each one with the file's variables as
+    they were when it was loaded (see `state`). `keep_all` keeps what is computed on the way, for
+    `value` (slow, and large). `shape` is what the one input takes, where the file leaves it open.
 
     Raises:
         MeasureFailed: the runtime cannot load the file or prepare its tensors; the message is the
@@ -163,19 +166,39 @@ class Session:
             "experimental_op_resolver_type": resolvers[kernels],
             "experimental_preserve_all_tensors": keep_all,
         }
+        self._shape = shape
+        self._load = partial(Interpreter, **where, num_threads=threads, **options)
+        self._interpreter, self._ran = self._prepared(), False
+        self._resources = state.holds_resources(source)
+        self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
+        self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
+
+    def _prepared(self) -> Any:
         try:
             with quiet():
-                self._interpreter = Interpreter(**where, num_threads=threads, **options)
-            if shape is not None:
-                [entry] = self._interpreter.get_input_details()
-                self._interpreter.resize_tensor_input(entry["index"], list(shape))
-            self._interpreter.allocate_tensors()
+                interpreter = self._load()
+            if self._shape is not None:
+                [entry] = interpreter.get_input_details()
+                interpreter.resize_tensor_input(entry["index"], list(self._shape))
+            interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise MeasureFailed(
                 f"the runtime cannot prepare the file: {error}", kind="load", hint="zoo doctor"
             ) from error
-        self.inputs = tuple(_port(detail) for detail in self._interpreter.get_input_details())
-        self.outputs = tuple(_port(detail) for detail in self._interpreter.get_output_details())
+        return interpreter
+
+    def fresh(self) -> None:
+        """Forget what earlier runs left in the file's variables; inputs must be fed again.
+
+        The runtime's reset clears tensors, not resources: a file with those is loaded anew.
+        """
+        if not self._ran:
+            return
+        if self._resources:
+            self._interpreter = self._prepared()
+        else:
+            self._interpreter.reset_all_variables()
+        self._ran = False
 
     def feed(self, arrays: Sequence[Array]) -> None:
         """Set all inputs, as stored (see `Port.store`).
@@ -194,11 +217,12 @@ class Session:
                 raise MeasureFailed(f"input {port.name!r}: {error}", kind="interface") from error
 
     def invoke(self) -> None:
-        """Run once.
+        """Run once, on the variables that the run before left.
 
         Raises:
             MeasureFailed: the runtime reports an error; the message is its own.
         """
+        self._ran = True
         try:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
@@ -235,11 +259,12 @@ class Session:
         return value
 
     def run(self, arrays: Sequence[Array]) -> tuple[Array, ...]:
-        """Feed, invoke, fetch; inputs and outputs as stored.
+        """Start fresh, feed, invoke, fetch; inputs and outputs as stored.
 
         Raises:
             MeasureFailed: as `feed`, `invoke` and `fetch`.
         """
+        self.fresh()
         self.feed(arrays)
         self.invoke()
         return self.fetch()

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Literal
 
 from zoo_builders.arrays import Array
+from zoo_builders.tflite import state
+from zoo_builders.tflite.state import State
 from zoo_registry.model.errors import WrongUse
 
 
@@ -63,6 +65,8 @@ class Tensor:
     variable: bool = False
     block: int = 0
     """With blockwise scales: how many consecutive values of the last dimension share one."""
+    variable: bool = False
+    """Whether its values outlive an inference."""
 
     @property
     def constant(self) -> bool:
@@ -144,3 +148,12 @@ class TfliteFile:
     def main(self) -> Subgraph:
         """The subgraph that runs."""
         return self.subgraphs[0]
+
+    @property
+    def state(self) -> State:
+        """What it keeps from one inference to the next; empty where it keeps nothing."""
+        graphs = self.subgraphs
+        return state.of(
+            {operator.code for graph in graphs for operator in graph.operators},
+            variables=any(tensor.variable for graph in graphs for tensor in graph.tensors),
+        )

@@ -3,6 +3,8 @@
 Weights and operators, read back from its bytes, and what was promised of them.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from zoo_registry.model.part import Count, Part, Share, is_empty
@@ -71,6 +73,14 @@ class Structure(Part):
     xnnpack: Xnnpack
     costs: tuple[OperatorCost, ...] = Field(
         default=(), exclude_if=is_empty, description="operators that cost anything, in their order"
+    )
+    state: Literal["", "variables", "resources"] = Field(
+        default="",
+        exclude_if=is_empty,
+        description=(
+            "what it keeps from one inference to the next: tensors that the runtime's reset clears"
+            " (variables), or values that only loading it anew clears (resources)"
+        ),
     )
 
 
