@@ -24,6 +24,7 @@ if given["dtype"] != np.float32:
     scale, zero_point = given["quantization"]
     image = np.round(image / scale + zero_point).astype(given["dtype"])
 
+interpreter.reset_all_variables()  # of a file that keeps state: nothing of the input before
 interpreter.set_tensor(given["index"], image)
 interpreter.invoke()
 scores = interpreter.get_tensor(wanted["index"])[0]

@@ -155,6 +155,7 @@ def _structure(record: Record) -> Table:
             ),
         ),
         ("XNNPACK sparse", sparse),
+        *([("state", s.before_each)] if s.state else []),
     ]
     return pairs(rows, title="Structure, read from the file")
 

@@ -8,13 +8,14 @@ nothing sparse by itself: that is done afterwards.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo_builders import tf
+from zoo_builders.converting import calibration
 from zoo_builders.keras_models import fake_quant_models
+from zoo_builders.keras_models.unrolled import unrolled
 from zoo_registry.model.errors import BuildFailed
 
 if TYPE_CHECKING:
@@ -35,12 +36,11 @@ def to_tflite(
     Raises:
         BuildFailed: the converter's own words, where it refuses.
     """
-    converter = _converter(model)
     if fake_quant_models.is_wrapped(model):
+        converter = _converter(model)
         _trained_ranges(converter, quantize, sparse=sparse)
-    else:
-        _configure(converter, quantize, inputs, sparse=sparse)
-    return _convert(converter, model.name)
+        return _words(model.name, converter.convert)
+    return _measured(model, quantize, lambda it: _configure(it, quantize, inputs, sparse=sparse))
 
 
 def calibrate(model: Any, quantize: "Quantize", inputs: Any) -> bytes:
@@ -51,11 +51,13 @@ def calibrate(model: Any, quantize: "Quantize", inputs: Any) -> bytes:
     Raises:
         BuildFailed: the converter's own words, where it refuses.
     """
-    converter = _converter(model)
-    _configure(converter, quantize, inputs, sparse=False)
-    # there is no other way to get the calibrated file
-    converter._experimental_calibrate_only = True  # noqa: SLF001
-    return _convert(converter, model.name)
+
+    def configure(converter: Any) -> None:
+        _configure(converter, quantize, inputs, sparse=False)
+        # there is no other way to get the calibrated file
+        converter._experimental_calibrate_only = True  # noqa: SLF001
+
+    return _measured(model, quantize, configure)
 
 
 def quantize_calibrated(
@@ -114,31 +116,19 @@ def _converter(model: Any) -> Any:
     return tensorflow.lite.TFLiteConverter.from_concrete_functions([concrete], kept)
 
 
-def _convert(converter: Any, name: str) -> bytes:
-    with _fresh_calibration():
-        return _words(name, converter.convert)
-
-
-@contextmanager
-def _fresh_calibration() -> Iterator[None]:
-    """Have the converter's calibration start each example with the model's variables cleared.
-
-    Its calibrator prepares the model, which clears them, before the first example only: ranges of
-    recurrent layers would be those of one endless sequence. There is no public way to ask for it.
-    """
-    module = tf.calibrator
-    endless = module.Calibrator
-
-    class Fresh(endless):  # type: ignore[misc, valid-type]  # a class of TensorFlow's
-        def _feed_tensors(self, dataset_gen: Callable[[], Any], resize_input: bool) -> None:
-            for sample in dataset_gen():
-                super()._feed_tensors(lambda one=sample: [one], resize_input)
-
-    module.Calibrator = Fresh
+def _measured(model: Any, quantize: "Quantize | None", configure: Callable[[Any], None]) -> bytes:
+    """Convert a model; where no ranges can be measured in its loops, convert it without them."""
     try:
-        yield
-    finally:
-        module.Calibrator = endless
+        return _once(model, quantize, configure)
+    except calibration.Loops:
+        return _once(unrolled(model), quantize, configure)
+
+
+def _once(model: Any, quantize: "Quantize | None", configure: Callable[[Any], None]) -> bytes:
+    converter = _converter(model)
+    configure(converter)
+    with calibration.mended(sixteen_bits=quantize is not None and quantize.dtype == "int16x8"):
+        return _words(model.name, converter.convert)
 
 
 def _words(name: str, work: Callable[[], Any]) -> bytes:

@@ -194,12 +194,20 @@ def _unless_failed(answer: dict[str, Any]) -> dict[str, Any]:
     if "failed" not in answer:
         return answer
     kind, message = answer["failed"]["kind"], answer["failed"]["message"]
-    raise MeasureFailed(message, kind=kind, hint=FLOAT_TWIN if kind == "interface" else "")
+    hint = FLOAT_TWIN if kind == "interface" else UNROLLED if _STATEFUL in message else ""
+    raise MeasureFailed(message, kind=kind, hint=hint)
 
 
 FLOAT_TWIN = (
     "write `interface: float` in the variant's quantize step: the same file, with float32 at its"
     " interface, runs in a browser"
+)
+
+
+_STATEFUL = "Variable tensors not yet supported"
+UNROLLED = (
+    "LiteRT.js runs no file with variable tensors, as LSTM layers have: write LSTM(…, unroll=True)"
+    " in the network, and the file keeps no state"
 )
 
 

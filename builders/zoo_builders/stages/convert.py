@@ -17,6 +17,7 @@ from zoo_builders.data.stored import load_about, load_split
 from zoo_builders.keras_models.files import load
 from zoo_builders.keras_models.weights import kernels_of_model
 from zoo_builders.stage import Job
+from zoo_builders.stages import keras_twin
 from zoo_builders.techniques import TECHNIQUES
 from zoo_builders.techniques.quantize.engines import CALIBRATION, SAMPLES
 from zoo_builders.techniques.quantize_aware import configs
@@ -47,7 +48,8 @@ def run(job: Job) -> None:
 
     Raises:
         BuildFailed: the converter refuses the model, there are fewer calibration inputs than asked
-            for, or `always` meets a sparse file that does not run as the dense one does.
+            for, `always` meets a sparse file that does not run as the dense one does, or a float
+            file scores otherwise than its Keras model.
         MeasureFailed: the runtime cannot run the dense file; the message is the runtime's.
     """
     rule = str(job.params.get("sparse_encoding", "auto"))
@@ -55,6 +57,8 @@ def run(job: Job) -> None:
     model = rounded(_float_model(job), job.progress)
     made = quantized(calibrated(model, job.progress), job.progress)
     encodings = encoded(made, rule, job.progress)
+    if model.quantize is None and model.keras is not None and not model.trained_ranges:
+        keras_twin.hold(job, made.file.data)
     kept = _write(job.out, encodings, rule)
     if model.keras is not None:
         _write_layers(job.out, model.keras, kept)

@@ -83,6 +83,15 @@ class Structure(Part):
         ),
     )
 
+    @property
+    def before_each(self) -> str:
+        """What an application must do before each new input; empty where nothing is kept."""
+        return {
+            "": "",
+            "variables": "it keeps state: reset_all_variables() before each new input",
+            "resources": "it keeps state that no reset clears: load it anew for each new input",
+        }[self.state]
+
 
 class Finding(Part):
     """One promise of a technique held against one tensor of the file."""

@@ -34,7 +34,7 @@ def python(record: Record) -> str:
             *(prepare(tensor, record) if prepare else _zeros(tensor, index)),
             *_quantize(tensor, index),
         ]
-    lines += ["", "interpreter.invoke()"]
+    lines += ["", *_fresh(record), "interpreter.invoke()"]
     for index, tensor in enumerate(record.signature.outputs):
         lines += ["", *_output(tensor, index)]
     return "\n".join([*lines, *_labels(record)]) + "\n"
@@ -78,6 +78,15 @@ def _head(kind: str, file: str) -> list[str]:
         "interpreter.allocate_tensors()",
         "inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()",
     ]
+
+
+def _fresh(record: Record) -> list[str]:
+    """Write what comes before every inference of a file that keeps state, beside the first too."""
+    reset = (
+        "interpreter.reset_all_variables()  # " if record.structure.state == "variables" else "# "
+    )
+    told = record.structure.before_each
+    return [f"{reset}{told}"] if told else []
 
 
 def _image(tensor: TensorInfo, record: Record) -> list[str]:

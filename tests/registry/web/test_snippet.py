@@ -329,3 +329,19 @@ def test_a_file_that_hears_itself_is_given_the_recording(
         make(signature={**tensors, "values": values, "sound": sound}), pcm, tmp_path, monkeypatch
     )
     assert found == pytest.approx((fitted(pcm, 4000) / 32768)[None, :, None, None], abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        ("variables", "interpreter.reset_all_variables()"),
+        ("resources", "# it keeps state that no reset clears: load it anew"),
+    ],
+)
+def test_a_file_that_keeps_state_is_reset_right_before_it_runs(state: str, line: str) -> None:
+    record = make()
+    stateful = record.structure.model_copy(update={"state": state})
+    program = snippet.python(record.model_copy(update={"structure": stateful}))
+    before, _, _ = program.partition("\ninterpreter.invoke()")
+    assert before.splitlines()[-1].startswith(line)
+    assert "state" not in snippet.python(record), "of files that keep nothing, nothing is said"
