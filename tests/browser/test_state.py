@@ -32,6 +32,7 @@ def subject(file: Path, shape: tuple[int, ...], folder: Path) -> Subject:
 
 def test_resources_are_as_at_first_for_each_example(place: WebBrowser, tmp_path: Path) -> None:
     with place.prepare(subject(STATEFUL / "counter.tflite", (4,), tmp_path)) as counter:
+        assert counter.ready.delegate == "XNNPACK"
         assert len(counter.run(3)) == 3
 
 
