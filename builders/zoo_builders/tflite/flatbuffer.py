@@ -252,7 +252,6 @@ class _Reader:
             sparse=sparsity and self._sparse(sparsity),
             variable=bool(tensor.IsVariable()),
             block=0 if quantization is None else self._block(quantization),
-            variable=bool(tensor.IsVariable()),
         )
 
     def _block(self, quantization: Any) -> int:

@@ -65,8 +65,6 @@ class Tensor:
     variable: bool = False
     block: int = 0
     """With blockwise scales: how many consecutive values of the last dimension share one."""
-    variable: bool = False
-    """Whether its values outlive an inference."""
 
     @property
     def constant(self) -> bool:
