@@ -8,9 +8,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from zoo_client import machine
 from zoo_client.output import NOTHING, pairs, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
 from zoo_registry.model.platform import why_slow
+from zoo_registry.model.rebuilt import expected
 from zoo_registry.model.record import Measurement, Metric, Record
 from zoo_registry.model.summary import Timing
 from zoo_registry.stores.layout import Release
@@ -275,13 +277,6 @@ def _conditions(m: Measurement) -> Iterator[str]:
         yield f"{m.device}: noisy ({', '.join(m.noise_causes) or f'A/A {m.aa_ratio.value:.3f}'})"
 
 
-_AGAIN = {
-    "bitwise": "gives the same bytes",
-    "weights": "gives the same weights",
-    "metrics": "gives the same quality",
-}
-
-
 def _origin(record: Record) -> Table:
     p = record.provenance
     commit = (
@@ -296,7 +291,7 @@ def _origin(record: Record) -> Table:
         ("manifest", p.manifest_sha256),
         ("data", p.dataset_sha256),
         ("tools", ", ".join(f"{name} {version}" for name, version in sorted(p.tools.items()))),
-        ("built again", _AGAIN[record.reproducible]),
+        ("built again", expected(record.reproducible, p.platforms, machine.here().key)),
     ]
     return pairs(rows, title="Where it comes from")
 

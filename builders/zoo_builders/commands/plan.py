@@ -18,7 +18,9 @@ from zoo_builders.running.project import Project, default_manifests
 from zoo_builders.running.since import Change, changes, matrix
 from zoo_builders.stage import Stage
 from zoo_builders.tflite.proof import Promise
+from zoo_client import machine
 from zoo_client.output import console, emit_json, remark, table
+from zoo_registry.model.rebuilt import expected
 
 VERB = {
     "group": "Model engineer",
@@ -97,7 +99,7 @@ def _text(project: Project, plans: Sequence[Plan]) -> None:
         recipe = " → ".join(step.technique for step in made.recipe) or "as trained"
         out.print(
             Text(f"{made.name} {made.version}", style="bold"),
-            Text(f"{recipe}; reproducible: {made.reproducible}", style="dim"),
+            Text(f"{recipe}; built again: {_again(made)}", style="dim"),
         )
         fresh = [stage for stage in made.stages if stage.fingerprint not in seen]
         shared = [_called(made, stage) for stage in made.stages if stage.fingerprint in seen]
@@ -141,6 +143,11 @@ def _left_alone(project: Project, plans: Sequence[Plan]) -> dict[str, list[str]]
                     layer_report.recipe(graph, name, steps)
                 )
     return found
+
+
+def _again(plan: Plan) -> str:
+    """Say what a build here gives when it is made again."""
+    return expected(plan.reproducible, (machine.here().key,))
 
 
 def _called(plan: Plan, stage: Stage) -> str:

@@ -203,6 +203,7 @@ def provenance(plan: Plan, cache: StageCache, git: Git) -> Provenance:
             Parent(stage=s.name, fingerprint=s.fingerprint, reproducible=s.reproducible)
             for s in stages
         ),
+        platforms=tuple(sorted({note.platform for note in notes.values() if note.platform})),
     )
 
 

@@ -32,6 +32,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from zoo_builders.stage import Stage
+from zoo_client import machine
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.files import digest_file, sync_folder, write_bytes
@@ -58,6 +59,8 @@ class Note(BaseModel):
     started: datetime
     duration_s: float
     host: str
+    platform: str = ""
+    """Key of the class of machine that made it; empty in results of older programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,14 @@ class StageCache:
         """
         files = _take_stock(workspace, stage)
         spelled = stage.model_dump(mode="json") | {"fingerprint": stage.fingerprint}
-        note = Note(stage=spelled, files=files, started=started, duration_s=duration_s, host=host)
+        note = Note(
+            stage=spelled,
+            files=files,
+            started=started,
+            duration_s=duration_s,
+            host=host,
+            platform=machine.here().key,
+        )
         write_bytes(workspace / NOTE, (note.model_dump_json(indent=2) + "\n").encode(), mode=0o444)
         folder = self.folder(stage.fingerprint)
         workspace.chmod(0o755)

@@ -269,3 +269,8 @@ def why_slow(key: str, verdict: str, dtypes: Collection[str]) -> str:
     """
     eight = bool({"int8", "uint8"} & set(dtypes))
     return slow_int8(key) if eight and verdict in {"slower", "within noise"} else ""
+
+
+def classes(keys: Iterable[str]) -> frozenset[str]:
+    """Give the sets of kernels of platforms: `x86-64-avx2`, whatever the machine."""
+    return frozenset(key.split("/")[1] if "/" in key else key for key in keys)

@@ -196,6 +196,11 @@ class Provenance(Part):
     started: datetime
     duration_s: Annotated[float, Field(ge=0)]
     parents: tuple[Parent, ...] = ()
+    platforms: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=is_empty,
+        description="keys of the classes of machines that built it: `reproducible` holds there",
+    )
 
 
 class GoalResult(Part):

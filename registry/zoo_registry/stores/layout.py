@@ -15,6 +15,7 @@ Used by the server and by remotes without one.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from zoo_registry.model import rebuilt
 from zoo_registry.model.canonical import canonical, parse
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import (
@@ -154,7 +155,8 @@ def _already(store: Store, record: Record, digest: Digest) -> Released:
         return Released(False, stored, standing.record, standing.published)
     raise ReleaseExists(
         f"{record.name}@{record.version} is released with the file sha256:{stored.file.sha256}, not"
-        f" sha256:{record.file.sha256}",
+        f" sha256:{record.file.sha256}"
+        + rebuilt.differently(stored.provenance.platforms, record.provenance.platforms),
         hint=f"zoo bump manifests/{record.model}.yaml   # raise the version; releases never change",
     )
 

@@ -7,9 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
-from zoo_registry.model.evaluate import main_metric, platforms
+from zoo_registry.model.evaluate import main_metric
 from zoo_registry.model.platform import told, why_slow
 from zoo_registry.model.query import Query
+from zoo_registry.model.rebuilt import expected
 from zoo_registry.model.record import Latency, Measurement, Metric, Record, TensorSparsity
 from zoo_registry.model.submitted import VISITORS
 from zoo_registry.model.summary import Summary, Timing
@@ -19,7 +20,6 @@ from zoo_registry.web.scales import Scale
 from zoo_registry.web.work import OperatorWork, work
 
 _SAME = 0.0005  # prints as 0.0 points
-_PLACES = 3  # columns of the comparison of variants
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class ArtifactPage:
     relatives_metric: str
     compare: str
     goals: tuple[tuple[str, str, str, bool], ...]
+    again: str
     errors: LayerErrors | None
     work: OperatorWork | None
 
@@ -126,9 +127,10 @@ def artifact_page(
         code=snippet.python(record),
         requirements=snippet.requirements(record),
         relatives=_relatives(summary, family, metric),
-        places=tuple(map(told, _places(summary, family))),
+        places=tuple(map(told, speeds.places(summary, family))),
         relatives_metric=metric,
         compare=compare_address(summary, family),
+        again=expected(record.reproducible, record.provenance.platforms),
         errors=layer_errors(record.quantization),
         work=work(record, measurements),
         goals=tuple(
@@ -317,20 +319,12 @@ def _goal(goal: str, value: float | None) -> str:
     return f"{value:.4g}"
 
 
-def _places(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
-    """Choose the platforms to compare variants on, those of this release first.
-
-    Latencies of two platforms never share a column.
-    """
-    return tuple(dict.fromkeys([*platforms([summary]), *platforms(family)]))[:_PLACES]
-
-
 def _relatives(summary: Summary, family: Sequence[Summary], metric: str) -> tuple[Relative, ...]:
     ordered = sorted(
         [summary, *(item for item in family if item.name != summary.name)], key=_plain_first
     )
     spelled = views.rows(ordered, Query(), metric)
-    columns = [speeds.speeds(ordered, place) for place in _places(summary, family)]
+    columns = [speeds.speeds(ordered, place) for place in speeds.places(summary, family)]
     found = []
     for index, (item, row) in enumerate(zip(ordered, spelled, strict=True)):
         found.append(_relative(item, row, tuple(column[index] for column in columns), summary))

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from zoo_registry.model import formatting
+from zoo_registry.model.evaluate import platforms
 from zoo_registry.model.summary import Summary, Timing
 from zoo_registry.web import charts
 from zoo_registry.web.scales import Scale
+
+_COLUMNS = 3
+"""Platforms beside each other in the comparison of variants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +76,11 @@ def one_place(shown: Iterable[Speed | None]) -> str:
     """Spell the platform of all of them; empty where there are several, or none."""
     found = {speed.told for speed in shown if speed}
     return found.pop() if len(found) == 1 else ""
+
+
+def places(summary: Summary, family: Sequence[Summary]) -> tuple[str, ...]:
+    """Choose the platforms to compare variants on, those of this release first.
+
+    Latencies of two platforms never share a column.
+    """
+    return tuple(dict.fromkeys([*platforms([summary]), *platforms(family)]))[:_COLUMNS]
