@@ -7,7 +7,7 @@ from zoo_registry.model.compare import compared, front, near_misses, ordered, re
 from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, elsewhere, fitting, unmeasured
 from zoo_registry.model.query import Query, parse_sort
-from zoo_registry.model.summary import Summary
+from zoo_registry.model.summary import Summary, settle
 
 _DIGITS = 9
 
@@ -22,7 +22,7 @@ def page(
     Raises:
         InvalidQuery: it cannot be sorted so, or the cursor is not one of ours.
     """
-    candidates = current(query, summaries)
+    candidates = current(query, settle(summaries))
     fit = fitting(query, candidates)
     if not fit:
         parse_sort(query.sort, {one.metric for item in candidates for one in item.scored})
@@ -40,7 +40,7 @@ def page(
 
 def resolve_latest(query: Query, summaries: Iterable[Summary]) -> Resolution:
     """Choose the best among the versions that a query sees."""
-    candidates = current(query, summaries)
+    candidates = current(query, settle(summaries))
     found = resolve(query, candidates)
     lacking = _unmeasured(query, candidates)
     if lacking is None:

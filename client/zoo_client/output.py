@@ -132,7 +132,12 @@ def table(*columns: str, title: str | None = None) -> Table:
 
 
 def ratio_text(timing: Timing) -> str:
-    """Write the ratio to the float baseline with its 95 % interval: 0.41 [0.40, 0.42]."""
+    """Write the ratio to the float baseline with its 95 % interval: 0.41 [0.40, 0.42].
+
+    The float file has none to itself, but a control: how far two processes of it were apart.
+    """
+    if timing.is_baseline:
+        return f"float (A/A {timing.aa_ratio:.2f})"
     low, high = timing.ratio_ci95
     return f"{timing.ratio:.2f} [{low:.2f}, {high:.2f}]"
 

@@ -17,7 +17,7 @@ from zoo_registry.model.errors import InvalidQuery
 from zoo_registry.model.evaluate import current, fitting
 from zoo_registry.model.query import SORTS, Query
 from zoo_registry.model.ref import parse_version
-from zoo_registry.model.summary import Summary, Timing
+from zoo_registry.model.summary import Summary, Timing, settle
 
 SHA = Digest.of(b"")
 DEVICES = ("host-cpu", "web-wasm")
@@ -43,6 +43,8 @@ timing = st.builds(
     verdict=st.just("faster"),
     noisy=st.booleans(),
     sparse_path=st.just("none"),
+    baseline_sha256=st.sampled_from(["", SHA]),
+    aa_ratio=st.sampled_from([1.0, 1.09]),
     platform=st.sampled_from(PLATFORMS),
 )
 
@@ -167,6 +169,7 @@ def test_sql_finds_what_the_words_mean(
     catalogue: Catalogue, items: list[Summary], asked: Query
 ) -> None:
     catalogue.rebuild(lambda: items)
+    items = list(settle(items))
     expected = answer(asked, items)
     try:
         wanted = ordered(asked, expected)

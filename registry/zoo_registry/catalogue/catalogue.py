@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from zoo_registry.catalogue import migrations, where
 from zoo_registry.catalogue.engine import open_engine, reading, writing
-from zoo_registry.catalogue.entries import insert_all, insert_one, mark_latest
+from zoo_registry.catalogue.entries import insert_all, insert_one, mark_latest, settle_model
 from zoo_registry.catalogue.schema import metrics, pending, releases, techniques, timings
 from zoo_registry.model.answers import Compared
 from zoo_registry.model.compare import counted, deciding_metric, front, sorting_metric
@@ -66,13 +66,17 @@ class Catalogue:
         writer is at work, so the last one knows all. Rows of other versions stay as they are, but
         for what `@latest` means.
         """
+        models = set[str]()
         with writing(self.engine) as connection:
             for each in sorted({version, *_pointed(connection, name, alias)}):
                 this = and_(releases.c.name == name, releases.c.version == each)
                 connection.execute(delete(releases).where(this))
                 if summary := read(each):
                     insert_one(connection, summary)
+                    models.add(summary.model)
             mark_latest(connection, name)
+            for model in models:
+                settle_model(connection, model)
 
     def rebuild(self, read: Callable[[], Iterable[Summary]]) -> None:
         """Make what `read` gives all that is known; readers see the old state or the new one."""

@@ -1,21 +1,21 @@
 """Summaries as rows of the tables, within the transaction of a connection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from zoo_registry.catalogue.schema import metrics, releases, techniques, timings, version_order
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.dataset import DataSet, Score
 from zoo_registry.model.evaluate import latest_version
-from zoo_registry.model.summary import Summary
+from zoo_registry.model.summary import Summary, settle
 
 
 def insert_all(connection: Connection, items: Iterable[Summary]) -> None:
     """Insert releases, and say of each name what `@latest` means."""
     names = set()
-    for item in items:
+    for item in settle(items):
         insert_one(connection, item)
         names.add(item.name)
     for name in sorted(names):
@@ -27,6 +27,20 @@ def insert_one(connection: Connection, item: Summary) -> None:
     inserted = connection.execute(insert(releases).values(_row(item))).inserted_primary_key
     assert inserted is not None  # noqa: S101 - an insert of one row has a key
     _insert_parts(connection, inserted[0], item)
+
+
+def settle_model(connection: Connection, model: str) -> None:
+    """Bring rows up to date whose milliseconds depend on another release: the float file's."""
+    rows = connection.execute(
+        select(releases.c.id, releases.c.summary).where(releases.c.model == model)
+    ).all()
+    known = [Summary.model_validate_json(row.summary) for row in rows]
+    for row, before, now in zip(rows, known, settle(known), strict=True):
+        if now != before:
+            this = releases.c.id == row.id
+            connection.execute(update(releases).where(this).values(summary=_spelled(now)))
+            connection.execute(delete(timings).where(timings.c.release_id == row.id))
+            _insert_rows(connection, timings, row.id, _timed(now))
 
 
 def mark_latest(connection: Connection, name: str) -> None:
@@ -57,7 +71,7 @@ def _row(item: Summary) -> dict[str, Any]:
         "latest_of_all": False,
         "file_sha256": item.file_sha256,
         "labels": item.labels.lower(),
-        "summary": canonical(item).decode(),
+        "summary": _spelled(item),
     }
 
 
@@ -82,26 +96,34 @@ def _scored(position: int, score: Score) -> dict[str, Any]:
     }
 
 
+def _spelled(item: Summary) -> str:
+    return canonical(item).decode()
+
+
 def _insert_parts(connection: Connection, release: int, item: Summary) -> None:
-    parts: list[tuple[Any, list[dict[str, Any]]]] = [
-        (techniques, [{"technique": technique} for technique in dict.fromkeys(item.techniques)]),
-        (metrics, [_scored(position, one) for position, one in enumerate(item.scored)]),
-        (
-            timings,
-            [
-                {
-                    "position": position,
-                    "device": t.device,
-                    "platform": t.platform,
-                    "threads": t.threads,
-                    "median_ms": t.median_ms,
-                    "ratio": t.ratio,
-                    "noisy": t.noisy,
-                }
-                for position, t in enumerate(item.timings)
-            ],
-        ),
+    used = [{"technique": technique} for technique in dict.fromkeys(item.techniques)]
+    scored = [_scored(position, one) for position, one in enumerate(item.scored)]
+    for table, rows in ((techniques, used), (metrics, scored), (timings, _timed(item))):
+        _insert_rows(connection, table, release, rows)
+
+
+def _insert_rows(
+    connection: Connection, table: Table, release: int, rows: Sequence[dict[str, Any]]
+) -> None:
+    if rows:
+        connection.execute(insert(table), [{"release_id": release, **row} for row in rows])
+
+
+def _timed(item: Summary) -> list[dict[str, Any]]:
+    return [
+        {
+            "position": position,
+            "device": t.device,
+            "platform": t.platform,
+            "threads": t.threads,
+            "median_ms": t.median_ms,
+            "ratio": t.ratio,
+            "noisy": t.noisy,
+        }
+        for position, t in enumerate(item.standings)
     ]
-    for table, rows in parts:
-        if rows:
-            connection.execute(insert(table), [{"release_id": release, **row} for row in rows])

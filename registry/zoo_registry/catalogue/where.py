@@ -157,7 +157,7 @@ def _on_dataset(query: Query) -> list[Condition]:
     return wanted
 
 
-def timing(rows: Rows, column: str) -> ColumnElement[float]:
+def timing(rows: Rows, column: str) -> ColumnElement[Any]:
     """One column of the best usable timing: quiet before noisy, then fastest (`Summary.timing`)."""
     t = timings.c
     best = (
@@ -188,7 +188,7 @@ class SortKey:
     """What a listing is sorted by: group, one key, then name, highest version and platform.
 
     What has no key comes last. Only what compares is in order: the groups of times are platforms,
-    those of a metric its data sets (`compare.ordered`).
+    quiet before noisy, those of a metric its data sets (`compare.ordered`).
     """
 
     key: ColumnElement[Any]
@@ -210,7 +210,8 @@ class SortKey:
             return cls(columns[key], descending != (key == "newest"))
         if key in TIMED_SORTS:
             column = "median_ms" if key == "latency" else "ratio"
-            return cls(timing(rows, column), descending, rows.platform)
+            noisy = case((timing(rows, "noisy"), "~"), else_="")
+            return cls(timing(rows, column), descending, rows.platform + noisy)
         return cls(score(rows.query, key, "value"), descending, _ranks(rows.query, key, datasets))
 
 

@@ -1,6 +1,7 @@
 """What an answer looks like: a page, the one best artifact, a plane with its front. Pure."""
 
 import math
+from typing import Literal
 
 from zoo_registry.model import platform
 from zoo_registry.model.dataset import DataSet
@@ -112,10 +113,15 @@ class Resolution(Value):
     unmeasured: Unmeasured | None = None
 
 
+Mark = Literal["front", "band", "beaten", "noisy"]
+"""Where a point stands: see `ranking.marks`."""
+
+
 class ParetoPoint(Value):
     """One artifact in the plane of two properties.
 
-    Nothing of its own data set and platform beats it where it is `on_front`.
+    Nothing of its own data set and platform beats it where it is `on_front`. `mark` says more: one
+    in the `band` cannot be told from the front. `interval` is that of `x`, where it is a time.
     """
 
     item: Summary
@@ -123,3 +129,5 @@ class ParetoPoint(Value):
     y: float
     on_front: bool
     dataset: DataSet | None = None
+    mark: Mark | None = None
+    interval: tuple[float, float] | None = None

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from zoo_registry.model import evaluate
 from zoo_registry.model.answers import Compared, NearMiss, OnDataSet, ParetoPoint, Resolution
 from zoo_registry.model.dataset import DataSet, spelled
-from zoo_registry.model.query import SORTS, FrontAxis, Query, parse_sort
+from zoo_registry.model.query import SORTS, TIMED_AXES, FrontAxis, Query, parse_sort
+from zoo_registry.model.ranking import Placing, marks
 from zoo_registry.model.summary import Summary
-
-_TIMES = frozenset({"latency_ms", "ratio"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,7 @@ def points(
     The front of each data set and platform is marked. What lacks either is left out. The data set
     of most artifacts comes first.
     """
-    asked = query.model_copy(update={"pareto": True}) if x in _TIMES else query
+    asked = query.model_copy(update={"pareto": True}) if x in TIMED_AXES else query
     found = evaluate.fitting(asked, candidates)
     placed = [item for item in found if evaluate.axis(item, x, asked) is not None]
     return tuple(
@@ -161,18 +160,29 @@ def points(
 
 
 def _points(query: Query, group: Group, x: FrontAxis, y: str) -> list[ParetoPoint]:
-    placed = [
-        (item, a, b)
-        for item in group.items
-        if (a := evaluate.axis(item, x, query)) is not None
-        and (b := evaluate.axis(item, y, query)) is not None
-    ]
-    best = evaluate.fronts([(item.platform, a, b) for item, a, b in placed])
+    placed = evaluate.placings(query, group.items, x, y)
     made = (
-        ParetoPoint(item=item, x=a, y=b, on_front=on, dataset=group.dataset)
-        for (item, a, b), on in zip(placed, best, strict=True)
+        ParetoPoint(
+            item=one.item,
+            x=one.x,
+            y=one.y,
+            on_front=mark == "front",
+            dataset=group.dataset,
+            mark=mark,
+            interval=_interval(one, x),
+        )
+        for one, mark in zip(placed, marks(placed), strict=True)
     )
     return sorted(made, key=lambda point: (point.item.platform, point.x, -point.y, point.item.name))
+
+
+def _interval(one: Placing, x: FrontAxis) -> tuple[float, float] | None:
+    """Give the interval of a time, milliseconds or ratio: as far as the control lets tell."""
+    if one.timing is None:
+        return None
+    low, high = one.timing.ms_ci95
+    share = 1.0 if x == "latency_ms" else one.timing.ratio / one.timing.median_ms
+    return (low * share, high * share)
 
 
 def near_misses(

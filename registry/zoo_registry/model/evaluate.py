@@ -12,7 +12,8 @@ from typing import Any
 from zoo_registry.model import formatting
 from zoo_registry.model.answers import NearMiss, OnPlatform, Resolution, Unmeasured
 from zoo_registry.model.platform import nearest
-from zoo_registry.model.query import TIMED_SORTS, Query, parse_sort
+from zoo_registry.model.query import TIMED_AXES, TIMED_SORTS, FrontAxis, Query, parse_sort
+from zoo_registry.model.ranking import Placing, by_rank, doubts, marks
 from zoo_registry.model.ref import Ref, parse_version
 from zoo_registry.model.summary import Summary, Timing
 
@@ -67,28 +68,22 @@ def front(query: Query, items: Sequence[Summary]) -> list[Summary]:
     nothing was measured.
     """
     metric = main_metric(query, items)
-    cost = (
+    cost: FrontAxis = (
         "latency_ms"
         if any(axis(item, "latency_ms", query) is not None for item in items)
         else "size_gzip"
     )
-    placed = [
-        (item, x, y)
+    placed = placings(query, items, cost, metric)
+    return [one.item for one, mark in zip(placed, marks(placed), strict=True) if mark == "front"]
+
+
+def placings(query: Query, items: Iterable[Summary], x: FrontAxis, y: str) -> tuple[Placing, ...]:
+    """Place what has both properties."""
+    return tuple(
+        Placing(item, a, b, query.timing(item) if x in TIMED_AXES else None)
         for item in items
-        if (x := axis(item, cost, query)) is not None
-        and (y := axis(item, metric, query)) is not None
-    ]
-    best = fronts([(item.platform, x, y) for item, x, y in placed])
-    return [item for (item, _, _), on_front in zip(placed, best, strict=True) if on_front]
-
-
-def fronts(points: Sequence[tuple[str, float, float]]) -> tuple[bool, ...]:
-    """Mark the points that no other of the same platform beats: (platform, x, y), as `pareto`."""
-    keep = dict[str, list[tuple[float, float]]]()
-    for key, x, y in points:
-        keep.setdefault(key, []).append((x, y))
-    marks = {key: iter(pareto(placed)) for key, placed in keep.items()}
-    return tuple(next(marks[key]) for key, _, _ in points)
+        if (a := axis(item, x, query)) is not None and (b := axis(item, y, query)) is not None
+    )
 
 
 def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
@@ -112,10 +107,16 @@ def ordered(query: Query, items: Sequence[Summary]) -> list[Summary]:
 
     def rank(item: Summary) -> Any:
         value = axis(item, property_, query)
-        group = item.platform if key in TIMED_SORTS and value is not None else ""
+        group = _timed_group(query, item) if key in TIMED_SORTS and value is not None else ""
         return (value is None, group, 0.0 if value is None else -value if descending else value)
 
     return sorted(tied, key=rank)
+
+
+def _timed_group(query: Query, item: Summary) -> str:
+    """Give the group in which times are in order: the platform, noisy sessions behind the quiet."""
+    timing = query.timing(item)
+    return item.platform + ("~" if timing is not None and timing.noisy else "")
 
 
 def axis(item: Summary, name: str, query: Query) -> float | None:
@@ -267,21 +268,13 @@ def _best(query: Query, found: Sequence[Summary]) -> Resolution:
         )
     metric = main_metric(query, fit)
     usual = next(iter(platforms(fit)), "")
-
-    def rank(item: Summary) -> tuple[float, float, int, str]:
-        timing = query.timing(item.on(usual))
-        return (
-            -item.metrics.get(metric, -math.inf),
-            timing.median_ms if timing else math.inf,
-            item.size_gzip,
-            item.name,
-        )
-
-    ordered = sorted(fit, key=rank)
+    times = [(item, query.timing(item.on(usual))) for item in fit]
+    (best, timing), *others = by_rank(query, times, metric)
+    why = _why(best, timing, metric, len(fit))
     return Resolution(
-        chosen=ordered[0],
-        why=_why(ordered[0], query.timing(ordered[0].on(usual)), metric, len(fit)),
-        alternatives=tuple(ordered[1:6]),
+        chosen=best,
+        why=why + doubts(query, (best, timing), others, metric),
+        alternatives=tuple(item for item, _ in others[:5]),
     )
 
 

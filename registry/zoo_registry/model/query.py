@@ -18,6 +18,7 @@ from zoo_registry.model.summary import Summary, Timing
 
 SORTS = ("name", "newest", "latency", "ratio", "size", "size_gzip")
 TIMED_SORTS = frozenset({"latency", "ratio"})
+TIMED_AXES = frozenset({"latency_ms", "ratio"})
 FrontAxis = Literal["latency_ms", "ratio", "size", "size_gzip", "parameters", "macs"]
 _SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmg]i?)?b?\s*", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "ki": 1024, "mi": 1024**2, "gi": 1024**3}

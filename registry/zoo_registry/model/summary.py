@@ -1,75 +1,19 @@
 """One release as a listing shows it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from zoo_registry.model import platform
 from zoo_registry.model.dataset import DataSet, Score, labels_of, scores
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.part import Value
 from zoo_registry.model.record import Measurement, Record
+from zoo_registry.model.timing import Timing, Yardstick, together
 
-
-class Timing(Value):
-    """One device's latency, as a listing shows it. Milliseconds.
-
-    `platform` is the key of the class of machine, `machine` its processor as people call it: times
-    of two platforms are never compared. A summary that an older program wrote has what the name of
-    its processor tells, until the catalogue is rebuilt.
-    """
-
-    device: str
-    threads: int
-    median_ms: float
-    p95_ms: float
-    ratio: float
-    ratio_ci95: tuple[float, float]
-    verdict: str
-    noisy: bool
-    sparse_path: str
-    runtime: str = ""
-    runtime_version: str = ""
-    host_cpu: str = ""
-    host_fingerprint: str = ""
-    platform: str = ""
-    machine: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_an_older_program(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("platform"):
-            return given
-        on = platform.Platform.guessed(given.get("device", ""), given.get("host_cpu", ""))
-        return {**given, "platform": on.key, "machine": on.machine}
-
-    @classmethod
-    def of(cls, measurement: Measurement) -> "Timing":
-        """Take from a measurement what a listing shows."""
-        m = measurement
-        return cls(
-            device=m.device,
-            threads=m.threads,
-            median_ms=m.latency_ms.median,
-            p95_ms=m.latency_ms.p95,
-            ratio=m.ratio.value,
-            ratio_ci95=m.ratio.ci95,
-            verdict=m.verdict,
-            noisy=m.noisy,
-            sparse_path=m.sparse_path,
-            runtime=m.runtime,
-            runtime_version=m.runtime_version,
-            host_cpu=m.host.cpu,
-            host_fingerprint=m.host.fingerprint,
-            platform=m.on.key,
-            machine=m.on.machine,
-        )
-
-    @property
-    def told(self) -> str:
-        """Spell the platform for people: `AMD EPYC (x86-64 avx2)`."""
-        return platform.told(self.platform, self.machine)
+__all__ = ["Summary", "Timing", "settle"]
 
 
 class Summary(Value):
@@ -96,6 +40,9 @@ class Summary(Value):
     scores: tuple[Score, ...] = Field(default=(), description="every metric on every data set")
     labels: str = Field(default="", description="what the outputs mean: see `DataSet.labels`")
     timings: tuple[Timing, ...]
+    yardsticks: tuple[Yardstick, ...] = Field(
+        default=(), description="quiet times of the float file, where its release says them"
+    )
     published: str = Field(default="", description="RFC 3339 UTC")
     yanked: bool = False
     aliases: tuple[str, ...] = ()
@@ -180,18 +127,54 @@ class Summary(Value):
         Quiet ones come before noisy ones, then the fastest comes first. `on` is a platform's key
         or the beginning of one.
         """
-        fitting = self.timings_of(device, threads, on)
+        fitting = self._of(self.standings, device, threads, on)
         return min(fitting, key=lambda t: (t.noisy, t.median_ms), default=None)
+
+    @property
+    def standings(self) -> tuple[Timing, ...]:
+        """What the sessions say together, one timing for each device, thread count and platform."""
+        return together(self.timings, self.yardsticks)
 
     def timings_of(
         self, device: str | None, threads: int | None, on: str | None = None
     ) -> tuple[Timing, ...]:
-        """List the timings of that device, thread count and platform, in a row of its own."""
+        """List the sessions of that device, thread count and platform, in a row of its own."""
+        return self._of(self.timings, device, threads, on)
+
+    def _of(
+        self, timings: Sequence[Timing], device: str | None, threads: int | None, on: str | None
+    ) -> tuple[Timing, ...]:
         return tuple(
             t
-            for t in self.timings
+            for t in timings
             if self.platform in ("", t.platform)
             and device in (None, t.device)
             and threads in (None, t.threads)
             and (on is None or platform.matches(t.platform, on))
         )
+
+
+def settle(items: Iterable[Summary]) -> tuple[Summary, ...]:
+    """Give each artifact the quiet times of the float file that its ratios are to.
+
+    `items` are all releases of their models. On a place where the float file has no quiet session,
+    an artifact's own medians stay.
+    """
+    known = tuple(items)
+    quiet: dict[tuple[str, int, str, str], list[float]] = {}
+    for item in known:
+        for one in item.timings:
+            if not one.noisy and one.baseline_sha256 == item.file_sha256:
+                quiet.setdefault((*one.place, item.file_sha256), []).append(one.median_ms)
+    return tuple(_settled(item, quiet) for item in known)
+
+
+def _settled(item: Summary, quiet: Mapping[tuple[str, int, str, str], list[float]]) -> Summary:
+    keys = dict.fromkeys((*one.place, one.baseline_sha256) for one in item.timings)
+    made = tuple(
+        Yardstick(device=device, threads=threads, platform=on, sha256=sha, ms=median(quiet[key]))
+        for key in keys
+        if key in quiet
+        for device, threads, on, sha in (key,)
+    )
+    return item if made == item.yardsticks else item.model_copy(update={"yardsticks": made})

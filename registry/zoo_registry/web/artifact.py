@@ -112,7 +112,7 @@ def artifact_page(
     return ArtifactPage(
         record=record,
         summary=summary,
-        facts=_facts(record, measurements),
+        facts=_facts(record, summary),
         pull=urls.pull_command(record.name, record.version),
         pull_pinned=urls.pull_command(record.name, record.version, record.file.sha256),
         download=f"/v1/blobs/{record.file.sha256}",
@@ -140,7 +140,7 @@ def artifact_page(
     )
 
 
-def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[str, str, str], ...]:
+def _facts(record: Record, summary: Summary) -> tuple[tuple[str, str, str], ...]:
     """Choose the numbers at the head of the page: label, value, what it depends on."""
     facts = []
     if record.metrics:
@@ -162,26 +162,25 @@ def _facts(record: Record, measurements: Sequence[Measurement]) -> tuple[tuple[s
         )
     )
     quickest = min(
-        measurements,
-        key=lambda m: (m.device.startswith(VISITORS), m.noisy, m.latency_ms.median),
+        summary.standings,
+        key=lambda t: (t.device.startswith(VISITORS), t.noisy, t.median_ms),
         default=None,
     )
     if quickest:
-        low, high = quickest.ratio.ci95
-        interval = f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}"
         threads = "1 thread" if quickest.threads == 1 else f"{quickest.threads} threads"
         facts.append(
             (
                 "latency",
-                f"{formatting.milliseconds(quickest.latency_ms.median)} ms",
-                f"{quickest.device}, {quickest.on.told} · {threads}",
+                f"{formatting.milliseconds(quickest.median_ms)} ms",
+                f"{quickest.device}, {quickest.told} · {threads}",
             )
         )
         facts.append(
             (
                 "ratio to float",
-                formatting.ratio(quickest.ratio.value),
-                f"{interval} · {quickest.verdict}",
+                speeds.ratio(quickest),
+                f"{speeds.interval(quickest)} · {quickest.verdict}"
+                + (", noisy" if quickest.noisy else ""),
             )
         )
     facts.append(

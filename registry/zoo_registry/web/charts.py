@@ -15,7 +15,8 @@ from markupsafe import Markup
 from zoo_registry.web.labels import Box, Label, place
 from zoo_registry.web.scales import Scale, fit, tick_text
 
-Kind = Literal["chosen", "front", "beaten"]
+Kind = Literal["chosen", "front", "band", "beaten", "noisy"]
+_KINDS: tuple[Kind, ...] = ("chosen", "front", "band", "beaten", "noisy")
 _EMPTY = Markup()
 
 
@@ -23,7 +24,8 @@ _EMPTY = Markup()
 class Dot:
     """One point of a scatter.
 
-    `note` is read out and shown on hovering; `bar` is the interval of y, if known.
+    `note` is read out and shown on hovering; `bar` is the interval of y, `across` that of x, where
+    they are known.
     """
 
     x: float
@@ -33,6 +35,8 @@ class Dot:
     href: str
     kind: Kind
     bar: tuple[float, float] | None = None
+    across: tuple[float, float] | None = None
+    leads: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ class _Plane:
 
 
 def scatter(dots: Sequence[Dot], x: Axis, y: Axis, frame: Frame) -> Markup:
-    """Draw points with the front as a stair line: x is better small, y is better large.
+    """Draw points with the front: x is better small, y is better large.
+
+    The front is a stair; where intervals of x are known it is a band, as wide as they are.
 
     Points are links; those on the front are labelled first, a label that has no room is left to the
     hover text. The part of the plane inside both limits is shaded. Without points the result is
@@ -76,12 +82,13 @@ def scatter(dots: Sequence[Dot], x: Axis, y: Axis, frame: Frame) -> Markup:
     if not dots:
         return _EMPTY
     plane = _plane(dots, x, y, frame)
-    ordered = sorted(dots, key=lambda dot: ("chosen", "front", "beaten").index(dot.kind))
-    corners = _corners(plane, dots)
+    ordered = sorted(dots, key=lambda dot: _KINDS.index(dot.kind))
+    corners = _corners(plane, [(dot.x, dot.y) for dot in dots if _leads(dot)])
     parts = (
         _grid(plane, x, y, frame),
         _budget(plane, x, y),
         _stairs(corners),
+        _band(plane, dots),
         _points(plane, ordered, corners),
     )
     return Markup(
@@ -98,7 +105,8 @@ def scatter(dots: Sequence[Dot], x: Axis, y: Axis, frame: Frame) -> Markup:
 
 def _plane(dots: Sequence[Dot], x: Axis, y: Axis, frame: Frame) -> _Plane:
     box = Box(46, 12, frame.width - 12, frame.height - 40)
-    xs, ys = [dot.x for dot in dots], [end for dot in dots for end in (dot.y, *(dot.bar or ()))]
+    xs = [end for dot in dots for end in (dot.x, *(dot.across or ()))]
+    ys = [end for dot in dots for end in (dot.y, *(dot.bar or ()))]
     x_scale = fit(_with_limit(xs, x.limit), box.left, box.right, may_log=x.may_log)
     return _Plane(box, x_scale, fit(_with_limit(ys, y.limit), box.bottom, box.top))
 
@@ -171,12 +179,32 @@ def _budget(plane: _Plane, x: Axis, y: Axis) -> Markup:
     )
 
 
-def _corners(plane: _Plane, dots: Sequence[Dot]) -> tuple[tuple[float, float], ...]:
+def _leads(dot: Dot) -> bool:
+    """Whether a point is on the front; the chosen one need not be."""
+    return dot.kind == "front" or (dot.kind == "chosen" and dot.leads)
+
+
+def _band(plane: _Plane, dots: Sequence[Dot]) -> Markup:
+    """Fill what lies between the stairs of the front's lower and of its upper ends."""
+    front = sorted((dot for dot in dots if _leads(dot) and dot.across), key=lambda dot: dot.x)
+    low = _corners(plane, [(dot.across[0], dot.y) for dot in front if dot.across])
+    high = _corners(plane, [(dot.across[1], dot.y) for dot in front if dot.across])
+    if not low or not high:
+        return _EMPTY
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in (*low, *reversed(high)))
+    return Markup('<path class="band" d="M{}Z"><title>cannot be told apart</title></path>').format(
+        path
+    )
+
+
+def _corners(
+    plane: _Plane, points: Sequence[tuple[float, float]]
+) -> tuple[tuple[float, float], ...]:
     """Give the pixels at which the stair line of the front turns.
 
     Each step goes right first, then up.
     """
-    front = sorted({(dot.x, dot.y) for dot in dots if dot.kind != "beaten"})
+    front = sorted(set(points))
     at = [(plane.x.at(x), plane.y.at(y)) for x, y in front]
     turns = [point for (_, y), (x, new_y) in pairwise(at) for point in ((x, y), (x, new_y))]
     return (at[0], *turns) if turns else ()
@@ -209,6 +237,11 @@ def _point(plane: _Plane, dot: Dot, label: Label | None) -> Markup:
     if dot.bar is not None:
         whisker = Markup('<path class="whisker" d="M{:.1f} {:.1f}V{:.1f}"/>').format(
             x, plane.y.at(dot.bar[0]), plane.y.at(dot.bar[1])
+        )
+    if dot.across is not None:
+        left, right = (plane.x.at(end) for end in dot.across)
+        whisker += Markup('<path class="whisker" d="M{:.1f} {:.1f}H{:.1f}"/>').format(
+            left, y, right
         )
     return Markup(
         '<a class="dot {kind}" href="{href}" aria-label="{note}">{whisker}<circle class="hit"'

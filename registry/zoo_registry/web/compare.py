@@ -1,12 +1,13 @@
 """What the comparison page shows: artifacts side by side, differences to the first. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo_registry.model import formatting
 from zoo_registry.model.dataset import DataSet
 from zoo_registry.model.summary import Summary, Timing
-from zoo_registry.web import urls
+from zoo_registry.model.timing import surely_faster
+from zoo_registry.web import speeds, urls
 
 _Spell = Callable[[float], str]
 _Value = float | None
@@ -175,8 +176,8 @@ def _latency(
         medians,
         lambda value: f"{formatting.milliseconds(value)} ms",
         lambda v, first: f"{formatting.TIMES} {formatting.ratio(v / first)}",
-        best=min,
     )
+    times = Line(times.label, tuple(map(_crowned, times.cells, _surely_first(timings))))
     ratios = Line("ratio to float", tuple(_ratio(timing) for timing in timings))
     verdicts = Line(
         "verdict",
@@ -197,11 +198,22 @@ def _latency(
 def _ratio(timing: Timing | None) -> Cell:
     if timing is None:
         return Cell(formatting.DASH)
-    low, high = timing.ratio_ci95
-    return Cell(
-        formatting.ratio(timing.ratio),
-        f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}",
+    return Cell(speeds.ratio(timing), speeds.interval(timing))
+
+
+def _surely_first(timings: Sequence[Timing | None]) -> tuple[bool, ...]:
+    """Mark the one that is surely faster than every other; nothing is the best by noise."""
+    known = [one for one in timings if one is not None]
+    return tuple(
+        one is not None
+        and len(known) > 1
+        and all(one is other or surely_faster(one, other) for other in known)
+        for one in timings
     )
+
+
+def _crowned(cell: Cell, best: bool) -> Cell:
+    return replace(cell, best=best)
 
 
 def _line(

@@ -45,14 +45,27 @@ def speed(timing: Timing, scale: Scale) -> Speed:
         threads=timing.threads,
         median=formatting.milliseconds(timing.median_ms),
         p95=formatting.milliseconds(timing.p95_ms),
-        ratio=formatting.ratio(timing.ratio),
-        interval=f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}",
+        ratio=ratio(timing),
+        interval=interval(timing),
         bar=charts.interval_bar(scale, timing.ratio, low, high, reference=1.0),
         verdict=timing.verdict,
         tone=TONES.get(timing.verdict, "even"),
         noisy=timing.noisy,
         sparse=timing.sparse_path,
     )
+
+
+def ratio(timing: Timing) -> str:
+    """Spell a ratio; the float file has none to itself."""
+    return "float" if timing.is_baseline else formatting.ratio(timing.ratio)
+
+
+def interval(timing: Timing) -> str:
+    """Spell the interval of a ratio; of the float file, its control: one process by another."""
+    if timing.is_baseline:
+        return f"A/A {formatting.ratio(timing.aa_ratio)}"
+    low, high = timing.ratio_ci95
+    return f"{formatting.ratio(low)} {formatting.DASH} {formatting.ratio(high)}"
 
 
 def ratio_scale(timings: Sequence[Timing], width: int = 110) -> Scale:

@@ -266,6 +266,9 @@ def front(
     )
 
 
+_SAID = {"band": ", cannot be told from the front", "noisy": ", noisy sessions only: not ranked"}
+
+
 def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool) -> charts.Dot:
     item = point.item
     is_chosen = chosen is not None and (item.name, item.version) == (chosen.name, chosen.version)
@@ -275,11 +278,13 @@ def _dot(point: ParetoPoint, metric: str, chosen: Summary | None, *, alone: bool
         label=item.variant if alone else item.name,
         note=(
             f"{item.name} {item.version}: {formatting.metric(metric, point.y)},"
-            f" {formatting.milliseconds(point.x)} ms"
+            f" {formatting.milliseconds(point.x)} ms{_SAID.get(point.mark or '', '')}"
         ),
         href=urls.artifact(item.name, item.version),
-        kind="chosen" if is_chosen else "front" if point.on_front else "beaten",
+        kind="chosen" if is_chosen else point.mark or ("front" if point.on_front else "beaten"),
         bar=item.metrics_ci95.get(metric),
+        across=point.interval,
+        leads=point.on_front,
     )
 
 
