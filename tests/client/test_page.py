@@ -10,14 +10,15 @@ from rich.console import Console
 
 from plugins.records import WHEN, make, measured
 from zoo_client.page import page
+from zoo_registry.model.data_report import Absent, DataReport, Overlap
 from zoo_registry.model.digest import Digest
 from zoo_registry.stores.reading import Release
 
 FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
 
 
-def printed(**changes: Any) -> str:
-    record = make(**changes)
+def printed(told: DataReport | None = None, **changes: Any) -> str:
+    record = make(**changes).model_copy(update={"data": told} if told else {})
     data, out = record.to_bytes(), io.StringIO()
     Console(file=out, width=160, no_color=True).print(
         page(Release(record, data, Digest.of(data), "2026-01-02T03:04:05Z"))
@@ -45,6 +46,18 @@ def test_the_classes_served_worst_are_named() -> None:
         in shown
     )
     assert "word 3" not in shown
+
+
+def test_what_is_to_be_known_of_the_data_is_told() -> None:
+    shared = Overlap(split="test", other="train", examples=3, share=0.008)
+    absent = Absent(split="test", classes=("eel",))
+    shown = printed(DataReport(overlaps=(shared,), absent=(absent,), notes=("1 picture: x",)))
+    for line in (
+        "3 examples of test (0.8%) are also in train",
+        "no example of eel is in test",
+        "1 picture: x",
+    ):
+        assert line in shown
 
 
 def test_without_metrics_fidelity_is_told() -> None:

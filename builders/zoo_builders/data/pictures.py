@@ -95,7 +95,9 @@ def read(source: "Path | IO[bytes]", told: str, mode: Mode | None, tally: Tally)
     except (*_BROKEN, Image.DecompressionBombError) as error:
         why = str(error) or type(error).__name__
         if isinstance(error, UnidentifiedImageError):
-            why = f"its bytes are none of {', '.join(_FORMATS)}"
+            why = (
+                f"its bytes are none of {', '.join(_FORMATS)}, or of a kind that Pillow cannot read"
+            )
         raise BadData(
             f"{told} is not an image: {why}",
             hint=f"open {told} in a viewer; remove it, or save it as PNG or JPEG",

@@ -111,7 +111,7 @@ def _at(sound: IO[bytes], place: int, count: int) -> bytes:
 def _format(chunk: bytes, order: str, told: str) -> _Format:
     kind, channels, rate, _, align, bits = struct.unpack_from(f"{order}HHIIHH", chunk)
     if kind == _EXTENSIBLE and len(chunk) >= _EXTENSIBLE_BYTES:
-        kind = struct.unpack_from(f"{order}H", chunk, 24)[0]
+        kind = struct.unpack_from(f"{order}I", chunk, 24)[0]
         if order == "<" and chunk[26:40] != _GUID_TAIL:
             kind = _EXTENSIBLE
     if not channels or not rate:

@@ -31,8 +31,9 @@ def form(
     return struct.pack(f"{order}HHIIHH", kind, channels, rate, speed, align, bits)
 
 
-def extensible(kind: int, bits: int, valid: int) -> bytes:
-    return form(0xFFFE, bits) + struct.pack("<HHIH", 22, valid, 0, kind) + GUID
+def extensible(kind: int, bits: int, valid: int, order: str = "<") -> bytes:
+    rest = struct.pack(f"{order}HHII", 22, valid, 0, kind)
+    return form(0xFFFE, bits, order=order) + rest + GUID[2:]
 
 
 def file(*chunks: bytes, head: bytes = b"RIFF", size: int = 0) -> bytes:
@@ -85,6 +86,11 @@ KINDS: dict[str, bytes] = {
     "big-endian": file(
         chunk(b"fmt ", form(1, 24, order=">"), order=">"),
         chunk(b"data", pcm(HALVES, 24, ">"), order=">"),
+        head=b"RIFX",
+    ),
+    "big-endian, extensible": file(
+        chunk(b"fmt ", extensible(1, 16, 16, ">"), order=">"),
+        chunk(b"data", pcm(HALVES, 16, ">"), order=">"),
         head=b"RIFX",
     ),
     "other chunks around": file(

@@ -8,6 +8,7 @@ from fastapi.testclient import TestClient
 from plugins.family import family, file_of
 from plugins.records import WHEN, blob, make
 from plugins.registry_server import stock
+from zoo_registry.model.data_report import DataReport, Overlap
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Record
@@ -320,6 +321,18 @@ def test_an_artifact_page_carries_every_condition_of_its_measurements(
 
 
 FIDELITY = {"versus_sha256": "ab" * 32, "split": "calibration", "examples": 105, "sqnr_db": 21.5}
+
+
+def test_what_is_to_be_known_of_the_data_is_on_the_page(
+    client: TestClient, registry: Registry
+) -> None:
+    shared = Overlap(split="test", other="train", examples=3, share=0.008)
+    report = DataReport(overlaps=(shared,), notes=("1 picture: <turned>",))
+    record = make(model="shared").model_copy(update={"data": report})
+    publish(registry, record)
+    page = client.get(f"/artifacts/{record.name}").text
+    assert "3 examples of test (0.8%) are also in train" in page
+    assert escape("1 picture: <turned>") in page
 
 
 def test_a_device_that_cannot_run_a_file_is_named_on_its_page(
