@@ -26,7 +26,14 @@ from zoo_builders.manifest import (
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
 from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
-from zoo_builders.manifest.recipes import Recipes, judge, on_stored, read_recipes
+from zoo_builders.manifest.recipes import (
+    Quantizing,
+    Recipes,
+    judge,
+    on_operators,
+    on_stored,
+    read_recipes,
+)
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
@@ -76,6 +83,7 @@ class Reader:
             machine lacks.
         refuse: what a technique objects to is a mistake; False for who lists the objections itself
             (`preflight`).
+        quantizing: says why a step cannot quantize a finished file, where that is known.
     """
 
     tree: Tree
@@ -83,6 +91,7 @@ class Reader:
     judge: bool = True
     need_data: bool = True
     refuse: bool = True
+    quantizing: Quantizing | None = None
 
     def read(self, path: Path, shown: str = "") -> Resolved:
         """Read one manifest; `shown` is how messages name it.
@@ -128,6 +137,8 @@ class Reader:
             found = self._surveyed(spec, found, mistakes)
         if found.stored_already:
             on_stored(found.stored_already, spec.variants, mistakes)
+        elif found.file is not None and self.judge and self.refuse and self.quantizing:
+            on_operators(found.file, recipes, spec.variants, self.quantizing, mistakes)
         if found.graph is not None:
             found = replace(found, graph=data_checks.heard(spec, found.graph))
         if found.graph is not None and self.judge and self.refuse:
