@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders.planning.plan import Plan
+from zoo_builders.running import crash
 from zoo_builders.running.stage_cache import StageCache, quiet
 from zoo_builders.running.worker import Order, main
 from zoo_builders.stage import Stage, StageKind
 from zoo_builders.stages import ENTRY
 from zoo_registry.model.digest import Digest
-from zoo_registry.model.errors import BuildFailed, from_problem
+from zoo_registry.model.errors import from_problem
 
 TENSORFLOW_KINDS: frozenset[StageKind] = frozenset({"base", "technique", "convert"})
 TRAINED_KINDS: frozenset[StageKind] = frozenset({"base", "technique"})
@@ -32,7 +33,6 @@ _PRELOAD = (
     "zoo_builders.keras_models.preload",
     *(module for kind, module in ENTRY.items() if kind != "benchmark"),
 )
-_LAST_WORDS = 12
 _GRACE_S = 5.0
 
 Progress = Callable[[Stage, int, int, str], None]
@@ -132,10 +132,10 @@ class Pipeline:
         """Give the result of one stage whose inputs are in the cache, running it if need be.
 
         Raises:
-            BuildFailed: the process died; with its last words and the log.
+            BuildFailed: the process died, or the disk is full; with the cause and what to do.
             ZooError: whatever the stage itself raised.
         """
-        with self.cache.making(stage.fingerprint):
+        with crash.telling(self.cache.root), self.cache.making(stage.fingerprint):
             if self.cache.has(stage.fingerprint):
                 return self.cache.folder(stage.fingerprint)
             with (
@@ -165,6 +165,7 @@ class Pipeline:
             tensorboard=self.summaries
             and self.summaries / f"{stage.name}-{stage.fingerprint.short}",
         )
+        kills = crash.kills_for_memory()
         with ExitStack() as stack:
             process, pipe = _start(order, stack, warm=self._warm)
             try:
@@ -173,7 +174,9 @@ class Pipeline:
             finally:
                 _stop(process)
         if end is None:
-            raise _crashed(stage, process.exitcode, order.log)
+            now = crash.kills_for_memory()
+            killed = None if kills is None or now is None else now > kills
+            raise crash.died(stage, process.exitcode, order.log, killed_for_memory=killed)
         if end[0] == "error":
             raise _told(stage, end, order.log)
 
@@ -244,27 +247,6 @@ def _stop(process: Any) -> None:
     if process.is_alive():
         process.kill()
         process.join()
-
-
-def last_words(log: Path) -> str:
-    """The end of a stage's log, for an error message."""
-    with suppress(OSError):
-        lines = [
-            line
-            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
-            if line.strip()
-        ]
-        return "\n".join(f"    {line[:200]}" for line in lines[-_LAST_WORDS:])
-    return ""
-
-
-def _crashed(stage: Stage, code: int | None, log: Path) -> BuildFailed:
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    words = last_words(log) or "    (nothing)"
-    return BuildFailed(
-        f"stage {stage.name!r} ended without a result ({how}); its last words:\n{words}",
-        hint=f"less {log}",
-    )
 
 
 def _told(stage: Stage, end: tuple[Any, ...], log: Path) -> Exception:

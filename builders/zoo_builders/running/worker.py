@@ -10,6 +10,7 @@ SIGTERM ends a stage at once, or where it heeds `Job.stop`, as soon as it has ke
 can go on from.
 """
 
+import faulthandler
 import importlib
 import os
 import signal
@@ -18,12 +19,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from zoo_builders.running import crash
 from zoo_builders.stage import TERMINATED, Job, StageKind, Stop
 from zoo_builders.stages import ENTRY
 from zoo_builders.training import tensorboard
@@ -58,18 +61,24 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    _into_log(order.log)
     try:
+        _into_log(order.log)
+        faulthandler.enable()  # where native code was when a signal ended it
         importlib.import_module(ENTRY[order.kind]).run(_job(order, pipe))
-    except ZooError as error:
-        traceback.print_exc()
-        pipe.send(("error", error.slug, error.message, error.hint))
     # the boundary of the process: everything becomes words for the parent
     except Exception as error:  # noqa: BLE001
-        traceback.print_exc()
-        pipe.send(("error", "build-failed", f"{type(error).__name__}: {error}", ""))
+        pipe.send(_words(error, order.out))
+        with suppress(OSError):  # the log may lie on the disk that is full
+            traceback.print_exc()
     else:
         pipe.send(("done",))
+
+
+def _words(error: Exception, out: Path) -> tuple[str, str, str, str]:
+    told = crash.explained(error, out) or error
+    if isinstance(told, ZooError):
+        return "error", told.slug, told.message, told.hint
+    return "error", "build-failed", f"{type(error).__name__}: {error}", ""
 
 
 def _job(order: Order, pipe: Connection) -> Job:

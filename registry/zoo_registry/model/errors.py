@@ -25,6 +25,9 @@
     └── OtherSide           (exit 3)  a server, store, worker or device failed
         ├── Unreachable               no answer, or not one we understand
         ├── BuildFailed               a stage ended without its result
+        │   ├── DiskFull              there is no room for what it writes
+        │   ├── OutOfMemory           it wanted more memory than there is
+        │   └── Crashed               its process ended without a word
         └── MeasureFailed             the device could not run the file
 
 Every error says what was found and what was expected, and ends in a `hint`: the next command to
@@ -258,6 +261,24 @@ class BuildFailed(OtherSide):
     """A stage ended without its result; the message carries the worker's last words."""
 
     slug = "build-failed"
+
+
+class DiskFull(BuildFailed):
+    """There is no room for what a stage writes; what was finished before is kept."""
+
+    slug = "disk-full"
+
+
+class OutOfMemory(BuildFailed):
+    """A stage wanted more memory than there is, or the kernel ended it for that."""
+
+    slug = "out-of-memory"
+
+
+class Crashed(BuildFailed):
+    """The process of a stage ended without a word; its log says where it was."""
+
+    slug = "crashed"
 
 
 class MeasureFailed(OtherSide):
