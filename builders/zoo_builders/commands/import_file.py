@@ -205,6 +205,7 @@ class _New:
 def _examples(data: str, seen: TfliteFile, choice: base_file.Choice, new: _New) -> Examples:
     """Turn `--data` into a source with arguments, as far as the file can fill them in."""
     if not data:
+        _demand_sizes(seen, choice)
         return Examples()
     name, args = _spelled(data)
     if refusal := SOURCES.refusal(name):
@@ -231,6 +232,17 @@ def _examples(data: str, seen: TfliteFile, choice: base_file.Choice, new: _New) 
         sized="size" in known,
         heard=bool(source.sample_rate(checked)),
     )
+
+
+def _demand_sizes(seen: TfliteFile, choice: base_file.Choice) -> None:
+    """See that numbers can be drawn: no size but that of the batch may be open."""
+    [(name, entry)] = base_file.ports(seen, choice.subgraph, inputs=True)
+    if -1 in entry.shape[1:]:
+        raise WrongUse(
+            f"the input {name!r} has the shape {list(entry.shape)}: its sizes are open, so no"
+            " numbers can be drawn for it",
+            hint="--data 'drawn: {shape: [16000, 1, 1]}', or data that say how large an example is",
+        )
 
 
 def _spelled(data: str) -> tuple[str, dict[str, Any]]:

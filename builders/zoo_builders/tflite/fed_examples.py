@@ -43,6 +43,8 @@ def shaped(wanted: Sequence[int], example: Sequence[int]) -> tuple[int, ...]:
 def _filled(sizes: Sequence[int], example: Sequence[int]) -> list[int]:
     if len(sizes) == len(example):
         return [given if size == -1 else size for size, given in zip(sizes, example, strict=True)]
+    if len(sizes) == 1:
+        return [math.prod(example)]
     plain = [size for size in example if size != 1]
     if len(sizes) == len(plain):
         return [given if size == -1 else size for size, given in zip(sizes, plain, strict=True)]
