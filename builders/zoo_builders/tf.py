@@ -1,7 +1,7 @@
 """The one door to TensorFlow.
 
-`tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.tfmot`, and a few inner
-modules.
+`tf.tensorflow`, `tf.keras` (the legacy Keras 2 that TFMOT accepts), `tf.keras3` (today's, for the
+models that it saved), `tf.tfmot`, and a few inner modules.
 
 Importing this module costs nothing; the first use of one of these imports it, after the environment
 variables that decide which Keras TensorFlow loads. Nothing else in the project imports TensorFlow,
@@ -21,6 +21,7 @@ from zoo_registry.model.errors import MissingExtra
 _MODULES = {
     "tensorflow": "tensorflow",
     "keras": "tf_keras",
+    "keras3": "keras",  # loads what it saved itself; the rest of a build is legacy Keras
     "tfmot": "tensorflow_model_optimization",
     "converter": (
         "tensorflow.lite.python.convert"
@@ -43,6 +44,7 @@ _MODULES = {
 }
 _ENVIRONMENT = {
     "TF_USE_LEGACY_KERAS": "1",  # TFMOT accepts tf_keras objects only
+    "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": (
         "-1"

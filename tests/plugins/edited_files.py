@@ -215,14 +215,3 @@ def call_of(schema: Any, model: Any, *, subgraph: int, called: int) -> None:
     code = _code(schema, model, "CALL")
     made.operators = [_operator(schema, code, [], [], options, "CallOptions")]
     model.subgraphs.insert(subgraph, made)
-
-
-def last_becomes(name: str) -> Callable[[Any, Any], None]:
-    """Make the last operator but one, a mean, another one, of which only the name is looked at."""
-
-    def change(schema: Any, model: Any) -> None:
-        operator = model.subgraphs[0].operators[-2]
-        operator.opcodeIndex = _code(schema, model, name)
-        operator.builtinOptions, operator.builtinOptionsType = None, 0
-
-    return change

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,7 +17,7 @@ from zoo_builders.manifest.yaml_lines import Key
 from zoo_builders.networks import lookup, own_imports
 from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.lookup import Network
-from zoo_builders.pretrained.sources import WEIGHTS
+from zoo_builders.pretrained.sources import TRAIN, WEIGHTS
 from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import SourceFile
 from zoo_builders.tasks import TASKS
@@ -25,6 +25,9 @@ from zoo_builders.tflite import base_file
 from zoo_builders.tflite.tflite_file import BadFile, TfliteFile
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, ZooError
+
+if TYPE_CHECKING:
+    from zoo_builders.networks.keras_config import Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Found:
         survey: what the source has on disk; None where only loading tells.
         trainer: the user's own training loop, if the manifest names one.
         trainer_file: the file whose bytes decide it.
+        model: the finished Keras model that is the base, if it is one.
     """
 
     network: Network | None
@@ -60,6 +64,7 @@ class Found:
     survey: Survey | None = None
     file: TfliteFile | None = None
     choice: base_file.Choice | None = None
+    model: "Finished | None" = None
 
     @property
     def stored_already(self) -> str:
@@ -106,9 +111,14 @@ class Finder:
         network = self._network()
         file = self._source(network, ("base", "network")) if network else None
         known = with_graph or (network is not None and self._ships_unchanged(network))
+        model = self._finished(network) if network and file and known else None
         graph = self._graph(network) if network and file and known else None
-        weights, remarks = self._weights(graph)
-        return Found(network, graph, file, weights, self._data(), remarks, *self._trainer())
+        graph = model.graph if model else graph
+        weights, remarks = self._weights(graph, brought=model is not None)
+        remarks = (*remarks, *(_remarks(model) if model else ()))
+        return Found(
+            network, graph, file, weights, self._data(), remarks, *self._trainer(), model=model
+        )
 
     def _tflite(self) -> SourceFile | None:
         base = self.spec.base
@@ -192,10 +202,22 @@ class Finder:
             network.kind == "shipped" and self.tree.read(network.file) == network.file.read_bytes()
         )
 
-    def _graph(self, network: Network) -> Graph | None:
+    def _finished(self, network: Network) -> "Finished | None":
+        """Open a finished model; None of other networks, and where it cannot be used."""
+        if network.kind != "model":
+            return None
+        from zoo_builders.networks.keras_config import finished
+
         try:
-            if network.kind == "model":
-                return _keras_graph(network.file)
+            return finished(network.file)
+        except ZooError as error:
+            self.mistakes.add(("base", "network"), error.message, error.hint)
+            return None
+
+    def _graph(self, network: Network) -> Graph | None:
+        if network.kind == "model":
+            return None
+        try:
             if lookup.is_light(self.tree.read(network.file)):
                 return lookup.graph(network, self.spec.base.args)
         except ZooError as error:
@@ -206,10 +228,13 @@ class Finder:
             )
         return None
 
-    def _weights(self, graph: Graph | None) -> tuple[SourceFile | None, tuple[str, ...]]:
+    def _weights(
+        self, graph: Graph | None, *, brought: bool
+    ) -> tuple[SourceFile | None, tuple[str, ...]]:
         """Ask the source of weights whether it can serve.
 
-        The result is the user's file that it names, and what should be known of it.
+        The result is the user's file that it names, and what should be known of it. A model that
+        brought its weights is trained on from them (`finished_bases`).
         """
         weights, key = self.spec.base.weights, ("base", "weights")
         if refusal := WEIGHTS.refusal(weights.source):
@@ -224,7 +249,8 @@ class Finder:
         wanted = Wanted(
             params, self.spec.base.network, self.spec.base.args, graph, weights.fine_tune
         )
-        for complaint in source.check(wanted) if self.need_data else ():
+        trained_on = brought and weights.source == TRAIN
+        for complaint in source.check(wanted) if self.need_data and not trained_on else ():
             self.mistakes.add(
                 (*key, complaint.key) if complaint.key else key, complaint.message, complaint.hint
             )
@@ -318,13 +344,14 @@ def _as_it_came(found: Found) -> Iterator[str]:
         )
 
 
-def _keras_graph(path: Path) -> Graph | None:
-    """Read the graph of a finished Keras file.
-
-    None for what only TensorFlow can read (a SavedModel).
-    """
-    if path.is_dir():
-        return None
-    from zoo_builders.networks.keras_config import graph_of_file
-
-    return graph_of_file(path)
+def _remarks(model: "Finished") -> Iterator[str]:
+    """Say what becomes of a finished model that a user may not expect."""
+    if model.policy:
+        yield f"the model's policy {model.policy} is not kept: it is computed in float32"
+    if model.wrapped:
+        yield (
+            f"TFMOT's wrappers ({model.wrapped}) are taken off: the layers within, with their"
+            " weights, are the base"
+        )
+    if model.graph is None and model.why is not None:
+        yield f"the model is taken as a function, without recipes that train: {model.why.message}"

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from zoo_builders.manifest import (
     data_checks,
     files,
+    finished_bases,
     goals,
     names,
     own_algorithms,
@@ -26,14 +27,7 @@ from zoo_builders.manifest import (
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
 from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.own_algorithms import Own
-from zoo_builders.manifest.recipes import (
-    Quantizing,
-    Recipes,
-    judge,
-    on_operators,
-    on_stored,
-    read_recipes,
-)
+from zoo_builders.manifest.recipes import Recipes, judge, on_stored, read_recipes
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.source_tree import Tree
 from zoo_builders.manifest.yaml_lines import Document, Key
@@ -83,7 +77,6 @@ class Reader:
             machine lacks.
         refuse: what a technique objects to is a mistake; False for who lists the objections itself
             (`preflight`).
-        quantizing: says why a step cannot quantize a finished file, where that is known.
     """
 
     tree: Tree
@@ -91,7 +84,6 @@ class Reader:
     judge: bool = True
     need_data: bool = True
     refuse: bool = True
-    quantizing: Quantizing | None = None
 
     def read(self, path: Path, shown: str = "") -> Resolved:
         """Read one manifest; `shown` is how messages name it.
@@ -132,13 +124,13 @@ class Reader:
         found = files.Finder(
             spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data
         ).find(with_graph=self.judge)
+        if found.model is not None and self.judge:
+            finished_bases.check(spec.base, found.model, recipes, mistakes)
         if self.judge:
             data_checks.check(spec, found.graph, mistakes, found.takes)
             found = self._surveyed(spec, found, mistakes)
         if found.stored_already:
             on_stored(found.stored_already, spec.variants, mistakes)
-        elif found.file is not None and self.judge and self.refuse and self.quantizing:
-            on_operators(found.file, recipes, spec.variants, self.quantizing, mistakes)
         if found.graph is not None:
             found = replace(found, graph=data_checks.heard(spec, found.graph))
         if found.graph is not None and self.judge and self.refuse:

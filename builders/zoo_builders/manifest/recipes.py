@@ -16,7 +16,6 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.verdicts import Objection
 from zoo_builders.spec import Spec
 from zoo_builders.techniques import TECHNIQUES, Step
-from zoo_builders.tflite.tflite_file import TfliteFile
 from zoo_registry.model.errors import ZooError
 
 Recipes = Mapping[str, tuple[Step, ...]]
@@ -118,27 +117,6 @@ def on_stored(reason: str, variants: Mapping[str, Any], mistakes: Mistakes) -> N
                         "take the file as it is: as-is: []; or start from the float32 file it was"
                         " made from",
                     )
-
-
-Quantizing = Callable[[TfliteFile, Any], tuple[str, str] | None]
-"""From a float file and a step's parameters to why it cannot be done, and what to write."""
-
-
-def on_operators(
-    file: TfliteFile,
-    recipes: Recipes,
-    variants: Mapping[str, Any],
-    quantizing: Quantizing,
-    mistakes: Mistakes,
-) -> None:
-    """Note every step that would quantize operators of a file which have no such kernels."""
-    for variant, steps in recipes.items():
-        places = {name: at for at, entry in enumerate(variants[variant]) for name in entry}
-        for step in steps:
-            found = quantizing(file, step.params)
-            if found is not None and step.technique in places:
-                key = ("variants", variant, places[step.technique], step.technique)
-                mistakes.add(key, f"{step.technique} cannot be applied: {found[0]}", found[1])
 
 
 def _out_of_place(step: Step, last: Step) -> tuple[str, str]:

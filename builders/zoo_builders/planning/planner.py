@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zoo_builders.devices import DEVICES
+from zoo_builders.manifest import finished_bases
 from zoo_builders.manifest.reader import Resolved
 from zoo_builders.manifest.recipes import graphs
-from zoo_builders.manifest.schema import Manifest, RatioGoal, Weights
+from zoo_builders.manifest.schema import Base, Manifest, RatioGoal, Weights
 from zoo_builders.manifest.yaml_lines import in_one_line
 from zoo_builders.networks.graph import Graph
 from zoo_builders.planning.plan import FLOAT, Plan
@@ -260,7 +261,7 @@ class _Planner:
         )
         whole = found.network is not None and found.network.kind == "model"
         weights = (
-            {"source": "file"}
+            _whole(base)
             if whole and base.weights.source == "train"
             else _weights(base.weights, found.weights)
         )
@@ -372,6 +373,12 @@ def _weights(weights: Weights, file: SourceFile | None) -> dict[str, Any]:
     params = WEIGHTS.get(weights.source).params.model_validate(weights.args).model_dump(mode="json")
     here = {"path": "file", "sha256": str(file.sha256)} if file else {}
     return {"source": weights.source, "fine_tune": weights.fine_tune, "params": params | here}
+
+
+def _whole(base: Base) -> dict[str, Any]:
+    """Say that a finished model brings its weights, and how long it is trained from there."""
+    count = finished_bases.epochs(base)
+    return {"source": "file"} | ({"fine_tune": count} if count else {})
 
 
 def _with_floats(params: Any) -> Any:

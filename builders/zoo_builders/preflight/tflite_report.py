@@ -3,8 +3,8 @@
 What the file itself tells. Reads it, runs nothing.
 
 Layer by layer there is nothing to judge: no technique but `quantize` takes such a file, and which
-of its operators the quantizer does not take is said when the manifest is read. Its size is no
-prediction but a fact, and so is what its weights take; the rest of a quantized file is not guessed.
+of its operators the quantizer takes is known when it has run. Its size is no prediction but a fact,
+and so is what its weights take; the rest of a quantized file is not guessed.
 """
 
 import math

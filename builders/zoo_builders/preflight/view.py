@@ -313,8 +313,8 @@ def unknown(base: Base) -> str:
     if base.tflite:
         return (
             f"{base.tflite}: a finished .tflite file is taken as it is: layer by layer nothing"
-            " is judged; operators that the quantizer does not take, and techniques that need a"
-            " Keras model, are refused when the manifest is read."
+            " is judged, for which operators the quantizer takes is known when it has run;"
+            " techniques that need a Keras model are refused when the manifest is read."
         )
     return (
         f"network {base.network}: its layers are known only when it is built (a SavedModel, or code"

@@ -177,8 +177,8 @@ def _read(path: Path) -> Any:
     return json.loads(path.read_bytes())
 
 
-BASES = ("model.keras", "model.tflite")
-"""What a base stage may leave: a Keras model, or the finished file that was imported."""
+BASES = ("model.keras", "model.tflite", "function.zip")
+"""What a base stage may leave: a Keras model, an imported file, or a function."""
 
 
 def provenance(plan: Plan, cache: StageCache, git: Git) -> Provenance:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from zoo_builders.converting import early_refusal
 from zoo_builders.manifest.reader import Reader, Resolved
 from zoo_builders.manifest.source_tree import Digests, Tree, WorkTree
 from zoo_builders.planning import toolchain
@@ -84,14 +83,7 @@ class Project:
         refuse: bool = True,
     ) -> Reader:
         """Give a reader of manifests, from the working tree unless told otherwise."""
-        return Reader(
-            tree or self.tree,
-            self.env,
-            judge=judge,
-            need_data=need_data,
-            refuse=refuse,
-            quantizing=early_refusal.refusal,
-        )
+        return Reader(tree or self.tree, self.env, judge=judge, need_data=need_data, refuse=refuse)
 
     def read(self, path: Path) -> Resolved:
         """Read one manifest of the working tree, once; InvalidManifest with all its mistakes."""

@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zoo_builders import tf
+from zoo_builders.arrays import Array
 from zoo_builders.data import front_end
 from zoo_builders.data.front_end import FrontEnd
 from zoo_builders.data.preprocess import ValueMap
 from zoo_builders.data.stored import load_about, load_raw, load_value_map
-from zoo_builders.keras_models import custom_layers, finite_weights
-from zoo_builders.keras_models.files import load, save
+from zoo_builders.keras_models import custom_layers, finished_models, finite_weights, functions
+from zoo_builders.keras_models.files import save
+from zoo_builders.keras_models.finished_models import Loaded
+from zoo_builders.keras_models.functions import Function
 from zoo_builders.keras_models.render import graph_of, render
 from zoo_builders.keras_models.weights import render_with, weights_of
 from zoo_builders.networks import lookup
@@ -31,7 +36,7 @@ _HINT = "return Net(...).graph()"
 
 
 def run(job: Job) -> None:
-    """Write `model.keras` and `report.json`.
+    """Write `model.keras` and `report.json`; of a model that is a function alone, `function.zip`.
 
     The report: history, accuracy by split, seed, threads, parameters, weights if borrowed.
 
@@ -43,7 +48,7 @@ def run(job: Job) -> None:
     train = Train.model_validate(job.params["train"])
     tf.deterministic(train.seed)
     context = JobContext(job, train, train.seed)
-    model, borrowed = _ready(job)
+    model, report = _ready(job)
     _refuse_no_numbers(model, job)
     count = epochs(job.params.get("weights"), train.epochs)
     history = (
@@ -52,30 +57,54 @@ def run(job: Job) -> None:
         else []
     )
     finite_weights.refuse(model, "after training", _DIVERGED)
-    save(model, job.out / "model.keras")
-    custom_layers.keep(model, _python(job), job.out)
-    report = {
+    _keep(model, job)
+    report |= {
         "accuracy": accuracy(model, context),
         "history": history,
         "parameters": int(model.count_params()),
         "seed": train.seed,
         "threads": tf.THREADS,
     }
-    write_json(job.out / "report.json", report | ({"weights": borrowed} if borrowed else {}))
+    write_json(job.out / "report.json", report)
+
+
+def _keep(model: Any, job: Job) -> None:
+    if isinstance(model, Function):
+        model.save(job.out / functions.FILE)
+        return
+    save(model, job.out / "model.keras")
+    custom_layers.keep(model, _python(job), job.out)
 
 
 def _ready(job: Job) -> tuple[Any, dict[str, Any]]:
     """Make the model with the weights it starts from.
 
-    Behind its front end where features are made inside; and what was borrowed.
+    Behind its front end where features are made inside; and what is to be reported of it.
     """
     about = load_about(job.inputs["data"])
     front = front_end.read(about["front_end"]) if "front_end" in about else None
-    model = build(job)
+    loaded = build(job)
+    model = loaded.model
     refuse_other_shapes(model, about["shape"] if front is None else front[0].shape)
-    refuse_other_classes(str(job.params["task"]), model.outputs[0].shape[1:], about["classes"])
-    borrowed = borrow(model, job)
-    return model if front is None else hearing(model, *front), borrowed
+    refuse_other_classes(str(job.params["task"]), tuple(model.output_shape[1:]), about["classes"])
+    off = loaded.hold(_some(job, model, heard=front is not None))
+    report: dict[str, Any] = {} if off is None else {"versus_original": off}
+    if not isinstance(model, Function):
+        borrowed = borrow(model, job)
+        report |= {"weights": borrowed} if borrowed else {}
+    return model if front is None else hearing(model, *front), report
+
+
+def _some(job: Job, model: Any, *, heard: bool) -> Array:
+    """Give some inputs: examples of the data, or noise where features are made inside the file."""
+    if heard:
+        shape = (finished_models.EXAMPLES, *model.input_shape[1:])
+        return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    folder = job.inputs["data"]
+    split = next(iter(load_about(folder)["splits"]))
+    inputs, _ = load_raw(folder, split)
+    some: Array = load_value_map(folder)(np.asarray(inputs[: finished_models.EXAMPLES]))
+    return some
 
 
 def _refuse_no_numbers(model: Any, job: Job) -> None:
@@ -99,6 +128,11 @@ def hearing(model: Any, front: FrontEnd, values: ValueMap) -> Any:
         Unsupported: `model` has layers that we have no description for, and so cannot be put behind
             others.
     """
+    if isinstance(model, Function):
+        raise BuildFailed(
+            f"{model.name} has no layers that are known: no front end can be put before it",
+            hint="drop inside: true from data.preprocess",
+        )
     graph = graph_of(model)
     return render_with(
         front_end.attached(graph, front),
@@ -106,10 +140,10 @@ def hearing(model: Any, front: FrontEnd, values: ValueMap) -> Any:
     )
 
 
-def build(job: Job) -> Any:
-    """Make the Keras model that `network` names.
+def build(job: Job) -> Loaded:
+    """Make the model that `network` names.
 
-    A registered network, a Python function, or the Keras file of role `network`.
+    A registered network, a Python function, or the finished model of role `network`.
 
     Raises:
         UnknownPlugin: no network of that name.
@@ -118,20 +152,22 @@ def build(job: Job) -> Any:
         BuildFailed: the file cannot be loaded.
     """
     if "network" in job.files:
-        return load(job.files["network"])
+        return finished_models.load_finished(job.files["network"])
     name = str(job.params["network"])
     made = lookup.call(
         _network(name, job.files.get("network_source")), dict(job.params.get("args", {}))
     )
     if isinstance(made, Graph):
-        return render(made)
-    if not isinstance(made, tf.keras.Model):
-        raise WrongUse(
-            f"{name} gave a {type(made).__name__}; expected a zoo_builders.networks.graph.Graph or"
-            " a tf_keras model",
-            hint=_HINT,
-        )
-    return made
+        return Loaded(render(made))
+    if isinstance(made, tf.keras.Model):
+        return Loaded(made)
+    if isinstance(made, tf.keras3.Model):
+        return finished_models.of_keras3_model(made)
+    raise WrongUse(
+        f"{name} gave a {type(made).__name__}; expected a zoo_builders.networks.graph.Graph or"
+        " a Keras model",
+        hint=_HINT,
+    )
 
 
 def _python(job: Job) -> lookup.Network | None:

@@ -14,6 +14,7 @@ from zoo_builders.converting.encodings import Encodings, encoded
 from zoo_builders.converting.float_model import Examples, FloatModel
 from zoo_builders.converting.quantized_file import quantized
 from zoo_builders.data.stored import load_about, load_split
+from zoo_builders.keras_models import functions
 from zoo_builders.keras_models.files import load
 from zoo_builders.keras_models.weights import kernels_of_model
 from zoo_builders.stage import Job
@@ -74,6 +75,9 @@ def _float_model(job: Job) -> FloatModel:
     if file.exists():
         return FloatModel(examples, quantize, file=read(file.read_bytes()))
     tf.deterministic(0)
+    function = job.inputs["model"] / functions.FILE
+    if function.is_file():
+        return FloatModel(examples, quantize, keras=functions.load(function))
     with configs.scope(one["function"] for one in job.params.get("quantize_configs", ())):
         model = load(job.inputs["model"] / "model.keras")
     return float_model.of_keras(model, quantize, examples)

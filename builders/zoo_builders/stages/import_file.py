@@ -24,7 +24,7 @@ from zoo_registry.model.errors import BuildFailed, Unsupported
 from zoo_registry.model.files import write_bytes
 
 FILE, REPORT = "model.tflite", "import.json"
-EXAMPLES = 32
+EXAMPLES = 64
 """On how many of the data's examples a file that was changed is held against the one that came."""
 
 CLOSE = 1e-5

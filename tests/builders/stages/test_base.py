@@ -13,7 +13,7 @@ import pytest
 
 from plugins.digits import TRAIN, a_job
 from zoo_builders.training.settings import Train
-from zoo_registry.model.errors import BuildFailed, WrongUse
+from zoo_registry.model.errors import BuildFailed, Unsupported, WrongUse
 from zoo_registry.model.files import digest_file
 
 pytestmark = pytest.mark.train
@@ -225,7 +225,7 @@ def test_a_file_that_is_no_model_is_refused(data: bytes, digits_data: Path, tmp_
         inputs={"data": digits_data},
         files={"network": tmp_path / "model.keras"},
     )
-    with pytest.raises(BuildFailed, match=r"model\.keras cannot be loaded"):
+    with pytest.raises(Unsupported, match=r"model\.keras: "):
         base_stage.run(job)
 
 

@@ -220,41 +220,6 @@ def test_what_a_file_carries_is_in_every_variant(data: Path, make_job: Callable[
     assert {weight.dtype for weight in inspect(made).weights} == {"int8"}
 
 
-def test_operators_without_kernels_in_that_width_are_refused_before_anything_is_made() -> None:
-    """What litert-quantizer would say after the data were read is known when they were not."""
-    from zoo_builders.converting.early_refusal import refusal
-    from zoo_builders.techniques.quantize.params import Params
-
-    def asked(**said: Any) -> tuple[str, str] | None:
-        return refusal(file, Params.model_validate({"dtype": "int8", "engine": "litert", **said}))
-
-    file = read(edited(committed("fp32"), edited_files.last_becomes("PRELU")))
-    found = asked()
-    assert found is not None
-    assert "no int8 for PRELU" in found[0]
-    assert found[1] == "write keep_float: [PRELU], or allow_float_fallback: true"
-    assert asked(keep_float=["PRELU"]) is None
-    assert asked(allow_float_fallback=True) is None
-    assert asked(dtype="dynamic") is None
-    unknown = asked(keep_float=["nope"])
-    assert unknown is not None
-    assert "no operator of the file is called nope" in unknown[0]
-    file = read(committed("fp32"))
-    assert asked() is None
-
-
-def test_the_quantizers_own_table_agrees_with_what_it_says_when_it_is_asked() -> None:
-    from litert_quantizer import default_policy
-
-    from zoo_builders.converting import early_refusal
-
-    table = early_refusal._table()
-    static = {name for name in table if name.startswith("static_wi8_ai")}
-    assert static == {"static_wi8_ai8", "static_wi8_ai16"}
-    known = {op.value for op in default_policy.DEFAULT_CONFIG_CHECK_POLICY}
-    assert set().union(*(table[name] for name in static)) <= known
-
-
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "no file at all": lambda _: b"hello, I am a model, believe me",
     "cut off": lambda data: data[: len(data) // 3],
