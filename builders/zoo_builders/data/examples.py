@@ -42,11 +42,13 @@ class Examples:
     Images [N, H, W, C] (uint8 or float32) or recordings [N, samples, 1, 1] (int16), and labels
     int64 [N].
 
-    Where a source knows no classes every label is `UNLABELLED`.
+    Where a source knows no classes every label is `UNLABELLED`. `names` are those of the files, one
+    an example, where each has its own.
     """
 
     images: "np.ndarray[Any, Any]"
     labels: "np.ndarray[Any, Any]"
+    names: tuple[str, ...] = ()
 
     def mixed(self) -> "Examples":
         """Give the same examples in an order that depends on their number alone (PCG64, seed 0).
@@ -56,7 +58,8 @@ class Examples:
         import numpy as np
 
         order = np.random.Generator(np.random.PCG64(0)).permutation(len(self.labels))
-        return Examples(self.images[order], self.labels[order])
+        names = tuple(self.names[at] for at in order) if self.names else ()
+        return Examples(self.images[order], self.labels[order], names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo_builders.data.examples import BadData
+from zoo_builders.data.examples import BadData, Examples
 from zoo_registry.model.data_report import Absent, DataReport, Overlap
 
 TEST, TRAIN, VALIDATION, CALIBRATION = "test", "train", "validation", "calibration"
@@ -28,7 +28,7 @@ CALIBRATION_OVERLAP = 0.2
 Fidelity leaves out what both hold.
 """
 
-_BYTES = 16
+_BYTES, _NAMED = 16, 3
 
 
 def held_against(splits: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -55,16 +55,27 @@ class Seen:
     classes: Sequence[str]
     prints: dict[str, list[bytes]] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def add(self, split: str, images: Any, labels: Any) -> None:
+    def add(self, split: str, examples: Examples) -> None:
         """Take the examples of one split as they are stored."""
-        self.prints[split], self.labels[split] = _prints(images), labels
+        self.prints[split] = _prints(examples.images)
+        self.labels[split], self.names[split] = examples.labels, examples.names
 
     def report(self, notes: Sequence[str]) -> DataReport:
         """Say what is shared and what is absent."""
         return DataReport(
             overlaps=tuple(self._overlaps()), absent=tuple(self._absent()), notes=tuple(notes)
         )
+
+    def pairs(self, judged: str, other: str) -> str:
+        """Name a few files that hold the same example; empty where examples have no names."""
+        if not self.names[judged] or not self.names[other]:
+            return ""
+        theirs = dict(zip(self.prints[other], self.names[other], strict=True))
+        ours = zip(self.prints[judged], self.names[judged], strict=True)
+        found = [f"{name} = {theirs[one]}" for one, name in ours if one in theirs]
+        return f", such as {', '.join(found[:_NAMED])}"
 
     def _overlaps(self) -> Iterator[Overlap]:
         for judged, other in held_against(tuple(self.prints)):
@@ -85,7 +96,7 @@ class Seen:
 
 
 def refuse(
-    overlaps: Sequence[Overlap], max_overlap: float, cuts: Mapping[str, str], *, labelled: bool
+    overlaps: Sequence[Overlap], max_overlap: float, cuts: Mapping[str, str], seen: Seen
 ) -> None:
     """Insist that `test` shares no more than it may with what shapes the file.
 
@@ -93,17 +104,18 @@ def refuse(
         overlaps: what was found.
         max_overlap: `data.max_overlap` of the manifest.
         cuts: split → its expression, for the message.
-        labelled: whether the examples can train anything.
+        seen: what the examples are; without classes they train nothing.
 
     Raises:
         BadData: more is shared; with both expressions and the share.
     """
     for one in overlaps:
-        limit = limit_of(one.split, one.other, max_overlap, labelled=labelled)
+        limit = limit_of(one.split, one.other, max_overlap, labelled=bool(seen.classes))
         if one.share > limit:
             raise BadData(
                 f"{one.words}, more than {limit:.1%}: a number measured there is too good"
-                f" ({one.split}: {cuts[one.split]}; {one.other}: {cuts[one.other]})",
+                f" ({one.split}: {cuts[one.split]}; {one.other}: {cuts[one.other]}"
+                f"{seen.pairs(one.split, one.other)})",
                 hint=hint(one.share),
             )
 

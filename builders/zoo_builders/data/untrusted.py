@@ -210,7 +210,8 @@ def read(
             if place % _EVERY == 0:
                 report(done + place, total, note)
         done += len(listing)
-        splits[split] = Examples(values, labels).mixed()
+        names = tuple("/".join(file.parts[-3:]) for _, file in listing)
+        splits[split] = Examples(values, labels, names).mixed()
     report(done, total, note)
     return splits
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo_builders.arrays import Array
 from zoo_builders.data import audio_features, front_end, preprocess, report, splits
-from zoo_builders.data.examples import BadData, Dataset, refuse_no_numbers
+from zoo_builders.data.examples import BadData, Dataset, Examples, refuse_no_numbers
 from zoo_builders.data.front_end import FrontEnd
 from zoo_builders.data.sources import SOURCES
 from zoo_builders.stage import Job
@@ -43,13 +43,14 @@ def run(job: Job) -> None:
     examples: dict[str, dict[str, Any]] = {}
     seen = report.Seen(dataset.classes)
     for name, expression in job.params["splits"].items():
-        images, labels = _chosen(dataset, str(expression))
+        chosen = _chosen(dataset, str(expression))
+        images, labels = chosen.images, chosen.labels
         images = preprocess.geometry(steps, images, dataset.sample_rate)
         refuse_no_numbers(images, f"split {name!r} after preprocessing")
         _write_array(job.out / f"{name}_x.npy", images)
         _write_array(job.out / f"{name}_y.npy", labels)
         examples[name] = {"expression": str(expression), "examples": len(images)}
-        seen.add(name, images, labels)
+        seen.add(name, Examples(images, labels, chosen.names))
         train = images if name == TRAIN else train
     told = _told(job, seen, dataset.notes)
     shape = list(images.shape[1:])
@@ -99,19 +100,23 @@ def _held(features: Array | None) -> tuple[float, float] | None:
     )
 
 
-def _chosen(dataset: Dataset, expression: str) -> tuple[Array, Array]:
-    """Give images, before geometry, and labels of one split."""
+def _chosen(dataset: Dataset, expression: str) -> Examples:
+    """Give the examples of one split, before geometry."""
     counts = {split: len(held.labels) for split, held in dataset.splits.items()}
     chosen = splits.select(splits.parse(expression), counts)
-    images: Array = np.concatenate([dataset.splits[s].images[r.start : r.stop] for s, r in chosen])
-    return images, np.concatenate([dataset.splits[s].labels[r.start : r.stop] for s, r in chosen])
+    parts = [(dataset.splits[split], slice(r.start, r.stop)) for split, r in chosen]
+    return Examples(
+        np.concatenate([examples.images[part] for examples, part in parts]),
+        np.concatenate([examples.labels[part] for examples, part in parts]),
+        tuple(name for examples, part in parts for name in examples.names[part]),
+    )
 
 
 def _told(job: Job, seen: report.Seen, notes: Sequence[str]) -> DataReport:
     """Say what the splits share and lack; refuse what is shared too much."""
     found = seen.report(notes)
     limit = float(job.params.get("max_overlap", report.MAX_OVERLAP))
-    report.refuse(found.overlaps, limit, job.params["splits"], labelled=bool(seen.classes))
+    report.refuse(found.overlaps, limit, job.params["splits"], seen)
     for line in found.words:
         job.say(line)
     return found

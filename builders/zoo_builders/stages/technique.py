@@ -15,6 +15,8 @@ from zoo_builders.training.job_context import JobContext, write_json
 from zoo_builders.training.settings import Train
 from zoo_registry.model.errors import BuildFailed
 
+_DIVERGED = "weights were numbers before it: lower its learning_rate, or take it out of the recipe"
+
 
 def run(job: Job) -> None:
     """Write `model.keras` and `report.json`.
@@ -62,7 +64,7 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
     """
     changed = technique.apply(copied(model), technique.params.model_validate(params), context)
     refuse_wrappers(changed, technique.name)
-    finite_weights.refuse(changed, f"after {technique.name}", "lower its learning_rate")
+    finite_weights.refuse(changed, f"after {technique.name}", _DIVERGED)
     return changed
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from zoo_builders import finite
 from zoo_builders.data import report
-from zoo_builders.data.examples import BadData, refuse_no_numbers
+from zoo_builders.data.examples import BadData, Examples, refuse_no_numbers
 from zoo_builders.data.stored import load_about
 from zoo_builders.stage import Job
 from zoo_builders.stages import data as data_stage
@@ -91,7 +91,7 @@ def test_classes_without_examples_are_named(tmp_path: Path) -> None:
 
 def test_many_absent_classes_are_told_in_one_line() -> None:
     absent = report.Seen([f"class{i}" for i in range(1000)])
-    absent.add("test", pictures(1, 1), np.array([0]))
+    absent.add("test", Examples(pictures(1, 1), np.array([0])))
     [found] = absent.report(()).absent
     assert (
         found.words
@@ -183,3 +183,25 @@ def test_examples_that_fixed_no_ranges_are_found() -> None:
     test, calibration = pictures(10, 1), pictures(4, 2)
     test[[2, 7]] = calibration[[0, 3]]
     assert report.fresh(test, calibration).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
+
+
+def test_equal_files_are_named(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for split, seed in (("train", 1), ("test", 2)):
+        for at, image in enumerate(pictures(4, seed)):
+            place = tmp_path / "photos" / split / ("cat" if at % 2 else "dog")
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(place / f"{at}.png")
+    twin = tmp_path / "photos" / "test" / "cat" / "1.png"
+    twin.write_bytes((tmp_path / "photos" / "train" / "dog" / "2.png").read_bytes())
+    params = {
+        "source": "image-folder",
+        "args": {"path": "file", "size": [4, 4]},
+        "splits": {"train": "train", "test": "test"},
+        "preprocess": [],
+    }
+    (tmp_path / "out").mkdir()
+    files = {"path": tmp_path / "photos"}
+    with pytest.raises(BadData, match=r"such as test/cat/1\.png = train/dog/2\.png\)"):
+        data_stage.run(Job("data", params, files, {}, tmp_path / "out", lambda *_: None))
