@@ -3,6 +3,7 @@
 Numbers go to stdout, progress and remarks to stderr.
 """
 
+import errno
 import json
 import os
 import re
@@ -29,7 +30,7 @@ from rich.text import Text
 
 from zoo_client.settings import Settings
 from zoo_registry.model import errors
-from zoo_registry.model.errors import OtherSide, ZooError
+from zoo_registry.model.errors import DiskFull, OtherSide, ZooError
 from zoo_registry.model.summary import Timing
 
 NOTHING = "-"
@@ -84,10 +85,13 @@ def problem_document(error: ZooError) -> str:
 
 
 def unexpected(error: Exception) -> ZooError:
-    """Turn an error that nobody foresaw into one line.
+    """Turn an error that nobody foresaw into one line; a full disk is foreseen.
 
     Its traceback goes into a file (or to stderr with `ZOO_TRACEBACK=1`).
     """
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        hint = f"df -h {error.filename or '.'}   # free some space, then type the same again"
+        return DiskFull(f"the disk is full, or a limit on it is reached: {error}", hint=hint)
     settings = Settings.read()
     what = f"something went wrong that zoo did not foresee: {type(error).__name__}: {error}"
     text = "".join(traceback.format_exception(error))

@@ -67,7 +67,7 @@ def main(order: Order, pipe: Connection, lifeline: Connection) -> None:
         importlib.import_module(ENTRY[order.kind]).run(_job(order, pipe))
     # the boundary of the process: everything becomes words for the parent
     except Exception as error:  # noqa: BLE001
-        pipe.send(_words(error, order.out))
+        pipe.send(_words(error, order.out.parent))
         with suppress(OSError):  # the log may lie on the disk that is full
             traceback.print_exc()
     else:

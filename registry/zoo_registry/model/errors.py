@@ -25,7 +25,7 @@
     └── OtherSide           (exit 3)  a server, store, worker or device failed
         ├── Unreachable               no answer, or not one we understand
         ├── BuildFailed               a stage ended without its result
-        │   ├── DiskFull              there is no room for what it writes
+        │   ├── DiskFull              there is no room for what is to be written
         │   ├── OutOfMemory           it wanted more memory than there is
         │   └── Crashed               its process ended without a word
         └── MeasureFailed             the device could not run the file
@@ -264,7 +264,7 @@ class BuildFailed(OtherSide):
 
 
 class DiskFull(BuildFailed):
-    """There is no room for what a stage writes; what was finished before is kept."""
+    """There is no room for what is to be written; what was finished before is kept."""
 
     slug = "disk-full"
 

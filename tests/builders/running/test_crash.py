@@ -11,6 +11,7 @@ from zoo_builders.running import crash
 from zoo_builders.running.pipeline import Pipeline
 from zoo_builders.running.stage_cache import StageCache
 from zoo_builders.stage import TERMINATED, Stage
+from zoo_client import output
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, Crashed, DiskFull, OutOfMemory
 
@@ -123,3 +124,10 @@ def test_a_stage_that_dies_is_a_typed_error_and_leaves_nothing(
     assert list((tmp_path / "stages").glob("??/.*.tmp")) == []
     if name == "abort":
         assert "dying.py" in caught.value.message, "where it was"
+
+
+def test_a_disk_that_is_full_outside_of_stages_is_told_too() -> None:
+    told = output.unexpected(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/digests.json"))
+    assert isinstance(told, DiskFull)
+    assert told.hint.startswith("df -h /x/digests.json")
+    assert not isinstance(output.unexpected(ValueError("x")), DiskFull)
