@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from plugins.family import family, summaries
 from zoo_builders.lab import protocol
 from zoo_registry.model import formatting
 from zoo_registry.model.canonical import digest_of
 from zoo_registry.model.evaluate import pareto
+from zoo_registry.model.ranking import Placing, marks
 from zoo_registry.model.record import Measurement, Ratio
 from zoo_registry.model.submitted import accept
+from zoo_registry.model.timing import Timing
 from zoo_registry.web import charts, render
 from zoo_registry.web.scales import fit, tick_text
 
@@ -261,6 +264,82 @@ def test_scales_and_ticks_are_those_of_the_server(js: Module) -> None:
             assert at == pytest.approx([scale.at(value) for value in values])
 
 
+PARTS = ("x", "y", "label", "note", "href", "kind", "bar", "across", "leads")
+
+
+def timed(drawn: random.Random, name: str, baseline: str) -> Timing:
+    """Draw a timing: quiet or noisy, near others or far."""
+    ratio = drawn.choice([0.5, 0.51, 0.8, 1.0, 1.02]) * drawn.uniform(0.99, 1.01)
+    half = drawn.choice([0.001, 0.02])
+    return Timing(
+        device="web-wasm",
+        threads=1,
+        median_ms=2 * ratio,
+        p95_ms=3 * ratio,
+        ratio=ratio,
+        ratio_ci95=(ratio * (1 - half), ratio * (1 + half)),
+        verdict="within noise",
+        noisy=drawn.random() < 0.2,
+        sparse_path="none",
+        platform="web-wasm/x/y",
+        baseline_sha256=baseline,
+        aa_ratio=drawn.choice([0.95, 1.0, 1.04]),
+        host_cpu=name,
+    )
+
+
+def test_files_are_ranked_as_the_server_ranks_them(js: Module) -> None:
+    drawn = random.Random(11)
+    item = summaries(family())[0]
+    for _ in range(30):
+        placed = [
+            Placing(
+                item.model_copy(update={"size_gzip": drawn.choice([10, 20])}),
+                one.median_ms,
+                drawn.choice([0.8, 0.9]),
+                one,
+            )
+            for one in (timed(drawn, str(n), drawn.choice("ab")) for n in range(7))
+        ]
+        given = [
+            {
+                "y": one.y,
+                "size": one.item.size_gzip,
+                "timing": {
+                    "ms": one.timing.median_ms,
+                    "ratio": one.timing.ratio,
+                    "ci95": one.timing.ratio_ci95,
+                    "aa": one.timing.aa_ratio,
+                    "noisy": one.timing.noisy,
+                    "baseline": one.timing.baseline_sha256,
+                },
+            }
+            for one in placed
+            if one.timing
+        ]
+        assert js("ranking", "m.marks(given)", given) == list(marks(placed))
+        ends = "given.map(({ timing }) => m.placed(timing, null).interval)"
+        for found, one in zip(js("ranking", ends, given), placed, strict=True):
+            assert one.timing
+            assert found == pytest.approx(one.timing.ms_ci95)
+
+
+def test_nothing_is_the_best_where_all_is_noise(js: Module) -> None:
+    quiet = {"ms": 1, "ratio": 0.5, "ci95": [0.49, 0.51], "aa": 1.0, "noisy": False, "baseline": ""}
+    loud = {**quiet, "ms": 0.1, "noisy": True}
+    rows = [{"timing": loud, "size": 1}, {"timing": quiet, "size": 9}, {"timing": quiet, "size": 5}]
+    found = js("ranking", "[m.fastest(given), m.fastest(given.slice(0, 1))]", rows)
+    assert (found[0]["chosen"]["size"], len(found[0]["alike"]), found[1]) == (5, 1, None)
+    choose = """m.choose({metric: "top1", metric_name: "top-1"}, given.map((noisy, n) => ({
+      entry: {name: `f${n}`, float: n === 0, metric: 0.9, size: n, model: "m"},
+      measured: {verdict: n ? "faster" : "baseline", ratio: {value: 0.5, ci95: [0.49, 0.51]},
+                 aa_ratio: {value: 1}, noisy, latency_ms: {median: 1}}})))"""
+    best = js("results", choose, [True, True])
+    assert (best["row"], best["float"]["entry"]["name"]) == (None, "f0")
+    assert js("results", choose, [False, False])["row"]["entry"]["name"] == "f1"
+    assert js("results", choose, [False, True])["row"]["entry"]["name"] == "f0"
+
+
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_the_chart_is_drawn_as_the_server_draws_it(js: Module, count: int) -> None:
     drawn = random.Random(count)
@@ -276,6 +355,8 @@ def test_the_chart_is_drawn_as_the_server_draws_it(js: Module, count: int) -> No
             f"/artifacts/{i}",
             "chosen" if i == 0 else "front" if on else "beaten",
             (y - 0.01, y + 0.01),
+            (x * 0.9, x * 1.2) if i % 3 else None,
+            leads=on,
         )
         for i, ((x, y), on) in enumerate(zip(spots, front, strict=True))
     ]
@@ -285,10 +366,7 @@ def test_the_chart_is_drawn_as_the_server_draws_it(js: Module, count: int) -> No
         charts.Axis("top-1, %", factor=100),
         charts.Frame(420, 300, "f"),
     )
-    given = [
-        {name: getattr(dot, name) for name in ("x", "y", "label", "note", "href", "kind", "bar")}
-        for dot in dots
-    ]
+    given = [{name: getattr(dot, name) for name in PARTS} for dot in dots]
     body = (
         "[m.scatter(given[0], {title: 'ms', mayLog: true}, {title: 'top-1, %', factor: 100},"
         f" given[1]), given[2]].map({NORMAL})"

@@ -11,6 +11,7 @@ from zoo_builders.reports import published_results
 from zoo_builders.reports.published_results import METRIC
 from zoo_registry.model import formatting
 from zoo_registry.model.record import Fidelity, Measurement, Metric, Record
+from zoo_registry.model.timing import BASELINE
 
 NONE = "n/a"
 WORST = "worst_recall"
@@ -181,12 +182,19 @@ def _row(record: Record, m: Measurement) -> str:
     cells = [
         f"{m.latency_ms.median:.4g}",
         f"{m.latency_ms.p95:.4g}",
-        f"{m.ratio.value:.2f} ({m.ratio.ci95[0]:.2f} to {m.ratio.ci95[1]:.2f})",
+        _ratio(m),
         m.verdict + (", noisy" if m.noisy else ""),
         f"{m.nodes_delegated}/{m.nodes_total}" if m.nodes_total else "not told",
         m.sparse_path,
     ]
     return "| " + " | ".join([record.variant, *cells, f"`{record.file.sha256.short}`"]) + " |"
+
+
+def _ratio(m: Measurement) -> str:
+    """Spell a ratio with its interval; the float file has a control and no ratio to itself."""
+    if m.verdict == BASELINE:
+        return f"A/A {m.aa_ratio.value:.2f}"
+    return f"{m.ratio.value:.2f} ({m.ratio.ci95[0]:.2f} to {m.ratio.ci95[1]:.2f})"
 
 
 def _untimed(records: Sequence[Record]) -> list[str]:

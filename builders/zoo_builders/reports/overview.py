@@ -14,6 +14,7 @@ from zoo_builders.reports.float_agreement import Agreement
 from zoo_builders.reports.published_results import METRIC
 from zoo_registry.model import formatting
 from zoo_registry.model.record import Record
+from zoo_registry.model.timing import Timing, fastest, surely_faster
 
 LOSS, AGREES = 0.01, 0.95
 """What a variant of the overview may cost.
@@ -43,6 +44,8 @@ _CHOICE = f"""\
 Of each model: the smallest file, and the fastest on each device that measured it,
 among variants whose top-1 on the test split is at most {100 * LOSS:g} point below float's, or
 which, where there are no labels, name the class of float on {AGREES:.0%} of the examples.
+Noisy sessions rank nothing; where intervals overlap, files are not told apart and the smallest is
+named.
 {formatting.TIMES} 0.50 is half of the float file's; a latency belongs to the device named \
 beside it."""
 
@@ -92,7 +95,8 @@ def _close(record: Record, base: Record, measured: Agreement | None) -> bool:
 def _chosen(base: Record, candidates: Sequence[Record]) -> Mapping[str, list[str]]:
     """Give variant → why: smallest, fastest on a device.
 
-    A variant slower than float, or as fast within noise, is no fastest.
+    A variant slower than float, or as fast within noise, is no fastest, and a noisy session ranks
+    nothing. Of those that cannot be told from the fastest, the smallest is named.
     """
     found: dict[str, list[str]] = {}
     smaller = [record for record in candidates if record.file.size_gzip < base.file.size_gzip]
@@ -102,16 +106,26 @@ def _chosen(base: Record, candidates: Sequence[Record]) -> Mapping[str, list[str
         )
     measured = {record.variant: published_results.latencies(record) for record in candidates}
     for device in sorted({device for times in measured.values() for device in times}):
-        faster = {
-            name: t[device].ratio.value
-            for name, t in measured.items()
-            if device in t and t[device].verdict == "faster"
-        }
+        faster = [
+            (Timing.of(times[device]), record)
+            for record in candidates
+            if device in (times := measured[record.variant])
+            and times[device].verdict == "faster"
+            and not times[device].noisy
+        ]
         if faster:
-            found.setdefault(min(faster, key=lambda name: faster[name]), []).append(
-                f"fastest on `{device}`"
-            )
+            chosen, others = _fastest(faster)
+            alike = f", not told from {', '.join(others)}" if others else ""
+            found.setdefault(chosen, []).append(f"fastest on `{device}`{alike}")
     return found
+
+
+def _fastest(timed: Sequence[tuple[Timing, Record]]) -> tuple[str, list[str]]:
+    """Choose the smallest of those that cannot be told from the fastest, and name the others."""
+    leader = fastest([timing for timing, _ in timed])
+    equal = [record for timing, record in timed if not surely_faster(leader, timing)]
+    first, *others = sorted(equal, key=lambda record: (record.file.size_gzip, record.variant))
+    return first.variant, [f"`{record.variant}`" for record in others]
 
 
 def _row(

@@ -21,6 +21,7 @@ from zoo_builders.spec import Name, Share, Spec
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.record import Measurement, Record, explain
+from zoo_registry.model.timing import BASELINE
 
 Quantity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 METRIC = "top1"
@@ -140,11 +141,11 @@ def numbers(record: Record) -> Numbers:
 
 
 def latencies(record: Record) -> Mapping[str, Measurement]:
-    """Give the newest measurement of each device, by its label.
+    """Give the newest quiet measurement of each device, by its label; a noisy one only alone.
 
     A label is `web-wasm`, or `host-cpu, 4 threads`.
     """
-    ordered = sorted(record.measurements, key=lambda m: m.when)
+    ordered = sorted(record.measurements, key=lambda m: (not m.noisy, m.when))
     found = {m.device if m.threads == 1 else f"{m.device}, {m.threads} threads": m for m in ordered}
     return dict(sorted(found.items()))
 
@@ -223,7 +224,9 @@ def _dot(record: Record, base: Numbers, tables: Sequence[Table]) -> Dot:
         points=_mark(ours.points, interval, [t.points for t in same], [t.points for t in other]),
         packed=_mark(ours.packed, None, [t.packed for t in same], [t.packed for t in other]),
         latency={
-            device: Mark(m.ratio.value, m.ratio.ci95) for device, m in latencies(record).items()
+            device: Mark(m.ratio.value, m.ratio.ci95)
+            for device, m in latencies(record).items()
+            if not m.noisy and m.verdict != BASELINE
         },
     )
 
@@ -334,11 +337,15 @@ def spelled_latencies(record: Record) -> str:
     """
     return (
         ", ".join(
-            f"{times(m.ratio.value)} `{label}`{_doubts(m)}"
-            for label, m in latencies(record).items()
+            f"{_ratio_told(m)} `{label}`{_doubts(m)}" for label, m in latencies(record).items()
         )
         or formatting.DASH
     )
+
+
+def _ratio_told(m: Measurement) -> str:
+    """Spell a ratio; the float file has none to itself, but the control of its session."""
+    return f"float (A/A {m.aa_ratio.value:.2f})" if m.verdict == BASELINE else times(m.ratio.value)
 
 
 def _doubts(m: Measurement) -> str:

@@ -9,7 +9,7 @@ from zoo_registry.model import formatting
 from zoo_registry.model.answers import Mark
 from zoo_registry.model.query import Query
 from zoo_registry.model.summary import Summary
-from zoo_registry.model.timing import Standing, Timing, standing, surely_faster
+from zoo_registry.model.timing import Standing, Timing, fastest, standing, surely_faster
 
 Timed = tuple[Summary, Timing | None]
 _ORDER: dict[Standing, int] = {"quiet": 0, "noisy": 1, "unmeasured": 2}
@@ -65,11 +65,20 @@ def _front(ranked: Sequence[Placing]) -> list[Placing]:
     for _, group in groupby(sorted(ranked, key=lambda one: -one.y), key=lambda one: one.y):
         able = [one for one in group if all(_faster(one, other) for other in front)]
         if able:
-            leader = min(able, key=lambda one: one.x)
+            leader = _leader(able)
             equal = [one for one in able if not _faster(leader, one)]
             least = min(_size(one) for one in equal)
             front += [one for one in equal if _size(one) == least]
     return front
+
+
+def _leader(able: Sequence[Placing]) -> Placing:
+    """Give the cheapest by estimate."""
+    timings = [one.timing for one in able if one.timing is not None]
+    if not timings:
+        return min(able, key=lambda one: one.x)
+    first = fastest(timings)
+    return next(one for one in able if one.timing is first)
 
 
 def _faster(one: Placing, other: Placing) -> bool:
@@ -100,15 +109,12 @@ def by_rank(query: Query, timed: Iterable[Timed], metric: str) -> list[Timed]:
 
 def _by_time(timed: Sequence[Timed]) -> list[Timed]:
     """Order by time. Those that cannot be told from the fastest of the rest come by size, name."""
-
-    def rank(one: Timed) -> tuple[int, float]:
-        timing = one[1]
-        quiet = timing is not None and not timing.noisy
-        return (_ORDER[standing(timing)], timing.median_ms if timing and quiet else 0.0)
-
-    rest, found = sorted(timed, key=rank), list[Timed]()
+    rest, found = sorted(timed, key=lambda one: _ORDER[standing(one[1])]), list[Timed]()
     while rest:
-        told = [alike(rest[0][1], timing) for _, timing in rest]
+        kind = standing(rest[0][1])
+        timings = [timing for _, timing in rest if timing and standing(timing) == kind]
+        leader = fastest(timings) if timings else None
+        told = [alike(leader, timing) for _, timing in rest]
         equal = [one for one, same in zip(rest, told, strict=True) if same]
         found += sorted(equal, key=lambda one: (one[0].size_gzip, one[0].name))
         rest = [one for one, same in zip(rest, told, strict=True) if not same]

@@ -145,6 +145,8 @@ def _entry(
                 "ratio": timing.ratio,
                 "ci95": timing.ratio_ci95,
                 "verdict": timing.verdict,
+                "noisy": timing.noisy,
+                "aa": timing.aa_ratio,
             }
         ),
         "href": urls.artifact(item.name, item.version),

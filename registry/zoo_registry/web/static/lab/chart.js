@@ -3,7 +3,7 @@
 import { at, fit, ticks, tickText } from "./scales.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const KINDS = ["chosen", "front", "beaten"];
+const KINDS = ["chosen", "front", "band", "beaten", "noisy"];
 const [GLYPH, HEIGHT] = [6, 13];
 
 /** Mark which points no other beats (x better small, y better large): booleans in the order given. */
@@ -12,19 +12,20 @@ export function onFront(points) {
 }
 
 /**
- * Draw points with the front as a stair line; null without points.
+ * Draw points with the front as a stair, and as a band where intervals of x are known; null without points.
  *
- * dots: [{x, y, label, note, href, kind: chosen|front|beaten, bar: [low, high] or null}], axes: {title, factor, mayLog, also: values that
+ * dots: [{x, y, label, note, href, kind: one of KINDS, bar, across: [low, high] or null, of y and of x, leads: false
+ * where a chosen one is not on the front}], axes: {title, factor, mayLog, also: values that
  * must be on the scale too}, frame: {width, height, ident}. Points are links, labelled where there is room, the best first.
  */
 export function scatter(dots, x, y, frame) {
   if (!dots.length) return null;
   const plane = planeOf(dots, x, y, frame);
   const ordered = [...dots].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind));
-  const corners = cornersOf(plane, dots);
+  const corners = cornersOf(plane, dots.filter(leads));
   const { width, height, ident } = frame;
   const title = element("title", { id: `${ident}-t` }, `${y.title} over ${x.title}`);
-  const parts = [title, ...grid(plane, x, y, frame), ...stairs(corners), ...points(plane, ordered, corners)];
+  const parts = [title, ...grid(plane, x, y, frame), ...stairs(corners), ...band(plane, dots), ...points(plane, ordered, corners)];
   const box = { class: "scatter", viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-labelledby": `${ident}-t` };
   return element("svg", box, ...parts);
 }
@@ -41,7 +42,7 @@ const px = (value) => value.toFixed(1);
 function planeOf(dots, x, y, frame) {
   const box = { left: 46, top: 12, right: frame.width - 12, bottom: frame.height - 40 };
   const ys = dots.flatMap((dot) => [dot.y, ...(dot.bar ?? [])]);
-  const xScale = fit([...dots.map((dot) => dot.x), ...(x.also ?? [])], box.left, box.right, x.mayLog);
+  const xScale = fit([...dots.flatMap((dot) => [dot.x, ...(dot.across ?? [])]), ...(x.also ?? [])], box.left, box.right, x.mayLog);
   return { box, x: xScale, y: fit([...ys, ...(y.also ?? [])], box.bottom, box.top) };
 }
 
@@ -74,11 +75,24 @@ function mark(box, pixel, text) {
 
 /** Pixels at which the stair line turns; each step goes right first, then up. */
 function cornersOf(plane, dots) {
-  const front = dots.filter((dot) => dot.kind !== "beaten").sort((a, b) => a.x - b.x || a.y - b.y);
+  const front = [...dots].sort((a, b) => a.x - b.x || a.y - b.y);
   const distinct = front.filter((dot, index) => !index || dot.x !== front[index - 1].x || dot.y !== front[index - 1].y);
   const pixels = distinct.map((dot) => [at(plane.x, dot.x), at(plane.y, dot.y)]);
   const turns = pixels.slice(1).flatMap(([right, high], index) => [[right, pixels[index][1]], [right, high]]);
   return turns.length ? [pixels[0], ...turns] : [];
+}
+
+function leads({ kind, leads: first }) {
+  return kind === "front" || (kind === "chosen" && first !== false);
+}
+
+/** Fill what lies between the stairs of the front's lower and of its upper ends. */
+function band(plane, dots) {
+  const front = dots.filter((dot) => leads(dot) && dot.across).sort((a, b) => a.x - b.x);
+  const [low, high] = [0, 1].map((end) => cornersOf(plane, front.map((dot) => ({ x: dot.across[end], y: dot.y }))));
+  if (!low.length || !high.length) return [];
+  const path = [...low, ...high.reverse()].map(([x, y]) => `${px(x)} ${px(y)}`).join("L");
+  return [element("path", { class: "band", d: `M${path}Z` }, element("title", {}, "cannot be told apart"))];
 }
 
 function stairs(corners) {
@@ -100,6 +114,7 @@ function point(plane, dot, label) {
   const [x, y] = [at(plane.x, dot.x), at(plane.y, dot.y)];
   const parts = [];
   if (dot.bar) parts.push(element("path", { class: "whisker", d: `M${px(x)} ${px(at(plane.y, dot.bar[0]))}V${px(at(plane.y, dot.bar[1]))}` }));
+  if (dot.across) parts.push(element("path", { class: "whisker", d: `M${px(at(plane.x, dot.across[0]))} ${px(y)}H${px(at(plane.x, dot.across[1]))}` }));
   parts.push(element("circle", { class: "hit", cx: px(x), cy: px(y), r: 12 }));
   const circle = { class: "mark", cx: px(x), cy: px(y), r: dot.kind === "chosen" ? 6 : 4.5 };
   parts.push(element("circle", circle, element("title", {}, dot.note)));

@@ -1,8 +1,9 @@
 // What a session found, as the page shows it: a table, two fronts, and what to do next. It draws and decides nothing about numbers.
 
-import { onFront, scatter } from "./chart.js";
+import { scatter } from "./chart.js";
 import { copyButton, make } from "./dom.js";
 import * as formatting from "./formatting.js";
+import { fastest, marks, placed, timingOf } from "./ranking.js";
 
 const TONES = { faster: "good", slower: "bad" };
 const NEAR = 0.01; // of a share: files this close to float's accuracy compete for the fastest
@@ -35,15 +36,16 @@ function line(data, { entry, measured, sparse, failure }) {
   const name = make("th", { role: "rowheader", scope: "row", class: "name" }, make("a", { href: entry.href }, entry.name), " ", make("small", {}, entry.version));
   if (failure) return make("tr", { role: "row", class: "failed" }, name, refusal(failure));
   const { latency_ms: ms, ratio: found } = measured;
-  const interval = formatting.span(found.ci95[0], found.ci95[1], formatting.ratio);
+  const itself = measured.verdict === "baseline"; // no ratio to itself: what it has is the control
+  const interval = itself ? `A/A ${formatting.ratio(measured.aa_ratio.value)}` : formatting.span(found.ci95[0], found.ci95[1], formatting.ratio);
   const [quality, published] = [entry.metric === null ? formatting.DASH : formatting.metric(data.metric, entry.metric), entry.published];
   return make(
     "tr", { role: "row" }, name,
     cell(formatting.metricName(data.metric), "num", quality),
     cell("Latency, ms", "num", formatting.milliseconds(ms.median)),
     cell("p5 – p95, ms", "num", formatting.span(ms.p5, ms.p95, formatting.milliseconds)),
-    cell("Ratio", null, make("strong", {}, formatting.ratio(found.value)), " ", make("small", {}, interval)),
-    cell("Published ratio", null, published ? formatting.ratio(published.ratio) : formatting.DASH),
+    cell("Ratio", null, make(measured.noisy || itself ? "span" : "strong", {}, itself ? "float" : formatting.ratio(found.value)), " ", make("small", {}, interval)),
+    cell("Published ratio", null, published ? (published.verdict === "baseline" ? "float" : formatting.ratio(published.ratio)) : formatting.DASH),
     cell("Verdict", null, ...badges(measured, sparse)),
   );
 }
@@ -77,57 +79,85 @@ function noise(rows) {
   return make("details", { class: "fold" }, title, make("ul", { class: "misses" }, ...causes), make("p", { class: "about" }, "Close other tabs and programs, plug the device in, and measure again."));
 }
 
-/** Choose the fastest of those about as accurate as float, and say by which rule; null when nothing ran. */
+/**
+ * Choose the fastest of those about as accurate as float, and say by which rule; null when nothing ran. Where all is noise, `row` is null:
+ * then nothing was found out, and `float` is what needs no measurement.
+ */
 export function choose(data, rows) {
   const usable = rows.filter(({ measured }) => measured);
+  if (!usable.length) return null;
   const float = Math.max(...usable.filter(({ entry }) => entry.float && entry.metric !== null).map(({ entry }) => entry.metric));
   const judged = Number.isFinite(float) && formatting.isShare(data.metric);
   const close = judged ? usable.filter(({ entry }) => entry.metric !== null && entry.metric >= float - NEAR) : usable;
-  // Files of one model are held against one baseline: their ratios compare, also where something disturbed the medians.
-  const alone = new Set(close.map(({ entry }) => entry.model)).size === 1;
-  const toFloat = ({ measured: { verdict, ratio } }) => (verdict === "baseline" ? 1 : ratio.value); // the baseline's own is the control's
-  const cost = (row) => (alone ? toFloat(row) : row.measured.latency_ms.median);
-  const chosen = close.reduce((one, other) => (one && cost(one) <= cost(other) ? one : other), null);
-  return chosen && { row: chosen, why: judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest" };
+  const found = fastest(close.map((row) => ({ row, timing: timingHere(row), size: row.entry.size })));
+  if (!found) return { row: null, float: usable.find(({ entry }) => entry.float) ?? null };
+  const why = judged ? `the fastest within ${NEAR * 100} point of float's ${data.metric_name}` : "the fastest";
+  return { row: found.chosen.row, alike: found.alike.map(({ row }) => row.entry.name), why };
+}
+
+function timingHere({ entry, measured, measurement }) {
+  return timingOf(measured, measurement?.baseline.sha256 ?? entry.model);
 }
 
 function best(data, rows) {
   const found = choose(data, rows);
   if (!found) return null;
+  if (!found.row) return nothingFound(found.float);
   const { entry, measured } = found.row;
-  const command = make("div", { class: "command line" }, make("pre", { tabindex: 0, "aria-label": "Pull the best for this browser" }, make("code", {}, entry.pull)));
-  const sure = measured.verdict === "within noise" ? ", a difference within noise" : "";
-  const told = measured.verdict === "baseline" ? "" : `, ${formatting.ratio(measured.ratio.value)} of float's time${sure}`;
-  return make(
-    "div", { class: "panel best-here" },
-    make("h3", {}, "Best in this browser"),
-    make("p", {}, make("a", { href: entry.href }, entry.name), `: ${found.why}${told}.`),
-    command, make("p", { class: "actions" }, copyButton("Copy the command", () => entry.pull)),
-  );
+  const told = measured.verdict === "baseline" ? "" : `, ${formatting.ratio(measured.ratio.value)} of float's time${measured.verdict === "within noise" ? ", a difference within noise" : ""}`;
+  const alike = found.alike.length ? ` It cannot be told from ${found.alike.join(", ")} by its time; it is the smallest of them.` : "";
+  return panel("Best in this browser", [make("a", { href: entry.href }, entry.name), `: ${found.why}${told}.${alike}`], entry);
+}
+
+function nothingFound(float) {
+  const text = "Every session was noisy, and noise ranks nothing. Measure again on a quieter machine.";
+  return panel("No best in this browser yet", [text, float ? " Until then, the float file:" : ""], float?.entry);
+}
+
+function panel(title, text, entry) {
+  const parts = [make("h3", {}, title), make("p", {}, ...text)];
+  if (entry) {
+    parts.push(make("div", { class: "command line" }, make("pre", { tabindex: 0, "aria-label": "Pull it" }, make("code", {}, entry.pull))));
+    parts.push(make("p", { class: "actions" }, copyButton("Copy the command", () => entry.pull)));
+  }
+  return make("div", { class: "panel best-here" }, ...parts);
 }
 
 function fronts(data, rows) {
   const ours = rows.filter(({ entry, measured }) => measured && entry.metric !== null);
   if (!ours.length) return null;
   const theirs = ours.filter(({ entry }) => entry.published);
-  const chosen = choose(data, rows)?.row.entry;
+  const chosen = choose(data, rows)?.row?.entry;
   const alone = new Set(ours.map(({ entry }) => entry.model)).size === 1;
-  const mine = ours.map(({ entry, measured }) => place(data, entry, measured.latency_ms.median, alone));
-  const published = theirs.map(({ entry }) => place(data, entry, entry.published.median_ms, alone));
+  const mine = marked(ours.map((row) => place(data, row.entry, timingHere(row), floatHere(row, rows), alone)), chosen);
+  const published = marked(theirs.map(({ entry }) => place(data, entry, publishedTiming(entry), null, alone)), null);
   const also = [...mine, ...published].flatMap((dot) => [dot.y, ...(dot.bar ?? [])]);
-  const figures = [figure(data, "Here", "this browser", marked(mine, chosen), also, "lab-here")];
-  if (published.length) figures.push(figure(data, "Published", data.machine, marked(published, null), also, "lab-published"));
+  const figures = [figure(data, "Here", "this browser", mine, also, "lab-here")];
+  if (published.length) figures.push(figure(data, "Published", data.device, published, also, "lab-published"));
   return make("div", { class: "split fronts" }, ...figures);
 }
 
-function place(data, entry, x, alone) {
-  const note = `${entry.name} ${entry.version}: ${formatting.metric(data.metric, entry.metric)}, ${formatting.milliseconds(x)} ms`;
-  return { x, y: entry.metric, label: alone ? entry.variant : entry.name, note, href: entry.href, bar: entry.ci95, sha256: entry.sha256 };
+/** Median of the float file that ran in turns with a row, where it was quiet. */
+function floatHere({ entry }, rows) {
+  const float = rows.find(({ entry: one, measured }) => one.model === entry.model && measured?.verdict === "baseline");
+  return float && !float.measured.noisy ? float.measured.latency_ms.median : null;
+}
+
+function publishedTiming({ published, model }) {
+  const { median_ms: ms, ratio, ci95, aa = 1, noisy = false } = published;
+  return { ms, ratio, ci95, aa, noisy, baseline: model };
+}
+
+function place(data, entry, timing, floatMs, alone) {
+  const { ms, interval } = placed(timing, floatMs);
+  const note = `${entry.name} ${entry.version}: ${formatting.metric(data.metric, entry.metric)}, ${formatting.milliseconds(ms)} ms`;
+  const about = { label: alone ? entry.variant : entry.name, note, href: entry.href, sha256: entry.sha256, size: entry.size };
+  return { ...about, x: ms, y: entry.metric, bar: entry.ci95, across: interval, timing: { ...timing, ms } };
 }
 
 function marked(dots, chosen) {
-  const front = onFront(dots);
-  return dots.map((dot, i) => ({ ...dot, kind: chosen?.sha256 === dot.sha256 ? "chosen" : front[i] ? "front" : "beaten" }));
+  const found = marks(dots);
+  return dots.map((dot, i) => ({ ...dot, kind: chosen?.sha256 === dot.sha256 ? "chosen" : found[i], leads: found[i] === "front" }));
 }
 
 function figure(data, title, where, dots, also, ident) {
@@ -135,5 +165,5 @@ function figure(data, title, where, dots, also, ident) {
   const y = { title: formatting.metricName(data.metric) + (share ? ", %" : ""), factor: share ? 100 : 1, also };
   const width = matchMedia("(max-width: 720px)").matches ? 340 : 420;
   const chart = scatter(dots, { title: `median latency, ${where}, ms`, mayLog: true }, y, { width, height: 300, ident });
-  return make("figure", { class: "panel chart" }, make("figcaption", {}, title, make("small", {}, "stair line: nothing is both faster and better")), chart);
+  return make("figure", { class: "panel chart" }, make("figcaption", {}, title, make("small", {}, "band: nothing as good is surely faster; hollow: noisy, not ranked")), chart);
 }
