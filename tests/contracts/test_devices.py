@@ -11,7 +11,6 @@ import pytest
 
 from zoo_builders.devices import DEVICES, Device, Place, Setting, Subject
 from zoo_builders.tflite import golden
-from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import MeasureFailed, Unsupported
 
 pytestmark = pytest.mark.process
@@ -55,10 +54,10 @@ def place(device: Device, setting: Setting) -> Iterator[Place]:
 def subject(tmp_path: Path) -> Subject:
     data = FILE.read_bytes()
     examples = np.random.default_rng(0).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
-    vectors = golden.make(data, inspect(data), examples)
+    vectors = golden.make(data, examples)
     (tmp_path / "golden.npz").write_bytes(vectors.to_bytes())
     (tmp_path / "model.tflite").write_bytes(data)
-    return Subject(tmp_path / "model.tflite", tmp_path / "golden.npz", vectors.atol)
+    return Subject(tmp_path / "model.tflite", tmp_path / "golden.npz", vectors.atol, vectors.rule)
 
 
 def test_it_is_registered_under_its_name_and_says_what_it_needs(device: Device) -> None:
@@ -105,14 +104,16 @@ def test_wrong_outputs_stop_it_before_anything_is_timed(place: Place, subject: S
     data = subject.file.with_name("sparse.tflite")
     data.write_bytes(FILE.with_name("sparse.tflite").read_bytes())
     with (
-        place.prepare(Subject(data, subject.golden, subject.atol)) as runner,
+        place.prepare(Subject(data, subject.golden, subject.atol, subject.rule)) as runner,
         pytest.raises(MeasureFailed),
     ):
         _ = runner.ready
 
 
 def test_a_missing_file_is_an_error_of_ours(place: Place, subject: Subject) -> None:
-    missing = Subject(subject.file.with_name("none.tflite"), subject.golden, subject.atol)
+    missing = Subject(
+        subject.file.with_name("none.tflite"), subject.golden, subject.atol, subject.rule
+    )
     with place.prepare(missing) as runner, pytest.raises(MeasureFailed):
         _ = runner.ready
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from zoo_builders.tflite.agreement import Rule
 from zoo_builders.tflite.litert import Kernels
 from zoo_registry.model.errors import Unsupported
 from zoo_registry.model.plugins import Kind
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A file to measure, and the golden vectors that show it computes what it should."""
+    """A file to measure, and the golden vectors that show it computes what it should.
+
+    Attributes:
+        atol: how far any value may be off, where there is no `rule`.
+        rule: when outputs agree; None of releases by older programs.
+    """
 
     file: Path
     golden: Path
     atol: float
+    rule: Rule | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,6 +252,7 @@ class Tab(Runner):
                 "file": str(subject.file),
                 "golden": str(subject.golden),
                 "atol": subject.atol,
+                "rule": subject.rule.plain() if subject.rule else None,
             }
             told = self._place.ask("load", id=self._id, **order)
             self._ready = Ready(**{one.name: told[one.name] for one in fields(Ready)})

@@ -3,7 +3,7 @@
 A file of strangers may end the one that runs it.
 
 `python -m zoo_builders.lab.golden_for_strangers FILE OUT` writes `OUT` (see `golden`) and prints
-{"atol": …}, or {"error": …, "kind": …}.
+{"atol": …, "rule": …}, or {"error": …, "kind": …}.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo_builders.devices import Subject
+from zoo_builders.tflite.agreement import Rule
 from zoo_registry.model.errors import BuildFailed, MeasureFailed, ZooError
 
 _LAST_WORDS = 400
@@ -48,7 +49,7 @@ def make(file: Path, out: Path, *, timeout_s: float) -> Subject:
         )
     if "error" in answer:
         raise MeasureFailed(f"{file.name}: {answer['error']}", kind=str(answer["kind"]))
-    return Subject(file, out, float(answer["atol"]))
+    return Subject(file, out, float(answer["atol"]), Rule.of(answer["rule"]))
 
 
 def _last_line(text: str) -> dict[str, Any] | None:
@@ -63,14 +64,14 @@ def _last_line(text: str) -> dict[str, Any] | None:
 def main(file: Path, out: Path) -> int:
     """Do the work in this process."""
     from zoo_builders.tflite import golden, litert
-    from zoo_builders.tflite.inspection import inspect
 
     try:
         data = file.read_bytes()
         litert.Session(data)  # of a broken file, the runtime's words come first
-        vectors = golden.seeded(data, inspect(data))
+        vectors = golden.seeded(data)
         out.write_bytes(vectors.to_bytes())
-        answer: dict[str, Any] = {"atol": vectors.atol}
+        rule = None if vectors.rule is None else vectors.rule.plain()
+        answer: dict[str, Any] = {"atol": vectors.atol, "rule": rule}
     except (ZooError, OSError, ValueError, MemoryError) as error:
         kind = "wrong-output" if isinstance(error, BuildFailed) else getattr(error, "kind", "load")
         answer = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from zoo_builders.devices import DEVICES, Device, Place, Ready, Runner, Setting, Subject
+from zoo_builders.devices import DEVICES, Device, Place, Ready, Runner, Setting
 from zoo_builders.lab import protocol
 from zoo_builders.lab.candidates import Candidate, Failure, Order
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -120,7 +120,7 @@ def _seen(one: Candidate, place: Place, bare: Evidence) -> Evidence:
         ready = sparse.ready
         if one.dense is None:
             return replace(bare, ready=ready)
-        with place.prepare(Subject(one.dense, one.subject.golden, one.subject.atol)) as dense:
+        with place.prepare(replace(one.subject, file=one.dense)) as dense:
             return replace(bare, ready=ready, ratio=_ratio(sparse, dense))
 
 

@@ -19,7 +19,7 @@ from zoo_builders.devices import Subject
 from zoo_builders.lab import golden_for_strangers
 from zoo_builders.lab.candidates import Candidate, Failure, Order, Outcome
 from zoo_builders.lab.session import Progress, measure
-from zoo_builders.tflite import dense_twin
+from zoo_builders.tflite import agreement, agreement_limits, dense_twin, flatbuffer, golden_file
 from zoo_builders.tflite.tflite_file import BadFile
 from zoo_client.cache import Cache
 from zoo_client.pull import find
@@ -34,6 +34,7 @@ from zoo_registry.model.errors import (
     ZooError,
 )
 from zoo_registry.model.measurement import Measurement
+from zoo_registry.model.record import Golden
 from zoo_registry.model.ref import Ref
 from zoo_registry.stores.layout import Release
 
@@ -187,9 +188,8 @@ class Desk:
         vectors = self.cache.fill(
             golden.sha256, golden.size, lambda start: self.remote.fetch(golden.sha256, start=start)
         ).path
-        return Asked(
-            release.ref, self._candidate(release.ref, Subject(file, vectors, golden.atol)), release
-        )
+        subject = Subject(file, vectors, golden.atol, _rule(golden, file, vectors))
+        return Asked(release.ref, self._candidate(release.ref, subject), release)
 
     def _file(self, path: Path, name: str = "") -> Asked:
         shown = name or str(path)
@@ -210,6 +210,20 @@ class Desk:
         if twin is not None:
             path.write_bytes(twin)
         return Candidate.of(name, subject, None if twin is None else path)
+
+
+def _rule(golden: Golden, file: Path, vectors: Path) -> agreement.Rule | None:
+    """Give the rule of a record, or, where an older program wrote it, the one of its file.
+
+    None where file or vectors cannot be read: the runtime will say what is wrong with them.
+    """
+    if golden.rule is not None:
+        return agreement.Rule.of(golden.rule.model_dump())
+    try:
+        _, outputs = golden_file.read(vectors)
+        return agreement_limits.rule(flatbuffer.read(file.read_bytes()), outputs)
+    except (BadFile, MeasureFailed):
+        return None
 
 
 def _ref(word: str) -> Ref:

@@ -15,7 +15,7 @@ then nobody gets a number, and each failure says so.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from statistics import median_high
 from typing import Any
@@ -121,7 +121,7 @@ class _Session:
             return {}
         found = {_file(one): _Timed(one.subject)}
         if self._predicted(one) and one.dense is not None:
-            found[_twin(one)] = _Timed(Subject(one.dense, one.subject.golden, one.subject.atol))
+            found[_twin(one)] = _Timed(replace(one.subject, file=one.dense))
         return found
 
     def _predicted(self, one: Candidate) -> bool:

@@ -97,5 +97,6 @@ def _row(outcome: Outcome, failure: Failure, order: Order) -> NotMeasured:
 
 
 def _candidate(name: str, file: Path, evaluated: Path, twin: Path | None) -> Candidate:
-    subject = Subject(file / MODEL, evaluated / "golden.npz", golden.load(evaluated).atol)
+    vectors = golden.load(evaluated)
+    subject = Subject(file / MODEL, evaluated / "golden.npz", vectors.atol, vectors.rule)
     return Candidate.of(name, subject, twin)

@@ -120,7 +120,7 @@ def run(job: Job) -> None:
         _split(job, str(job.params["split"])),
         _split(job, str(job.params["calibration"])),
     )
-    vectors = golden.make(data, seen.structure, _spread(calibration))
+    vectors = golden.make(data, _spread(calibration))
     spelled = vectors.to_bytes()
     evaluation = Evaluation(
         file=measure(data),
@@ -182,8 +182,9 @@ def _evenly(total: int, wanted: int) -> Array:
 
 
 def _spread(split: _Split) -> Array:
-    """Take a handful of examples, evenly spread over the split."""
-    chosen = _evenly(len(split.labels), golden.EXAMPLES)
+    """Take examples for golden vectors, evenly spread over the split."""
+    one: Array = split.values(np.asarray(split.inputs[:1]))
+    chosen = _evenly(len(split.labels), golden.affordable(one.nbytes))
     mapped: Array = split.values(np.asarray(split.inputs[chosen]))
     return mapped
 

@@ -1,52 +1,45 @@
-"""Golden vectors: a few real inputs and the outputs any correct device must give.
+"""Golden vectors: real inputs, the outputs any correct device must give, and by which rule.
 
-Stored beside the file.
-
-golden.npz    input_0 [E, …], …; output_0 [E, …], …    as the file takes and gives them (int8 stays
-              int8), E examples
+Stored beside the file: see `golden_file`, and `agreement` for the rule.
 """
 
 import io
 import json
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from zoo_builders.arrays import Array
-from zoo_builders.tflite import litert
+from zoo_builders.tflite import agreement, agreement_limits, flatbuffer, golden_file, litert
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import BuildFailed, MeasureFailed
-from zoo_registry.model.record import Golden, Structure
+from zoo_registry.model.output_rule import OutputRule
+from zoo_registry.model.record import Golden
 
-EXAMPLES = 5
+EXAMPLES, FEWEST, BUDGET = 32, 8, 4 * 2**20
+"""Examples of golden vectors, unless they take more than the budget of bytes; never fewer."""
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-TOLERANCE = {"float32": 1e-3, "float16": 2e-2, "int8": 6e-2, "int16": 1e-2}
-"""How far a device may be off, as a share of the outputs' range.
-
-It depends on the type that the file computes with.
-
-float32: other orders of addition and fused multiply-adds differ by some 1e-6 a layer; 1e-3 leaves
-room for deep networks and is far below any wrong kernel. float16: devices with native half floats
-compute with 11 bits, some 5e-4 a layer. int8: kernels may round a step up or down, which the next
-layers carry on: a few steps of 1/255. int16: as int8, of finer steps.
-"""
+_SHARE_FOR_OLDER = 0.06
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
     """Inputs and outputs by port, each [examples, …] as stored.
 
-    The tolerance is absolute, in stored units.
+    Attributes:
+        atol: what programs that know no rules hold every value against, in stored units.
+        rule: when outputs agree; None of vectors that older programs made.
     """
 
     inputs: tuple[Array, ...]
     outputs: tuple[Array, ...]
     atol: float
+    rule: agreement.Rule | None = None
 
     def to_bytes(self) -> bytes:
         """Spell as .npz; equal vectors give equal bytes (numpy alone would store the time)."""
@@ -65,26 +58,33 @@ class Vectors:
 
     def describe(self, data: bytes) -> Golden:
         """Say what a record says of `data`, their spelled bytes."""
+        rule = None if self.rule is None else OutputRule.model_validate(self.rule.plain())
         return Golden(
-            sha256=Digest.of(data), size=len(data), examples=len(self.inputs[0]), atol=self.atol
+            sha256=Digest.of(data),
+            size=len(data),
+            examples=len(self.inputs[0]),
+            atol=self.atol,
+            rule=rule,
         )
 
 
 def load(folder: Path) -> Vectors:
-    """Read `golden.npz` and the tolerance in `evaluation.json` of an evaluate stage's result."""
-    atol = float(json.loads((folder / "evaluation.json").read_bytes())["golden"]["atol"])
-    with np.load(folder / "golden.npz", allow_pickle=False) as archive:
-        return Vectors(_numbered(archive, "input"), _numbered(archive, "output"), atol)
+    """Read `golden.npz` and what `evaluation.json` says of it, of an evaluate stage's result."""
+    said = Golden.model_validate(json.loads((folder / "evaluation.json").read_bytes())["golden"])
+    return Vectors(*golden_file.read(folder / "golden.npz"), said.atol, rule_of(said))
 
 
-def _numbered(archive: Any, kind: str) -> tuple[Array, ...]:
-    return tuple(
-        archive[f"{kind}_{index}"]
-        for index in range(sum(name.startswith(f"{kind}_") for name in archive.files))
-    )
+def rule_of(golden: Golden) -> agreement.Rule | None:
+    """Give the rule that a record carries; None where an older program wrote it."""
+    return None if golden.rule is None else agreement.Rule.of(golden.rule.model_dump())
 
 
-def make(data: bytes, structure: Structure, examples: Array) -> Vectors:
+def affordable(size: int) -> int:
+    """Say how many examples of `size` bytes golden vectors hold."""
+    return max(FEWEST, min(EXAMPLES, BUDGET // max(size, 1)))
+
+
+def make(data: bytes, examples: Array) -> Vectors:
     """Run `examples` (real values [E, …] of the one input) by the runtime's own kernels.
 
     The delegate must agree with them.
@@ -98,13 +98,11 @@ def make(data: bytes, structure: Structure, examples: Array) -> Vectors:
     """
     session = litert.Session(data, kernels="builtin")
     return _agreed(
-        data, structure, session, [[session.inputs[0].store(example[None])] for example in examples]
+        data, session, [[session.inputs[0].store(example[None])] for example in examples]
     )
 
 
-def seeded(
-    data: bytes, structure: Structure, *, examples: int = EXAMPLES, seed: int = 0
-) -> Vectors:
+def seeded(data: bytes, *, examples: int | None = None, seed: int = 0) -> Vectors:
     """Make vectors for a file of which no real inputs are known: numbers drawn from a seed.
 
     Floats are uniform in [-1, 1], quantized inputs over all their steps; other integers (indices,
@@ -115,11 +113,10 @@ def seeded(
         BuildFailed: the delegate gives other outputs than the runtime without it.
     """
     session, random = litert.Session(data, kernels="builtin"), np.random.default_rng(seed)
+    size = sum(math.prod(port.shape) * port.dtype.itemsize for port in session.inputs)
+    count = affordable(size) if examples is None else examples
     return _agreed(
-        data,
-        structure,
-        session,
-        [[_drawn(port, random) for port in session.inputs] for _ in range(examples)],
+        data, session, [[_drawn(port, random) for port in session.inputs] for _ in range(count)]
     )
 
 
@@ -132,38 +129,35 @@ def _drawn(port: litert.Port, random: "np.random.Generator") -> Array:
     return np.zeros(port.shape, port.dtype)
 
 
-def _agreed(
-    data: bytes, structure: Structure, session: litert.Session, stored: Sequence[Sequence[Array]]
-) -> Vectors:
+def _agreed(data: bytes, session: litert.Session, stored: Sequence[Sequence[Array]]) -> Vectors:
     """Run examples (one array a port, as stored) by the runtime's own kernels.
 
     The delegate's outputs are held against theirs.
     """
-    outputs = [session.run(one) for one in stored]
-    by_port = tuple(
-        np.stack([output[port] for output in outputs]) for port in range(len(session.outputs))
-    )
     inputs = tuple(np.stack([one[port] for one in stored]) for port in range(len(session.inputs)))
-    vectors = Vectors(inputs, by_port, _tolerance(structure, by_port))
+    outputs = litert.outputs(session, inputs)
+    rule = agreement_limits.rule(flatbuffer.read(data), outputs)
+    found = litert.outputs(litert.Session(data), inputs)
     try:
-        litert.compare(litert.Session(data), vectors.inputs, vectors.outputs, vectors.atol)
+        agreement.judge(found, outputs, 0.0, rule)
     except MeasureFailed as error:
         raise BuildFailed(
             f"with and without the delegate, outputs do not agree: {error.message}",
             hint="zoo doctor",
         ) from error
-    return vectors
+    return Vectors(inputs, outputs, _for_older(outputs, found), rule)
 
 
-def _tolerance(structure: Structure, outputs: tuple[Array, ...]) -> float:
-    """Tolerance in stored units.
+def _for_older(outputs: Sequence[Array], found: Sequence[Array]) -> float:
+    """Give a tolerance for programs that hold every value of every example against one number.
 
-    A share of the largest range of any output, at least three steps for integers.
+    In stored units: a share of the largest range of any output, at least three steps for integers,
+    and at least twice what good kernels differ by here.
     """
-    kind = next(
-        (name for name in ("int16", "int8", "float16") if name in structure.tensors_by_dtype),
-        "float32",
-    )
     spread = max(float(np.ptp(output.astype(np.float64))) for output in outputs)
+    apart = max(
+        float(np.abs(ours.astype(np.float64) - theirs).max())
+        for ours, theirs in zip(found, outputs, strict=True)
+    )
     least = 3.0 if any(np.issubdtype(output.dtype, np.integer) for output in outputs) else 1e-6
-    return float(f"{max(spread * TOLERANCE[kind], least):.3g}")
+    return float(f"{max(spread * _SHARE_FOR_OLDER, 2 * apart, least):.3g}")

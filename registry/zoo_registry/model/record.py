@@ -25,6 +25,7 @@ from zoo_registry.model.measurement import (
     OperatorTime,
     Ratio,
 )
+from zoo_registry.model.output_rule import OutputRule
 from zoo_registry.model.part import (
     Count,
     Finite,
@@ -158,13 +159,15 @@ class Fidelity(Part):
 class Golden(Part):
     """Stored input and output vectors (an .npz blob with `input_N`, `output_N`).
 
-    `atol` says how closely a device must agree.
+    `rule` says when a device's outputs agree. Without one (older programs wrote none) no value may
+    be off by more than `atol`, in stored units.
     """
 
     sha256: Digest
     size: Count
     examples: Annotated[int, Field(gt=0)]
     atol: Annotated[float, Field(ge=0)]
+    rule: OutputRule | None = Field(default=None, exclude_if=is_empty)
 
 
 class Git(Part):

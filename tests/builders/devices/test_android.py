@@ -17,7 +17,6 @@ from zoo_builders.devices.phone.session import Handset
 from zoo_builders.lab import session
 from zoo_builders.lab.candidates import Candidate, Order
 from zoo_builders.tflite import golden
-from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import DigestMismatch, MeasureFailed, Unsupported
 
 FILES = Path(__file__).resolve().parents[2] / "golden" / "files"
@@ -28,13 +27,11 @@ SPARSE_KERNEL = "Convolution (NCHW, F32) SPMM"
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder, data = tmp_path_factory.mktemp("subject"), (FILES / "fp32.tflite").read_bytes()
     vectors = golden.make(
-        data,
-        inspect(data),
-        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+        data, np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
     )
     (folder / "model.tflite").write_bytes(data)
     (folder / "golden.npz").write_bytes(vectors.to_bytes())
-    return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol)
+    return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol, vectors.rule)
 
 
 def connect(
@@ -103,14 +100,13 @@ def test_kernels_named_by_the_phone_confirm_the_sparse_path(
     tool(phone_here, tmp_path, monkeypatch, inside=[SPARSE_KERNEL])
     data = (FILES / "sparse.tflite").read_bytes()
     vectors = golden.make(
-        data,
-        inspect(data),
-        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+        data, np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
     )
     (tmp_path / "sparse.tflite").write_bytes(data)
     (tmp_path / "sparse.npz").write_bytes(vectors.to_bytes())
     sparse = Candidate.of(
-        "sparse", Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol)
+        "sparse",
+        Subject(tmp_path / "sparse.tflite", tmp_path / "sparse.npz", vectors.atol, vectors.rule),
     )
     (found,) = session.measure(
         [sparse],
@@ -155,7 +151,7 @@ def test_what_a_phone_cannot_read_is_the_tools_error(
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(b"TFL3" * 8)
     with (
-        place.prepare(Subject(broken, subject.golden, subject.atol)) as runner,
+        place.prepare(Subject(broken, subject.golden, subject.atol, subject.rule)) as runner,
         pytest.raises(MeasureFailed, match=r"^broken\.tflite: ") as caught,
     ):
         _ = runner.ready

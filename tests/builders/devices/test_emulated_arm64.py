@@ -19,7 +19,6 @@ from zoo_builders.lab import path_check, session
 from zoo_builders.lab.candidates import Candidate, Failure, Order
 from zoo_builders.lab.path_check import Evidence
 from zoo_builders.tflite import dense_twin, golden
-from zoo_builders.tflite.inspection import inspect
 from zoo_client.settings import Settings
 from zoo_registry.model.errors import Unreachable, Unsupported
 from zoo_registry.model.record import Ratio
@@ -48,16 +47,14 @@ def fake(folder: Path, name: str, line: str, monkeypatch: pytest.MonkeyPatch) ->
 def candidate(folder: Path, name: str) -> Candidate:
     data = (FILES / f"{name}.tflite").read_bytes()
     vectors = golden.make(
-        data,
-        inspect(data),
-        np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32),
+        data, np.random.default_rng(0).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
     )
     (folder / f"{name}.tflite").write_bytes(data)
     (folder / f"{name}.npz").write_bytes(vectors.to_bytes())
     twin = dense_twin.densify(data)
     if twin is not None:
         (folder / f"{name}-dense.tflite").write_bytes(twin)
-    subject = Subject(folder / f"{name}.tflite", folder / f"{name}.npz", vectors.atol)
+    subject = Subject(folder / f"{name}.tflite", folder / f"{name}.npz", vectors.atol, vectors.rule)
     return Candidate.of(
         name, subject, folder / f"{name}-dense.tflite" if twin is not None else None
     )

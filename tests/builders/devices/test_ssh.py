@@ -22,7 +22,6 @@ from zoo_builders.devices.ssh_target import Target
 from zoo_builders.lab import session
 from zoo_builders.lab.candidates import Candidate, Order
 from zoo_builders.tflite import golden, litert
-from zoo_builders.tflite.inspection import inspect
 from zoo_client import machine
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import MeasureFailed, Unsupported
@@ -43,13 +42,11 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     folder, data = tmp_path_factory.mktemp("subject"), (FILES / "fp32.tflite").read_bytes()
     vectors = golden.make(
-        data,
-        inspect(data),
-        np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32),
+        data, np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
     )
     (folder / "model.tflite").write_bytes(data)
     (folder / "golden.npz").write_bytes(vectors.to_bytes())
-    return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol)
+    return Subject(folder / "model.tflite", folder / "golden.npz", vectors.atol, vectors.rule)
 
 
 def connect(device: str, **rest: float) -> Remote:

@@ -57,7 +57,8 @@ def judged(
 @pytest.fixture
 def subject(judged: Callable[[str], tuple[Path, Path]]) -> Subject:
     file, golden = judged("fp32")
-    return Subject(file / "model.tflite", golden / "golden.npz", load(golden).atol)
+    vectors = load(golden)
+    return Subject(file / "model.tflite", golden / "golden.npz", vectors.atol, vectors.rule)
 
 
 SETTING = Setting("host-cpu", threads=1, timeout_s=60)

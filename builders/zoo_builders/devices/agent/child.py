@@ -7,7 +7,7 @@ stdout, beginning with a greeting:
 
     (nothing)
         → {"awake": true, "agent": AGENT, "edgezoo": version}
-    {"do": "load", "file", "golden", "atol", "threads", "cores", "kernels"}
+    {"do": "load", "file", "golden", "atol", "rule", "threads", "cores", "kernels"}
         → {"init_ms", "first_ms", "delegate", …}
     {"do": "run", "count"}
         → {"seconds": […]}
@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo_builders.devices.agent import remote_child
-from zoo_builders.tflite import litert
+from zoo_builders.tflite import agreement, golden_file, litert
 from zoo_registry.model.errors import ZooError
 
 AGENT = 2
@@ -71,7 +71,8 @@ class Agent:
     def load(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Pin, load, run the golden examples and compare."""
         pinned = _pin(order["cores"])
-        inputs, outputs = self._golden(Path(order["golden"]))
+        inputs, outputs = golden_file.read(Path(order["golden"]))
+        rule = agreement.Rule.of(order["rule"]) if order.get("rule") else None
         started = time.perf_counter()
         session = litert.Session(
             Path(order["file"]),
@@ -84,7 +85,7 @@ class Agent:
         first = time.perf_counter()
         session.invoke()
         ended = time.perf_counter()
-        litert.compare(session, inputs, outputs, float(order["atol"]))
+        agreement.judge(litert.outputs(session, inputs), outputs, float(order["atol"]), rule)
         self._session, coverage = session, session.coverage()
         delegate = "XNNPACK" if coverage.partitions else "none"
         counted = {
@@ -99,12 +100,6 @@ class Agent:
             "pinned": pinned,
             **counted,
         }
-
-    def _golden(self, path: Path) -> tuple[list[Any], list[Any]]:
-        with self._numpy.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in sorted(archive.files)}
-        inputs = [array for name, array in arrays.items() if name.startswith("input_")]
-        return inputs, [array for name, array in arrays.items() if name.startswith("output_")]
 
     def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Time single inferences on the first golden input.

@@ -24,6 +24,7 @@ def load_order(subject: Subject, setting: Setting, *, cores: Sequence[int] = ())
         "file": str(subject.file),
         "golden": str(subject.golden),
         "atol": subject.atol,
+        "rule": subject.rule.plain() if subject.rule else None,
         "cores": list(cores),
         "threads": setting.threads,
         "kernels": setting.kernels,

@@ -9,7 +9,7 @@ on stdout:
         → {"browser", "features"}
     {"do": "open", "id"}
         → {}
-    {"do": "load", "id", "name", "file", "golden", "atol"}
+    {"do": "load", "id", "name", "file", "golden", "atol", "rule"}
         → as `devices.Ready`
     {"do": "run", "id", "count"}
         → {"seconds", "batch"}
@@ -70,14 +70,15 @@ async (given) => {
 }
 """
 _LOAD = """
-async ({file, golden, atol, name}) => {
+async ({file, golden, atol, rule, name}) => {
   const bytes = async (path) => {
     const answer = await fetch(path);
     if (!answer.ok) throw new lab.LabError("load", `${name}: cannot be read`);
     return answer.arrayBuffer();
   };
   const [model, vectors] = [await bytes(file), await bytes(golden)];
-  const given = {bytes: new Uint8Array(model), golden: await lab.readGolden(vectors), atol, name};
+  const read = await lab.readGolden(vectors);
+  const given = {bytes: new Uint8Array(model), golden: read, atol, rule, name};
   window.runner = await runtime.prepare(given);
   return runner.ready;
 }
@@ -141,7 +142,8 @@ class Driver:
         before = processes.threads(os.getpid(), _WORKER)
         paths = {name: files.offer(Path(order[name])) for name in ("file", "golden")}
         try:
-            ready = tab.evaluate(_LOAD, {**paths, "atol": order["atol"], "name": order["name"]})
+            told = {name: order.get(name) for name in ("atol", "rule", "name")}
+            ready = tab.evaluate(_LOAD, paths | told)
         finally:
             for path in paths.values():
                 files.withdraw(path)

@@ -8,7 +8,6 @@ Golden outputs are written by the tool, fetched, and compared here before anythi
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -16,7 +15,7 @@ from typing_extensions import override
 
 from zoo_builders.devices import Ready, Runner, Setting, Subject
 from zoo_builders.devices.phone import benchmark_model
-from zoo_builders.tflite import litert
+from zoo_builders.tflite import agreement, golden_file
 from zoo_builders.tflite.inspection import inspect
 from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.errors import MeasureFailed
@@ -75,11 +74,14 @@ class PhoneRunner(Runner):
         This also finds out who takes its operators.
         """
         self._bench.keep(self._subject.file)
-        inputs, outputs = _golden(self._subject.golden)
+        inputs, outputs = golden_file.read(self._subject.golden)
         self._inputs = [
             self._send([array[example] for array in inputs]) for example in range(len(inputs[0]))
         ]
-        loads = [self._check(example, outputs) for example in range(len(self._inputs))]
+        loads, found = zip(
+            *(self._computed(example, outputs) for example in range(len(self._inputs))), strict=True
+        )
+        agreement.judge(_stacked(found), outputs, self._subject.atol, self._subject.rule)
         self._memory_mb = max(one.memory_mb for one in loads)
         look, total = self._look(_LOOK_RUNS), self._nodes()
         return Ready(
@@ -108,19 +110,16 @@ class PhoneRunner(Runner):
                 found.append(benchmark_model.Input(array.shape, self._bench.keep(file)))
         return found
 
-    def _check(self, example: int, outputs: "Sequence[Array]") -> benchmark_model.Load:
-        """Run one example and compare what it gave."""
+    def _computed(
+        self, example: int, outputs: "Sequence[Array]"
+    ) -> "tuple[benchmark_model.Load, list[Array]]":
+        """Run one example; give what it took and its outputs."""
         name = f"outputs-{secrets.token_hex(4)}"
         said = self._bench.measure(
             [self._flags(example) + benchmark_model.once(self._bench.path(name))]
         )
-        _compare(
-            self._bench.fetch(name),
-            [output[example] for output in outputs],
-            example,
-            self._subject.atol,
-        )
-        return benchmark_model.load(said)
+        found = _arrays(self._bench.fetch(name), [output[example] for output in outputs], example)
+        return benchmark_model.load(said), found
 
     def _flags(self, example: int = 0) -> list[str]:
         return benchmark_model.flags(
@@ -172,32 +171,18 @@ class PhoneRunner(Runner):
             ) from error
 
 
-def _golden(path: Path) -> "tuple[list[Array], list[Array]]":
+def _stacked(found: "Sequence[Sequence[Array]]") -> "tuple[Array, ...]":
+    """Turn one list of outputs an example into [examples, …] an output."""
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in sorted(archive.files, key=_port)}
-    except (OSError, ValueError) as error:
-        raise MeasureFailed(f"the golden vectors cannot be read: {error}", kind="load") from error
-    by_kind = {
-        kind: list(names) for kind, names in groupby(arrays, lambda name: name.rpartition("_")[0])
-    }
-    return [arrays[name] for name in by_kind.get("input", [])], [
-        arrays[name] for name in by_kind.get("output", [])
-    ]
+    return tuple(np.stack(port) for port in zip(*found, strict=True))
 
 
-def _port(name: str) -> tuple[str, int]:
-    kind, _, number = name.rpartition("_")
-    return kind, int(number)
-
-
-def _compare(data: bytes, wanted: "Sequence[Array]", example: int, atol: float) -> None:
-    """Hold the bytes of all outputs, one behind the other, against the golden ones.
+def _arrays(data: bytes, wanted: "Sequence[Array]", example: int) -> "list[Array]":
+    """Cut the bytes of all outputs, one behind the other, into arrays like the golden ones.
 
     Raises:
-        MeasureFailed: (kind `wrong-output` or `not-finite`) they are not those.
+        MeasureFailed: (kind `wrong-output`) they are fewer or more.
     """
     import numpy as np
 
@@ -207,8 +192,8 @@ def _compare(data: bytes, wanted: "Sequence[Array]", example: int, atol: float) 
             f"golden example {example}: {len(data)} bytes of outputs, expected {expected}",
             kind="wrong-output",
         )
-    start = 0
-    for port, array in enumerate(wanted):
-        found = np.frombuffer(data, array.dtype, array.size, start).reshape(array.shape)
+    found, start = list["Array"](), 0
+    for array in wanted:
+        found.append(np.frombuffer(data, array.dtype, array.size, start).reshape(array.shape))
         start += array.nbytes
-        litert.near(f"golden example {example}, output {port}", found, array, atol)
+    return found

@@ -1,7 +1,7 @@
 // LiteRT.js (XNNPACK in WebAssembly), a file at a time, each in an instance of its own. Rounds, order and statistics are the caller's.
 //
 //   const runtime = await open({base: "/litertjs/", threads: 1});
-//   const contender = await runtime.prepare({bytes, golden, atol, name});      golden: see golden.js
+//   const contender = await runtime.prepare({bytes, golden, atol, rule, name});      golden: see golden.js
 //   contender.ready.init_ms;  await contender.run(10);  await contender.memory();  contender.close();
 //
 // What goes wrong is a LabError {kind, message}: kinds as in errors.js.
@@ -52,17 +52,18 @@ class Runtime {
    * @param {object} what
    * @param {Uint8Array} what.bytes the .tflite file
    * @param {object} what.golden as readGolden gives it
-   * @param {number} what.atol how far an output may be off
+   * @param {number} what.atol how far an output may be off, where there is no rule
+   * @param {object} [what.rule] when outputs agree: see agreement.js
    * @param {string} what.name for messages
    * @param {AbortSignal} [what.signal] ends the instance, whatever it does
    * @returns {Promise<Contender>}
    * @throws {LabError}
    */
-  async prepare({ bytes, golden, atol, name, signal }) {
+  async prepare({ bytes, golden, atol, rule, name, signal }) {
     const contender = new Contender(name, this.timeout);
     signal?.addEventListener("abort", () => contender.close(), { once: true });
     try {
-      contender.ready = await contender.ask("load", { base: this.base, threads: this.threads, bytes, golden, atol });
+      contender.ready = await contender.ask("load", { base: this.base, threads: this.threads, bytes, golden, atol, rule });
       return contender;
     } catch (error) {
       contender.close();

@@ -16,7 +16,7 @@ export function subject(entry, record) {
     load: async (signal) => {
       if (!record.golden) throw new LabError("load", "it was published without golden vectors, and a latency without a checked output is not a latency");
       const golden = await readGolden((await blob(record.golden.sha256, record.golden.size, signal)).buffer);
-      return { bytes: await blob(record.file.sha256, record.file.size, signal), golden, atol: record.golden.atol };
+      return { bytes: await blob(record.file.sha256, record.file.size, signal), golden, atol: record.golden.atol, rule: record.golden.rule };
     },
   };
 }

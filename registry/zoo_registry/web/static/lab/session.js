@@ -19,7 +19,7 @@ const [BASELINE, CONTROL] = ["\0baseline", "\0control"]; // no file is called so
 /**
  * Measure all subjects.
  *
- * @param {Subject[]} subjects each {id, name, load() → Promise<{bytes, golden, atol}>}; ids are sha256 of the files
+ * @param {Subject[]} subjects each {id, name, load() → Promise<{bytes, golden, atol, rule}>}; ids are sha256 of the files
  * @param {Subject} baseline the float file
  * @param {object} runtime as runtime.js opens it
  * @param {object} [how] {order: see ORDER, signal: AbortSignal, progress({share, name, doing}), hidden() → seconds out of sight so far}
