@@ -1,43 +1,45 @@
 """The browser decides whether outputs agree as Python does: same errors, same answers."""
 
-from collections.abc import Iterator
+import json
+import subprocess
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright._impl._driver import compute_driver_executable
 
-from zoo_builders.devices.browser.server import BrowserFiles
 from zoo_builders.tflite.agreement import Limits, Measure, Rule
 from zoo_registry.model.errors import MeasureFailed
 
 pytestmark = pytest.mark.browser
 
+MODULE = Path(__file__).parents[2] / "registry/zoo_registry/litertjs/browser/agreement.js"
 JUDGE = """
-async ([cases]) => {
-  const m = await import("/lab/agreement.js"), types = {int8: Int8Array, float32: Float32Array, int32: Int32Array};
-  return cases.map(({rule, found, wanted, examples, dtype}) => {
-    const [ours, theirs] = [found, wanted].map((values) => new types[dtype](values));
-    const [limits] = rule.outputs;
-    return {
-      why: m.objection(rule, [ours], [theirs], examples),
-      errors: m.errorsOf(limits, ours, theirs, examples), turned: m.turnedIn(limits, ours, theirs, examples),
-    };
-  });
-}
+import {readFileSync} from "node:fs";
+const m = await import(process.argv[1]), types = {int8: Int8Array, float32: Float32Array, int32: Int32Array};
+const answers = JSON.parse(readFileSync(0)).map(({rule, found, wanted, examples, dtype}) => {
+  const [ours, theirs] = [found, wanted].map((values) => new types[dtype](values));
+  const [limits] = rule.outputs;
+  return {
+    why: m.objection(rule, [ours], [theirs], examples),
+    errors: m.errorsOf(limits, ours, theirs, examples), turned: m.turnedIn(limits, ours, theirs, examples),
+  };
+});
+process.stdout.write(JSON.stringify(answers));
 """
 EXAMPLES, CASES = 8, 240
 
 
-@pytest.fixture(scope="module")
-def page(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with BrowserFiles(tmp_path_factory.mktemp("no-runtime")) as files:
-        context = chromium.new_context()
-        made = context.new_page()
-        made.goto(f"{files.address}/")
-        yield made
-        context.close()
+def judged(given: list[dict[str, Any]]) -> Any:
+    """Let the module judge, in the JavaScript engine that Playwright brings: no page is needed."""
+    node = compute_driver_executable()[0]
+    command = [node, "--no-warnings", "--input-type=module", "-e", JUDGE, MODULE.as_uri()]
+    done = subprocess.run(
+        command, input=json.dumps(given), capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
 def drawn(random: np.random.Generator) -> tuple[Rule, Any, Any]:
@@ -73,7 +75,7 @@ def reason(rule: Rule, found: Any, wanted: Any) -> str:
     return ""
 
 
-def test_both_decide_the_same_way(page: Page) -> None:
+def test_both_decide_the_same_way() -> None:
     random = np.random.default_rng(5)
     cases = [drawn(random) for _ in range(CASES)]
     given = [
@@ -86,7 +88,7 @@ def test_both_decide_the_same_way(page: Page) -> None:
         }
         for rule, found, wanted in cases
     ]
-    answers, refused = page.evaluate(JUDGE, [given]), 0
+    answers, refused = judged(given), 0
     for (rule, found, wanted), answer in zip(cases, answers, strict=True):
         limits, expected = rule.outputs[0], reason(rule, found, wanted)
         assert answer["errors"] == pytest.approx(limits.errors(found, wanted), rel=1e-9, abs=1e-9)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def _release(variant: str, model: str) -> Release:
 
     data = _data(variant)
     structure = inspect(data)
-    vectors = _vectors(data, structure, wrong=variant == "wrong")
+    vectors = _vectors(data, wrong=variant == "wrong")
     golden = vectors.to_bytes()
     interface = {"dtype": "int8", "scale": 0.1} if variant == "int8-io" else {"dtype": "float32"}
     record = make(
@@ -75,18 +75,14 @@ def _data(variant: str) -> bytes:
     return (FILES / f"{'sparse-fp16' if variant == 'wrong' else variant}.tflite").read_bytes()
 
 
-def _vectors(data: bytes, structure: Any, *, wrong: bool) -> "Vectors":
+def _vectors(data: bytes, *, wrong: bool) -> "Vectors":
     import numpy as np
 
     from zoo_builders.tflite import golden
 
     examples = np.random.default_rng(5).uniform(-1, 1, (3, 16, 16, 3)).astype(np.float32)
-    found = golden.make(data, structure, examples)
-    return (
-        golden.Vectors(found.inputs, tuple(output + 1 for output in found.outputs), found.atol)
-        if wrong
-        else found
-    )
+    found = golden.make(data, examples)
+    return replace(found, outputs=tuple(output + 1 for output in found.outputs)) if wrong else found
 
 
 def install(folder: Path, version: str = VERSION) -> Path:

@@ -20,18 +20,25 @@ from zoo_builders.tflite.tflite_file import Subgraph, Tensor, TfliteFile
 Encoding = Literal["float32", "float16", "dynamic", "int8", "int8-per-tensor", "int16x8", "int4"]
 
 LIMITS: dict[Encoding, tuple[float, float]] = {
-    "float32": (0.05, 0.5),
-    "float16": (1.0, 3.0),
-    "dynamic": (4.0, 12.0),
-    "int8": (8.0, 24.0),
-    "int8-per-tensor": (8.0, 24.0),
-    "int16x8": (1.0, 3.0),
-    "int4": (4.0, 12.0),
+    "float32": (0.05, 0.05),
+    "float16": (0.5, 1.0),
+    "dynamic": (1.0, 4.0),
+    "int8": (2.0, 8.0),
+    "int8-per-tensor": (2.0, 8.0),
+    "int16x8": (0.25, 1.0),
+    "int4": (1.0, 4.0),
 }
-"""Units that the median example may be off, and that an example may be off at all.
+"""Units that the median example may be off: at least, and where kernels of this file differ much.
 
-Measured by `benchmarks/agreement_of_kernels.py`: ...
+Between the two it is `MARGIN` times what two kernels of this machine were seen to differ on the
+golden examples. Measured by `benchmarks/agreement_of_kernels.py`: see
+`docs/agreement-of-kernels.md` for how far good kernels are apart.
 """
+
+MARGIN, MOST = 3.0, 3.0
+"""Times what was seen on nine examples of ten; and how far an exception begins beyond `typical`."""
+
+_SEEN = 0.9
 
 RARE, SURE = 0.02, 1e-4
 """Share of examples of a good file that may be exceptions; chance that more of a set are."""
@@ -46,21 +53,27 @@ _ODDS = frozenset({"SOFTMAX", "LOGISTIC"})
 _SAME, _ALL = 0.1, 1.0
 
 
-def rule(file: TfliteFile, outputs: Sequence[Array]) -> Rule:
-    """Say when outputs count as these golden ones, [examples, …] a port, as stored."""
-    return limits_of(encoding(file), file.main, outputs)
+def rule(file: TfliteFile, outputs: Sequence[Array], seen: Sequence[Array] | None = None) -> Rule:
+    """Say when outputs count as these golden ones, [examples, …] a port, as stored.
+
+    `seen` are outputs by other kernels that are right too; without them the limits are wide.
+    """
+    return limits_of(encoding(file), file.main, outputs, seen)
 
 
-def limits_of(kind: Encoding, graph: Subgraph, outputs: Sequence[Array]) -> Rule:
+def limits_of(
+    kind: Encoding, graph: Subgraph, outputs: Sequence[Array], seen: Sequence[Array] | None = None
+) -> Rule:
     """Say it of a graph that is known to compute in an encoding."""
     limits = tuple(
-        _limits(kind, graph, index, golden)
-        for index, golden in zip(graph.outputs, outputs, strict=True)
+        _limits(kind, _scale(graph, index, golden), golden, None if seen is None else seen[port])
+        for port, (index, golden) in enumerate(zip(graph.outputs, outputs, strict=True))
     )
     return Rule(kind, limits, exceptions(len(outputs[0])))
 
 
-def _limits(kind: Encoding, graph: Subgraph, index: int, golden: Array) -> Limits:
+def _scale(graph: Subgraph, index: int, golden: Array) -> Limits:
+    """Say how errors of an output are told; `typical` is one unit."""
     source, port = _Source.of(graph, index), graph.tensors[index]
     stepped = _step(port) > 0
     if not stepped and np.issubdtype(golden.dtype, np.integer):
@@ -72,11 +85,23 @@ def _limits(kind: Encoding, graph: Subgraph, index: int, golden: Array) -> Limit
         resolution = steps or _FLOAT_RESOLUTION
     offset, factor = (port.zero_points[0], port.scales[0]) if stepped else (0, 1.0)
     scale = Limits(measure, float(offset), factor, resolution, 0.0, 0.0)
-    unit = max(
-        source.fed_by if measure == "log-odds" else source.step, _step_of_spread(scale, golden)
-    )
-    typical, most = (float(f"{unit * units:.3g}") for units in LIMITS[kind])
-    return replace(scale, typical=typical, most=most)
+    step = source.fed_by if measure == "log-odds" else source.step
+    return replace(scale, typical=max(step, _step_of_spread(scale, golden)))
+
+
+def _limits(kind: Encoding, scale: Limits, golden: Array, seen: Array | None) -> Limits:
+    if scale.measure == "same":
+        return scale
+    least, widest = (units * scale.typical for units in LIMITS[kind])
+    typical = widest
+    if seen is not None:
+        usual = float(np.quantile(scale.errors(seen, golden), _SEEN))
+        typical = min(widest, max(least, MARGIN * usual))
+    return replace(scale, typical=_rounded(typical), most=_rounded(MOST * typical))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
 
 
 def _step_of_spread(scale: Limits, golden: Array) -> float:

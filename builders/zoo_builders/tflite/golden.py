@@ -136,15 +136,15 @@ def _agreed(data: bytes, session: litert.Session, stored: Sequence[Sequence[Arra
     """
     inputs = tuple(np.stack([one[port] for one in stored]) for port in range(len(session.inputs)))
     outputs = litert.outputs(session, inputs)
-    rule = agreement_limits.rule(flatbuffer.read(data), outputs)
-    found = litert.outputs(litert.Session(data), inputs)
+    file, found = flatbuffer.read(data), litert.outputs(litert.Session(data), inputs)
     try:
-        agreement.judge(found, outputs, 0.0, rule)
+        agreement.judge(found, outputs, 0.0, agreement_limits.rule(file, outputs))
     except MeasureFailed as error:
         raise BuildFailed(
             f"with and without the delegate, outputs do not agree: {error.message}",
             hint="zoo doctor",
         ) from error
+    rule = agreement_limits.rule(file, outputs, found)
     return Vectors(inputs, outputs, _for_older(outputs, found), rule)
 
 

@@ -185,9 +185,12 @@ def test_limits_of_a_file_follow_from_how_it_computes(
     assert found.encoding == expected[name]
     assert found.exceptions == agreement_limits.exceptions(8)
     (limits,) = found.outputs
-    typical, most = agreement_limits.LIMITS[found.encoding]
-    assert limits.typical > 0
-    assert limits.most / limits.typical == pytest.approx(most / typical, rel=0.01)
+    assert limits.most / limits.typical == pytest.approx(agreement_limits.MOST, rel=0.01)
+    (narrow,) = agreement_limits.rule(file, outputs, outputs).outputs
+    least, widest = agreement_limits.LIMITS[found.encoding]
+    assert limits.typical / narrow.typical == pytest.approx(widest / least, rel=0.01)
+    far = [outputs[0].astype(np.float32) + 100]
+    assert agreement_limits.rule(file, outputs, far).outputs[0].typical == limits.typical
 
 
 def test_of_thousands_of_good_sets_fewer_than_one_in_a_thousand_fails() -> None:
