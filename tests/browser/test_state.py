@@ -9,7 +9,6 @@ import pytest
 from zoo_builders.devices import Setting, Subject
 from zoo_builders.devices.web_wasm import WebBrowser, WebWasm
 from zoo_builders.tflite import golden
-from zoo_builders.tflite.inspection import inspect
 from zoo_registry.model.errors import MeasureFailed
 
 pytestmark = [pytest.mark.browser, pytest.mark.litertjs]
@@ -25,7 +24,7 @@ def place() -> Iterator[WebBrowser]:
 def subject(file: Path, shape: tuple[int, ...], folder: Path) -> Subject:
     """Golden vectors of six examples, each of which would see the state of those before it."""
     inputs = np.random.default_rng(0).uniform(0, 1, (6, *shape)).astype(np.float32)
-    vectors = golden.make(file.read_bytes(), inspect(file.read_bytes()), inputs)
+    vectors = golden.make(file.read_bytes(), inputs)
     (folder / "golden.npz").write_bytes(vectors.to_bytes())
     return Subject(file, folder / "golden.npz", 1e-4)
 

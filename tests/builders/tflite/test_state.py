@@ -69,7 +69,7 @@ def test_what_call_once_put_into_a_resource_is_there_again() -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_golden_vectors_are_those_of_single_examples(name: str) -> None:
     data = file_of(name).read_bytes()
-    vectors = golden.make(data, inspect(data), examples(name))
+    vectors = golden.make(data, examples(name))
     for example, output in zip(examples(name), vectors.outputs[0], strict=True):
         np.testing.assert_allclose(output[0], alone(name, example), atol=1e-6)
 
@@ -79,7 +79,7 @@ def test_the_measuring_child_finds_the_golden_outputs_and_starts_turns_fresh(
     name: str, tmp_path: Path
 ) -> None:
     data = file_of(name).read_bytes()
-    vectors = golden.make(data, inspect(data), examples(name))
+    vectors = golden.make(data, examples(name))
     (tmp_path / "golden.npz").write_bytes(vectors.to_bytes())
     agent = Agent()
     where = {"file": str(file_of(name)), "golden": str(tmp_path / "golden.npz")}
