@@ -1,5 +1,6 @@
 """Weights and outputs of a Keras model that are not numbers, found before anything is trained."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from zoo_builders import finite, tf
@@ -8,17 +9,23 @@ from zoo_registry.model.errors import BuildFailed
 
 def problem(model: Any) -> str:
     """Name the first weight that is NaN or infinite, by layer and place; empty where none is."""
-    for layer in model.layers:
-        for weight in layer.weights:
-            values = weight.numpy()
-            place = finite.first(values)
-            if place is not None:
-                count = finite.count(values)
-                return (
-                    f"layer {layer.name!r}: {_called(weight)} holds {values[place]} at"
-                    f" {list(place)} ({count} of its {values.size} values are no numbers)"
-                )
+    for told, weight in _weights(model):
+        values = weight.numpy()
+        place = finite.first(values)
+        if place is not None:
+            return (
+                f"{told}{_called(weight)} holds {values[place]} at {list(place)}"
+                f" ({finite.count(values)} of its {values.size} values are no numbers)"
+            )
     return ""
+
+
+def _weights(model: Any) -> Iterator[tuple[str, Any]]:
+    """Give every weight with its layer; those of a model that is a function have none."""
+    for layer in model.layers:
+        yield from ((f"layer {layer.name!r}: ", weight) for weight in layer.weights)
+    if not model.layers:
+        yield from (("", variable) for variable in model.variables)
 
 
 def refuse(model: Any, where: str, hint: str) -> None:
@@ -63,4 +70,4 @@ def _sound(outputs: Any) -> bool:
 
 
 def _called(weight: Any) -> str:
-    return str(getattr(weight, "path", weight.name)).removesuffix(":0")
+    return str(getattr(weight, "path", None) or getattr(weight, "name", "")).removesuffix(":0")

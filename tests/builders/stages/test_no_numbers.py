@@ -139,3 +139,17 @@ def test_a_network_that_gives_no_numbers_is_named_by_layer(
     with pytest.raises(BuildFailed, match=r"the first such layer is 'log' \(Lambda\)") as told:
         base(tmp_path, digits_data, network_source=tmp_path / "net.py")
     assert "learning" not in told.value.message + told.value.hint
+
+
+@pytest.mark.train
+def test_a_model_that_is_a_function_names_the_variable() -> None:
+    from zoo_builders import tf
+    from zoo_builders.keras_models import finite_weights as of_keras
+    from zoo_builders.keras_models.functions import Function
+
+    sound = tf.tensorflow.Variable([1.0, 2.0], name="scale")
+    spoiled = tf.tensorflow.Variable([[1.0, math.inf]], name="head/kernel")
+    model = Function("net", lambda x: x, (1, 2), (1, 2), (sound, spoiled), None)
+    assert of_keras.problem(model) == (
+        "head/kernel holds inf at [0, 1] (1 of its 2 values are no numbers)"
+    )
