@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from zoo_client import browser, inventory
+from zoo_client import machine as this_machine
 from zoo_client.cache import Cache
 from zoo_client.extras import MODULES_OF
 from zoo_client.remotes import open_remote
@@ -18,6 +19,7 @@ from zoo_client.settings import Settings
 from zoo_registry.litertjs import installed
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import MissingExtra, NotFound, ZooError
+from zoo_registry.model.platform import slow_int8
 from zoo_registry.model.query import Query
 
 State = Literal["ok", "note", "broken"]
@@ -203,10 +205,18 @@ def litert_js(settings: Settings) -> Iterator[Finding]:
 
 
 def processor(settings: Settings) -> Iterator[Finding]:  # noqa: ARG001  the signature of all checks
-    """Whether XNNPACK takes its sparse kernels here.
+    """Which class of machine this is; whether XNNPACK takes its sparse kernels here.
 
     It does on ARM and RISC-V, and on no x86 with AVX (its hardware-config.h).
     """
+    mine = this_machine.here()
+    slow = slow_int8(mine.key)
+    yield Finding(
+        "platform",
+        "ok" if mine.known else "note",
+        f"{mine.told}, as {mine.key}{f'; {slow}' if slow else ''}",
+        "" if mine.known else "zoo search --device any   # times of every class of machine",
+    )
     machine = platform.machine().lower()
     flags = _cpu_flags()
     if machine in _SPARSE_ARCHS:

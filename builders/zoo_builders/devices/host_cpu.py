@@ -16,6 +16,7 @@ from zoo_builders.devices.agent.client import Conversation
 from zoo_builders.devices.agent.runner import AgentRunner, load_order
 from zoo_builders.tflite import litert
 from zoo_client import machine
+from zoo_registry.model.platform import Platform
 from zoo_registry.model.record import Host
 
 
@@ -32,7 +33,7 @@ class HostCpu(Device):
     @override
     def found(self) -> Sequence[Found]:
         here = machine.describe()
-        what = f"{here.cpu}, {here.cores} cores"
+        what = f"{Platform.of(self.name, here).told}, {here.cores} cores"
         if find_spec("ai_edge_litert") is None:
             lacks, hint = "LiteRT (ai-edge-litert)", "pip install 'edgezoo[bench]'"
             return (Found(self.name, what, lacks, hint),)

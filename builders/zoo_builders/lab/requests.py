@@ -71,19 +71,20 @@ class Asked:
         """
         return self.release.record.name if self.release else self.name
 
-    def published(self, device: str, threads: int) -> Measurement | None:
-        """Give the published measurement on a device of that kind, with as many threads."""
+    def published(self, device: str, threads: int, on: str = "") -> Measurement | None:
+        """Give the published measurement on a device of that kind, with as many threads.
+
+        One of the platform `on` (a key) comes first: others do not compare.
+        """
         if self.release is None:
             return None
         rows = (*self.release.record.measurements, *self.release.added)
-        return next(
-            (
-                m
-                for m in rows
-                if m.device.partition(":")[0] == device.partition(":")[0] and m.threads == threads
-            ),
-            None,
-        )
+        found = [
+            m
+            for m in rows
+            if m.device.partition(":")[0] == device.partition(":")[0] and m.threads == threads
+        ]
+        return min(found, key=lambda m: m.on.key != on, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from zoo_client.output import NOTHING, console, ratio_text, table, verdict_text
 from zoo_registry.model import formatting
 from zoo_registry.model.errors import MEASURE_FAILURES
 from zoo_registry.model.measurement import Measurement
+from zoo_registry.model.platform import why_slow
 from zoo_registry.model.summary import Timing
 
 
@@ -61,7 +62,7 @@ def _table(rows: Sequence[Result]) -> Table:
 
 
 def _measured(row: Result, m: Measurement) -> list[str | Text]:
-    timing, known = Timing.of(m), row.asked.published(m.device, m.threads)
+    timing, known = Timing.of(m), row.asked.published(m.device, m.threads, m.on.key)
     times = [
         formatting.milliseconds(ms)
         for ms in (m.latency_ms.median, m.latency_ms.p95, m.first_ms, m.init_ms)
@@ -86,7 +87,7 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
     if measured:
         m = measured[0][1]
         yield (
-            f"{m.host.cpu} ({m.host.arch}), {m.runtime} {m.runtime_version},"
+            f"{m.on.told}, {m.runtime} {m.runtime_version},"
             f" {'pinned' if m.pinned else 'not pinned'}, {m.protocol}"
         )
         yield (
@@ -99,6 +100,7 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
         for row, m in measured
         if _stored_sparse(row)
     )
+    yield from _slow(measured)
     yield from (f"{row.asked.name}: {line}" for row in rows if (line := _compared(row)))
     if any(row.asked.golden_for_strangers for row in rows):
         yield (
@@ -113,6 +115,15 @@ def _remarks(rows: Sequence[Result]) -> Iterator[str]:
                 else f"{MEASURE_FAILURES.get(row.failure.kind, row.failure.kind)}: "
             )
             yield f"{row.asked.name}: {about}{row.failure.message}"
+
+
+def _slow(measured: Sequence[tuple[Result, Measurement]]) -> Iterator[str]:
+    """Say of published int8 files that are no quicker than float what the processor lacks."""
+    for row, m in measured:
+        release = row.asked.release
+        types = release.record.structure.tensors_by_dtype if release else {}
+        if why := why_slow(m.on.key, m.verdict, types):
+            yield f"{row.asked.name}: {why}"
 
 
 def _noise(measured: Sequence[tuple[Result, Measurement]]) -> Iterator[str]:
@@ -133,18 +144,20 @@ def _stored_sparse(row: Result) -> bool:
 def _compared(row: Result) -> str:
     """Say how ours stands to the published ratio: whether the intervals meet."""
     m = row.measurement
-    known = row.asked.published(m.device, m.threads) if m else None
+    known = row.asked.published(m.device, m.threads, m.on.key) if m else None
     if m is None or known is None or m.verdict == "baseline":
         return ""
+    if known.on.key != m.on.key:
+        return (
+            f"the published {known.ratio.value:.2f} was measured on {known.on.told}, another class"
+            f" of machine than {m.on.told}: the two do not compare"
+        )
     apart = m.ratio.ci95[0] > known.ratio.ci95[1] or m.ratio.ci95[1] < known.ratio.ci95[0]
-    where = f"{known.host.cpu}, {known.runtime} {known.runtime_version}"
-    same = (
-        "on this kind of machine" if known.host.fingerprint == m.host.fingerprint else f"on {where}"
-    )
+    where = f"on this class of machine with {known.runtime} {known.runtime_version}"
     how = f" by {known.protocol}" if known.protocol != m.protocol else ""
     return (
         f"{'differs from' if apart else 'agrees with'} the published {known.ratio.value:.2f},"
-        f" measured {same}{how}"
+        f" measured {where}{how}"
     )
 
 
@@ -178,7 +191,8 @@ def plain(results: Sequence[Result]) -> dict[str, Any]:
 
 def _plain(result: Result) -> dict[str, Any]:
     asked, order, outcome = result.asked, result.order, result.outcome
-    known = asked.published(order.device, order.threads)
+    on = result.measurement.on.key if result.measurement else ""
+    known = asked.published(order.device, order.threads, on)
     against = outcome.against_dense if outcome else None
     return {
         "file": asked.name,

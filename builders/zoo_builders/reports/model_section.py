@@ -10,6 +10,7 @@ from zoo_builders.planning.plan import FLOAT
 from zoo_builders.reports import published_results
 from zoo_builders.reports.published_results import METRIC
 from zoo_registry.model import formatting
+from zoo_registry.model.platform import why_slow
 from zoo_registry.model.record import Fidelity, Measurement, Metric, Record
 from zoo_registry.model.timing import BASELINE
 
@@ -228,7 +229,18 @@ def _sparse(records: Sequence[Record]) -> list[str]:
         f"- {record.variant} on `{m.device}`: {m.sparse_path}: {m.sparse_reason}"
         for record, m in told
     ]
-    return ["Sparse path:", "", *lines, ""] if lines else []
+    return [*(["Sparse path:", "", *lines, ""] if lines else []), *_slow(records)]
+
+
+def _slow(records: Sequence[Record]) -> list[str]:
+    """Say of int8 files that are no quicker than float what the processor lacks."""
+    lines = [
+        f"- {record.variant} on `{m.device}`, {m.on.told}: {why}"
+        for record in records
+        for m in record.measurements
+        if (why := why_slow(m.on.key, m.verdict, record.structure.tensors_by_dtype))
+    ]
+    return ["Int8 that is not faster:", "", *lines, ""] if lines else []
 
 
 def _folded(records: Sequence[Record]) -> list[str]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from zoo_registry.model.platform import told
 from zoo_registry.model.record import Measurement, Record
 from zoo_registry.model.summary import Timing
 
@@ -105,7 +106,10 @@ def _card(title: str, records: Sequence[Record], use: Sequence[str]) -> str:
 
 
 def _table(records: Sequence[Record]) -> str:
-    devices = sorted({(m.device, m.threads) for record in records for m in record.measurements})
+    places = sorted(
+        {(m.device, m.threads, m.on.key) for record in records for m in record.measurements}
+    )
+    several = len({(device, threads) for device, threads, _ in places}) < len(places)
     metrics = list(dict.fromkeys(m.metric for record in records for m in record.metrics))
     heads = [
         "variant",
@@ -113,16 +117,21 @@ def _table(records: Sequence[Record]) -> str:
         *metrics,
         "raw",
         "gzip",
-        *(f"{d}, {t} thread{'s'[: t > 1]}: median, ratio" for d, t in devices),
+        *(
+            f"{d}{f', {told(key)}' if several else ''}, {t} thread{'s'[: t > 1]}: median, ratio"
+            for d, t, key in places
+        ),
     ]
     rules = ["---", "---", *["---:"] * (len(heads) - 2)]
-    rows = [_row(record, metrics, devices) for record in records]
+    rows = [_row(record, metrics, places) for record in records]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
 
 
-def _row(record: Record, metrics: Iterable[str], devices: Iterable[tuple[str, int]]) -> list[str]:
+def _row(
+    record: Record, metrics: Iterable[str], places: Iterable[tuple[str, int, str]]
+) -> list[str]:
     scores = [_score(record, name) for name in metrics]
-    timings = [_timing(record, device, threads) for device, threads in devices]
+    timings = [_timing(record, place) for place in places]
     sizes = [f"{record.file.size:,}", f"{record.file.size_gzip:,}"]
     return [f"`{record.variant}`", record.version, *scores, *sizes, *timings]
 
@@ -132,10 +141,8 @@ def _score(record: Record, name: str) -> str:
     return f"{found.value:.4f} [{found.ci95[0]:.4f}, {found.ci95[1]:.4f}]" if found else "-"
 
 
-def _timing(record: Record, device: str, threads: int) -> str:
-    found = next(
-        (m for m in record.measurements if (m.device, m.threads) == (device, threads)), None
-    )
+def _timing(record: Record, place: tuple[str, int, str]) -> str:
+    found = next((m for m in record.measurements if (m.device, m.threads, m.on.key) == place), None)
     if found is None:
         return "-"
     timing = Timing.of(found)
@@ -167,9 +174,9 @@ def _conditions(records: Sequence[Record]) -> list[str]:
 def _condition(m: Measurement) -> str:
     threads = f"{m.threads} thread(s) {'pinned' if m.pinned else 'not pinned'}"
     return (
-        f"- {m.device}: {_plain(m.host.cpu)} ({m.host.arch}), {m.runtime} {m.runtime_version},"
-        f" {m.delegate}, {threads}, {m.rounds} rounds of {m.runs} runs, protocol {m.protocol},"
-        f" baseline {m.baseline.name}"
+        f"- {m.device}: {_plain(m.host.cpu)} ({m.on.arch} {m.on.isa}), {m.runtime}"
+        f" {m.runtime_version}, {m.delegate}, {threads}, {m.rounds} rounds of {m.runs} runs,"
+        f" protocol {m.protocol}, baseline {m.baseline.name}"
     )
 
 
