@@ -6,14 +6,17 @@ import json
 import pickle
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plugins.edited_files import committed
 from zoo_builders.file_kinds import recognize
+from zoo_builders.networks.keras_config import graph_of_file
 from zoo_builders.tflite.flatbuffer import read
 from zoo_builders.tflite.tflite_file import BadFile
+from zoo_registry.model.errors import Unsupported
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 13956\n"
 
@@ -103,3 +106,13 @@ def test_json_of_any_layout_is_json() -> None:
         kind = recognize(json.dumps({"format": "layers-model"}, indent=indent).encode())
         assert kind is not None
         assert kind.name == "json"
+
+
+@pytest.mark.parametrize("name", ["git-lfs-pointer", "html", "gzip", "empty", "pickle"])
+def test_a_keras_file_that_is_none_is_named_too(name: str, tmp_path: Path) -> None:
+    data, words, hint = KINDS[name]
+    for suffix in (".h5", ".keras"):
+        (tmp_path / f"net{suffix}").write_bytes(data)
+        with pytest.raises(Unsupported, match=f"net{suffix}: neither .*, but .*{words}") as caught:
+            graph_of_file(tmp_path / f"net{suffix}")
+        assert hint in caught.value.hint

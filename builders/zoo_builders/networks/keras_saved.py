@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from zoo_builders.file_kinds import recognize
 from zoo_builders.networks import protobuf
 from zoo_registry.model.errors import Unsupported
 
@@ -98,7 +99,12 @@ def _hdf5(path: Path) -> Saved:
     import h5py
 
     if not h5py.is_hdf5(path):
-        raise Unsupported(f"{path.name}: neither a .keras archive nor an .h5 file", hint=SAVE)
+        kind = recognize(path.read_bytes())
+        told = "" if kind is None else f", but {kind.words}"
+        raise Unsupported(
+            f"{path.name}: neither a .keras archive nor an .h5 file{told}",
+            hint=SAVE if kind is None else kind.hint,
+        )
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise Unsupported(f"{path.name}: holds weights without an architecture", hint=SAVE)
