@@ -11,6 +11,7 @@ import typer
 
 from zoo_builders.commands.options import Json, Manifests, Since, Variants
 from zoo_builders.commands.publish import To, show
+from zoo_builders.manifest.targets import demand
 from zoo_builders.planning.plan import Plan
 from zoo_builders.planning.toolchain import version
 from zoo_builders.running import build_view
@@ -57,6 +58,7 @@ def build(  # noqa: PLR0913  the options of a command
     Finished stages are taken from the cache.
     """
     project = Project()
+    demand(to or ())
     paths = default_manifests(manifests)
     every = project.plans(paths, benchmark=benchmark)
     wanted = _wanted(

@@ -22,6 +22,7 @@ from zoo_builders.manifest import (
     names,
     own_algorithms,
     split_checks,
+    targets,
     yaml_lines,
 )
 from zoo_builders.manifest.diagnostics import Mistakes, fields_at, validate
@@ -120,6 +121,8 @@ class Reader:
 
     def _look(self, spec: Manifest, path: Path, recipes: Recipes, mistakes: Mistakes) -> Found:
         names.words(spec, mistakes)
+        if self.judge:
+            targets.check(spec.publish, mistakes)
         data_checks.named_splits(spec, recipes, mistakes)
         found = files.Finder(
             spec, path.parent, self.tree, self.env, mistakes, need_data=self.need_data

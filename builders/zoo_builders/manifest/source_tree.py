@@ -11,8 +11,9 @@ else is hashed again.
 import hashlib
 import json
 import os
+import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,9 @@ from typing import Protocol
 from zoo_registry.model.digest import Digest
 from zoo_registry.model.errors import NotFound, OtherSide, WrongUse
 from zoo_registry.model.files import digest_file, write_bytes
+
+_ZEROS = re.compile(r"0{7,64}")
+_ANY = "--since HEAD~1 or --since origin/main"
 
 
 class Tree(Protocol):
@@ -165,20 +169,39 @@ class Repository:
         """Resolve a ref to a commit id.
 
         Raises:
-            WrongUse: git knows no such commit.
+            WrongUse: git knows no such commit; the hint is the command that fetches it.
         """
-        if ref.startswith("-"):
-            raise WrongUse(f"not a git ref: {ref!r}", hint="git log --oneline")
-        return os.fsdecode(
-            _git(
-                self.root,
-                "rev-parse",
-                "--verify",
-                "--quiet",
-                f"{ref}^{{commit}}",
-                hint="git log --oneline",
+        if not ref.strip() or ref.startswith("-"):
+            raise WrongUse(f"no commit is called {ref!r}", hint=f"git log --oneline, then {_ANY}")
+        if _ZEROS.fullmatch(ref):
+            raise WrongUse(
+                f"{ref} is no commit: it is how git says that there was none before (the first"
+                " push of a branch)",
+                hint=f"git fetch origin main, then {_ANY}",
             )
-        ).strip()
+        try:
+            found = _git(self.root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        except WrongUse as error:
+            raise self._no_commit(ref) from error
+        return os.fsdecode(found).strip()
+
+    def _no_commit(self, ref: str) -> WrongUse:
+        """Say why there is no such commit, and how to get it."""
+        if not _git(self.root, "rev-list", "--all", "--max-count=1").strip():
+            return WrongUse("this repository has no commit yet", hint="git commit")
+        if _git(self.root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+            held = int(_git(self.root, "rev-list", "--all", "--count"))
+            return WrongUse(
+                f"this clone is shallow: it holds {held} commits, and {ref} is none of them",
+                hint="git fetch --unshallow   # in a GitHub workflow: fetch-depth: 0",
+            )
+        names = os.fsdecode(_git(self.root, "remote")).split()
+        bare = re.split(r"[\^~@:]", ref, maxsplit=1)[0]
+        if not names or bare in {"", "HEAD"}:
+            return WrongUse(f"git knows no commit {ref!r}", hint="git log --oneline")
+        remote, slash, branch = bare.partition("/")
+        fetch = f"{remote} {branch}" if slash and remote in names else f"{names[0]} {bare}"
+        return WrongUse(f"git knows no commit {ref!r} here", hint=f"git fetch {fetch}")
 
     def dirty(self) -> bool:
         """Whether files differ from the current commit."""
@@ -211,6 +234,13 @@ class GitTree:
             rows = (row.split("\t", 1) for row in os.fsdecode(listing).split("\0") if row)
             self._entries = {name: meta.split()[2] for meta, name in rows}
         return self._entries
+
+    def naming(self, text: str, suffixes: Sequence[str]) -> list[Path]:
+        """List the files of the commit with one of these suffixes that hold `text`, sorted."""
+        patterns = [f"*{suffix}" for suffix in suffixes]
+        words = ("grep", "-l", "-z", "-I", "-F", "-e", text, self.commit, "--", *patterns)
+        found = os.fsdecode(_git(self.repository.root, *words, nothing=1)).split("\0")
+        return sorted(self.repository.root / name.partition(":")[2] for name in found if name)
 
     def read(self, path: Path) -> bytes:
         """Give a file's bytes as committed; NotFound when the commit has none."""
@@ -255,10 +285,10 @@ class GitTree:
         return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
-def _git(folder: Path, *arguments: str, hint: str = "") -> bytes:
+def _git(folder: Path, *arguments: str, hint: str = "", nothing: int = 0) -> bytes:
     """Run git without the environment of an outer call.
 
-    Hooks and worktrees then do not mislead it.
+    Hooks and worktrees then do not mislead it. The exit code `nothing` is an answer too.
     """
     env = {
         key: value
@@ -271,7 +301,7 @@ def _git(folder: Path, *arguments: str, hint: str = "") -> bytes:
         )
     except FileNotFoundError as error:
         raise OtherSide("git is not installed", hint="apt install git") from error
-    if done.returncode != 0:
+    if done.returncode not in {0, nothing}:
         words = os.fsdecode(done.stderr).strip() or "no such commit"
         raise WrongUse(f"git {' '.join(arguments)}: {words}", hint=hint)
     return done.stdout

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoo_builders.manifest.targets import DEFAULT
 from zoo_client.remotes import open_remote
 from zoo_client.remotes.base import Bundle
 from zoo_client.settings import Settings
@@ -12,7 +13,6 @@ from zoo_registry.model.errors import NotFound
 from zoo_registry.model.files import digest_file
 
 RECORD, GOLDEN = "record.json", "golden.npz"
-DEFAULT = "registry"
 
 
 @dataclass(frozen=True, slots=True)

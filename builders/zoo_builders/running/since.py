@@ -8,16 +8,16 @@ a goal or a version changes nothing. Versions of installed libraries count as th
 sides. Code of this package counts as each side has it when the package lies in the same repository.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from zoo_builders.manifest.source_tree import GitTree, Repository
-from zoo_builders.planning.code_digest import ROOT, Code
 from zoo_builders.planning.plan import Plan
+from zoo_builders.running.past import SUFFIXES, Past
 from zoo_builders.running.project import MANIFESTS, Project
-from zoo_registry.model.errors import VersionUnchanged, ZooError
+from zoo_registry.model.errors import VersionUnchanged
 from zoo_registry.model.ref import parse_version
 
 Why = Literal["new", "changed", "deleted"]
@@ -75,90 +75,46 @@ def changes(
     """
     anchor = manifests[0] if manifests else Path(MANIFESTS)
     repository = Repository.around(anchor.absolute())
-    tree = GitTree(repository, repository.commit(ref), project.tree)
-    found = [change for path in manifests for change in _of_manifest(project, tree, path)]
-    return found + (_gone(project, tree, manifests) if deleted else [])
-
-
-def _of_manifest(project: Project, tree: GitTree, path: Path) -> list[Change]:
-    resolved = project.reader(need_data=False).read(path, str(path))
-    now = {plan.variant: plan for plan in project.plan(resolved, str(path), benchmark=False)}
-    before, version, remark = _before(project, tree, path)
-    return [
-        *_differing(now, before, version, remark),
-        *(_lost(path, before[name]) for name in before if name not in now),
+    past = Past(project, GitTree(repository, repository.commit(ref), project.tree))
+    now = {path: _plans(project, path) for path in manifests}
+    found = [change for path in manifests for change in _differing(past, path, now[path])]
+    gone = _gone(past.tree, manifests) if deleted else []
+    known = {plan.name for plans in now.values() for plan in plans}
+    return found + [
+        Change(str(path), then.model, then.variant, "deleted", before=then.version)
+        for path in (*manifests, *gone)
+        for then in past.at(path.absolute()).values()
+        if then.name not in known
     ]
 
 
-def _differing(
-    now: Mapping[str, Plan], before: Mapping[str, Plan], version: str, remark: str
-) -> list[Change]:
-    found = []
-    for name, plan in now.items():
-        old = before.get(name)
-        if old is not None and old.content == plan.content:
+def _plans(project: Project, path: Path) -> tuple[Plan, ...]:
+    resolved = project.reader(need_data=False).read(path, str(path))
+    return project.plan(resolved, str(path), benchmark=False)
+
+
+def _differing(past: Past, path: Path, plans: Sequence[Plan]) -> Iterator[Change]:
+    before = past.of(path.absolute(), {plan.name for plan in plans})
+    for plan in plans:
+        then = before.get(plan.name)
+        if then is not None and then.plan is not None and then.plan.content == plan.content:
             continue
-        known = old is not None or bool(remark and version)
-        why: Why = "changed" if known else "new"
-        found.append(
-            Change(
-                plan.manifest, plan.model, name, why, version if known else "", plan.version, remark
-            )
-        )
-    return found
+        why: Why = "new" if then is None else "changed"
+        version, remark = (then.version, then.remark) if then else ("", "")
+        yield Change(plan.manifest, plan.model, plan.variant, why, version, plan.version, remark)
 
 
-def _lost(path: Path, plan: Plan) -> Change:
-    return Change(str(path), plan.model, plan.variant, "deleted", before=plan.version)
-
-
-def _before(project: Project, tree: GitTree, path: Path) -> tuple[dict[str, Plan], str, str]:
-    """Plan the manifest of then.
-
-    Variants, version, and why it could not be planned (then everything counts as changed).
-    """
-    if not tree.exists(path.absolute()):
-        return {}, "", ""
-    try:
-        resolved = project.reader(tree, judge=False, need_data=False).read(path, str(path))
-        plans = project.plan(resolved, str(path), code=_code(project, tree), benchmark=False)
-    except ZooError as error:
-        return (
-            {},
-            _version_of(tree, path),
-            f"could not be planned as of then: {error.message.splitlines()[0]}",
-        )
-    return {plan.variant: plan for plan in plans}, resolved.spec.version, ""
-
-
-def _code(project: Project, tree: GitTree) -> Code:
-    return Code(tree) if tree.repository.inside(ROOT) is not None else project.code
-
-
-def _version_of(tree: GitTree, path: Path) -> str:
-    """The version an old manifest names, even when the rest of it means nothing today."""
-    from zoo_builders.manifest import yaml_lines
-
-    try:
-        data = yaml_lines.read(tree.read(path.absolute()), str(path)).data
-        return str(parse_version(data["version"]))
-    except (ZooError, KeyError, TypeError):
-        return ""
-
-
-def _gone(project: Project, tree: GitTree, manifests: Sequence[Path]) -> list[Change]:
+def _gone(tree: GitTree, manifests: Sequence[Path]) -> list[Path]:
     """Manifests that were in the folders of then and are not there now."""
     folders = {path.parent for path in manifests} or {Path(MANIFESTS)}
-    found = []
-    for folder in sorted(folders):
-        inside = tree.repository.inside(folder.absolute())
-        for name in sorted(tree.entries()):
-            path = folder / Path(name).name
-            here = inside is not None and str(Path(name).parent) == inside
-            if here and name.endswith((".yaml", ".yml")) and not path.exists():
-                before, _, _ = _before(project, tree, path)
-                found += [_lost(path, plan) for plan in before.values()]
-    return found
+    inside = [(folder, tree.repository.inside(folder.absolute())) for folder in sorted(folders)]
+    return [
+        path
+        for folder, place in inside
+        for name in sorted(tree.entries())
+        if name.endswith(SUFFIXES) and PurePosixPath(name).parent == PurePosixPath(place or "/")
+        if not (path := folder / PurePosixPath(name).name).exists()
+    ]
 
 
 def demand_versions(found: Sequence[Change]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from zoo_client.remotes.base import Remote
 from zoo_client.settings import Settings
+from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.plugins import Kind
 
 REMOTES: Kind[Callable[[str, Settings], Remote]] = Kind("remote", "remotes", __name__)
@@ -34,4 +35,8 @@ def open_remote(url: str | None, settings: Settings) -> Remote:
     """
     address = url or settings.registry or f"{EMBEDDED}:"
     scheme, colon, _ = address.partition(":")
-    return REMOTES.get(scheme.lower() if colon else address)(address, settings)
+    make = REMOTES.get(scheme.lower() if colon else address)
+    try:
+        return make(address, settings)
+    except ValueError as error:  # urllib's word for brackets and ports that mean nothing
+        raise WrongUse(f"not an address: {address!r}: {error}") from error

@@ -67,7 +67,9 @@ class RegistryRemote:
     """
 
     def __init__(self, url: str, settings: Settings) -> None:
-        if not urlsplit(url).hostname:
+        parts = urlsplit(url)
+        odd = any(sign.isspace() or not sign.isprintable() for sign in url)
+        if odd or not parts.hostname or parts.port == 0 or parts.query or parts.fragment:
             raise WrongUse(
                 f"not the address of a registry: {url!r} (expected https://host or"
                 " https://host/path)"

@@ -14,6 +14,7 @@ from zoo_client.settings import Settings
 from zoo_registry.model.answers import Page, Resolution
 from zoo_registry.model.canonical import canonical
 from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import WrongUse
 from zoo_registry.model.files import CHUNK
 from zoo_registry.model.query import Query
 from zoo_registry.model.record import Measurement
@@ -28,6 +29,10 @@ class StoreRemote:
 
     # the signature of all remotes
     def __init__(self, url: str, settings: Settings) -> None:  # noqa: ARG002
+        if "://" not in url:
+            raise WrongUse(
+                f"not the address of a store: {url!r} (expected file:///folder or s3://bucket/prefix)"
+            )
         self.store = open_store(url)
         self.url = self.store.url
 

@@ -9,6 +9,7 @@ release, so it is found out by a probe before the first document and refused.
 """
 
 import base64
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -58,6 +59,7 @@ _REFUSED: Final = frozenset(
     }
 )
 _NO_CONDITIONS: Final = frozenset({"NotImplemented", "501"})
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")  # what botocore takes before it asks anybody
 _PROBE: Final = "probe.json"
 _WRONG_ETAG: Final = '"00000000000000000000000000000000"'
 _HEX_LENGTH = 64
@@ -69,7 +71,7 @@ class S3Store:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        if not parts.netloc or parts.query or parts.fragment:
+        if not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
             raise WrongUse(
                 f"not an S3 address: {url!r} (expected s3://bucket or s3://bucket/prefix)"
             )

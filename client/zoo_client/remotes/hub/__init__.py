@@ -41,6 +41,9 @@ from zoo_registry.stores.layout import Release, now, read_measurement, stamp
 
 _ADDRESS = re.compile(r"hub://([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})/?")
 
+_FORBIDDEN = re.compile(r"--|\.\.|[.-](/|$)|\.git(/|$)")
+"""What the Hub takes in no name (`huggingface_hub.utils.validate_repo_id`)."""
+
 
 @remote("hub")
 class HubRemote:
@@ -51,7 +54,7 @@ class HubRemote:
 
     def __init__(self, url: str, settings: Settings) -> None:
         match = _ADDRESS.fullmatch(url)
-        if match is None:
+        if match is None or _FORBIDDEN.search(match[1]):
             raise WrongUse(f"not a Hub address: {url!r} (expected hub://org/repo)")
         self.url = f"hub://{match[1]}"
         self._repository = Repository(match[1], self.url, settings)
