@@ -168,8 +168,10 @@ class Survey:
         counts: the source's own splits → how many examples.
         classes: what labels will mean, in order; empty where there are none or only loading tells.
         notes: what is not read, which class folders are empty: a line each.
+        shape: of one example (H, W, C) before preprocessing; None where only loading tells.
     """
 
     counts: Mapping[str, int]
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None

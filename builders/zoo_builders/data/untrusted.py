@@ -216,8 +216,8 @@ def read(
     return splits
 
 
-def arrays(path: Path, limit: int) -> dict[str, Any]:
-    """Read all arrays of a file that unpacks to at most `limit` bytes.
+def arrays(path: Path, limit: int, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Read all arrays (or those of `only`) of a file, which unpack to at most `limit` bytes.
 
     Raises:
         BadData: it is no .npz file, is damaged, holds objects, or unpacks to more.
@@ -226,11 +226,15 @@ def arrays(path: Path, limit: int) -> dict[str, Any]:
 
     try:
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
+            unpacked = sum(
+                entry.file_size
+                for entry in archive.infolist()
+                if only is None or entry.filename.removesuffix(".npy") in only
+            )
         if unpacked > limit:
             raise BadData(f"{path.name} unpacks to {unpacked} bytes; at most {limit} are read")
         with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+            return {name: stored[name] for name in stored.files if only is None or name in only}
     except (
         OSError,
         ValueError,
@@ -244,8 +248,8 @@ def arrays(path: Path, limit: int) -> dict[str, Any]:
         ) from error
 
 
-def sizes(path: Path) -> dict[str, int]:
-    """Give the first dimension of each array of an .npz file; only headers are read.
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each array of an .npz file; only headers are read.
 
     Arrays whose header cannot be read are left out: `arrays` says why.
     """
@@ -264,5 +268,5 @@ def sizes(path: Path) -> dict[str, int]:
                     )
                     shape, _, _ = read(member)
                 if shape:
-                    found[entry.removesuffix(".npy")] = int(shape[0])
+                    found[entry.removesuffix(".npy")] = tuple(map(int, shape))
     return found

@@ -10,15 +10,19 @@ from pydantic import ValidationError
 
 from zoo_builders.data import front_end
 from zoo_builders.data.audio_features import FEATURES
+from zoo_builders.data.examples import Survey
 from zoo_builders.data.preprocess import STEPS, VALUE_STEPS, shape_after
 from zoo_builders.data.sources import SOURCES
 from zoo_builders.manifest.diagnostics import Mistakes
+from zoo_builders.manifest.files import Found
 from zoo_builders.manifest.recipes import Recipes
 from zoo_builders.manifest.schema import Manifest
 from zoo_builders.manifest.yaml_lines import Key
 from zoo_builders.networks.graph import Graph
 from zoo_builders.spec import SPLIT
+from zoo_builders.tasks import TASKS, refuse_other_classes
 from zoo_builders.tflite import fed_examples
+from zoo_registry.model.errors import BuildFailed
 from zoo_registry.model.suggest import nearest
 
 _FEATURES = " or ".join(sorted(FEATURES))
@@ -26,7 +30,11 @@ _VALUES = " and ".join(sorted(VALUE_STEPS))
 
 
 def check(
-    spec: Manifest, graph: Graph | None, mistakes: Mistakes, takes: tuple[int, ...] = ()
+    spec: Manifest,
+    graph: Graph | None,
+    mistakes: Mistakes,
+    takes: tuple[int, ...] = (),
+    survey: Survey | None = None,
 ) -> None:
     """Note steps that do not fit what the source gives.
 
@@ -34,12 +42,13 @@ def check(
     file: `takes` is the shape of its input, with the batch, -1 where a size is open.
 
     Nothing is said where the source is unknown, its arguments or a step are wrong (others note
-    that), or only the data know their shape.
+    that), or only loading the data tells their shape.
     """
     known = _source(spec)
     if known is None:
         return
     shape, rate = known
+    shape = shape or (survey.shape if survey else None)
     wrong = list(_misfits(spec, rate))
     for index, message, hint in wrong:
         mistakes.add(("data", "preprocess", index), message, hint)
@@ -61,6 +70,17 @@ def check(
             f" give {list(made)}"
         )
         mistakes.add(("base", "network"), message, _hint(made, rate))
+
+
+def classes(spec: Manifest, found: Found, mistakes: Mistakes) -> None:
+    """Note a base that gives another number of scores than the data have classes."""
+    if found.survey is None or not found.gives or spec.task not in TASKS.names():
+        return
+    try:
+        refuse_other_classes(spec.task, found.gives, found.survey.classes)
+    except BuildFailed as error:
+        name = "tflite" if spec.base.tflite else "args" if spec.base.args else "network"
+        mistakes.add(("base", name), error.message, error.hint)
 
 
 def named_splits(spec: Manifest, recipes: Recipes, mistakes: Mistakes) -> None:

@@ -80,6 +80,17 @@ class Found:
         return found[0][1].shape if len(found) == 1 else ()
 
     @property
+    def gives(self) -> tuple[int, ...]:
+        """The shape of the scores for one example, without the batch; empty where unknown."""
+        if self.graph is not None:
+            return self.graph.output_shape
+        if self.file is None or self.choice is None or self.choice.output is None:
+            return ()
+        found = base_file.ports(self.file, self.choice.subgraph, inputs=False)
+        shape = found[self.choice.output][1].shape[1:]
+        return shape if all(size > 0 for size in shape) else ()
+
+    @property
     def ships_graph(self) -> bool:
         """Whether the graph says all there is to know of the network.
 

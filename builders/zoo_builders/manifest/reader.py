@@ -130,8 +130,9 @@ class Reader:
         if found.model is not None and self.judge:
             finished_bases.check(spec.base, found.model, recipes, mistakes)
         if self.judge:
-            data_checks.check(spec, found.graph, mistakes, found.takes)
             found = self._surveyed(spec, found, mistakes)
+            data_checks.classes(spec, found, mistakes)
+            data_checks.check(spec, found.graph, mistakes, found.takes, found.survey)
         if found.stored_already:
             on_stored(found.stored_already, spec.variants, mistakes)
         if found.graph is not None:

@@ -17,6 +17,7 @@ from zoo_builders.manifest.schema import Data, Manifest
 from zoo_builders.stage import SourceFile
 from zoo_builders.tasks import TASKS
 from zoo_registry.model.errors import ZooError
+from zoo_registry.model.suggest import nearest
 
 
 def survey(data: Data, files: Mapping[str, SourceFile], mistakes: Mistakes) -> Survey | None:
@@ -38,9 +39,32 @@ def survey(data: Data, files: Mapping[str, SourceFile], mistakes: Mistakes) -> S
 
 
 def check(spec: Manifest, found: Survey | None, mistakes: Mistakes) -> tuple[str, ...]:
-    """Note overlaps of `test` with what shapes the file; give what is to be told all the same."""
+    """Note overlaps of `test` with what shapes the file; give what is to be told all the same.
+
+    Expressions that name or take what is not on disk are noted too.
+    """
+    if found is not None:
+        _on_disk(spec.data, found.counts, mistakes)
     told = tuple(_overlaps(spec, found.counts if found else {}, mistakes))
     return (*told, *(found.notes if found else ()))
+
+
+def _on_disk(data: Data, counts: Mapping[str, int], mistakes: Mistakes) -> None:
+    have = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())) or "none"
+    for name, text in data.splits.items():
+        try:
+            terms = splits.parse(text)
+        except splits.BadSplit:  # noted where words are checked
+            continue
+        unknown = [term.split for term in terms if term.split not in counts]
+        if unknown and SOURCES.get(data.source).splits:  # noted there too
+            continue
+        if unknown:
+            message = f"{data.source} has no split {unknown[0]!r}; on disk are {have}"
+            mistakes.add(("data", "splits", name), message, nearest(unknown[0], counts))
+        elif not any(term.range(counts[term.split]) for term in terms):
+            message = f"{text} takes no example: there are {have}"
+            mistakes.add(("data", "splits", name), message, "take more, such as train[:200]")
 
 
 def _overlaps(spec: Manifest, counts: Mapping[str, int], mistakes: Mistakes) -> Iterator[str]:

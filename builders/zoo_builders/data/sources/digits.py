@@ -13,13 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo_builders.data.examples import Dataset, Examples, Report
+from zoo_builders.data.examples import Dataset, Examples, Report, Survey
 from zoo_builders.data.shipped import shipped
 from zoo_builders.data.sources import SOURCES, Source
 from zoo_builders.spec import Spec
 
 _SEED = 1797
 _FIFTH = 5
+_COUNTS = {"train": 1442, "test": 355}
+_CLASSES = tuple(str(digit) for digit in range(10))
 
 
 class DigitsArgs(Spec):
@@ -45,7 +47,12 @@ def load(_args: DigitsArgs, _files: Mapping[str, Path], report: Report) -> Datas
         "train": Examples(images[train], labels[train]),
         "test": Examples(images[test], labels[test]),
     }
-    return Dataset(splits, tuple(str(digit) for digit in range(10)), (0.0, 16.0))
+    return Dataset(splits, _CLASSES, (0.0, 16.0))
+
+
+def survey(_args: DigitsArgs, _files: Mapping[str, Path]) -> Survey:
+    """Say what is known without reading."""
+    return Survey(_COUNTS, _CLASSES)
 
 
 def _split(labels: Any) -> tuple[Any, Any]:
@@ -68,6 +75,7 @@ SOURCES.add(
         load,
         splits=("train", "test"),
         shape=lambda _args: (8, 8, 1),
+        survey=survey,
         tools=("scikit-learn", "numpy"),
         doc="scikit-learn's 8x8 digits; offline",
     ),

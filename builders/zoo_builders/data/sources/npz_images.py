@@ -16,7 +16,7 @@ Files are read without pickle; shapes, offsets and labels are checked before any
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -66,13 +66,33 @@ def load(args: NpzImagesArgs, files: Mapping[str, Path], report: Report) -> Data
 
 
 def survey(_args: NpzImagesArgs, files: Mapping[str, Path]) -> Survey | None:
-    """Read the sizes of plain arrays from their headers; a JPEG stream is only known when read."""
-    sizes = untrusted.sizes(files["path"])
-    if not any(name.startswith("x_") for name in sizes):
+    """Read the shapes of plain arrays from their headers, and the labels.
+
+    A JPEG stream is only known when read.
+
+    Raises:
+        BadData: labels are no class numbers, or there are none for some images.
+    """
+    path = files["path"]
+    shapes = untrusted.shapes(path)
+    images = {name[2:]: shape for name, shape in shapes.items() if name.startswith("x_")}
+    if not images:
         return None
+    inner = {(*shape[1:], 1) if len(shape) == _GREY else shape[1:] for shape in images.values()}
     return Survey(
-        {name.removeprefix("x_"): size for name, size in sizes.items() if name.startswith("x_")}
+        {name: shape[0] for name, shape in images.items()},
+        _stored_classes(path, sorted(images)),
+        shape=inner.pop() if len(inner) == 1 else None,
     )
+
+
+def _stored_classes(path: Path, splits: Sequence[str]) -> tuple[str, ...]:
+    import numpy as np
+
+    names = [f"y_{name}" for name in splits]
+    found = untrusted.arrays(path, LIMIT, {*names, "classes"})
+    given = [_labels(name, found[name]).ravel() for name in names if name in found]
+    return _classes(found, np.concatenate(given)) if len(given) == len(names) else ()
 
 
 def _classes(arrays: Mapping[str, Any], labels: Any) -> tuple[str, ...]:
