@@ -5,7 +5,7 @@ from typing import Any
 
 from zoo_builders import tf
 from zoo_builders.keras_models import custom_layers, fake_quant_models, front_end_layers
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import UnfitFile
 
 
 def load(path: Path) -> Any:
@@ -14,14 +14,14 @@ def load(path: Path) -> Any:
     Its training configuration is left out.
 
     Raises:
-        BuildFailed: it cannot be read as one, or needs code we do not run (Lambda layers).
+        UnfitFile: it cannot be read as one, or needs code we do not run (Lambda layers).
     """
     front_end_layers.classes()
     try:
         with fake_quant_models.scope(path), custom_layers.scope(path):
             return tf.keras.models.load_model(path, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BuildFailed(
+        raise UnfitFile(
             f"{path.name} cannot be loaded as a Keras model: {error}",
             hint="save it with tf_keras: model.save('NAME.keras')",
         ) from error
@@ -33,7 +33,7 @@ def load_weights(model: Any, path: Path) -> None:
     Its layers must match in order and shape.
 
     Raises:
-        BuildFailed: they do not match.
+        UnfitFile: they do not match.
     """
     try:
         if path.name.endswith(".weights.h5"):
@@ -41,7 +41,7 @@ def load_weights(model: Any, path: Path) -> None:
         else:
             model.set_weights(load(path).get_weights())
     except (OSError, ValueError) as error:
-        raise BuildFailed(
+        raise UnfitFile(
             f"the weights in {path.name} do not fit the network: {error}",
             hint="zoo plan MANIFEST   # names the network that is meant",
         ) from error

@@ -13,7 +13,7 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.pretrained.sources import TRAIN, WEIGHTS, WeightsSource
 from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import Job
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import UnfitFile
 from zoo_registry.model.files import digest_file
 
 
@@ -25,7 +25,7 @@ def borrow(model: Any, job: Job) -> dict[str, Any]:
         whole.
 
     Raises:
-        BuildFailed: the weights do not fit the network.
+        UnfitFile: the weights do not fit the network.
     """
     asked = job.params.get("weights") or {"source": TRAIN}
     given = job.files.get("weights")
@@ -67,7 +67,7 @@ def _wanted(
 
 def _bring(source: WeightsSource, wanted: Wanted, job: Job) -> Path:
     if source.bring is None:
-        raise BuildFailed(
+        raise UnfitFile(
             "the weights file is not there",
             hint="zoo validate MANIFEST   # names the file that is meant",
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zoo_builders.networks.graph import Graph, Node
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import UnfitFile
 
 Padding = Literal["even", "tensorflow"]
 State = Mapping[str, Any]
@@ -52,7 +52,7 @@ def find(graph: Graph, names: frozenset[str], asked: str | None = None) -> Layou
     """Give the layout in which a checkpoint with tensors `names` holds `graph`.
 
     Raises:
-        BuildFailed: none, or several and the manifest does not say which.
+        UnfitFile: none, or several and the manifest does not say which.
     """
     known = [
         layout
@@ -69,11 +69,11 @@ def find(graph: Graph, names: frozenset[str], asked: str | None = None) -> Layou
     some = ", ".join(sorted(names)[:3])
     if not fitting:
         tried = ", ".join(layout.name for layout in known) or "none is known for this network"
-        raise BuildFailed(
+        raise UnfitFile(
             f"the tensors ({some}, …) are not those of {graph.name}; layouts tried: {tried}",
             hint="zoo list networks",
         )
-    raise BuildFailed(
+    raise UnfitFile(
         f"{graph.name}: the layouts {' and '.join(layout.name for layout in fitting)} name their"
         " tensors alike and pad differently",
         hint=f"write layout: {fitting[0].name} below weights",
@@ -84,7 +84,7 @@ def arrays(graph: Graph, state: State, layout: Layout) -> dict[str, dict[str, An
     """Give {layer: {weight: array}} as Keras has them.
 
     Raises:
-        BuildFailed: a tensor is missing, or one is left over: another network was trained.
+        UnfitFile: a tensor is missing, or one is left over: another network was trained.
     """
     modules = layout.modules(graph)
     by_name = {node.name: node for node in graph.nodes if node.weights}
@@ -96,7 +96,7 @@ def arrays(graph: Graph, state: State, layout: Layout) -> dict[str, dict[str, An
     }
     over = sorted(name for name in state if name not in used)
     if missing or over or set(modules) != set(by_name):
-        raise BuildFailed(
+        raise UnfitFile(
             f"the tensors are not those of {graph.name}: missing {missing[:3]}, left over"
             f" {over[:3]}",
             hint="zoo list networks",

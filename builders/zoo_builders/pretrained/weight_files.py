@@ -16,7 +16,7 @@ from typing import Any
 from zoo_builders.networks.graph import Graph, Node
 from zoo_builders.pretrained import torch_layouts, torch_pickle
 from zoo_builders.pretrained.wanted import Arrays, Borrowed, Wanted
-from zoo_registry.model.errors import BuildFailed, MissingExtra
+from zoo_registry.model.errors import MissingExtra, UnfitFile
 from zoo_registry.model.files import digest_file
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin")
@@ -30,7 +30,7 @@ def read(wanted: Wanted, path: Path) -> Borrowed | None:
     None for what Keras itself must read (`.keras`, a whole model in `.h5`).
 
     Raises:
-        BuildFailed: they are of another network, or of other classes and nothing trains the
+        UnfitFile: they are of another network, or of other classes and nothing trains the
             classifier anew.
     """
     graph = wanted.graph
@@ -56,7 +56,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise BuildFailed(
+        raise UnfitFile(
             f"{path.name}: not a readable .safetensors file: {error}", hint="zoo validate MANIFEST"
         ) from error
 
@@ -98,7 +98,7 @@ def _in_order(graph: Graph, layers: Sequence[tuple[str, list[Any]]]) -> Arrays:
         if not _same_name(node, name)
     ]
     if len(nodes) != len(layers) or wrong:
-        raise BuildFailed(
+        raise UnfitFile(
             f"the file holds {len(layers)} layers with weights and {graph.name} has {len(nodes)};"
             f" {'; '.join(wrong[:3]) or 'names agree'}",
             hint="zoo list networks   # and their arguments",
@@ -129,7 +129,7 @@ def _settle(graph: Graph, arrays: Arrays, wanted: Wanted, path: Path) -> Borrowe
         return Borrowed({**arrays, last.name: shaped}, str(digest_file(path)))
     if not wanted.fine_tune:
         found = next(iter(arrays[last.name].values())).shape
-        raise BuildFailed(
+        raise UnfitFile(
             f"the classifier of {path.name} has shape {found}, layer {last.name}"
             f" {last.weights['kernel']}: other classes",
             hint="add fine_tune: 5 below weights, or set args.classes to those of the weights",

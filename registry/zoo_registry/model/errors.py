@@ -6,6 +6,7 @@
     │   ├── InvalidRef                an artifact ref does not parse
     │   ├── InvalidQuery              a search cannot be understood
     │   ├── InvalidRecord             a record or measurement breaks its schema
+    │   ├── UnfitFile                 a file that was named is damaged, or of another network
     │   ├── UnknownPlugin             nobody registered that name
     │   ├── BrokenPlugin              another distribution's plugin cannot be used
     │   ├── MissingExtra              the verb's package is not installed
@@ -122,6 +123,12 @@ class InvalidRecord(WrongUse):
     """A record or measurement breaks its schema, or speaks of another file."""
 
     slug = "invalid-record"
+
+
+class UnfitFile(WrongUse):
+    """A file that was named is damaged, or of another network than the manifest's."""
+
+    slug = "unfit-file"
 
 
 class UnknownPlugin(WrongUse):

@@ -19,7 +19,7 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.pretrained.sources import WEIGHTS
 from zoo_builders.pretrained.wanted import Wanted
-from zoo_registry.model.errors import BuildFailed, DigestMismatch, Unreachable
+from zoo_registry.model.errors import DigestMismatch, UnfitFile, Unreachable
 
 pytestmark = pytest.mark.train
 
@@ -215,7 +215,7 @@ def test_other_classes_leave_the_classifier_to_fine_tuning(mirror: Any, publishe
     assert found is not None
     assert found.fresh == ("predictions",)
     assert "predictions" not in found.arrays
-    with pytest.raises(BuildFailed, match="other classes"):
+    with pytest.raises(UnfitFile, match="other classes"):
         source.read(wanted(sha256, classes=10), path)
 
 

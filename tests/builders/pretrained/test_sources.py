@@ -30,7 +30,7 @@ from zoo_builders.pretrained import torch_layouts, weight_files
 from zoo_builders.pretrained.sources import WEIGHTS, epochs
 from zoo_builders.pretrained.wanted import Wanted
 from zoo_builders.stage import Stage
-from zoo_registry.model.errors import BuildFailed, DigestMismatch, InvalidManifest, Unreachable
+from zoo_registry.model.errors import DigestMismatch, InvalidManifest, UnfitFile, Unreachable
 
 SMALL = {"alpha": 0.35, "resolution": 32, "classes": 5}
 LITE = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -333,14 +333,14 @@ def test_a_missing_or_a_further_tensor_means_another_network() -> None:
         {**state, "blocks.7.0.conv_pw.weight": state["conv_stem.weight"]},
         {n: a for n, a in state.items() if n != "bn1.weight"},
     ):
-        with pytest.raises(BuildFailed, match="the tensors"):
+        with pytest.raises(UnfitFile, match="the tensors"):
             torch_layouts.arrays(graph, wrong, torch_layouts.find(graph, frozenset(state)))
 
 
 def test_layouts_that_differ_in_padding_only_must_be_named() -> None:
     graph = make("efficientnet_lite", resolution=32)
     names = frozenset(state_of(graph, "timm"))
-    with pytest.raises(BuildFailed, match="timm and timm-tf name their tensors alike") as refused:
+    with pytest.raises(UnfitFile, match="timm and timm-tf name their tensors alike") as refused:
         torch_layouts.find(graph, names)
     assert refused.value.hint == "write layout: timm below weights"
     assert torch_layouts.find(graph, names, "timm-tf").padding == "tensorflow"

@@ -13,7 +13,7 @@ import pytest
 
 from plugins.digits import TRAIN, a_job
 from zoo_builders.training.settings import Train
-from zoo_registry.model.errors import BuildFailed, Unsupported, WrongUse
+from zoo_registry.model.errors import BuildFailed, UnfitFile, Unsupported, WrongUse
 from zoo_registry.model.files import digest_file
 
 pytestmark = pytest.mark.train
@@ -160,7 +160,7 @@ def test_weights_from_a_file_fit_or_are_refused(
         "layers": 11,
         "fresh": [],
     }
-    with pytest.raises(BuildFailed, match="do not fit"):
+    with pytest.raises(UnfitFile, match="do not fit"):
         base_stage.run(
             a_job(
                 "base",
