@@ -50,6 +50,7 @@ class Timing(Value):
     host_fingerprint: str = ""
     platform: str = ""
     machine: str = ""
+    protocol: str = ""
     baseline_sha256: str = ""
     aa_ratio: float = 1.0
     sessions: int = Field(default=1, description="how many were put together")
@@ -87,6 +88,7 @@ class Timing(Value):
             host_fingerprint=m.host.fingerprint,
             platform=m.on.key,
             machine=m.on.machine,
+            protocol=m.protocol,
             baseline_sha256=m.baseline.sha256,
             aa_ratio=m.aa_ratio.value,
         )
@@ -146,13 +148,14 @@ def together(
 def _together(sessions: Sequence[Timing], yardstick: Any) -> Timing:
     """Put sessions on one place together.
 
-    Noisy ones count only where none was quiet. Ratios are averaged as logarithms, each weighted by
+    Noisy ones count only where none was quiet, and those of the newest one's protocol and float
+    file. Ratios are averaged as logarithms, each weighted by
     its interval and by how far sessions lie apart (random effects: DerSimonian and Laird, 1986), so
     one session keeps its interval and sessions that disagree widen it.
     """
     quiet = [one for one in sessions if not one.noisy] or list(sessions)
     last = quiet[-1]
-    used = [one for one in quiet if one.baseline_sha256 == last.baseline_sha256]
+    used = [one for one in quiet if _compare(one, last)]
     value, ci95 = _mean(used) if len(used) > 1 else (last.ratio, last.ratio_ci95)
     base = yardstick(last.baseline_sha256)
     ms = median(one.median_ms for one in used) if base is None else base * value
@@ -168,6 +171,11 @@ def _together(sessions: Sequence[Timing], yardstick: Any) -> Timing:
         }
     )
     return made if len(used) == 1 else made.model_copy(update={"verdict": _verdict(made)})
+
+
+def _compare(one: Timing, other: Timing) -> bool:
+    """Whether two ratios mean the same: to one float file, by one protocol."""
+    return (one.baseline_sha256, one.protocol) == (other.baseline_sha256, other.protocol)
 
 
 def _mean(used: Sequence[Timing]) -> tuple[float, tuple[float, float]]:

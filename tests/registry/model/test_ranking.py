@@ -84,6 +84,16 @@ def test_sessions_of_one_place_are_put_together() -> None:
     assert apart.verdict == "within noise"
 
 
+def test_sessions_of_two_protocols_are_not_put_together() -> None:
+    old, new = file("a", 0.9, (0.6, 1, False), (0.8, 1, False)).timings
+    item = file("a", 0.9).model_copy(
+        update={"timings": (old.model_copy(update={"protocol": "interleaved/v0"}), new)}
+    )
+    assert (timing(item).ratio, timing(item).sessions) == (0.8, 1)
+    other = old.model_copy(update={"baseline_sha256": BASELINE})
+    assert timing(item.model_copy(update={"timings": (other, new)})).sessions == 1
+
+
 def test_intervals_that_overlap_tell_nothing_apart() -> None:
     one, near, far = (timing(file("a", 0.9, (r, 1, False))) for r in (0.80, 0.82, 0.90))
     assert not surely_faster(one, near)
