@@ -20,13 +20,13 @@ def say(text: str) -> None:
 
 def summary(times: list[int]) -> str:
     """Spell statistics as tsl's Stat and StatWithPercentiles do."""
+    if not times:
+        return "count=0"
     ordered = sorted(times)
     places = " ".join(
         f"{name}={ordered[len(ordered) * share // 100]}"
         for name, share in (("p5", 5), ("median", 50), ("p95", 95))
     )
-    if not times:
-        return "count=0"
     if len(set(times)) == 1:
         return (
             f"count={len(times)} curr={times[-1]}{' (all same)' if len(times) > 1 else ''} {places}"
@@ -118,9 +118,11 @@ def main() -> int:
     warm = repeat(model, int(FLAGS["warmup_runs"]), float(FLAGS["warmup_min_secs"]))
     times = repeat(model, int(FLAGS["num_runs"]), float(FLAGS["min_secs"]))
     averages = (
-        f"Warmup (avg): {statistics.fmean(warm):g}, Inference (avg): {statistics.fmean(times):g}"
+        f"Warmup (avg): {statistics.fmean(warm) if warm else 0:g}, Inference (avg):"
+        f" {statistics.fmean(times):g}"
     )
-    say(f"Inference timings in us: Init: {took}, First inference: {warm[0]}, {averages}")
+    first = warm[0] if warm else 0
+    say(f"Inference timings in us: Init: {took}, First inference: {first}, {averages}")
     say("Memory footprint delta from the start of the tool (MB): init=1.25 overall=2.5")
     if "output_filepath" in FLAGS:
         ports = model.get_output_details()

@@ -91,6 +91,18 @@ def test_a_phone_is_described_measured_and_left_clean(
     assert not phone_here.phone.left
 
 
+@pytest.mark.parametrize(("name", "shape"), [("lstm", (8, 8, 1)), ("counter", (4,))])
+def test_a_file_that_keeps_state_is_compared_in_runs_alone(
+    place: Handset, tmp_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    file = FILES.parent / "stateful" / f"{name}.tflite"
+    inputs = np.random.default_rng(0).uniform(0, 1, (3, *shape)).astype(np.float32)
+    vectors = golden.make(file.read_bytes(), inspect(file.read_bytes()), inputs)
+    (tmp_path / "golden.npz").write_bytes(vectors.to_bytes())
+    with place.prepare(Subject(file, tmp_path / "golden.npz", 1e-5)) as runner:
+        assert runner.ready.first_ms > 0
+
+
 def test_kernels_named_by_the_phone_confirm_the_sparse_path(
     phone_here: Server, subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -109,6 +109,14 @@ def once(output: str) -> list[str]:
     return [*_often(1, 1, 0.0), f"--output_filepath={output}"]
 
 
+def alone(output: str) -> list[str]:
+    """Say how often: a single run, whose outputs are written to the path `output`.
+
+    This is for files that keep state, where a run before it would reach it.
+    """
+    return [*_often(1, 0, 0.0), f"--output_filepath={output}"]
+
+
 def block(runs: int) -> list[str]:
     """Say how often: `runs` (at most `BLOCK`) timed runs behind a warm-up."""
     return _often(runs, WARMUP_RUNS, WARMUP_S)

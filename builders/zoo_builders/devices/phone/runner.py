@@ -8,6 +8,7 @@ Golden outputs are written by the tool, fetched, and compared here before anythi
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from zoo_builders.tflite.inspection import inspect
 from zoo_builders.tflite.tflite_file import BadFile
 from zoo_registry.model.errors import MeasureFailed
 from zoo_registry.model.record import OperatorTime
+from zoo_registry.model.structure import Structure
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,11 +96,15 @@ class PhoneRunner(Runner):
             pinned=self._bench.pinned,
         )
 
-    def _nodes(self) -> int:
+    @cached_property
+    def _structure(self) -> Structure:
         try:
-            return sum(inspect(self._subject.file.read_bytes()).operators.values())
+            return inspect(self._subject.file.read_bytes())
         except BadFile as error:
             raise MeasureFailed(error.message, kind="load", hint=error.hint) from error
+
+    def _nodes(self) -> int:
+        return sum(self._structure.operators.values())
 
     def _send(self, arrays: "Sequence[Array]") -> list[benchmark_model.Input]:
         """Put one example's inputs on the phone, as stored."""
@@ -113,11 +119,15 @@ class PhoneRunner(Runner):
     def _computed(
         self, example: int, outputs: "Sequence[Array]"
     ) -> "tuple[benchmark_model.Load, list[Array]]":
-        """Run one example; give what it took and its outputs."""
+        """Run one example, in a run alone where the file keeps state.
+
+        The result is what it took, and its outputs.
+        """
         name = f"outputs-{secrets.token_hex(4)}"
-        said = self._bench.measure(
-            [self._flags(example) + benchmark_model.once(self._bench.path(name))]
-        )
+        path, flags = self._bench.path(name), self._flags(example)
+        said = self._bench.measure([flags + benchmark_model.once(path)])
+        if self._structure.state:
+            self._bench.measure([flags + benchmark_model.alone(path)])
         found = _arrays(self._bench.fetch(name), [output[example] for output in outputs], example)
         return benchmark_model.load(said), found
 
