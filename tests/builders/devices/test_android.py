@@ -97,7 +97,7 @@ def test_a_file_that_keeps_state_is_compared_in_runs_alone(
 ) -> None:
     file = FILES.parent / "stateful" / f"{name}.tflite"
     inputs = np.random.default_rng(0).uniform(0, 1, (3, *shape)).astype(np.float32)
-    vectors = golden.make(file.read_bytes(), inspect(file.read_bytes()), inputs)
+    vectors = golden.make(file.read_bytes(), inputs)
     (tmp_path / "golden.npz").write_bytes(vectors.to_bytes())
     with place.prepare(Subject(file, tmp_path / "golden.npz", 1e-5)) as runner:
         assert runner.ready.first_ms > 0
