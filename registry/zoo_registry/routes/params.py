@@ -14,6 +14,7 @@ from fastapi import Request
 from pydantic import Field, ValidationError
 
 from zoo_registry.model.errors import InvalidQuery
+from zoo_registry.model.platform import HERE
 from zoo_registry.model.query import FrontAxis, Query, Text
 from zoo_registry.model.record import explain, shorten
 from zoo_registry.model.suggest import close
@@ -61,6 +62,11 @@ def read(question: type[Asked], pairs: Iterable[tuple[str, str]]) -> Asked:
             raise InvalidQuery(f"{name} is given twice")
         given[name] = value.strip()
     values = {name: value for name, value in given.items() if value}
+    if HERE in (values.get("device"), values.get("platform")):
+        raise InvalidQuery(
+            f"{HERE!r}: a registry does not know your machine",
+            hint="zoo search --device here, or platform=KEY with a key of /v1/devices",
+        )
     minima = {name[4:]: values.pop(name) for name in list(values) if name not in known}
     try:
         return question.model_validate({**values, _MINIMA: minima})

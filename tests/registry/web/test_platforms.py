@@ -1,5 +1,6 @@
 """One file measured on two classes of machine: every question is answered right for each."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,11 @@ from fastapi.testclient import TestClient
 from plugins.records import blob, measured
 from plugins.registry_server import stock
 from zoo_registry.model.digest import Digest
+from zoo_registry.model.errors import InvalidRecord
 from zoo_registry.model.record import Record
+from zoo_registry.model.submitted import accept
 from zoo_registry.registry import Registry
+from zoo_registry.stores import layout
 
 HOST = {"arch": "x86_64", "cores": 2, "fingerprint": Digest.of(b"host")}
 QUICK = {**HOST, "cpu": "AMD EPYC 9654 96-Core Processor", "features": ("avx2", "avx512f")}
@@ -116,6 +120,35 @@ def test_the_pages_name_the_machine(two: Registry, client: TestClient) -> None:
     compared = client.get("/compare?ref=digits-cnn-int8&ref=digits-cnn-fp32").text
     assert "Latency on host-cpu, AMD EPYC (x86-64 avx2), 1 thread" in compared
     assert "Latency on host-cpu, AMD EPYC 9654 (x86-64 avx512-vnni), 1 thread" in compared
+
+
+@pytest.mark.parametrize("name", ["device", "platform"])
+def test_the_registry_does_not_know_where_here_is(client: TestClient, name: str) -> None:
+    answer = client.get(f"/v1/artifacts?{name}=here&max_latency_ms=8")
+    assert answer.status_code == 422
+    assert "zoo search --device here" in answer.json()["hint"]
+
+
+def test_a_claimed_platform_is_held_against_the_host() -> None:
+    honest = measured(Digest.of(b"file"), host=PLAIN)
+    accept(honest.model_copy(update={"platform": honest.on}))
+    for lie in ({"isa": "avx512-vnni"}, {"kind": "android"}, {"machine": "AMD EPYC 9654"}):
+        claimed = honest.on.model_copy(update=lie)
+        with pytest.raises(InvalidRecord, match=f"platform: .*expected {AVX2}"):
+            accept(honest.model_copy(update={"platform": claimed}))
+
+
+def test_an_index_of_an_older_program_is_read_again(two: Registry) -> None:
+    layout.update_index(two.store)
+    found = two.store.load("index.json")
+    assert found is not None
+    old = json.loads(found[0])
+    for entry in old["entries"]:
+        for timing in entry["summary"]["timings"]:
+            del timing["platform"], timing["machine"]
+    assert two.store.replace("index.json", json.dumps(old).encode(), found[1])
+    read = layout.index(two.store)
+    assert {t.platform for item in read for t in item.timings} == {AVX2, VNNI}
 
 
 def test_devices_and_facets_list_the_platforms(two: Registry, client: TestClient) -> None:
