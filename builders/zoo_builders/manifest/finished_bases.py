@@ -42,7 +42,8 @@ def check(base: Base, model: Finished, recipes: Recipes, mistakes: Mistakes) -> 
         _without_effect(base, mistakes, trains=any(_training(recipes)))
     elif key := _asks_training(base):
         mistakes.add(key, f"this base cannot be trained: {message}", hint)
-    for variant, index, technique in _training(recipes) if model.graph is None else ():
+    unknown = [*_training(recipes), *_rounding(recipes)] if model.graph is None else ()
+    for variant, index, technique in unknown:
         mistakes.add(
             ("variants", variant, index, technique),
             f"{technique} cannot be applied: {message}",
@@ -74,4 +75,12 @@ def _training(recipes: Recipes) -> Iterator[tuple[str, int, str]]:
     for variant, steps in recipes.items():
         for index, step in enumerate(steps):
             if TECHNIQUES.get(step.technique).work is not None:
+                yield variant, index, step.technique
+
+
+def _rounding(recipes: Recipes) -> Iterator[tuple[str, int, str]]:
+    """Find the steps that round weights layer by layer, for which layers must be known."""
+    for variant, steps in recipes.items():
+        for index, step in enumerate(steps):
+            if getattr(step.params, "rounding", "nearest") != "nearest":
                 yield variant, index, step.technique

@@ -194,11 +194,12 @@ def fine_tuning(
 def accuracy(model: Any, context: JobContext) -> dict[str, float]:
     """Top-1 of the model on `train` and `validation`, as far as there are such, with labels.
 
+    Nothing of a model that gives something else than one score a class: labels do not judge it.
     Published numbers come from the file instead.
     """
     known = load_about(context.job.inputs["data"])
     splits = [split for split in ("train", "validation") if split in known["splits"]]
-    if not known["classes"] or not splits:
+    if tuple(model.output_shape[1:]) != (len(known["classes"]),) or not splits:
         return {}
     if isinstance(model, Function):
         return {split: _share_right(model, *context.arrays(split)) for split in splits}

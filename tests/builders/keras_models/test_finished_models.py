@@ -221,6 +221,24 @@ def test_a_function_of_the_user_may_give_a_keras_3_model(digits_data: Path, tmp_
         run("none")
 
 
+def test_a_finished_model_needs_no_splits_to_train_on_and_labels_do_not_judge_features(
+    digits_data: Path, tmp_path: Path
+) -> None:
+    from zoo_builders import tf
+    from zoo_builders.stages import data as data_stage
+
+    image = tf.keras.Input((8, 8, 1))
+    features = tf.keras.layers.Conv2D(3, 3)(image)
+    tf.keras.Model(image, features).save(tmp_path / "m.keras")
+    splits = {"test": "test", "calibration": "train[:20]"}
+    params = {"source": "digits", "args": {}, "splits": splits, "preprocess": []}
+    data = a_job("data", tmp_path / "data", params)
+    data_stage.run(data)
+    for number, where in enumerate((data.out, digits_data)):
+        report = based(where, tmp_path / f"{number}", tmp_path / "m.keras", task="fidelity")
+        assert report["accuracy"] == {}
+
+
 def test_a_model_that_is_not_the_original_is_refused() -> None:
     from zoo_builders.keras_models.finished_models import Loaded
 

@@ -79,6 +79,8 @@ def test_recipes_that_train_are_refused_by_layer_and_the_others_are_not(tmp_path
     said = refused(tmp_path, ODD, {**INT8, **PRUNE})
     assert "prune cannot be applied: layer memory (LSTM): no description" in said
     assert "quantize cannot" not in said
+    layer_by_layer = {"int8": [{"quantize": {"dtype": "int8", "rounding": "compensated"}}]}
+    assert "quantize cannot be applied: layer memory" in refused(tmp_path, ODD, layer_by_layer)
     found = read(tmp_path, ODD, INT8).found
     assert found.model is not None
     assert any("taken as a function" in remark for remark in found.remarks)
