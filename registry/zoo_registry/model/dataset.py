@@ -92,6 +92,9 @@ def labels_of(record: Record, dataset: str = "") -> str:
     """
     if not record.signature.labels and not record.metrics:
         return ""
+    said = next((metric.labels for metric in record.metrics if metric.labels), "")
+    if said and not record.signature.labels:
+        return said
     shape = record.signature.outputs[0].shape if record.signature.outputs else ()
     name = dataset or (record.metrics[0].dataset if record.metrics else "")
     outputs = shape[-1] if len(shape) > 1 else 0

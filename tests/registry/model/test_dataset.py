@@ -28,6 +28,7 @@ def test_a_record_from_before_says_its_labels_by_what_it_carries() -> None:
     assert [one.dataset.labels for one in scores(old)] == ["digits"]
     named = with_metrics(metric(labels="imagenet-1k"))
     assert [one.dataset.labels for one in scores(named)] == ["imagenet-1k"]
+    assert labels_of(named) == "imagenet-1k", "what a metric says, where the signature says nothing"
     assert labels_of(with_metrics()) == ""
     assert '"labels":""' not in old.to_bytes().decode().split('"metrics"')[1].split("]")[0]
 
