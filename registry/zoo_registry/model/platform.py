@@ -197,7 +197,7 @@ def machine_name(cpu: str) -> str:
     """
     plain = re.sub(r"\((?:R|TM|C)\)", " ", cpu, flags=re.IGNORECASE)
     plain = re.sub(r"@.*$|\b\d+-Core\b|\b(?:CPU|Processor)\b|\([^()]*\)", " ", plain)
-    plain = re.sub(r"\bwith Radeon.*$", " ", plain)
+    plain = re.sub(r"\bw(?:ith|/) Radeon.*$|\bRev \d[\d.]*$", " ", plain)
     return " ".join(plain.split()) or UNKNOWN
 
 
