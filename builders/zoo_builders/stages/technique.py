@@ -18,6 +18,9 @@ from zoo_registry.model.errors import BuildFailed
 _DIVERGED = "weights were numbers before it: lower its learning_rate, or take it out of the recipe"
 
 
+_KERAS = "tf_keras."
+
+
 def run(job: Job) -> None:
     """Write `model.keras` and `report.json`.
 
@@ -69,9 +72,10 @@ def applied(technique: Technique, model: Any, params: Any, context: Context) -> 
 
 
 def refuse_wrappers(model: Any, technique: str) -> None:
-    """Insist that a model holds plain layers only.
+    """Insist that no wrapper of TFMOT's is left on a model.
 
-    Wrappers that carry fake quantization for the converter are allowed.
+    Those that carry fake quantization for the converter are allowed, and Keras's own
+    (`Bidirectional`, `TimeDistributed`), which are layers like others.
 
     Raises:
         BuildFailed: a wrapper is left; its layer is named.
@@ -79,7 +83,9 @@ def refuse_wrappers(model: Any, technique: str) -> None:
     left = [
         layer.name
         for layer in model.layers
-        if isinstance(layer, tf.keras.layers.Wrapper) and not fake_quant_models.is_wrapper(layer)
+        if isinstance(layer, tf.keras.layers.Wrapper)
+        and not type(layer).__module__.startswith(_KERAS)
+        and not fake_quant_models.is_wrapper(layer)
     ]
     if left:
         raise BuildFailed(
