@@ -90,7 +90,7 @@ def _archive(path: Path) -> Saved:
             raise Unsupported(
                 f"{path.name}: a zip archive without config.json is not a Keras model", hint=SAVE
             )
-        config = dict(json.loads(archive.read("config.json")))
+        config = dict(_plain(archive.read("config.json")))
         about = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
     return _saved(config, about.get("keras_version"))
 
@@ -108,7 +108,15 @@ def _hdf5(path: Path) -> Saved:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             raise Unsupported(f"{path.name}: holds weights without an architecture", hint=SAVE)
-        return _saved(dict(json.loads(file.attrs["model_config"])), file.attrs.get("keras_version"))
+        return _saved(dict(_plain(file.attrs["model_config"])), file.attrs.get("keras_version"))
+
+
+def _plain(text: str | bytes) -> Any:
+    """Read a configuration; what Keras marks as a tuple becomes a list."""
+    return json.loads(
+        text,
+        object_hook=lambda part: part["items"] if part.get("class_name") == "__tuple__" else part,
+    )
 
 
 def _saved(config: dict[str, Any], version: Any) -> Saved:
@@ -164,7 +172,7 @@ def _metadata(path: Path) -> dict[str, Any] | None:
     for node in protobuf.fields(path.read_bytes()).get(1, []):
         seen = protobuf.fields(node)
         if seen.get(3, [b""])[0] == b"root":
-            told = json.loads(seen[4][0])
+            told = _plain(seen[5][0])
             model = told.get("model_config") or {"class_name": told["class_name"], **told}
             return model if model["class_name"] and model.get("config") else None
     return None
