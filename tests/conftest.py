@@ -57,6 +57,11 @@ def _missing(marker: str) -> str | None:
             if installed.version_in(installed.folder(Settings.read().litertjs))
             else "needs LiteRT.js: zoo devices install web-wasm"
         ),
+        "cases": (
+            None
+            if os.environ.get("ZOO_CASES")
+            else "needs ZOO_CASES to name the folder with inputs of strangers"
+        ),
         "data": (
             None
             if os.environ.get("ZOO_DATA")
