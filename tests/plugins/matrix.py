@@ -533,7 +533,7 @@ def committed() -> dict[tuple[str, str], str]:
 
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """A bench with 300 digits in three channels, in all splits."""
+    """A bench with 300 digits in three channels to train on, and 50 others."""
     import numpy as np
     from sklearn.datasets import load_digits
 
@@ -541,15 +541,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
     folder = tmp_path_factory.mktemp("matrix")
     digits = load_digits()
-    images = np.repeat((digits.images[:300] * 15).astype(np.uint8)[..., None], 3, axis=-1)
+    images = np.repeat((digits.images[:350] * 15).astype(np.uint8)[..., None], 3, axis=-1)
     np.savez(
         folder / "digits.npz",
-        x_train=images,
+        x_train=images[:300],
         y_train=digits.target[:300],
-        x_test=images[:50],
-        y_test=digits.target[:50],
+        x_test=images[300:],
+        y_test=digits.target[300:350],
     )
-    splits = {"train": "train", "validation": "test", "test": "test", "calibration": "train[:20]"}
+    splits = {
+        "train": "train",
+        "validation": "test[:25]",
+        "test": "test[25:]",
+        "calibration": "train[:20]",
+    }
     params = {
         "source": "npz-images",
         "args": {"path": "digits.npz", "sha256": "0" * 64},
