@@ -78,7 +78,7 @@ class Demo:
 
     def folder(self, name: str) -> Path:
         """Where a built artifact lies."""
-        return self.zoo.home / "builds" / name / "1.0.1"
+        return self.zoo.home / "builds" / name / "1.1.0"
 
     def record(self, name: str) -> Any:
         """Read the record of a built artifact."""
@@ -103,5 +103,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
         cwd=ROOT,
     )
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-    names = sorted(path.parent.name for path in (zoo.home / "builds").glob("*/1.0.1"))
+    names = sorted(path.parent.name for path in (zoo.home / "builds").glob("*/1.1.0"))
     return Demo(zoo, done.stdout, names)

@@ -113,7 +113,7 @@ def test_the_second_build_makes_nothing(demo: Any) -> None:
         (("epochs: 5}", "epochs: 6}"), {"clustered16", "clustered16-int8"}),
         (("seed: 7", "seed: 8"), VARIANTS),
         (("# Handwritten", "# Hand-written"), set()),
-        (("version: 1.0.1", "version: 1.1.0"), set()),
+        (("version: 1.1.0", "version: 1.2.0"), set()),
     ],
     ids=["one technique's epochs", "the seed", "a comment", "the version"],
 )
@@ -221,8 +221,8 @@ def test_other_bytes_under_a_published_version_are_refused(
     other = zoo_in("other")
     shutil.copytree(demo.zoo.home / "builds", other.home / "builds")
     shutil.copytree(demo.zoo.folder / "manifests", other.folder / "manifests")
-    folder = other.home / "builds/digits-cnn-int8/1.0.1"
-    source = json.loads((other.home / "builds/digits-cnn-fp16/1.0.1/record.json").read_bytes())
+    folder = other.home / "builds/digits-cnn-int8/1.1.0"
+    source = json.loads((other.home / "builds/digits-cnn-fp16/1.1.0/record.json").read_bytes())
     forged = Record.read(
         json.dumps(source | {"name": "digits-cnn-int8", "variant": "int8"}).encode()
     )
