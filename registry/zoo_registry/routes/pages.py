@@ -24,7 +24,7 @@ from zoo_registry.registry import Registry
 from zoo_registry.routes.common import answering, may_read, registry_of
 from zoo_registry.routes.params import Search, read
 from zoo_registry.stores.layout import Release
-from zoo_registry.web import render, urls, views
+from zoo_registry.web import data_sets, render, urls, views
 from zoo_registry.web.artifact import artifact_page
 from zoo_registry.web.compare import comparison
 from zoo_registry.web.form import form
@@ -116,7 +116,7 @@ def _ask(registry: Registry, asked: Search) -> views.Answers:
     drawn = query.without_limits().model_copy(update={"platform": drawn_on or query.platform})
     metric = main_metric(query, page.candidates)
     points = registry.pareto(drawn, "latency_ms", metric) if page.candidates else ()
-    return views.Answers(page, answer, views.of_one_data_set(points, answer), drawn_on)
+    return views.Answers(page, answer, data_sets.of_one_data_set(points, answer), drawn_on)
 
 
 @router.get("/artifacts/{name}")

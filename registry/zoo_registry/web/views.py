@@ -21,7 +21,7 @@ from zoo_registry.model.evaluate import main_metric, platforms
 from zoo_registry.model.platform import told
 from zoo_registry.model.query import Miss, Query
 from zoo_registry.model.summary import Summary
-from zoo_registry.web import charts, form, urls
+from zoo_registry.web import charts, data_sets, form, urls
 from zoo_registry.web.scales import Scale
 from zoo_registry.web.speeds import Speed, one_place, ratio_scale, speed
 from zoo_registry.web.urls import Params
@@ -211,38 +211,6 @@ def usual_platform(items: Sequence[Summary]) -> str | None:
     return next(iter(platforms(items)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class DataSetLink:
-    """One of several data sets among the answers, and the address of its answers alone."""
-
-    name: str
-    about: str
-    artifacts: int
-    href: str
-
-
-def data_sets(page: Page, params: Params) -> tuple[DataSetLink, ...]:
-    """Name the data sets of what was found, where their metrics do not compare; else nothing."""
-    known = [one for one in page.datasets if one.dataset is not None]
-    if len(known) < 2:  # noqa: PLR2004 - one compares with itself
-        return ()
-    return tuple(
-        DataSetLink(
-            one.asked,
-            one.dataset.words if one.dataset else "",
-            one.artifacts,
-            urls.address("/", urls.changed(params, {"dataset": one.asked})),
-        )
-        for one in known
-    )
-
-
-def of_one_data_set(found: Sequence[ParetoPoint], best: Resolution) -> tuple[ParetoPoint, ...]:
-    """Keep the points that compare: of the best one's data set, else of the first."""
-    where = best.dataset or next((point.dataset for point in found), None)
-    return tuple(point for point in found if point.dataset == where)
-
-
 def front(
     found: Sequence[ParetoPoint], query: Query, metric: str, chosen: Summary | None
 ) -> tuple[Markup, Markup]:
@@ -337,7 +305,7 @@ class Listing:
     front: tuple[Markup, Markup]
     drawn_on: str
     drawn_of: str
-    datasets: tuple[DataSetLink, ...]
+    datasets: tuple[data_sets.DataSetLink, ...]
     unmeasured: Unmeasured | None
     next_href: str
     chips: tuple[form.Chip, ...]
@@ -365,7 +333,7 @@ def listing(answers: Answers, params: Params, query: Query) -> Listing:
         ),
         drawn_on=told(answers.drawn_on) if answers.drawn_on else "",
         drawn_of=next((p.dataset.words for p in answers.points if p.dataset), ""),
-        datasets=data_sets(page, params),
+        datasets=data_sets.links(page, params),
         unmeasured=page.unmeasured,
         next_href=(
             urls.address("/", (*urls.changed(params, {}), ("cursor", page.next_cursor)))
