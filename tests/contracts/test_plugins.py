@@ -45,6 +45,7 @@ base:
 data:
   source: stripes
   splits: {train: train, validation: test, test: test, calibration: 'train[:50]'}
+  max_overlap: 1
   preprocess:
     - rescale: [-1, 1]
 variants:

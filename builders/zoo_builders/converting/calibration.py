@@ -13,17 +13,13 @@ from typing import Any
 
 from zoo_builders import tf
 from zoo_builders.tflite import flatbuffer
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import BuildFailed, Loops
 
 _LOOPS = frozenset({"WHILE", "IF"})
 """Its calibrator cannot note ranges within another subgraph: it ends with signal 11."""
 
 _NO_INT16 = frozenset({"SQUARED_DIFFERENCE"})
 """Quantized to int16 all the same; the runtime ends with signal 6 when it prepares such a file."""
-
-
-class Loops(BuildFailed):
-    """The float file holds loops, in which no ranges can be measured."""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from zoo_builders import tf
 from zoo_builders.converting import calibration
 from zoo_builders.keras_models import fake_quant_models
 from zoo_builders.keras_models.unrolled import unrolled
-from zoo_registry.model.errors import BuildFailed
+from zoo_registry.model.errors import BuildFailed, Loops
 
 if TYPE_CHECKING:
     from zoo_builders.techniques.quantize.params import Params as Quantize
@@ -120,7 +120,7 @@ def _measured(model: Any, quantize: "Quantize | None", configure: Callable[[Any]
     """Convert a model; where no ranges can be measured in its loops, convert it without them."""
     try:
         return _once(model, quantize, configure)
-    except calibration.Loops:
+    except Loops:
         return _once(unrolled(model), quantize, configure)
 
 

@@ -26,6 +26,7 @@
     └── OtherSide           (exit 3)  a server, store, worker or device failed
         ├── Unreachable               no answer, or not one we understand
         ├── BuildFailed               a stage ended without its result
+        │   ├── Loops                 a float file holds loops that no ranges can be measured in
         │   ├── DiskFull              there is no room for what is to be written
         │   ├── OutOfMemory           it wanted more memory than there is
         │   └── Crashed               its process ended without a word
@@ -268,6 +269,12 @@ class BuildFailed(OtherSide):
     """A stage ended without its result; the message carries the worker's last words."""
 
     slug = "build-failed"
+
+
+class Loops(BuildFailed):
+    """A float file holds loops, in which no ranges of activations can be measured."""
+
+    slug = "loops"
 
 
 class DiskFull(BuildFailed):

@@ -13,7 +13,7 @@ from zoo_builders.networks.graph import Graph
 from zoo_builders.networks.net import Net
 from zoo_builders.networks.shipped import NETWORKS
 from zoo_builders.networks.verdicts import Verdict
-from zoo_builders.preflight import layer_report, view
+from zoo_builders.preflight import latency_forecast, layer_report, view
 from zoo_builders.techniques import TECHNIQUES, Step
 
 ALSO: dict[str, dict[str, Any]] = {
@@ -89,7 +89,10 @@ def test_json_tells_the_fix() -> None:
     report = layer_report.recipe(
         NETWORKS.get("cifar10_cnn")(), "p", [Step("prune", TECHNIQUES.get("prune").params())]
     )
-    rows = {row["layer"]: row["verdicts"]["prune"] for row in view.plain(report, "arm")["layers"]}
+    rows = {
+        row["layer"]: row["verdicts"]["prune"]
+        for row in view.plain(report, latency_forecast.Here(None, "a machine"))["layers"]
+    }
     assert rows["block1_depthwise"]["fix"].startswith(
         "nothing to do: all DepthwiseConv2D kernels together"
     )

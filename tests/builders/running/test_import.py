@@ -24,7 +24,9 @@ def test_a_file_with_labels_and_two_outputs_is_judged_published_and_pulled(zoo: 
     for label, index in ((label, index) for label in ("ant", "bee") for index in range(5)):
         place = zoo.folder / f"photos/{label}/{index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full((20, 20, 3), 40 * index, np.uint8)).save(place)
+        Image.fromarray(
+            np.full((20, 20, 3), 40 * index + len(label) + ord(label[0]) % 5, np.uint8)
+        ).save(place)
     names = ["zebra", "bee", "yak", "ant", "fox", "wolf"]
     data = edited(committed(), edited_files.second_output, edited_files.open_batch)
     given = with_archive(data, {"labels.txt": "\n".join(names).encode()})

@@ -172,11 +172,11 @@ def test_run_fails_where_a_promise_is_broken_and_leaves_nothing(
     ("data", "word"),
     [
         (b"", "0 bytes"),
-        (b"TFL3", "4 bytes"),
-        (b"\0" * 64, "identifier"),
+        (b"TFL3", "a text that begins"),
+        (b"\0" * 64, "64 zero bytes"),
         (b"\x10\0\0\0TFL3" + b"\0" * 56, "subgraph|damaged"),
         (b"\xff\xff\xff\xffTFL3" + b"\xff" * 56, "damaged"),
-        (b"PK\x03\x04" + b"\0" * 100, "identifier"),
+        (b"PK\x03\x04" + b"\0" * 100, "zip archive"),
     ],
 )
 def test_what_is_no_model_is_refused(data: bytes, word: str) -> None:
