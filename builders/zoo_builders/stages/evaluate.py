@@ -257,7 +257,7 @@ def _inferred(
         if error.kind != "not-finite":
             raise
         split, start = place
-        wrong = next((at for at, one in enumerate(inputs) if _fails(session, one)), 0)
+        wrong = next((at for at, one in enumerate(inputs) if _fails(session, one, output)), 0)
         raise MeasureFailed(
             f"{error.message} for example {start + wrong} of split {split!r}",
             kind=error.kind,
@@ -265,9 +265,9 @@ def _inferred(
         ) from error
 
 
-def _fails(session: litert.Session, example: Array) -> bool:
+def _fails(session: litert.Session, example: Array, output: int | None) -> bool:
     try:
-        session.infer(example[None])
+        session.infer(example[None], output)
     except MeasureFailed:
         return True
     return False

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -76,6 +76,22 @@ def test_outputs_that_are_no_numbers_are_named_by_their_example() -> None:
     with pytest.raises(MeasureFailed, match="for example 69 of split 'test'") as told:
         evaluate._inferred(session, inputs, 0, ("test", 64))
     assert told.value.kind == "not-finite"
+
+
+def test_the_example_is_looked_for_in_the_output_that_is_judged() -> None:
+    class TwoOutputs:
+        """Its second output is no number for one example; its first always is."""
+
+        def infer(self, examples: Any, output: int | None = 0) -> Any:
+            if output == 1 and np.max(examples) > 1:
+                raise MeasureFailed("output 'b' is no number", kind="not-finite")
+            return np.zeros(len(examples))
+
+    session = cast("litert.Session", TwoOutputs())
+    inputs = np.array([[0.0], [1.0], [0.0], [2.0]], np.float32)
+    with pytest.raises(MeasureFailed, match="for example 67 of split 'test'"):
+        evaluate._inferred(session, inputs, 1, ("test", 64))
+    assert len(evaluate._inferred(session, inputs, 0, ("test", 64))) == 4
 
 
 @pytest.mark.parametrize("text", [".nan", ".inf", "-.INF", "1e999"])
